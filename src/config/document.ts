@@ -1,0 +1,116 @@
+import { isAlias, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, parseDocument, type Document as YamlDocument, visit } from 'yaml';
+import { ConfigurationError, type Problem } from '../core/errors.ts';
+import type { Location } from '../core/finding.ts';
+import type { Json } from '../core/json.ts';
+
+/** Larger documents are refused: nothing that people write by hand comes near. */
+export const MAX_DOCUMENT_BYTES = 8 * 1024 * 1024;
+const MAX_DEPTH = 64;
+/** A parsed document may not grow past this by aliases ("billion laughs"). */
+const MAX_ALIASES = 100;
+
+export type Path = readonly (string | number)[];
+
+/** A YAML or JSON document with the place of each value in its file. */
+export interface SourceDocument {
+  readonly file: string;
+  readonly value: Json;
+  /** The place of the value at `path`, or of the nearest parent that exists. `key`: the place of the key instead. */
+  locate(path: Path, what?: 'key' | 'value'): Location;
+  /** The parsed YAML tree, for rewriting with comments kept. */
+  readonly yaml: YamlDocument.Parsed;
+}
+
+/** Text of a file as bytes came: refuses what is too large, binary or not UTF-8. */
+export function decodeText(bytes: Uint8Array, file: string, maxBytes: number = MAX_DOCUMENT_BYTES): string {
+  if (bytes.byteLength > maxBytes) {
+    throw new ConfigurationError({
+      message: `the file is ${bytes.byteLength} bytes`,
+      location: { file },
+      expected: `at most ${maxBytes} bytes`,
+      fix: 'split it, or check that the right file is named.',
+    });
+  }
+  if (bytes.includes(0)) {
+    throw new ConfigurationError({ message: 'the file is binary', location: { file }, expected: 'UTF-8 text' });
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch (cause) {
+    throw new ConfigurationError({ message: 'the file is not valid UTF-8', location: { file }, expected: 'UTF-8 text' }, { cause });
+  }
+}
+
+/** One YAML 1.2 (or JSON) document. Throws ConfigurationError with every syntax problem and its line. */
+export function parseYaml(text: string, file: string): SourceDocument {
+  const lines = new LineCounter();
+  const doc = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false, strict: true });
+  return sourceDocument(doc, lines, file);
+}
+
+/** Every document of a multi-document YAML stream; empty ones are left out. */
+export function parseYamlStream(text: string, file: string): SourceDocument[] {
+  const lines = new LineCounter();
+  const docs = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false, strict: true });
+  if (!Array.isArray(docs)) return [];
+  return (docs as YamlDocument.Parsed[]).filter((doc) => doc.contents !== null || doc.errors.length > 0).map((doc) => sourceDocument(doc, lines, file));
+}
+
+function sourceDocument(doc: YamlDocument.Parsed, lines: LineCounter, file: string): SourceDocument {
+  const at = (offset: number): Location => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  if (doc.errors.length > 0) {
+    throw new ConfigurationError(
+      doc.errors.map((error): Problem => ({ message: `not valid YAML: ${error.message}`, location: at(error.pos[0]) })),
+    );
+  }
+  checkDepth(doc, at);
+  let value: Json;
+  try {
+    value = (doc.toJS({ maxAliasCount: MAX_ALIASES }) ?? null) as Json;
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigurationError({ message: `cannot be read: ${message}`, location: { file, line: 1 } }, { cause });
+  }
+  const locate = (path: Path, what: 'key' | 'value' = 'value'): Location => {
+    let node: unknown = doc.contents;
+    let best = isNode(node) && node.range ? at(node.range[0]) : { file, line: 1, column: 1 };
+    for (const [index, step] of path.entries()) {
+      if (isAlias(node)) node = node.resolve(doc);
+      let next: unknown;
+      if (isMap(node)) {
+        const pair = node.items.find((item) => isPair(item) && keyText(item.key) === String(step));
+        next = pair?.value;
+        const target = (what === 'key' && index === path.length - 1) || !isNode(next) || !next.range ? pair?.key : next;
+        if (isNode(target) && target.range) best = at(target.range[0]);
+        if (pair === undefined) break;
+      } else if (isSeq(node)) {
+        next = node.items[Number(step)];
+        if (isNode(next) && next.range) best = at(next.range[0]);
+      }
+      if (next === undefined || next === null) break;
+      node = next;
+    }
+    return best;
+  };
+  return { file, value, locate, yaml: doc };
+}
+
+function keyText(key: unknown): string {
+  return isScalar(key) ? String(key.value) : String(key);
+}
+
+function checkDepth(doc: YamlDocument.Parsed, at: (offset: number) => Location): void {
+  visit(doc, {
+    Node(_key, node: Node, path) {
+      if (path.length <= MAX_DEPTH * 2) return undefined;
+      throw new ConfigurationError({
+        message: 'nested too deeply',
+        location: at(node.range?.[0] ?? 0),
+        expected: `at most ${MAX_DEPTH} levels`,
+      });
+    },
+  });
+}

@@ -1,0 +1,51 @@
+export function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  let carry = 0;
+  // Neumaier's compensated sum: order of arrival must not change a verdict in the last digits.
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    const next = total + value;
+    carry += Math.abs(total) >= Math.abs(value) ? total - next + value : value - next + total;
+    total = next;
+  }
+  return total + carry;
+}
+
+/** Arithmetic mean; NaN for no values. */
+export function mean(values: ArrayLike<number>): number {
+  return sum(values) / values.length;
+}
+
+/** Sample variance (divisor n-1); NaN below two values. */
+export function variance(values: ArrayLike<number>): number {
+  const centre = mean(values);
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += (values[i]! - centre) ** 2;
+  return total / (values.length - 1);
+}
+
+/** Quantile of an ascending array by linear interpolation (Hyndman and Fan type 7, the default of R and NumPy). */
+export function quantileSorted(sorted: ArrayLike<number>, p: number): number {
+  const n = sorted.length;
+  if (n === 0) return Number.NaN;
+  const position = (n - 1) * p;
+  const index = Math.floor(position);
+  const low = sorted[index]!;
+  const high = sorted[Math.min(index + 1, n - 1)]!;
+  return low + (position - index) * (high - low);
+}
+
+/** Median of an ascending array. */
+export function medianSorted(sorted: ArrayLike<number>): number {
+  return quantileSorted(sorted, 0.5);
+}
+
+/** Median absolute deviation from `centre`, unscaled (times 1.4826 it estimates a normal standard deviation). */
+export function medianAbsoluteDeviation(values: ArrayLike<number>, centre: number): number {
+  const distances = new Float64Array(values.length);
+  for (let i = 0; i < values.length; i++) distances[i] = Math.abs(values[i]! - centre);
+  return medianSorted(distances.sort());
+}
+
+/** Factor that makes the median absolute deviation consistent for a normal standard deviation: 1 / normalQuantile(0.75). */
+export const MAD_TO_SD = 1.482602218505602;

@@ -1,0 +1,171 @@
+import { spawn } from 'node:child_process';
+import { type SimpleGit, simpleGit } from 'simple-git';
+import { ConfigurationError, ExternalError } from '../core/errors.ts';
+
+const TIMEOUT_MS = 60_000;
+
+/**
+ * Git behind one wrapper: never prompts, never runs the repository's hooks, never pages, has a time limit.
+ * Everything that touches Git goes through here.
+ */
+export interface Git {
+  readonly root: string;
+  /** Full commit id of a ref; ConfigurationError when it is unknown, with a word on shallow clones. */
+  resolve(ref: string): Promise<string>;
+  /** Whether the ref exists. */
+  exists(ref: string): Promise<boolean>;
+  mergeBase(a: string, b: string): Promise<string>;
+  isShallow(): Promise<boolean>;
+  changedFiles(base: string, head: string): Promise<readonly string[]>;
+  /** Runs git with arguments that the caller has checked; stdout as text. */
+  raw(args: readonly string[]): Promise<string>;
+  /** Objects by `git cat-file --batch`: one process for many blobs; undefined where missing. */
+  blobs(specs: readonly string[]): Promise<(Buffer | undefined)[]>;
+  readonly client: SimpleGit;
+}
+
+/** Opens the repository that holds `dir`. */
+export async function openGit(dir: string): Promise<Git> {
+  const client = simpleGit({ baseDir: dir, timeout: { block: TIMEOUT_MS }, config: ['core.hooksPath=/dev/null', 'core.fsmonitor=false', 'core.quotePath=false', 'protocol.ext.allow=never'], maxConcurrentProcesses: 2, unsafe: UNSAFE, allowEnvironment: ALLOWED_ENVIRONMENT })
+    .env({ ...cleanEnvironment(), GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' });
+  let root: string;
+  try {
+    root = (await client.raw('rev-parse', '--show-toplevel')).trim();
+  } catch (cause) {
+    throw new ConfigurationError({ message: `${dir} is not inside a Git repository.`, fix: 'run mixgate in a clone, or name one with -C DIR.' }, { cause });
+  }
+  return wrap(client.cwd({ path: root, root: true }), root);
+}
+
+// simple-git refuses to set some configuration keys because a hostile value could run programs; ours only switch features off.
+const UNSAFE = { allowUnsafeHooksPath: true, allowUnsafeFsMonitor: true, allowUnsafeProtocolOverride: true } as const;
+
+const ALLOWED_ENVIRONMENT = [
+  'GIT_TERMINAL_PROMPT',
+  'GIT_OPTIONAL_LOCKS',
+  'GIT_CONFIG_NOSYSTEM',
+  'GIT_ALLOW_PROTOCOL',
+  ...['AUTHOR', 'COMMITTER'].flatMap((who) => ['NAME', 'EMAIL', 'DATE'].map((what) => `GIT_${who}_${what}`)),
+];
+
+/** The environment without the GIT_* and editor variables that would redirect Git (and that simple-git refuses). */
+export function cleanEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined) continue;
+    const ours = /^GIT_(AUTHOR|COMMITTER)_|^GIT_CONFIG_NOSYSTEM$|^GIT_ALLOW_PROTOCOL$/.test(name);
+    if ((name.startsWith('GIT_') && !ours) || /^(EDITOR|VISUAL|PAGER|SSH_ASKPASS|PREFIX)$/.test(name)) continue;
+    kept[name] = value;
+  }
+  return kept;
+}
+
+/** Refuses what Git would read as an option or a range. */
+export function checkRef(ref: string, what = 'ref'): string {
+  if (!/^[A-Za-z0-9_@][A-Za-z0-9_./@{}~^+-]*$/.test(ref) || ref.includes('..') || ref.length > 250) {
+    throw new ConfigurationError({ message: `${JSON.stringify(ref)} is not a usable ${what}.`, expected: 'a branch, tag or commit id' });
+  }
+  return ref;
+}
+
+function wrap(client: SimpleGit, root: string): Git {
+  const git: Git = {
+    root,
+    client,
+    async resolve(ref) {
+      checkRef(ref);
+      try {
+        return (await client.raw('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`)).trim().split('\n').at(-1)!;
+      } catch (cause) {
+        const shallow = await git.isShallow();
+        throw new ConfigurationError(
+          {
+            message: `the commit ${ref} is not in this clone.`,
+            fix: shallow
+              ? 'the clone is shallow: fetch its history (actions/checkout with `fetch-depth: 0`, or `git fetch --unshallow`).'
+              : 'check the name, or fetch it first.',
+          },
+          { cause },
+        );
+      }
+    },
+    async exists(ref) {
+      checkRef(ref);
+      return client.raw('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`).then(
+        (out) => out.trim() !== '',
+        () => false,
+      );
+    },
+    async mergeBase(a, b) {
+      const [from, to] = [await git.resolve(a), await git.resolve(b)];
+      try {
+        return (await client.raw('merge-base', from, to)).trim();
+      } catch (cause) {
+        const shallow = await git.isShallow();
+        throw new ConfigurationError(
+          {
+            message: `${a} and ${b} have no common ancestor here.`,
+            fix: shallow ? 'the clone is shallow: fetch its history (`fetch-depth: 0`).' : 'compare branches of one history.',
+          },
+          { cause },
+        );
+      }
+    },
+    async isShallow() {
+      return (await client.raw('rev-parse', '--is-shallow-repository')).trim() === 'true';
+    },
+    async changedFiles(base, head) {
+      const out = await client.raw('diff', '--name-only', '-z', '--no-renames', base, head, '--');
+      return out.split('\0').filter((name) => name !== '').sort();
+    },
+    async raw(args) {
+      return client.raw([...args]);
+    },
+    blobs: (specs) => catFile(root, specs),
+  };
+  return git;
+}
+
+/** 64 MiB: larger blobs are given back as undefined by the caller's size rules before they matter. */
+const MAX_BATCH_BYTES = 256 * 1024 * 1024;
+
+async function catFile(root: string, specs: readonly string[]): Promise<(Buffer | undefined)[]> {
+  if (specs.length === 0) return [];
+  const child = spawn('git', ['-c', 'core.hooksPath=/dev/null', 'cat-file', '--batch'], { cwd: root, env: cleanEnvironment(), stdio: ['pipe', 'pipe', 'ignore'], timeout: TIMEOUT_MS });
+  const chunks: Buffer[] = [];
+  let size = 0;
+  child.stdout.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > MAX_BATCH_BYTES) child.kill();
+    else chunks.push(chunk);
+  });
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(`${specs.join('\n')}\n`);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  }).catch((cause) => {
+    throw new ExternalError('git could not be started: is it installed?', { cause });
+  });
+  if (size > MAX_BATCH_BYTES) throw new ConfigurationError(`the files asked for are larger than ${MAX_BATCH_BYTES} bytes together.`);
+  if (code !== 0) throw new ExternalError(`git cat-file ended with ${code}.`);
+  const all = Buffer.concat(chunks);
+  const result: (Buffer | undefined)[] = [];
+  let offset = 0;
+  for (const _ of specs) {
+    const end = all.indexOf(10, offset);
+    const header = all.toString('utf8', offset, end);
+    offset = end + 1;
+    const match = / blob (?<size>\d+)$/.exec(header);
+    if (match === null) {
+      const other = /^[0-9a-f]+ (?:tree|commit|tag) (?<size>\d+)$/.exec(header);
+      if (other !== null) offset += Number(other.groups!['size']) + 1;
+      result.push(undefined);
+      continue;
+    }
+    const length = Number(match.groups!['size']);
+    result.push(all.subarray(offset, offset + length));
+    offset += length + 1;
+  }
+  return result;
+}

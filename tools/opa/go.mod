@@ -1,0 +1,5 @@
+module mixgate.tools/opa
+
+go 1.26.0
+
+require github.com/open-policy-agent/opa v1.21.1
