@@ -77,7 +77,18 @@ def split(work: Path, segment: str) -> tuple[list[Document], list[Document]]:
         elif used[document.source] < MAX_TRAIN_BYTES.get(document.source, 1 << 60):
             used[document.source] += len(document.text.encode("utf-8"))
             train.append(document)
-    return train, held
+    return train, newest(held)
+
+
+def newest(held: list[Document]) -> list[Document]:
+    """Held-out service models without their older versions, which would repeat the same windows."""
+    latest: dict[tuple[str, str], str] = {}
+    for document in held:
+        if document.source == "botocore":
+            key = (group_of(document), Path(document.name).name)
+            latest[key] = max(latest.get(key, ""), document.name)
+    kept = set(latest.values())
+    return [document for document in held if document.source != "botocore" or document.name in kept]
 
 
 def register(segment: str, part: str, chosen: list[Document]) -> list[dict[str, object]]:
