@@ -10,12 +10,17 @@ const root = join(import.meta.dirname, '..');
 const target = join(root, 'src/generated/schemas.ts');
 
 async function generate(): Promise<string> {
-  const files = readdirSync(join(root, 'schemas')).filter((name) => name.endsWith('.schema.json')).sort();
+  const files = readdirSync(join(root, 'schemas'))
+    .filter((name) => name.endsWith('.schema.json'))
+    .sort();
   const documents: SchemaSource[] = [];
   for (const file of files) {
     const schema = JSON.parse(readFileSync(join(root, 'schemas', file), 'utf8')) as JSONSchema;
     const key = file.replace('.schema.json', '');
-    const type = `${key.split(/[^A-Za-z0-9]+/).map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')}Document`;
+    const type = `${key
+      .split(/[^A-Za-z0-9]+/)
+      .map((word) => word[0]!.toUpperCase() + word.slice(1))
+      .join('')}Document`;
     // The title decides the type's name; private definitions get the document's name in front.
     const source = await compile({ ...structuredClone(schema), title: type }, type, {
       bannerComment: '',
@@ -23,7 +28,17 @@ async function generate(): Promise<string> {
       additionalProperties: false,
       format: false,
       unreachableDefinitions: false,
-      $refOptions: { resolve: { http: false, mixgate: { order: 1, canRead: /^https:\/\/mixgate\.dev\/schemas\//, read: (ref: { url: string }) => readFileSync(join(root, 'schemas', ref.url.split('/').pop()!.replace(/#.*/, '')), 'utf8') } } },
+      $refOptions: {
+        resolve: {
+          http: false,
+          mixgate: {
+            order: 1,
+            canRead: /^https:\/\/mixgate\.dev\/schemas\//,
+            read: (ref: { url: string }) =>
+              readFileSync(join(root, 'schemas', ref.url.split('/').pop()!.replace(/#.*/, '')), 'utf8'),
+          },
+        },
+      },
     });
     documents.push({ key, type, schema, source });
   }
@@ -40,7 +55,9 @@ interface SchemaSource {
 function assemble(documents: readonly SchemaSource[]): string {
   const bodies = documents.map(({ type, source }) => {
     // Inner type names repeat between documents: put the document's name in front.
-    const inner = [...source.matchAll(/^export (?:interface|type) (?<name>\w+)/gm)].map((match) => match.groups!['name']!).filter((name) => name !== type);
+    const inner = [...source.matchAll(/^export (?:interface|type) (?<name>\w+)/gm)]
+      .map((match) => match.groups!['name']!)
+      .filter((name) => name !== type);
     return inner.reduce((text, name) => text.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), `${type}_${name}`), source).trim();
   });
   return [

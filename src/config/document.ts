@@ -1,4 +1,17 @@
-import { isAlias, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, parseDocument, type Document as YamlDocument, visit } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  parseDocument,
+  visit,
+  type Document as YamlDocument,
+} from 'yaml';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import type { Json } from '../core/json.ts';
@@ -37,7 +50,10 @@ export function decodeText(bytes: Uint8Array, file: string, maxBytes: number = M
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
   } catch (cause) {
-    throw new ConfigurationError({ message: 'the file is not valid UTF-8', location: { file }, expected: 'UTF-8 text' }, { cause });
+    throw new ConfigurationError(
+      { message: 'the file is not valid UTF-8', location: { file }, expected: 'UTF-8 text' },
+      { cause },
+    );
   }
 }
 
@@ -53,7 +69,9 @@ export function parseYamlStream(text: string, file: string): SourceDocument[] {
   const lines = new LineCounter();
   const docs = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false, strict: true });
   if (!Array.isArray(docs)) return [];
-  return (docs as YamlDocument.Parsed[]).filter((doc) => doc.contents !== null || doc.errors.length > 0).map((doc) => sourceDocument(doc, lines, file));
+  return (docs as YamlDocument.Parsed[])
+    .filter((doc) => doc.contents !== null || doc.errors.length > 0)
+    .map((doc) => sourceDocument(doc, lines, file));
 }
 
 function sourceDocument(doc: YamlDocument.Parsed, lines: LineCounter, file: string): SourceDocument {

@@ -20,7 +20,11 @@ export interface LoadedConfig {
 /** Reads and checks mixgate.yaml and the waivers it names. `tree` decides from which ref: in a pull request the base. */
 export async function loadConfig(tree: Tree, file: string = CONFIG_FILE): Promise<LoadedConfig> {
   if ((await tree.read(file)) === undefined) {
-    throw new ConfigurationError({ message: `there is no configuration in ${tree.name}.`, location: { file: normalise(file) }, fix: 'run `mixgate init` to write one, or name it with --config FILE.' });
+    throw new ConfigurationError({
+      message: `there is no configuration in ${tree.name}.`,
+      location: { file: normalise(file) },
+      fix: 'run `mixgate init` to write one, or name it with --config FILE.',
+    });
   }
   const source = await readYaml(tree, file);
   const config = checked('mixgate', source);

@@ -1,4 +1,4 @@
-import { type ErrorObject, type ValidateFunction } from 'ajv';
+import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormatsModule from 'ajv-formats';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
@@ -44,7 +44,12 @@ export function describeErrors(errors: readonly ErrorObject[], doc: Pick<SourceD
   const seen = new Set<string>();
   for (const error of errors) {
     // `if`, `anyOf` and `oneOf` only say that a branch failed; their branches' own errors say why.
-    if (error.keyword === 'if' || (['anyOf', 'oneOf'].includes(error.keyword) && errors.some((e) => e !== error && e.instancePath.startsWith(error.instancePath)))) continue;
+    if (
+      error.keyword === 'if' ||
+      (['anyOf', 'oneOf'].includes(error.keyword) &&
+        errors.some((e) => e !== error && e.instancePath.startsWith(error.instancePath)))
+    )
+      continue;
     const problem = describeError(error, doc);
     const key = `${problem.location?.line}:${problem.message}`;
     if (seen.has(key)) continue;
@@ -60,7 +65,13 @@ function describeError(error: ErrorObject, doc: Pick<SourceDocument, 'locate'>):
     .split('/')
     .slice(1)
     .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
-  const name = path.length === 0 ? 'the document' : path.map((step) => (/^\d+$/.test(String(step)) ? `[${step}]` : `.${step}`)).join('').replace(/^\./, '');
+  const name =
+    path.length === 0
+      ? 'the document'
+      : path
+          .map((step) => (/^\d+$/.test(String(step)) ? `[${step}]` : `.${step}`))
+          .join('')
+          .replace(/^\./, '');
   const params = error.params as Record<string, unknown>;
   switch (error.keyword) {
     case 'additionalProperties':
@@ -79,10 +90,18 @@ function describeError(error: ErrorObject, doc: Pick<SourceDocument, 'locate'>):
       return {
         message: `${name} lacks the key \`${String(params['missingProperty'])}\`.`,
         location: doc.locate(path),
-        ...describe(((error.parentSchema as { properties?: Record<string, unknown> } | undefined)?.properties ?? {})[String(params['missingProperty'])]),
+        ...describe(
+          ((error.parentSchema as { properties?: Record<string, unknown> } | undefined)?.properties ?? {})[
+            String(params['missingProperty'])
+          ],
+        ),
       };
     case 'type':
-      return { message: `${name} is ${typeName(error.data)}.`, location: doc.locate(path), expected: String(params['type']).replaceAll(',', ' or ') };
+      return {
+        message: `${name} is ${typeName(error.data)}.`,
+        location: doc.locate(path),
+        expected: String(params['type']).replaceAll(',', ' or '),
+      };
     case 'enum': {
       const allowed = (params['allowedValues'] as unknown[]).map(String);
       const guess = typeof error.data === 'string' ? nearest(error.data, allowed) : undefined;
@@ -100,7 +119,9 @@ function describeError(error: ErrorObject, doc: Pick<SourceDocument, 'locate'>):
       return {
         message: `${name} is ${show(error.data)}.`,
         location: doc.locate(path),
-        expected: (error.parentSchema as { description?: string } | undefined)?.description ?? `${error.keyword} ${String(params['pattern'] ?? params['format'])}`,
+        expected:
+          (error.parentSchema as { description?: string } | undefined)?.description ??
+          `${error.keyword} ${String(params['pattern'] ?? params['format'])}`,
       };
     default:
       return { message: `${name} ${error.message ?? error.keyword}.`, location: doc.locate(path) };

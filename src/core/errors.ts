@@ -14,7 +14,8 @@ export abstract class MixgateError extends Error {
   abstract readonly exitCode: 2 | 3;
 
   constructor(problems: Problem | readonly Problem[] | string, options?: ErrorOptions) {
-    const list = typeof problems === 'string' ? [{ message: problems }] : Array.isArray(problems) ? problems : [problems as Problem];
+    const list =
+      typeof problems === 'string' ? [{ message: problems }] : Array.isArray(problems) ? problems : [problems as Problem];
     super(list.map(formatProblem).join('\n'), options);
     this.name = new.target.name;
     this.problems = list;
@@ -48,4 +49,8 @@ export function formatLocation(location: Location): string {
   const line = location.line === undefined ? '' : `:${location.line}`;
   const column = location.line === undefined || location.column === undefined ? '' : `:${location.column}`;
   return `${location.file}${line}${column}`;
+}
+
+export function isMixgateError(error: unknown): error is MixgateError {
+  return error instanceof MixgateError;
 }

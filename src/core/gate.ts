@@ -48,14 +48,24 @@ export interface BarChart extends ChartBase {
 export interface LineChart extends ChartBase {
   readonly kind: 'line';
   readonly logX?: boolean;
-  readonly series: readonly { readonly name: string; readonly points: readonly (readonly [number, number])[]; readonly step?: boolean }[];
+  readonly series: readonly {
+    readonly name: string;
+    readonly points: readonly (readonly [number, number])[];
+    readonly step?: boolean;
+  }[];
   /** Horizontal reference lines, e.g. an SLO threshold. */
   readonly limits?: readonly { readonly name: string; readonly value: number }[];
 }
 /** Effects with confidence intervals, one row each: a forest plot. */
 export interface ForestChart extends ChartBase {
   readonly kind: 'forest';
-  readonly rows: readonly { readonly label: string; readonly effect: number; readonly low: number; readonly high: number; readonly verdict: Verdict }[];
+  readonly rows: readonly {
+    readonly label: string;
+    readonly effect: number;
+    readonly low: number;
+    readonly high: number;
+    readonly verdict: Verdict;
+  }[];
   /** The no-effect line (0 for differences, 1 for ratios). */
   readonly reference: number;
   readonly margin?: number;

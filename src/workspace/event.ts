@@ -30,17 +30,29 @@ export function changeOfEvent(event: string, payload: unknown, sha: string): Cha
         event,
         base: text(base['sha'], event, 'pull_request.base.sha'),
         head: text(head['sha'], event, 'pull_request.head.sha'),
-        pullRequest: { number: Number(pr['number'] ?? body['number']), fork: repo === null || repo?.['fork'] === true, baseRef: text(base['ref'], event, 'pull_request.base.ref') },
+        pullRequest: {
+          number: Number(pr['number'] ?? body['number']),
+          fork: repo === null || repo?.['fork'] === true,
+          baseRef: text(base['ref'], event, 'pull_request.base.ref'),
+        },
       };
     }
     case 'merge_group': {
       const group = record(body['merge_group'], event, 'merge_group');
-      return { event, base: text(group['base_sha'], event, 'merge_group.base_sha'), head: text(group['head_sha'], event, 'merge_group.head_sha') };
+      return {
+        event,
+        base: text(group['base_sha'], event, 'merge_group.base_sha'),
+        head: text(group['head_sha'], event, 'merge_group.head_sha'),
+      };
     }
     case 'push': {
       const before = text(body['before'], event, 'before');
       const after = text(body['after'], event, 'after');
-      if (ZERO.test(after)) throw new ConfigurationError({ message: 'the push event deletes a branch: there is nothing to check.', fix: 'skip the job with `if: github.event.deleted == false`.' });
+      if (ZERO.test(after))
+        throw new ConfigurationError({
+          message: 'the push event deletes a branch: there is nothing to check.',
+          fix: 'skip the job with `if: github.event.deleted == false`.',
+        });
       // The first push of a branch has an all-zero `before`: nothing to compare with.
       return { event, base: ZERO.test(before) ? undefined : before, head: after };
     }
@@ -58,10 +70,16 @@ export function changeOfEvent(event: string, payload: unknown, sha: string): Cha
 
 function record(value: unknown, event: string, name: string): Payload {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Payload;
-  throw new ConfigurationError({ message: `the ${event} event has no ${name}.`, expected: 'the event file that GitHub writes (GITHUB_EVENT_PATH)' });
+  throw new ConfigurationError({
+    message: `the ${event} event has no ${name}.`,
+    expected: 'the event file that GitHub writes (GITHUB_EVENT_PATH)',
+  });
 }
 
 function text(value: unknown, event: string, name: string): string {
   if (typeof value === 'string' && value !== '') return value;
-  throw new ConfigurationError({ message: `the ${event} event has no ${name}.`, expected: 'the event file that GitHub writes (GITHUB_EVENT_PATH)' });
+  throw new ConfigurationError({
+    message: `the ${event} event has no ${name}.`,
+    expected: 'the event file that GitHub writes (GITHUB_EVENT_PATH)',
+  });
 }

@@ -26,13 +26,22 @@ export interface Git {
 
 /** Opens the repository that holds `dir`. */
 export async function openGit(dir: string): Promise<Git> {
-  const client = simpleGit({ baseDir: dir, timeout: { block: TIMEOUT_MS }, config: ['core.hooksPath=/dev/null', 'core.fsmonitor=false', 'core.quotePath=false', 'protocol.ext.allow=never'], maxConcurrentProcesses: 2, unsafe: UNSAFE, allowEnvironment: ALLOWED_ENVIRONMENT })
-    .env({ ...cleanEnvironment(), GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' });
+  const client = simpleGit({
+    baseDir: dir,
+    timeout: { block: TIMEOUT_MS },
+    config: ['core.hooksPath=/dev/null', 'core.fsmonitor=false', 'core.quotePath=false', 'protocol.ext.allow=never'],
+    maxConcurrentProcesses: 2,
+    unsafe: UNSAFE,
+    allowEnvironment: ALLOWED_ENVIRONMENT,
+  }).env({ ...cleanEnvironment(), GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' });
   let root: string;
   try {
     root = (await client.raw('rev-parse', '--show-toplevel')).trim();
   } catch (cause) {
-    throw new ConfigurationError({ message: `${dir} is not inside a Git repository.`, fix: 'run mixgate in a clone, or name one with -C DIR.' }, { cause });
+    throw new ConfigurationError(
+      { message: `${dir} is not inside a Git repository.`, fix: 'run mixgate in a clone, or name one with -C DIR.' },
+      { cause },
+    );
   }
   return wrap(client.cwd({ path: root, root: true }), root);
 }
@@ -63,7 +72,10 @@ export function cleanEnvironment(env: NodeJS.ProcessEnv = process.env): Record<s
 /** Refuses what Git would read as an option or a range. */
 export function checkRef(ref: string, what = 'ref'): string {
   if (!/^[A-Za-z0-9_@][A-Za-z0-9_./@{}~^+-]*$/.test(ref) || ref.includes('..') || ref.length > 250) {
-    throw new ConfigurationError({ message: `${JSON.stringify(ref)} is not a usable ${what}.`, expected: 'a branch, tag or commit id' });
+    throw new ConfigurationError({
+      message: `${JSON.stringify(ref)} is not a usable ${what}.`,
+      expected: 'a branch, tag or commit id',
+    });
   }
   return ref;
 }
@@ -75,7 +87,10 @@ function wrap(client: SimpleGit, root: string): Git {
     async resolve(ref) {
       checkRef(ref);
       try {
-        return (await client.raw('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`)).trim().split('\n').at(-1)!;
+        return (await client.raw('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`))
+          .trim()
+          .split('\n')
+          .at(-1)!;
       } catch (cause) {
         const shallow = await git.isShallow();
         throw new ConfigurationError(
@@ -116,7 +131,10 @@ function wrap(client: SimpleGit, root: string): Git {
     },
     async changedFiles(base, head) {
       const out = await client.raw('diff', '--name-only', '-z', '--no-renames', base, head, '--');
-      return out.split('\0').filter((name) => name !== '').sort();
+      return out
+        .split('\0')
+        .filter((name) => name !== '')
+        .sort();
     },
     async raw(args) {
       return client.raw([...args]);
@@ -131,7 +149,12 @@ const MAX_BATCH_BYTES = 256 * 1024 * 1024;
 
 async function catFile(root: string, specs: readonly string[]): Promise<(Buffer | undefined)[]> {
   if (specs.length === 0) return [];
-  const child = spawn('git', ['-c', 'core.hooksPath=/dev/null', 'cat-file', '--batch'], { cwd: root, env: cleanEnvironment(), stdio: ['pipe', 'pipe', 'ignore'], timeout: TIMEOUT_MS });
+  const child = spawn('git', ['-c', 'core.hooksPath=/dev/null', 'cat-file', '--batch'], {
+    cwd: root,
+    env: cleanEnvironment(),
+    stdio: ['pipe', 'pipe', 'ignore'],
+    timeout: TIMEOUT_MS,
+  });
   const chunks: Buffer[] = [];
   let size = 0;
   child.stdout.on('data', (chunk: Buffer) => {
@@ -147,7 +170,8 @@ async function catFile(root: string, specs: readonly string[]): Promise<(Buffer 
   }).catch((cause) => {
     throw new ExternalError('git could not be started: is it installed?', { cause });
   });
-  if (size > MAX_BATCH_BYTES) throw new ConfigurationError(`the files asked for are larger than ${MAX_BATCH_BYTES} bytes together.`);
+  if (size > MAX_BATCH_BYTES)
+    throw new ConfigurationError(`the files asked for are larger than ${MAX_BATCH_BYTES} bytes together.`);
   if (code !== 0) throw new ExternalError(`git cat-file ended with ${code}.`);
   const all = Buffer.concat(chunks);
   const result: (Buffer | undefined)[] = [];

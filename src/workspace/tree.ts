@@ -113,7 +113,8 @@ export function subtree(tree: Tree, folder: string): Tree {
     commit: tree.commit,
     list: async (below = '') => (await tree.list(inside(below))).map(strip),
     read: (path) => tree.read(inside(path)),
-    readMany: async (paths) => new Map([...(await tree.readMany(paths.map(inside)))].map(([path, bytes]) => [strip(path), bytes])),
+    readMany: async (paths) =>
+      new Map([...(await tree.readMany(paths.map(inside)))].map(([path, bytes]) => [strip(path), bytes])),
   };
 }
 
@@ -129,7 +130,11 @@ export async function glob(tree: Tree, patterns: readonly string[]): Promise<rea
 export async function readText(tree: Tree, path: string, namedBy = 'mixgate.yaml'): Promise<string> {
   const bytes = await tree.read(path);
   if (bytes === undefined) {
-    throw new ConfigurationError({ message: `the file does not exist in ${tree.name} (named by ${namedBy}).`, location: { file: normalise(path) }, fix: 'correct the path, or add the file.' });
+    throw new ConfigurationError({
+      message: `the file does not exist in ${tree.name} (named by ${namedBy}).`,
+      location: { file: normalise(path) },
+      fix: 'correct the path, or add the file.',
+    });
   }
   return decodeText(bytes, normalise(path));
 }
@@ -163,7 +168,10 @@ export async function materialize(tree: Tree, paths: readonly string[] = ['']): 
 export function normalise(path: string): string {
   const clean = posix.normalize(path.replaceAll('\\', '/')).replace(/^\.\/?|\/+$/g, '');
   if (clean === '..' || clean.startsWith('../') || posix.isAbsolute(clean)) {
-    throw new ConfigurationError({ message: `the path ${JSON.stringify(path)} leads out of the repository.`, expected: 'a path inside it' });
+    throw new ConfigurationError({
+      message: `the path ${JSON.stringify(path)} leads out of the repository.`,
+      expected: 'a path inside it',
+    });
   }
   return clean;
 }
@@ -174,6 +182,9 @@ function below(prefix: string): (path: string) => boolean {
 }
 
 function checkCount(paths: string[]): string[] {
-  if (paths.length > MAX_FILES) throw new ConfigurationError(`the repository has more than ${MAX_FILES} files; point -C at the part that mixgate.yaml describes.`);
+  if (paths.length > MAX_FILES)
+    throw new ConfigurationError(
+      `the repository has more than ${MAX_FILES} files; point -C at the part that mixgate.yaml describes.`,
+    );
   return paths;
 }

@@ -10,7 +10,10 @@ export interface Ran {
 }
 
 /** Runs the CLI as a process: the committed bundle when MIXGATE_BUNDLE=1, else the source. */
-export function runCli(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string; timeoutMs?: number } = {}): Promise<Ran> {
+export function runCli(
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string; timeoutMs?: number } = {},
+): Promise<Ran> {
   const entry = process.env['MIXGATE_BUNDLE'] === '1' ? 'dist/cli.js' : 'src/cli.ts';
   return runProcess(process.execPath, [join(ROOT, entry), ...args], options);
 }

@@ -24,7 +24,8 @@ const IDENTITY = {
 
 export function testRepo(files: { readonly [path: string]: string | Uint8Array } = {}): TestRepo {
   const dir = mkdtempSync(join(tmpdir(), 'mixgate-repo-'));
-  const git = (...args: string[]): string => execFileSync('git', args, { cwd: dir, encoding: 'utf8', env: { ...process.env, ...IDENTITY } }).trim();
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: dir, encoding: 'utf8', env: { ...process.env, ...IDENTITY } }).trim();
   const write = (more: { readonly [path: string]: string | Uint8Array }): void => {
     for (const [path, content] of Object.entries(more)) {
       mkdirSync(dirname(join(dir, path)), { recursive: true });

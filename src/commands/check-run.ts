@@ -1,0 +1,139 @@
+import { loadConfig } from '../config/load.ts';
+import type { RunContext } from '../core/context.ts';
+import { ConfigurationError } from '../core/errors.ts';
+import type { GateId } from '../core/gate.ts';
+import type { GateContext, Tool } from '../core/gate-context.ts';
+import { buildReport, type Provenance, type Report } from '../core/report.ts';
+import { applyWaivers } from '../core/waiver.ts';
+import { packageVersion } from '../tools/package-root.ts';
+import { resolveTool } from '../tools/resolve.ts';
+import { type Git, openGit } from '../workspace/git.ts';
+import { commitTree, folderTree, subtree, type Tree } from '../workspace/tree.ts';
+import { PULL_REQUEST_GATES, runGate } from './gates.ts';
+import { seedFromCommit } from './seed.ts';
+
+export interface CheckOptions {
+  /** A folder inside the repository; mixgate.yaml is looked for there. */
+  readonly dir: string;
+  readonly config?: string;
+  /** Ref or commit to compare with; its merge base with head is used. Absent: nothing to compare with. */
+  readonly base?: string | undefined;
+  /** Ref or commit to judge; absent: the working tree as it is. */
+  readonly head?: string | undefined;
+  readonly only?: readonly GateId[];
+  readonly seed?: number | undefined;
+  readonly command: string;
+}
+
+/** Every pull-request gate on base..head. Writes nothing. */
+export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'seed'>): Promise<Report> {
+  const git = await openGit(options.dir);
+  const sides = await openSides(git, options);
+  const file = options.config ?? 'mixgate.yaml';
+  // The gate's own configuration comes from base, so that a change can't weaken its gate. A base without one has no gate yet.
+  const fromBase = sides.base !== undefined && (await sides.base.read(file)) !== undefined;
+  const { config, waivers } = await loadConfig(fromBase ? sides.base! : sides.head, file);
+  if (fromBase) await checkHeadConfig(sides.head, file);
+  const tools = new Map<string, string>();
+  const context: GateContext = {
+    ...run,
+    seed: options.seed ?? seedFromCommit(sides.head.commit ?? sides.base?.commit),
+    base: sides.base,
+    head: sides.head,
+    changed: sides.changed,
+    tool: async (name): Promise<Tool> => {
+      const tool = await resolveTool(name, { progress: run.progress, signal: run.signal });
+      tools.set(name, tool.version);
+      return tool;
+    },
+  };
+  const wanted = PULL_REQUEST_GATES.filter((gate) => options.only === undefined || options.only.includes(gate.id));
+  const active = wanted.filter((gate) => gate.configured(config));
+  if (active.length === 0) {
+    throw new ConfigurationError({
+      message:
+        options.only === undefined
+          ? `${file} configures no gate.`
+          : `${file} does not configure ${wanted.map((gate) => gate.id).join(', ') || options.only.join(', ')}.`,
+      fix: 'add a section (telemetry, policy, catalog, clusters, slo); `mixgate init` shows each.',
+    });
+  }
+  const results = [];
+  for (const gate of active) {
+    run.progress.step(`${gate.id}: checking`);
+    results.push(await runGate(gate, context, config));
+  }
+  const outcome = applyWaivers(
+    results,
+    options.only === undefined
+      ? waivers
+      : waivers.filter((waiver) => options.only!.some((id) => waiver.rule.startsWith(`${id}-`))),
+    run.now.slice(0, 10),
+  );
+  const provenance: Provenance = {
+    tool: { name: 'mixgate', version: packageVersion() },
+    command: options.command,
+    ...(sides.base?.commit === undefined ? {} : { base: { ref: options.base!, commit: sides.base.commit } }),
+    ...(sides.head.commit === undefined ? {} : { head: { ref: options.head!, commit: sides.head.commit } }),
+    configFrom: fromBase ? `base ${sides.base!.commit!.slice(0, 12)}` : (sides.head.commit?.slice(0, 12) ?? 'working tree'),
+    seed: context.seed,
+    tools: Object.fromEntries([...tools].sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+  return buildReport(outcome.gates, provenance, outcome.findings);
+}
+
+export interface Sides {
+  readonly base: Tree | undefined;
+  readonly head: Tree;
+  readonly changed: readonly string[] | undefined;
+}
+
+/** Opens base and head as trees below `dir`. */
+export async function openSides(
+  git: Git,
+  options: { readonly dir: string; readonly base?: string | undefined; readonly head?: string | undefined },
+): Promise<Sides> {
+  const prefix = (await git.raw(['-C', options.dir, 'rev-parse', '--show-prefix'])).trim().replace(/\/$/, '');
+  const head = options.head === undefined ? folderTree(options.dir) : subtree(await commitTree(git, options.head), prefix);
+  if (options.base === undefined) return { base: undefined, head, changed: undefined };
+  // Compare with where the branch left base, as a pull request does: commits that base got since are not this change.
+  const baseCommit = await git.mergeBase(options.base, options.head ?? 'HEAD');
+  const base = subtree(await commitTree(git, baseCommit), prefix);
+  const changed = await changedBetween(
+    base,
+    head,
+    options.head === undefined ? undefined : await git.changedFiles(baseCommit, head.commit!),
+    prefix,
+  );
+  return { base, head, changed };
+}
+
+async function changedBetween(
+  base: Tree,
+  head: Tree,
+  known: readonly string[] | undefined,
+  prefix: string,
+): Promise<readonly string[]> {
+  if (known !== undefined)
+    return known.flatMap((path) =>
+      prefix === '' ? [path] : path.startsWith(`${prefix}/`) ? [path.slice(prefix.length + 1)] : [],
+    );
+  const paths = [...new Set([...(await base.list()), ...(await head.list())])].sort();
+  const [before, after] = [await base.readMany(paths), await head.readMany(paths)];
+  return paths.filter((path) => {
+    const [a, b] = [before.get(path), after.get(path)];
+    return a === undefined || b === undefined ? a !== b : !a.equals(b);
+  });
+}
+
+/** The head's configuration isn't used, but a broken one would break main after the merge: it must at least load. */
+async function checkHeadConfig(head: Tree, file: string): Promise<void> {
+  if ((await head.read(file)) === undefined) {
+    throw new ConfigurationError({
+      message: 'the change deletes the gate configuration.',
+      location: { file },
+      fix: 'keep the file; a gate is removed in a change of its own, by an owner.',
+    });
+  }
+  await loadConfig(head, file);
+}

@@ -1,0 +1,69 @@
+import type { Config } from '../config/load.ts';
+import { ConfigurationError, isMixgateError } from '../core/errors.ts';
+import { finding } from '../core/finding.ts';
+import type { GateId, GateResult } from '../core/gate.ts';
+import type { GateContext } from '../core/gate-context.ts';
+
+/** A gate that runs on a pull request: when its section is in mixgate.yaml, or always. */
+export interface PullRequestGate {
+  readonly id: GateId;
+  readonly configured: (config: Config) => boolean;
+  readonly run: (context: GateContext, config: Config) => Promise<GateResult>;
+}
+
+/** The gates of `mixgate check`, in the order of reports. Modules are loaded when their gate runs. */
+export const PULL_REQUEST_GATES: readonly PullRequestGate[] = [
+  {
+    id: 'telemetry',
+    configured: (config) => config.telemetry !== undefined,
+    run: async (context, config) => (await import('../telemetry/gate.ts')).runTelemetryGate(context, config.telemetry!, config),
+  },
+  {
+    id: 'policy',
+    configured: (config) => config.policy !== undefined,
+    run: async (context, config) => (await import('../policy/gate.ts')).runPolicyGate(context, config.policy!, config),
+  },
+  {
+    id: 'catalog',
+    configured: (config) => config.catalog !== undefined,
+    run: async (context, config) => (await import('../catalog/gate.ts')).runCatalogGate(context, config.catalog!, config),
+  },
+  {
+    id: 'drift',
+    configured: (config) => config.clusters?.some((cluster) => cluster.snapshot !== undefined) === true,
+    run: async (context, config) => (await import('../drift/gate.ts')).runDriftGate(context, config.drift ?? {}, config),
+  },
+  {
+    id: 'slo',
+    configured: (config) => config.slo !== undefined,
+    run: async (context, config) => (await import('../slo/gate.ts')).runSloGate(context, config.slo!, config),
+  },
+];
+
+/** Runs one gate; what it throws becomes the verdict `error` with the problem as a finding, so that the other gates still report. */
+export async function runGate(gate: PullRequestGate, context: GateContext, config: Config): Promise<GateResult> {
+  try {
+    return await gate.run(context, config);
+  } catch (error) {
+    if (!isMixgateError(error)) throw error;
+    // A file of the change that can't be read is the change's fault; a missing program is not.
+    const changesFault = error instanceof ConfigurationError;
+    const findings = error.problems.map((problem) =>
+      finding({
+        ruleId: changesFault ? 'input-invalid' : 'gate-error',
+        level: 'error',
+        message: problem.message,
+        location: problem.location,
+        fix: problem.fix ?? (problem.expected === undefined ? undefined : `Expected ${problem.expected}.`),
+        subject: gate.id,
+      }),
+    );
+    return {
+      id: gate.id,
+      verdict: changesFault ? 'fail' : 'error',
+      reason: error.problems[0]?.message ?? error.message,
+      findings,
+      measurements: [],
+    };
+  }
+}

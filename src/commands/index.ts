@@ -1,0 +1,21 @@
+import type { CommandSpec } from './framework.ts';
+
+/** Loads every command. Heavy parts are imported by each command when it runs. */
+export async function loadCommands(): Promise<readonly CommandSpec[]> {
+  const modules = await Promise.all([
+    import('./check.ts'),
+    import('./telemetry.ts'),
+    import('./policy.ts'),
+    import('./catalog.ts'),
+    import('./drift.ts'),
+    import('./canary.ts'),
+    import('./slo.ts'),
+    import('./promote.ts'),
+    import('./rollback.ts'),
+    import('./history.ts'),
+    import('./init.ts'),
+    import('./doctor.ts'),
+    import('./explain.ts'),
+  ]);
+  return modules.map((module) => module.command);
+}

@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { Progress } from '../core/context.ts';
+import { ConfigurationError, formatProblem, isMixgateError } from '../core/errors.ts';
+import type { Report } from '../core/report.ts';
+import { EXIT, type ExitPolicy, exitCode, type OnUndecided } from '../core/verdict.ts';
+import { FORMATS, type Format, render } from '../report/index.ts';
+import { packageVersion } from '../tools/package-root.ts';
+import { type CommandOutcome, type Invocation, type OptionValues, type Parsed, parseCommandLine } from './framework.ts';
+import { commandHelp, programHelp } from './help.ts';
+import { loadCommands } from './index.ts';
+import { stderrProgress } from './progress.ts';
+
+export interface Streams {
+  readonly stdin: NodeJS.ReadableStream;
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+}
+
+export interface MainOptions extends Streams {
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  /** Now, ISO 8601 UTC. MIXGATE_NOW in the environment overrides it, for reproducible reports. */
+  readonly now: string;
+  readonly signal: AbortSignal;
+}
+
+/** The whole program: argv in, exit code out. Every user error is one message on stderr without a stack trace. */
+export async function main(io: MainOptions): Promise<number> {
+  const progress = stderrProgress({ stream: io.stderr, quiet: io.argv.includes('--quiet') || io.argv.includes('-q') });
+  try {
+    return await dispatch(io, progress);
+  } catch (error) {
+    progress.done();
+    if (!isMixgateError(error)) {
+      const detail = error instanceof Error ? error.message : String(error);
+      io.stderr.write(`mixgate: internal error: ${detail}\n`);
+      io.stderr.write(
+        io.env['MIXGATE_DEBUG']
+          ? `${error instanceof Error ? error.stack : ''}\n`
+          : 'This is a fault of mixgate: please report it (MIXGATE_DEBUG=1 shows the stack trace).\n',
+      );
+      return EXIT.error;
+    }
+    for (const problem of error.problems) io.stderr.write(`mixgate: ${formatProblem(problem)}\n`);
+    if (io.env['MIXGATE_DEBUG']) io.stderr.write(`${error.stack}\n`);
+    return error.exitCode;
+  }
+}
+
+async function dispatch(io: MainOptions, progress: Progress & { done(): void }): Promise<number> {
+  const commands = await loadCommands();
+  if (io.argv.length === 1 && ['--version', '-V', 'version'].includes(io.argv[0]!)) {
+    io.stdout.write(`${packageVersion()}\n`);
+    return EXIT.ok;
+  }
+  const words = io.argv[0] === 'help' ? [...io.argv.slice(1), '--help'] : io.argv;
+  const parsed = parseCommandLine(commands, words);
+  const command = parsed.path.at(-1);
+  if (command === undefined) {
+    const target = parsed.help ? io.stdout : io.stderr;
+    target.write(programHelp(commands, packageVersion()));
+    return parsed.help ? EXIT.ok : EXIT.usage;
+  }
+  if (parsed.help || command.run === undefined) {
+    (parsed.help ? io.stdout : io.stderr).write(commandHelp(parsed.path));
+    return parsed.help ? EXIT.ok : EXIT.usage;
+  }
+  const outcome = await command.run(invocation(io, parsed, progress));
+  progress.done();
+  return finish(io, parsed.options, outcome, progress);
+}
+
+function invocation(io: MainOptions, parsed: Parsed, progress: Progress): Invocation {
+  const seed = parsed.options.number('seed');
+  if (seed !== undefined && (seed < 0 || seed > 0xffff_ffff))
+    throw new ConfigurationError({ message: `--seed is ${seed}.`, expected: 'a whole number from 0 to 4294967295' });
+  return {
+    dir: resolve(io.cwd, parsed.options.string('dir') ?? '.'),
+    config: parsed.options.string('config') ?? 'mixgate.yaml',
+    positionals: parsed.positionals,
+    options: parsed.options,
+    command: ['mixgate', ...parsed.path.map((command) => command.name)].join(' '),
+    seed: seed ?? 1,
+    now: checkedNow(io.env['MIXGATE_NOW'] ?? io.now),
+    progress,
+    signal: io.signal,
+    stdin: io.stdin,
+    env: io.env,
+  };
+}
+
+function checkedNow(text: string): string {
+  const time = Date.parse(text);
+  if (Number.isNaN(time))
+    throw new ConfigurationError({
+      message: `MIXGATE_NOW is ${JSON.stringify(text)}.`,
+      expected: 'an ISO 8601 instant such as 2026-01-31T12:00:00Z',
+    });
+  return new Date(time).toISOString();
+}
+
+async function finish(io: MainOptions, options: OptionValues, outcome: CommandOutcome, progress: Progress): Promise<number> {
+  const format = (options.string('format') ?? 'text') as Format;
+  const files = options.strings('report').map((value) => parseReportTarget(value, io.cwd));
+  if (!('report' in outcome)) {
+    if (files.length > 0)
+      throw new ConfigurationError({
+        message: 'this command has no report to write.',
+        fix: 'redirect its output instead of using --report.',
+      });
+    await write(io.stdout, outcome.text);
+    return outcome.exitCode ?? EXIT.ok;
+  }
+  const { report } = outcome;
+  // The verdict stands before anything is written; a report file that can't be written is a warning and never changes it.
+  const code = exitCode(report.verdict, exitPolicy(options));
+  const color =
+    options.boolean('no-color') || io.env['NO_COLOR'] ? false : io.env['FORCE_COLOR'] ? true : io.stdout.isTTY === true;
+  const text =
+    format === 'text' && outcome.text !== undefined
+      ? outcome.text
+      : await render(format, report, { color, width: io.stdout.columns });
+  await write(io.stdout, text.endsWith('\n') ? text : `${text}\n`);
+  for (const target of files) {
+    await tryTo(progress, `the ${target.format} report was not written to ${target.file}`, async () =>
+      writeWhole(target.file, await render(target.format, report, {})),
+    );
+  }
+  const evidence = options.string('evidence');
+  if (evidence !== undefined) await writeEvidenceTo(resolve(io.cwd, evidence), report, io);
+  return code;
+}
+
+async function writeEvidenceTo(dir: string, report: Report, io: MainOptions): Promise<void> {
+  const { writeEvidence } = await import('../promotion/evidence.ts');
+  await writeEvidence(report, { dir, now: checkedNow(io.env['MIXGATE_NOW'] ?? io.now) });
+}
+
+function exitPolicy(options: OptionValues): ExitPolicy {
+  const [mode, onError, onInconclusive] = [options.string('mode'), options.string('on-error'), options.string('on-inconclusive')];
+  return {
+    ...(mode === undefined ? {} : { mode: mode as 'enforce' | 'warn' }),
+    ...(onError === undefined ? {} : { onError: onError as OnUndecided }),
+    ...(onInconclusive === undefined ? {} : { onInconclusive: onInconclusive as OnUndecided }),
+  };
+}
+
+function parseReportTarget(value: string, cwd: string): { format: Format; file: string } {
+  const [format, ...rest] = value.split('=');
+  const file = rest.join('=');
+  if (file === '' || !(FORMATS as readonly string[]).includes(format!)) {
+    throw new ConfigurationError({
+      message: `--report is ${JSON.stringify(value)}.`,
+      expected: `FORMAT=FILE with FORMAT one of ${FORMATS.join(', ')}`,
+    });
+  }
+  return { format: format as Format, file: resolve(cwd, file) };
+}
+
+async function tryTo(progress: Progress, what: string, action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    progress.warn(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Writes a file whole or not at all. */
+export async function writeWhole(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
+  await writeFile(temporary, text);
+  await rename(temporary, file);
+}
+
+function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
+  return new Promise((done, fail) => {
+    stream.write(text, (error) => {
+      // The reader went away (`| head`): what was asked for has been read.
+      if (error && (error as NodeJS.ErrnoException).code !== 'EPIPE') fail(error);
+      else done();
+    });
+  });
+}
