@@ -2,6 +2,247 @@
 /* biome-ignore-all lint: generated */
 
 /**
+ * How a canary is run and judged.
+ */
+export interface CanaryProfileDocument {
+/**
+ * 1
+ */
+version: 1
+/**
+ * prompt pairs of baseline and candidate
+ */
+pairs: number
+/**
+ * pairs of the baseline with itself, first: the noise floor (default 20)
+ */
+aaPairs?: number
+/**
+ * pairs that are sent and not judged (default 4)
+ */
+warmupPairs?: number
+/**
+ * tokens generated per request (default 16)
+ */
+maxTokens?: number
+/**
+ * alternatives per token for divergence (default 5)
+ */
+topLogprobs?: number
+/**
+ * per request (default 30000)
+ */
+timeoutMs?: number
+/**
+ * the whole run (default 10m)
+ */
+maxDuration?: string
+/**
+ * the `model` field of requests
+ */
+model?: string
+/**
+ * sent with every request; never a secret, use MIXGATE_CANARY_TOKEN for that
+ */
+headers?: {
+[k: string]: string
+}
+/**
+ * score prompts for perplexity and divergence (default true); needs `echo` on /v1/completions
+ */
+score?: boolean
+/**
+ * family-wise error level (default 0.05)
+ */
+alpha?: number
+/**
+ * @minItems 1
+ */
+metrics: [{
+/**
+ * what is compared
+ */
+name: ("e2e_ms" | "ttft_ms" | "itl_ms" | "queue_ms" | "policy_ms" | "tokens_per_s" | "error" | "fallback" | "nll" | "kld" | "same_top" | "check")
+/**
+ * the largest acceptable change for the worse
+ */
+margin?: {
+relative?: number
+absolute?: number
+}
+/**
+ * a verdict per segment too
+ */
+bySegment?: boolean
+/**
+ * no data for this metric is inconclusive (default true)
+ */
+required?: boolean
+}, ...({
+/**
+ * what is compared
+ */
+name: ("e2e_ms" | "ttft_ms" | "itl_ms" | "queue_ms" | "policy_ms" | "tokens_per_s" | "error" | "fallback" | "nll" | "kld" | "same_top" | "check")
+/**
+ * the largest acceptable change for the worse
+ */
+margin?: {
+relative?: number
+absolute?: number
+}
+/**
+ * a verdict per segment too
+ */
+bySegment?: boolean
+/**
+ * no data for this metric is inconclusive (default true)
+ */
+required?: boolean
+})[]]
+}
+
+/**
+ * A DSSE envelope (github.com/secure-systems-lab/dsse) around an evidence statement; Ed25519.
+ */
+export interface EvidenceEnvelopeDocument {
+/**
+ * application/vnd.in-toto+json
+ */
+payloadType: "application/vnd.in-toto+json"
+/**
+ * the statement, base64
+ */
+payload: string
+/**
+ * signatures
+ * 
+ * @minItems 1
+ * @maxItems 50
+ */
+signatures: [{
+/**
+ * SHA-256 of the public key (SPKI DER)
+ */
+keyid: string
+/**
+ * signature, base64
+ */
+sig: string
+}, ...({
+/**
+ * SHA-256 of the public key (SPKI DER)
+ */
+keyid: string
+/**
+ * signature, base64
+ */
+sig: string
+})[]]
+}
+
+/**
+ * What a mixgate run found, as an in-toto Statement v1 (github.com/in-toto/attestation).
+ */
+export interface EvidenceDocument {
+/**
+ * https://in-toto.io/Statement/v1
+ */
+_type: "https://in-toto.io/Statement/v1"
+/**
+ * what was judged
+ * 
+ * @minItems 1
+ * @maxItems 10000
+ */
+subject: [{
+/**
+ * name
+ */
+name: string
+digest: {
+[k: string]: string
+}
+}, ...({
+/**
+ * name
+ */
+name: string
+digest: {
+[k: string]: string
+}
+})[]]
+/**
+ * https://mixgate.dev/evidence/v1
+ */
+predicateType: "https://mixgate.dev/evidence/v1"
+predicate: {
+/**
+ * a verdict
+ */
+verdict: ("pass" | "warn" | "inconclusive" | "fail" | "error")
+/**
+ * gates
+ * 
+ * @maxItems 100
+ */
+gates: {
+/**
+ * gate id
+ */
+id: string
+/**
+ * a verdict
+ */
+verdict: ("pass" | "warn" | "inconclusive" | "fail" | "error")
+/**
+ * why
+ */
+reason: string
+/**
+ * facts of the gate
+ */
+facts?: {
+
+}
+}[]
+/**
+ * full id of the commit that was judged; empty for a working tree
+ */
+commit: (string | null)
+/**
+ * full id of the commit it was compared with
+ */
+base: (string | null)
+/**
+ * the command that ran
+ */
+command: string
+/**
+ * RFC 3339 instant
+ */
+created: string
+/**
+ * SHA-256, lower-case hex
+ */
+measurementsDigest: string
+/**
+ * SHA-256, lower-case hex
+ */
+reportDigest: string
+/**
+ * versions of mixgate and of the programs it ran
+ */
+toolVersions: {
+[k: string]: string
+}
+/**
+ * seed
+ */
+seed: number
+}
+}
+
+/**
  * What the canary gate reads.
  */
 export interface MixgateCanaryDocument {
@@ -245,17 +486,21 @@ name: string
  */
 cluster: string
 /**
- * branch that the commit lands on
+ * branch that the commit lands on (default main)
  */
 branch?: string
 /**
- * the folder or file whose change is promoted
+ * file that pins the environment's revision (default promotion/environments/<name>.yaml)
  */
 path?: string
 /**
  * gates whose evidence must pass
  */
 requires?: ("telemetry" | "policy" | "catalog" | "drift" | "canary" | "slo")[]
+/**
+ * evidence must carry a valid signature
+ */
+signed?: boolean
 }, ...({
 /**
  * environment name
@@ -266,30 +511,36 @@ name: string
  */
 cluster: string
 /**
- * branch that the commit lands on
+ * branch that the commit lands on (default main)
  */
 branch?: string
 /**
- * the folder or file whose change is promoted
+ * file that pins the environment's revision (default promotion/environments/<name>.yaml)
  */
 path?: string
 /**
  * gates whose evidence must pass
  */
 requires?: ("telemetry" | "policy" | "catalog" | "drift" | "canary" | "slo")[]
+/**
+ * evidence must carry a valid signature
+ */
+signed?: boolean
 })[]]
 /**
  * a folder of Rego with package promotion
  */
 policy: string
 /**
- * Git remote name
+ * Git remote name (default origin)
  */
 remote?: string
 /**
- * file that the promotion edits
+ * PEM files of Ed25519 public keys whose signatures count
+ * 
+ * Items: file
  */
-rollouts?: string
+publicKeys?: string[]
 }
 
 /**
@@ -315,13 +566,40 @@ samples?: string
  */
 rules?: string
 /**
- * events below which a window is inconclusive
+ * alert policies of SLOs that name none: project (page above 5x over 1 h, escalate after 2 h) or workbook (four pairs of the Google SRE workbook)
+ */
+preset?: ("project" | "workbook")
+/**
+ * events below which a window is inconclusive, if more than the alert itself needs
  */
 minEvents?: number
 /**
  * share of the error budget that must be left to promote
  */
 minBudget?: number
+/**
+ * a YAML file of maintenance windows
+ */
+maintenance?: string
+/**
+ * label whose values are judged one by one besides the whole fleet, e.g. cluster
+ */
+by?: string
+/**
+ * what `mixgate slo gate --canary` judges
+ */
+canary?: {
+/**
+ * a Prometheus duration such as 1m, or `available` for all samples there are
+ */
+window: string
+/**
+ * labels that the canary's series carry
+ */
+match?: {
+[k: string]: string
+}
+}
 }
 
 /**
@@ -761,13 +1039,40 @@ samples?: string
  */
 rules?: string
 /**
- * events below which a window is inconclusive
+ * alert policies of SLOs that name none: project (page above 5x over 1 h, escalate after 2 h) or workbook (four pairs of the Google SRE workbook)
+ */
+preset?: ("project" | "workbook")
+/**
+ * events below which a window is inconclusive, if more than the alert itself needs
  */
 minEvents?: number
 /**
  * share of the error budget that must be left to promote
  */
 minBudget?: number
+/**
+ * a YAML file of maintenance windows
+ */
+maintenance?: string
+/**
+ * label whose values are judged one by one besides the whole fleet, e.g. cluster
+ */
+by?: string
+/**
+ * what `mixgate slo gate --canary` judges
+ */
+canary?: {
+/**
+ * a Prometheus duration such as 1m, or `available` for all samples there are
+ */
+window: string
+/**
+ * labels that the canary's series carry
+ */
+match?: {
+[k: string]: string
+}
+}
 }
 /**
  * What the canary gate reads.
@@ -809,17 +1114,21 @@ name: string
  */
 cluster: string
 /**
- * branch that the commit lands on
+ * branch that the commit lands on (default main)
  */
 branch?: string
 /**
- * the folder or file whose change is promoted
+ * file that pins the environment's revision (default promotion/environments/<name>.yaml)
  */
 path?: string
 /**
  * gates whose evidence must pass
  */
 requires?: ("telemetry" | "policy" | "catalog" | "drift" | "canary" | "slo")[]
+/**
+ * evidence must carry a valid signature
+ */
+signed?: boolean
 }, ...({
 /**
  * environment name
@@ -830,30 +1139,1481 @@ name: string
  */
 cluster: string
 /**
- * branch that the commit lands on
+ * branch that the commit lands on (default main)
  */
 branch?: string
 /**
- * the folder or file whose change is promoted
+ * file that pins the environment's revision (default promotion/environments/<name>.yaml)
  */
 path?: string
 /**
  * gates whose evidence must pass
  */
 requires?: ("telemetry" | "policy" | "catalog" | "drift" | "canary" | "slo")[]
+/**
+ * evidence must carry a valid signature
+ */
+signed?: boolean
 })[]]
 /**
  * a folder of Rego with package promotion
  */
 policy: string
 /**
- * Git remote name
+ * Git remote name (default origin)
  */
 remote?: string
 /**
- * file that the promotion edits
+ * PEM files of Ed25519 public keys whose signatures count
+ * 
+ * Items: file
  */
-rollouts?: string
+publicKeys?: string[]
+}
+
+/**
+ * An OpenSLO v1 AlertCondition as mixgate reads it (github.com/OpenSLO/OpenSLO).
+ */
+export interface OpensloAlertConditionDocument {
+/**
+ * openslo/v1
+ */
+apiVersion: "openslo/v1"
+/**
+ * AlertCondition
+ */
+kind: "AlertCondition"
+/**
+ * metadata with a name
+ */
+metadata: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * severity and condition
+ */
+spec: {
+description?: string
+/**
+ * page, ticket or another severity
+ */
+severity: string
+/**
+ * a burn rate condition
+ */
+condition: {
+/**
+ * burnrate
+ */
+kind: ("burnrate" | "Burnrate")
+/**
+ * gt or gte
+ */
+op: ("lte" | "gte" | "lt" | "gt")
+/**
+ * burn rate, 1 spends the budget exactly by the end of the period
+ */
+threshold: number
+/**
+ * window (number and m h d w M Q Y)
+ */
+lookbackWindow: string
+/**
+ * how long it must hold (number and m h d w M Q Y)
+ */
+alertAfter?: string
+}
+}
+}
+
+/**
+ * An OpenSLO v1 AlertPolicy as mixgate reads it (github.com/OpenSLO/OpenSLO).
+ */
+export interface OpensloAlertPolicyDocument {
+/**
+ * openslo/v1
+ */
+apiVersion: "openslo/v1"
+/**
+ * AlertPolicy
+ */
+kind: "AlertPolicy"
+/**
+ * metadata with a name
+ */
+metadata: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * conditions and notification targets
+ */
+spec: {
+description?: string
+alertWhenNoData?: boolean
+alertWhenResolved?: boolean
+alertWhenBreaching?: boolean
+/**
+ * one condition
+ * 
+ * @minItems 1
+ * @maxItems 1
+ * 
+ * Items: conditionRef, or an inline AlertCondition
+ */
+conditions: [(({
+[k: string]: unknown
+} | {
+[k: string]: unknown
+}) & {
+/**
+ * name of an AlertCondition
+ */
+conditionRef?: string
+/**
+ * openslo/v1
+ */
+apiVersion?: "openslo/v1"
+kind?: "AlertCondition"
+/**
+ * metadata with a name
+ */
+metadata?: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * severity and condition
+ */
+spec?: {
+description?: string
+/**
+ * page, ticket or another severity
+ */
+severity: string
+/**
+ * a burn rate condition
+ */
+condition: {
+/**
+ * burnrate
+ */
+kind: ("burnrate" | "Burnrate")
+/**
+ * gt or gte
+ */
+op: ("lte" | "gte" | "lt" | "gt")
+/**
+ * burn rate, 1 spends the budget exactly by the end of the period
+ */
+threshold: number
+/**
+ * window (number and m h d w M Q Y)
+ */
+lookbackWindow: string
+/**
+ * how long it must hold (number and m h d w M Q Y)
+ */
+alertAfter?: string
+}
+}
+})]
+/**
+ * targets
+ */
+notificationTargets?: (({
+[k: string]: unknown
+} & {
+/**
+ * name of an AlertNotificationTarget
+ */
+targetRef?: string
+/**
+ * openslo/v1
+ */
+apiVersion?: "openslo/v1"
+kind?: "AlertNotificationTarget"
+/**
+ * metadata with a name
+ */
+metadata?: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+spec?: {
+
+}
+})[] | null)
+}
+}
+
+/**
+ * An OpenSLO v1 object as mixgate reads it (github.com/OpenSLO/OpenSLO).
+ */
+export interface OpensloOtherDocument {
+/**
+ * openslo/v1
+ */
+apiVersion: "openslo/v1"
+/**
+ * DataSource, Service or AlertNotificationTarget
+ */
+kind: ("DataSource" | "Service" | "AlertNotificationTarget")
+/**
+ * metadata with a name
+ */
+metadata: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * the spec
+ */
+spec: {
+
+}
+}
+
+/**
+ * An OpenSLO v1 SLI as mixgate reads it (github.com/OpenSLO/OpenSLO).
+ */
+export interface OpensloSliDocument {
+/**
+ * openslo/v1
+ */
+apiVersion: "openslo/v1"
+/**
+ * SLI
+ */
+kind: "SLI"
+/**
+ * metadata with a name
+ */
+metadata: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * an indicator
+ */
+spec: ({
+[k: string]: unknown
+} & {
+description?: string
+/**
+ * a metricSource
+ */
+thresholdMetric?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * good or bad, and total; or raw
+ */
+ratioMetric?: {
+/**
+ * true when the queries are counters
+ */
+counter?: boolean
+/**
+ * a metricSource
+ */
+good?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * a metricSource
+ */
+bad?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * a metricSource
+ */
+total?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * what raw counts
+ */
+rawType?: ("success" | "failure")
+/**
+ * a metricSource
+ */
+raw?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+}
+})
+}
+
+/**
+ * An OpenSLO v1 SLO as mixgate reads it (github.com/OpenSLO/OpenSLO).
+ */
+export interface OpensloSloDocument {
+/**
+ * openslo/v1
+ */
+apiVersion: "openslo/v1"
+/**
+ * SLO
+ */
+kind: "SLO"
+/**
+ * metadata with a name
+ */
+metadata: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * the objective
+ */
+spec: {
+description?: string
+/**
+ * name of a Service
+ */
+service: string
+/**
+ * an inline indicator
+ */
+indicator?: {
+/**
+ * openslo/v1
+ */
+apiVersion?: "openslo/v1"
+kind?: "SLI"
+/**
+ * metadata with a name
+ */
+metadata?: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * an indicator
+ */
+spec: ({
+[k: string]: unknown
+} & {
+description?: string
+/**
+ * a metricSource
+ */
+thresholdMetric?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * good or bad, and total; or raw
+ */
+ratioMetric?: {
+/**
+ * true when the queries are counters
+ */
+counter?: boolean
+/**
+ * a metricSource
+ */
+good?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * a metricSource
+ */
+bad?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * a metricSource
+ */
+total?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * what raw counts
+ */
+rawType?: ("success" | "failure")
+/**
+ * a metricSource
+ */
+raw?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+}
+})
+}
+/**
+ * name of an SLI
+ */
+indicatorRef?: string
+/**
+ * one time window
+ * 
+ * @minItems 1
+ * @maxItems 1
+ * 
+ * Items: a time window
+ */
+timeWindow: [{
+/**
+ * length (number and m h d w M Q Y)
+ */
+duration: string
+/**
+ * true: rolling; false: calendar
+ */
+isRolling?: boolean
+/**
+ * startTime and timeZone
+ */
+calendar?: {
+/**
+ * local time, quoted: "2026-01-01 00:00:00"
+ */
+startTime: string
+/**
+ * IANA time zone
+ */
+timeZone: string
+}
+}]
+/**
+ * Occurrences, Timeslices or RatioTimeslices
+ */
+budgetingMethod: ("Occurrences" | "Timeslices" | "RatioTimeslices")
+/**
+ * objectives
+ * 
+ * @minItems 1
+ * @maxItems 50
+ * 
+ * Items: an objective
+ */
+objectives: [{
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * how a value is compared (thresholdMetric only)
+ */
+op?: ("lte" | "gte" | "lt" | "gt")
+/**
+ * threshold (thresholdMetric only)
+ */
+value?: (number | string)
+/**
+ * share of good events, 0 or more and below 1
+ */
+target?: number
+/**
+ * percent of good events, 0 or more and below 100
+ */
+targetPercent?: number
+/**
+ * share of good events that makes a slice good
+ */
+timeSliceTarget?: number
+/**
+ * slice length: a number of minutes, or a duration
+ */
+timeSliceWindow?: (number | string)
+/**
+ * an inline indicator
+ */
+indicator?: {
+/**
+ * openslo/v1
+ */
+apiVersion?: "openslo/v1"
+kind?: "SLI"
+/**
+ * metadata with a name
+ */
+metadata?: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * an indicator
+ */
+spec: (({
+[k: string]: unknown
+} | {
+[k: string]: unknown
+}) & {
+description?: string
+/**
+ * a metricSource
+ */
+thresholdMetric?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * good or bad, and total; or raw
+ */
+ratioMetric?: {
+/**
+ * true when the queries are counters
+ */
+counter?: boolean
+/**
+ * a metricSource
+ */
+good?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * a metricSource
+ */
+bad?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * a metricSource
+ */
+total?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * what raw counts
+ */
+rawType?: ("success" | "failure")
+/**
+ * a metricSource
+ */
+raw?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+}
+})
+}
+/**
+ * name of an SLI
+ */
+indicatorRef?: string
+/**
+ * weight
+ */
+compositeWeight?: number
+}, ...({
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * how a value is compared (thresholdMetric only)
+ */
+op?: ("lte" | "gte" | "lt" | "gt")
+/**
+ * threshold (thresholdMetric only)
+ */
+value?: (number | string)
+/**
+ * share of good events, 0 or more and below 1
+ */
+target?: number
+/**
+ * percent of good events, 0 or more and below 100
+ */
+targetPercent?: number
+/**
+ * share of good events that makes a slice good
+ */
+timeSliceTarget?: number
+/**
+ * slice length: a number of minutes, or a duration
+ */
+timeSliceWindow?: (number | string)
+/**
+ * an inline indicator
+ */
+indicator?: {
+/**
+ * openslo/v1
+ */
+apiVersion?: "openslo/v1"
+kind?: "SLI"
+/**
+ * metadata with a name
+ */
+metadata?: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * an indicator
+ */
+spec: (({
+[k: string]: unknown
+} | {
+[k: string]: unknown
+}) & {
+description?: string
+/**
+ * a metricSource
+ */
+thresholdMetric?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * good or bad, and total; or raw
+ */
+ratioMetric?: {
+/**
+ * true when the queries are counters
+ */
+counter?: boolean
+/**
+ * a metricSource
+ */
+good?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * a metricSource
+ */
+bad?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * a metricSource
+ */
+total?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+/**
+ * what raw counts
+ */
+rawType?: ("success" | "failure")
+/**
+ * a metricSource
+ */
+raw?: {
+/**
+ * where the metric comes from
+ */
+metricSource: {
+/**
+ * name of a DataSource
+ */
+metricSourceRef?: string
+/**
+ * Prometheus
+ */
+type?: string
+/**
+ * a PromQL query
+ */
+spec: {
+/**
+ * PromQL
+ */
+query: string
+}
+}
+}
+}
+})
+}
+/**
+ * name of an SLI
+ */
+indicatorRef?: string
+/**
+ * weight
+ */
+compositeWeight?: number
+})[]]
+/**
+ * alert policies
+ * 
+ * @maxItems 50
+ */
+alertPolicies?: ((string | {
+/**
+ * name of an AlertPolicy
+ */
+alertPolicyRef?: string
+/**
+ * openslo/v1
+ */
+apiVersion?: "openslo/v1"
+kind?: "AlertPolicy"
+/**
+ * metadata with a name
+ */
+metadata?: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * conditions and notification targets
+ */
+spec?: {
+description?: string
+alertWhenNoData?: boolean
+alertWhenResolved?: boolean
+alertWhenBreaching?: boolean
+/**
+ * one condition
+ * 
+ * @minItems 1
+ * @maxItems 1
+ * 
+ * Items: conditionRef, or an inline AlertCondition
+ */
+conditions: [(({
+[k: string]: unknown
+} | {
+[k: string]: unknown
+}) & {
+/**
+ * name of an AlertCondition
+ */
+conditionRef?: string
+/**
+ * openslo/v1
+ */
+apiVersion?: "openslo/v1"
+kind?: "AlertCondition"
+/**
+ * metadata with a name
+ */
+metadata?: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+/**
+ * severity and condition
+ */
+spec?: {
+description?: string
+/**
+ * page, ticket or another severity
+ */
+severity: string
+/**
+ * a burn rate condition
+ */
+condition: {
+/**
+ * burnrate
+ */
+kind: ("burnrate" | "Burnrate")
+/**
+ * gt or gte
+ */
+op: ("lte" | "gte" | "lt" | "gt")
+/**
+ * burn rate, 1 spends the budget exactly by the end of the period
+ */
+threshold: number
+/**
+ * window (number and m h d w M Q Y)
+ */
+lookbackWindow: string
+/**
+ * how long it must hold (number and m h d w M Q Y)
+ */
+alertAfter?: string
+}
+}
+})]
+/**
+ * targets
+ */
+notificationTargets?: (({
+[k: string]: unknown
+} & {
+/**
+ * name of an AlertNotificationTarget
+ */
+targetRef?: string
+/**
+ * openslo/v1
+ */
+apiVersion?: "openslo/v1"
+kind?: "AlertNotificationTarget"
+/**
+ * metadata with a name
+ */
+metadata?: {
+/**
+ * name, a DNS label (lower case, digits, dashes; at most 63)
+ */
+name: string
+/**
+ * name for people
+ */
+displayName?: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string | string[]
+}
+/**
+ * annotations
+ */
+annotations?: {
+[k: string]: string
+}
+}
+spec?: {
+
+}
+})[] | null)
+}
+})[] | null)
+}
+}
+
+/**
+ * Which commit of the repository an environment runs; written by mixgate promote and rollback, comments survive.
+ */
+export interface PromotionEnvironmentDocument {
+/**
+ * environment name
+ */
+environment: string
+/**
+ * a full commit id; empty before the first promotion
+ */
+revision: (string | null)
+/**
+ * revisions that promote refuses
+ */
+quarantine?: {
+/**
+ * a full commit id
+ */
+revision: string
+/**
+ * why
+ */
+reason: string
+/**
+ * RFC 3339 instant
+ */
+since: string
+}[]
 }
 
 export type ReportDocument_Verdict = ("pass" | "warn" | "inconclusive" | "fail" | "error")
@@ -958,6 +2718,100 @@ commit: string
 }
 
 /**
+ * What really happened, for mixgate slo backtest --incidents FILE.
+ */
+export interface SloIncidentsDocument {
+/**
+ * incidents
+ * 
+ * @maxItems 1000
+ */
+incidents: {
+/**
+ * RFC 3339 instant
+ */
+start: string
+/**
+ * RFC 3339 instant after start
+ */
+end: string
+/**
+ * name
+ */
+name?: string
+/**
+ * only these SLOs (default: all)
+ * 
+ * @minItems 1
+ * 
+ * Items: SLO name
+ */
+slos?: [string, ...(string)[]]
+}[]
+}
+
+/**
+ * Planned maintenance: alerts that fire inside a window are reported as suppressed.
+ */
+export interface SloMaintenanceDocument {
+/**
+ * maintenance windows
+ * 
+ * @maxItems 1000
+ */
+windows: {
+/**
+ * RFC 3339 instant
+ */
+start: string
+/**
+ * RFC 3339 instant after start
+ */
+end: string
+/**
+ * why
+ */
+reason: string
+/**
+ * who answers for it
+ */
+owner: string
+/**
+ * only these SLOs (default: all)
+ * 
+ * @minItems 1
+ * 
+ * Items: SLO name
+ */
+slos?: [string, ...(string)[]]
+}[]
+}
+
+/**
+ * A line of an NDJSON file of recorded samples (mixgate slo gate --samples FILE).
+ */
+export interface SloSamplesDocument {
+/**
+ * Unix time in seconds, or an RFC 3339 instant
+ */
+time: (number | string)
+/**
+ * metric name as Prometheus has it
+ */
+metric: string
+/**
+ * labels
+ */
+labels?: {
+[k: string]: string
+}
+/**
+ * the value; NaN, Infinity and -Infinity as strings
+ */
+value: (number | string)
+}
+
+/**
  * Checked-in exceptions with owner and expiry.
  */
 export interface WaiversDocument {
@@ -990,6 +2844,9 @@ expires: string
 }
 
 export interface SchemaTypes {
+  readonly "canary-profile": CanaryProfileDocument;
+  readonly "evidence-envelope": EvidenceEnvelopeDocument;
+  readonly "evidence": EvidenceDocument;
   readonly "mixgate-canary": MixgateCanaryDocument;
   readonly "mixgate-catalog": MixgateCatalogDocument;
   readonly "mixgate-clusters": MixgateClustersDocument;
@@ -999,21 +2856,42 @@ export interface SchemaTypes {
   readonly "mixgate-slo": MixgateSloDocument;
   readonly "mixgate-telemetry": MixgateTelemetryDocument;
   readonly "mixgate": MixgateDocument;
+  readonly "openslo-alert-condition": OpensloAlertConditionDocument;
+  readonly "openslo-alert-policy": OpensloAlertPolicyDocument;
+  readonly "openslo-other": OpensloOtherDocument;
+  readonly "openslo-sli": OpensloSliDocument;
+  readonly "openslo-slo": OpensloSloDocument;
+  readonly "promotion-environment": PromotionEnvironmentDocument;
   readonly "report": ReportDocument;
+  readonly "slo-incidents": SloIncidentsDocument;
+  readonly "slo-maintenance": SloMaintenanceDocument;
+  readonly "slo-samples": SloSamplesDocument;
   readonly "waivers": WaiversDocument;
 }
 export type SchemaName = keyof SchemaTypes;
 
 export const SCHEMAS: { readonly [N in SchemaName]: { readonly $id: string; readonly [key: string]: unknown } } = {
+  "canary-profile": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/canary-profile.schema.json","title":"canary profile","description":"How a canary is run and judged.","type":"object","additionalProperties":false,"required":["version","pairs","metrics"],"properties":{"version":{"const":1,"description":"1"},"pairs":{"type":"integer","minimum":10,"maximum":100000,"description":"prompt pairs of baseline and candidate"},"aaPairs":{"type":"integer","minimum":0,"maximum":10000,"description":"pairs of the baseline with itself, first: the noise floor (default 20)"},"warmupPairs":{"type":"integer","minimum":0,"maximum":1000,"description":"pairs that are sent and not judged (default 4)"},"maxTokens":{"type":"integer","minimum":1,"maximum":4096,"description":"tokens generated per request (default 16)"},"topLogprobs":{"type":"integer","minimum":1,"maximum":20,"description":"alternatives per token for divergence (default 5)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxDuration":{"type":"string","pattern":"^[0-9]+(s|m|h)$","description":"the whole run (default 10m)"},"model":{"type":"string","description":"the `model` field of requests"},"headers":{"type":"object","additionalProperties":{"type":"string"},"description":"sent with every request; never a secret, use MIXGATE_CANARY_TOKEN for that"},"score":{"type":"boolean","description":"score prompts for perplexity and divergence (default true); needs `echo` on /v1/completions"},"alpha":{"type":"number","exclusiveMinimum":0,"maximum":0.2,"description":"family-wise error level (default 0.05)"},"metrics":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"enum":["e2e_ms","ttft_ms","itl_ms","queue_ms","policy_ms","tokens_per_s","error","fallback","nll","kld","same_top","check"],"description":"what is compared"},"margin":{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{"relative":{"type":"number","exclusiveMinimum":0},"absolute":{"type":"number","exclusiveMinimum":0}},"description":"the largest acceptable change for the worse"},"bySegment":{"type":"boolean","description":"a verdict per segment too"},"required":{"type":"boolean","description":"no data for this metric is inconclusive (default true)"}}}}}},
+  "evidence-envelope": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/evidence-envelope.schema.json","title":"signed evidence","description":"A DSSE envelope (github.com/secure-systems-lab/dsse) around an evidence statement; Ed25519.","type":"object","additionalProperties":false,"required":["payloadType","payload","signatures"],"properties":{"payloadType":{"const":"application/vnd.in-toto+json","description":"application/vnd.in-toto+json"},"payload":{"type":"string","minLength":1,"description":"the statement, base64"},"signatures":{"type":"array","minItems":1,"maxItems":50,"description":"signatures","items":{"type":"object","additionalProperties":false,"required":["keyid","sig"],"properties":{"keyid":{"type":"string","minLength":1,"description":"SHA-256 of the public key (SPKI DER)"},"sig":{"type":"string","minLength":1,"description":"signature, base64"}}}}}},
+  "evidence": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/evidence.schema.json","title":"evidence statement","description":"What a mixgate run found, as an in-toto Statement v1 (github.com/in-toto/attestation).","type":"object","additionalProperties":false,"required":["_type","subject","predicateType","predicate"],"properties":{"_type":{"const":"https://in-toto.io/Statement/v1","description":"https://in-toto.io/Statement/v1"},"subject":{"type":"array","minItems":1,"maxItems":10000,"description":"what was judged","items":{"type":"object","additionalProperties":false,"required":["name","digest"],"properties":{"name":{"type":"string","minLength":1,"description":"name"},"digest":{"type":"object","minProperties":1,"additionalProperties":{"type":"string"}}}}},"predicateType":{"const":"https://mixgate.dev/evidence/v1","description":"https://mixgate.dev/evidence/v1"},"predicate":{"type":"object","additionalProperties":false,"required":["verdict","gates","commit","base","command","created","measurementsDigest","reportDigest","toolVersions","seed"],"properties":{"verdict":{"enum":["pass","warn","inconclusive","fail","error"],"description":"a verdict"},"gates":{"type":"array","maxItems":100,"description":"gates","items":{"type":"object","additionalProperties":false,"required":["id","verdict","reason"],"properties":{"id":{"type":"string","minLength":1,"description":"gate id"},"verdict":{"enum":["pass","warn","inconclusive","fail","error"],"description":"a verdict"},"reason":{"type":"string","description":"why"},"facts":{"type":"object","description":"facts of the gate"}}}},"commit":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"full id of the commit that was judged; empty for a working tree"},"base":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"full id of the commit it was compared with"},"command":{"type":"string","minLength":1,"description":"the command that ran"},"created":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"measurementsDigest":{"type":"string","pattern":"^[0-9a-f]{64}$","description":"SHA-256, lower-case hex"},"reportDigest":{"type":"string","pattern":"^[0-9a-f]{64}$","description":"SHA-256, lower-case hex"},"toolVersions":{"type":"object","additionalProperties":{"type":"string"},"description":"versions of mixgate and of the programs it ran"},"seed":{"type":"integer","minimum":0,"description":"seed"}}}}},
   "mixgate-canary": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-canary.schema.json","title":"canary section","description":"What the canary gate reads.","type":"object","additionalProperties":false,"required":["profile"],"properties":{"profile":{"type":"string","minLength":1,"description":"the analysis profile (YAML)"},"corpus":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"prompt files by segment (NDJSON, glob patterns)"},"baseline":{"type":"string","minLength":1,"description":"URL of the baseline endpoint","format":"uri"},"candidate":{"type":"string","minLength":1,"description":"URL of the candidate endpoint","format":"uri"}}},
   "mixgate-catalog": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-catalog.schema.json","title":"catalog section","description":"What the catalog gate reads.","type":"object","additionalProperties":false,"required":["models"],"properties":{"models":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"model metadata files (glob patterns)"},"pools":{"type":"string","minLength":1,"description":"a YAML file that lists the pools with accelerator memory"}}},
   "mixgate-clusters": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-clusters.schema.json","title":"clusters section","description":"the clusters of the fleet","type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name","overlay","region","jurisdiction","trustZone"],"properties":{"name":{"type":"string","minLength":1,"description":"cluster name"},"overlay":{"type":"string","minLength":1,"description":"the Kustomize overlay folder of the cluster"},"snapshot":{"type":"string","minLength":1,"description":"a live snapshot: a YAML file or a folder"},"region":{"type":"string","minLength":1,"description":"cloud region"},"jurisdiction":{"type":"string","minLength":1,"description":"legal jurisdiction, e.g. EU"},"trustZone":{"type":"string","minLength":1,"description":"trust zone"},"baseline":{"type":"boolean","description":"true for the cluster the others are compared with"}}}},
   "mixgate-drift": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-drift.schema.json","title":"drift section","description":"What the drift gate reads besides the clusters.","type":"object","additionalProperties":false,"properties":{"maxAge":{"type":"string","minLength":1,"description":"snapshots older than this are inconclusive; a duration like 24h or 30m","pattern":"^[0-9]+(s|m|h|d)$"},"equal":{"type":"array","items":{"type":"string"},"description":"what must be equal between clusters"},"allow":{"type":"array","description":"allowed differences","items":{"type":"object","additionalProperties":false,"required":["path","owner","reason","expires"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"object":{"type":"string","minLength":1,"description":"Kind/namespace/name"},"path":{"type":"string","minLength":1,"description":"JSON pointer of the field"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"reason":{"type":"string","minLength":1,"description":"why"},"expires":{"type":"string","minLength":1,"description":"ISO date","format":"date"}}}},"crds":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"CustomResourceDefinition files whose defaults are applied"},"rollouts":{"type":"array","description":"declared rollout windows","items":{"type":"object","additionalProperties":false,"required":["object","path","from","to","until"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"object":{"type":"string","minLength":1,"description":"Kind/namespace/name"},"path":{"type":"string","minLength":1,"description":"JSON pointer of the weight"},"from":{"type":"number"},"to":{"type":"number"},"until":{"type":"string","minLength":1,"description":"ISO date-time","format":"date-time"}}}}}},
   "mixgate-policy": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-policy.schema.json","title":"policy section","description":"What the policy gate reads.","type":"object","additionalProperties":false,"required":["roots","entrypoints"],"properties":{"roots":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"folders of Rego modules with their tests and data"},"data":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"JSON or YAML data documents outside the roots"},"entrypoints":{"type":"array","minItems":1,"items":{"type":"string","pattern":"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$","description":"an entrypoint as PACKAGE/RULE, e.g. routing/decision"},"description":"entrypoints as PACKAGE/RULE; the first is the routing decision"},"domain":{"type":"string","minLength":1,"description":"the declared input domain (YAML)"},"invariants":{"type":"string","minLength":1,"description":"a folder of Rego invariants"},"corpus":{"type":"string","minLength":1,"description":"a replay corpus (NDJSON)"},"coverage":{"type":"number","minimum":0,"maximum":100,"description":"least test coverage in percent"},"latencyBudgetMs":{"type":"number","exclusiveMinimum":0,"description":"p99 evaluation latency budget in milliseconds"},"maxPoints":{"type":"integer","minimum":1,"description":"domain points up to which the check is exhaustive"}}},
-  "mixgate-promotion": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-promotion.schema.json","title":"promotion section","description":"What promote and rollback read.","type":"object","additionalProperties":false,"required":["environments","policy"],"properties":{"environments":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name","cluster"],"properties":{"name":{"type":"string","minLength":1,"description":"environment name"},"cluster":{"type":"string","minLength":1,"description":"the cluster it runs in"},"branch":{"type":"string","minLength":1,"description":"branch that the commit lands on"},"path":{"type":"string","minLength":1,"description":"the folder or file whose change is promoted"},"requires":{"type":"array","items":{"enum":["telemetry","policy","catalog","drift","canary","slo"]},"description":"gates whose evidence must pass"}}}},"policy":{"type":"string","minLength":1,"description":"a folder of Rego with package promotion"},"remote":{"type":"string","minLength":1,"description":"Git remote name"},"rollouts":{"type":"string","minLength":1,"description":"file that the promotion edits"}}},
-  "mixgate-slo": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-slo.schema.json","title":"slo section","description":"What the SLO gate reads.","type":"object","additionalProperties":false,"required":["files"],"properties":{"files":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"OpenSLO v1 files (glob patterns)"},"prometheus":{"type":"string","minLength":1,"description":"base URL of a Prometheus HTTP API","format":"uri"},"samples":{"type":"string","minLength":1,"description":"recorded samples, instead of Prometheus"},"rules":{"type":"string","minLength":1,"description":"folder of the generated Prometheus rules, checked to be current"},"minEvents":{"type":"integer","minimum":1,"description":"events below which a window is inconclusive"},"minBudget":{"type":"number","minimum":0,"maximum":1,"description":"share of the error budget that must be left to promote"}}},
+  "mixgate-promotion": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-promotion.schema.json","title":"promotion section","description":"What promote and rollback read.","type":"object","additionalProperties":false,"required":["environments","policy"],"properties":{"environments":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name","cluster"],"properties":{"name":{"type":"string","minLength":1,"description":"environment name","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"cluster":{"type":"string","minLength":1,"description":"the cluster it runs in"},"branch":{"type":"string","minLength":1,"description":"branch that the commit lands on (default main)"},"path":{"type":"string","minLength":1,"description":"file that pins the environment's revision (default promotion/environments/<name>.yaml)"},"requires":{"type":"array","items":{"enum":["telemetry","policy","catalog","drift","canary","slo"]},"description":"gates whose evidence must pass"},"signed":{"type":"boolean","description":"evidence must carry a valid signature"}}}},"policy":{"type":"string","minLength":1,"description":"a folder of Rego with package promotion"},"remote":{"type":"string","minLength":1,"description":"Git remote name (default origin)"},"publicKeys":{"type":"array","items":{"type":"string","minLength":1,"description":"file"},"description":"PEM files of Ed25519 public keys whose signatures count"}}},
+  "mixgate-slo": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-slo.schema.json","title":"slo section","description":"What the SLO gate reads.","type":"object","additionalProperties":false,"required":["files"],"properties":{"files":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"OpenSLO v1 files (glob patterns)"},"prometheus":{"type":"string","minLength":1,"description":"base URL of a Prometheus HTTP API","format":"uri"},"samples":{"type":"string","minLength":1,"description":"recorded samples, instead of Prometheus"},"rules":{"type":"string","minLength":1,"description":"folder of the generated Prometheus rules, checked to be current"},"preset":{"enum":["project","workbook"],"description":"alert policies of SLOs that name none: project (page above 5x over 1 h, escalate after 2 h) or workbook (four pairs of the Google SRE workbook)"},"minEvents":{"type":"integer","minimum":1,"description":"events below which a window is inconclusive, if more than the alert itself needs"},"minBudget":{"type":"number","minimum":0,"maximum":1,"description":"share of the error budget that must be left to promote"},"maintenance":{"type":"string","minLength":1,"description":"a YAML file of maintenance windows"},"by":{"type":"string","minLength":1,"description":"label whose values are judged one by one besides the whole fleet, e.g. cluster"},"canary":{"type":"object","additionalProperties":false,"description":"what `mixgate slo gate --canary` judges","required":["window"],"properties":{"window":{"type":"string","minLength":1,"description":"a Prometheus duration such as 1m, or `available` for all samples there are"},"match":{"type":"object","additionalProperties":{"type":"string"},"description":"labels that the canary's series carry"}}}}},
   "mixgate-telemetry": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-telemetry.schema.json","title":"telemetry section","description":"What the telemetry gate reads.","type":"object","additionalProperties":false,"required":["registries"],"properties":{"registries":{"type":"array","minItems":1,"description":"semantic-convention registries, pinned copies in the repository","items":{"type":"object","additionalProperties":false,"required":["path"],"properties":{"path":{"type":"string","minLength":1,"description":"a folder of model/*.yaml files"},"schemaUrl":{"type":"string","minLength":1,"description":"the schema URL the folder implements"},"owned":{"type":"boolean","description":"true for our own namespace (linted); false for a pinned upstream copy"}}}},"events":{"type":"string","minLength":1,"description":"a folder of JSON Schemas of events (*.schema.json)"},"samples":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"OTLP/JSON files (glob patterns)"},"minSamples":{"type":"integer","minimum":1,"description":"data points below which samples are inconclusive"},"compatibility":{"enum":["FULL","FORWARD","BACKWARD","NONE"],"description":"direction of compatibility that a change must keep"},"cardinality":{"type":"object","additionalProperties":false,"description":"label sets per metric","properties":{"limit":{"type":"integer","minimum":1,"description":"series a metric may have (OpenTelemetry SDK default 2000)"},"caps":{"type":"object","description":"declared number of values per attribute","additionalProperties":{"type":"integer","minimum":1}}}},"coverage":{"type":"array","description":"who must emit what, per cluster (sidecars and collectors)","items":{"type":"object","additionalProperties":false,"required":["cluster","service","metrics"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"service":{"type":"string","minLength":1,"description":"service.name"},"metrics":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"metric names"},"minSamples":{"type":"integer","minimum":1}}}},"consumers":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"files that use telemetry names: alert rules, dashboards, Rego (glob patterns); SLO files are always included"}}},
   "mixgate": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate.schema.json","title":"mixgate.yaml","description":"Names the parts of a GitOps repository that mixgate reads. All paths are relative to this file; lists of files may hold glob patterns.","type":"object","additionalProperties":false,"required":["version"],"properties":{"version":{"const":1,"description":"1"},"telemetry":{"$ref":"mixgate-telemetry.schema.json"},"policy":{"$ref":"mixgate-policy.schema.json"},"catalog":{"$ref":"mixgate-catalog.schema.json"},"clusters":{"$ref":"mixgate-clusters.schema.json"},"drift":{"$ref":"mixgate-drift.schema.json"},"slo":{"$ref":"mixgate-slo.schema.json"},"canary":{"$ref":"mixgate-canary.schema.json"},"promotion":{"$ref":"mixgate-promotion.schema.json"},"waivers":{"type":"string","minLength":1,"description":"a YAML file of waivers"}}},
+  "openslo-alert-condition": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-alert-condition.schema.json","title":"OpenSLO v1 AlertCondition","description":"An OpenSLO v1 AlertCondition as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertCondition","description":"AlertCondition"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["severity","condition"],"description":"severity and condition","properties":{"description":{"type":"string"},"severity":{"type":"string","minLength":1,"description":"page, ticket or another severity"},"condition":{"type":"object","additionalProperties":false,"required":["kind","op","threshold","lookbackWindow"],"description":"a burn rate condition","properties":{"kind":{"enum":["burnrate","Burnrate"],"description":"burnrate"},"op":{"enum":["lte","gte","lt","gt"],"description":"gt or gte"},"threshold":{"type":"number","description":"burn rate, 1 spends the budget exactly by the end of the period"},"lookbackWindow":{"type":"string","minLength":1,"description":"window (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"alertAfter":{"type":"string","minLength":1,"description":"how long it must hold (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"}}}}}}},
+  "openslo-alert-policy": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-alert-policy.schema.json","title":"OpenSLO v1 AlertPolicy","description":"An OpenSLO v1 AlertPolicy as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertPolicy","description":"AlertPolicy"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["conditions"],"description":"conditions and notification targets","properties":{"description":{"type":"string"},"alertWhenNoData":{"type":"boolean"},"alertWhenResolved":{"type":"boolean"},"alertWhenBreaching":{"type":"boolean"},"conditions":{"type":"array","minItems":1,"maxItems":1,"description":"one condition","items":{"type":"object","description":"conditionRef, or an inline AlertCondition","additionalProperties":false,"properties":{"conditionRef":{"type":"string","minLength":1,"description":"name of an AlertCondition"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertCondition"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["severity","condition"],"description":"severity and condition","properties":{"description":{"type":"string"},"severity":{"type":"string","minLength":1,"description":"page, ticket or another severity"},"condition":{"type":"object","additionalProperties":false,"required":["kind","op","threshold","lookbackWindow"],"description":"a burn rate condition","properties":{"kind":{"enum":["burnrate","Burnrate"],"description":"burnrate"},"op":{"enum":["lte","gte","lt","gt"],"description":"gt or gte"},"threshold":{"type":"number","description":"burn rate, 1 spends the budget exactly by the end of the period"},"lookbackWindow":{"type":"string","minLength":1,"description":"window (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"alertAfter":{"type":"string","minLength":1,"description":"how long it must hold (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"}}}}}},"oneOf":[{"required":["conditionRef"]},{"required":["spec"]}]}},"notificationTargets":{"type":["array","null"],"description":"targets","items":{"type":"object","additionalProperties":false,"properties":{"targetRef":{"type":"string","minLength":1,"description":"name of an AlertNotificationTarget"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertNotificationTarget"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object"}},"oneOf":[{"required":["targetRef"]},{"required":["spec"]}]}}}}}},
+  "openslo-other": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-other.schema.json","title":"OpenSLO v1 object","description":"An OpenSLO v1 object as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"enum":["DataSource","Service","AlertNotificationTarget"],"description":"DataSource, Service or AlertNotificationTarget"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","description":"the spec"}}},
+  "openslo-sli": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-sli.schema.json","title":"OpenSLO v1 SLI","description":"An OpenSLO v1 SLI as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"SLI","description":"SLI"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"description":"an indicator","minProperties":1,"properties":{"description":{"type":"string"},"thresholdMetric":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"ratioMetric":{"type":"object","additionalProperties":false,"description":"good or bad, and total; or raw","properties":{"counter":{"type":"boolean","description":"true when the queries are counters"},"good":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"bad":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"total":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"rawType":{"enum":["success","failure"],"description":"what raw counts"},"raw":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}}}}},"oneOf":[{"required":["thresholdMetric"]},{"required":["ratioMetric"]}]}}},
+  "openslo-slo": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-slo.schema.json","title":"OpenSLO v1 SLO","description":"An OpenSLO v1 SLO as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"SLO","description":"SLO"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["service","timeWindow","budgetingMethod","objectives"],"description":"the objective","properties":{"description":{"type":"string"},"service":{"type":"string","minLength":1,"description":"name of a Service"},"indicator":{"type":"object","additionalProperties":false,"required":["spec"],"description":"an inline indicator","properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"SLI"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"description":"an indicator","minProperties":1,"properties":{"description":{"type":"string"},"thresholdMetric":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"ratioMetric":{"type":"object","additionalProperties":false,"description":"good or bad, and total; or raw","properties":{"counter":{"type":"boolean","description":"true when the queries are counters"},"good":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"bad":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"total":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"rawType":{"enum":["success","failure"],"description":"what raw counts"},"raw":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}}}}},"oneOf":[{"required":["thresholdMetric"]},{"required":["ratioMetric"]}]}}},"indicatorRef":{"type":"string","minLength":1,"description":"name of an SLI"},"timeWindow":{"type":"array","minItems":1,"maxItems":1,"description":"one time window","items":{"type":"object","additionalProperties":false,"required":["duration"],"description":"a time window","properties":{"duration":{"type":"string","minLength":1,"description":"length (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"isRolling":{"type":"boolean","description":"true: rolling; false: calendar"},"calendar":{"type":"object","additionalProperties":false,"required":["startTime","timeZone"],"description":"startTime and timeZone","properties":{"startTime":{"type":"string","description":"local time, quoted: \"2026-01-01 00:00:00\""},"timeZone":{"type":"string","minLength":1,"description":"IANA time zone"}}}}}},"budgetingMethod":{"enum":["Occurrences","Timeslices","RatioTimeslices"],"description":"Occurrences, Timeslices or RatioTimeslices"},"objectives":{"type":"array","minItems":1,"maxItems":50,"description":"objectives","items":{"type":"object","additionalProperties":false,"description":"an objective","properties":{"displayName":{"type":"string","minLength":1,"description":"name for people"},"op":{"enum":["lte","gte","lt","gt"],"description":"how a value is compared (thresholdMetric only)"},"value":{"type":["number","string"],"description":"threshold (thresholdMetric only)"},"target":{"type":"number","description":"share of good events, 0 or more and below 1"},"targetPercent":{"type":"number","description":"percent of good events, 0 or more and below 100"},"timeSliceTarget":{"type":"number","exclusiveMinimum":0,"maximum":1,"description":"share of good events that makes a slice good"},"timeSliceWindow":{"type":["number","string"],"description":"slice length: a number of minutes, or a duration"},"indicator":{"type":"object","additionalProperties":false,"required":["spec"],"description":"an inline indicator","properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"SLI"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"description":"an indicator","minProperties":1,"properties":{"description":{"type":"string"},"thresholdMetric":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"ratioMetric":{"type":"object","additionalProperties":false,"description":"good or bad, and total; or raw","properties":{"counter":{"type":"boolean","description":"true when the queries are counters"},"good":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"bad":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"total":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"rawType":{"enum":["success","failure"],"description":"what raw counts"},"raw":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}}}}},"oneOf":[{"required":["thresholdMetric"]},{"required":["ratioMetric"]}]}}},"indicatorRef":{"type":"string","minLength":1,"description":"name of an SLI"},"compositeWeight":{"type":"number","exclusiveMinimum":0,"description":"weight"}}}},"alertPolicies":{"type":["array","null"],"maxItems":50,"description":"alert policies","items":{"anyOf":[{"type":"string"},{"type":"object","additionalProperties":false,"properties":{"alertPolicyRef":{"type":"string","minLength":1,"description":"name of an AlertPolicy"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertPolicy"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["conditions"],"description":"conditions and notification targets","properties":{"description":{"type":"string"},"alertWhenNoData":{"type":"boolean"},"alertWhenResolved":{"type":"boolean"},"alertWhenBreaching":{"type":"boolean"},"conditions":{"type":"array","minItems":1,"maxItems":1,"description":"one condition","items":{"type":"object","description":"conditionRef, or an inline AlertCondition","additionalProperties":false,"properties":{"conditionRef":{"type":"string","minLength":1,"description":"name of an AlertCondition"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertCondition"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["severity","condition"],"description":"severity and condition","properties":{"description":{"type":"string"},"severity":{"type":"string","minLength":1,"description":"page, ticket or another severity"},"condition":{"type":"object","additionalProperties":false,"required":["kind","op","threshold","lookbackWindow"],"description":"a burn rate condition","properties":{"kind":{"enum":["burnrate","Burnrate"],"description":"burnrate"},"op":{"enum":["lte","gte","lt","gt"],"description":"gt or gte"},"threshold":{"type":"number","description":"burn rate, 1 spends the budget exactly by the end of the period"},"lookbackWindow":{"type":"string","minLength":1,"description":"window (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"alertAfter":{"type":"string","minLength":1,"description":"how long it must hold (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"}}}}}},"oneOf":[{"required":["conditionRef"]},{"required":["spec"]}]}},"notificationTargets":{"type":["array","null"],"description":"targets","items":{"type":"object","additionalProperties":false,"properties":{"targetRef":{"type":"string","minLength":1,"description":"name of an AlertNotificationTarget"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertNotificationTarget"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object"}},"oneOf":[{"required":["targetRef"]},{"required":["spec"]}]}}}}}}]}}}}}},
+  "promotion-environment": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/promotion-environment.schema.json","title":"environment pin","description":"Which commit of the repository an environment runs; written by mixgate promote and rollback, comments survive.","type":"object","additionalProperties":false,"required":["environment","revision"],"properties":{"environment":{"type":"string","minLength":1,"description":"environment name"},"revision":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"a full commit id; empty before the first promotion"},"quarantine":{"type":"array","description":"revisions that promote refuses","items":{"type":"object","additionalProperties":false,"required":["revision","reason","since"],"properties":{"revision":{"type":"string","pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"a full commit id"},"reason":{"type":"string","minLength":1,"description":"why"},"since":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"}}}}}},
   "report": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/report.schema.json","title":"mixgate report","description":"What every mixgate command prints with --format json.","type":"object","required":["schema","verdict","gates","findings","provenance"],"additionalProperties":false,"properties":{"schema":{"const":"https://mixgate.dev/schemas/report.schema.json#v1"},"verdict":{"$ref":"#/$defs/verdict"},"gates":{"type":"array","items":{"$ref":"#/$defs/gate"}},"findings":{"type":"array","items":{"$ref":"#/$defs/finding"}},"provenance":{"type":"object","required":["tool","command","seed","tools"],"additionalProperties":false,"properties":{"tool":{"type":"object","required":["name","version"],"additionalProperties":false,"properties":{"name":{"const":"mixgate"},"version":{"type":"string"}}},"command":{"type":"string"},"base":{"$ref":"#/$defs/side"},"head":{"$ref":"#/$defs/side"},"configFrom":{"type":"string"},"seed":{"type":"integer","minimum":0},"tools":{"type":"object","additionalProperties":{"type":"string"}}}}},"$defs":{"verdict":{"enum":["pass","warn","inconclusive","fail","error"]},"side":{"type":"object","required":["ref","commit"],"additionalProperties":false,"properties":{"ref":{"type":"string"},"commit":{"type":"string"}}},"location":{"type":"object","required":["file"],"additionalProperties":false,"properties":{"file":{"type":"string"},"line":{"type":"integer","minimum":1},"column":{"type":"integer","minimum":1},"endLine":{"type":"integer","minimum":1},"endColumn":{"type":"integer","minimum":1},"message":{"type":"string"}}},"finding":{"type":"object","required":["id","ruleId","level","blocking","waived","message"],"additionalProperties":false,"properties":{"id":{"type":"string"},"ruleId":{"type":"string","pattern":"^[a-z0-9]+(-[a-z0-9]+)*$"},"level":{"enum":["error","warning","note"]},"blocking":{"type":"boolean"},"waived":{"anyOf":[{"const":false},{"type":"object","required":["reason","owner","expires"],"additionalProperties":false,"properties":{"reason":{"type":"string"},"owner":{"type":"string"},"expires":{"type":"string"}}}]},"message":{"type":"string"},"location":{"$ref":"#/$defs/location"},"related":{"type":"array","items":{"$ref":"#/$defs/location"}},"evidence":{},"fix":{"type":"string"},"subject":{"type":"string"}}},"measurement":{"type":"object","required":["name","value","unit"],"additionalProperties":false,"properties":{"name":{"type":"string"},"value":{"type":"number"},"unit":{"type":"string"},"cluster":{"type":"string"},"segment":{"type":"string"},"baseline":{"type":"number"},"candidate":{"type":"number"},"interval":{"type":"array","items":{"type":["number","null"]},"minItems":2,"maxItems":2},"margin":{"type":"number"},"mde":{"type":"number"},"verdict":{"$ref":"#/$defs/verdict"},"method":{"type":"string"},"limit":{"type":"number"},"n":{"type":"number"},"volatile":{"type":"boolean"}}},"gate":{"type":"object","required":["id","verdict","reason","findings","measurements"],"additionalProperties":false,"properties":{"id":{"enum":["telemetry","policy","catalog","drift","canary","slo","promotion"]},"verdict":{"$ref":"#/$defs/verdict"},"reason":{"type":"string"},"findings":{"type":"array","items":{"type":"string"},"description":"Ids of findings in the report's list."},"measurements":{"type":"array","items":{"$ref":"#/$defs/measurement"}},"tables":{"type":"array","items":{"type":"object"}},"charts":{"type":"array","items":{"type":"object"}},"subjects":{"type":"array","items":{"type":"object","required":["name","digest"],"additionalProperties":false,"properties":{"name":{"type":"string"},"digest":{"type":"object","additionalProperties":{"type":"string"}}}}},"facts":{"type":"object"}}}}},
+  "slo-incidents": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-incidents.schema.json","title":"declared incidents","description":"What really happened, for mixgate slo backtest --incidents FILE.","type":"object","additionalProperties":false,"required":["incidents"],"properties":{"incidents":{"type":"array","maxItems":1000,"description":"incidents","items":{"type":"object","additionalProperties":false,"required":["start","end"],"properties":{"start":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"end":{"type":"string","minLength":1,"description":"RFC 3339 instant after start","format":"date-time"},"name":{"type":"string","minLength":1,"description":"name"},"slos":{"type":"array","minItems":1,"items":{"type":"string","minLength":1,"description":"SLO name"},"description":"only these SLOs (default: all)"}}}}}},
+  "slo-maintenance": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-maintenance.schema.json","title":"maintenance windows","description":"Planned maintenance: alerts that fire inside a window are reported as suppressed.","type":"object","additionalProperties":false,"required":["windows"],"properties":{"windows":{"type":"array","maxItems":1000,"description":"maintenance windows","items":{"type":"object","additionalProperties":false,"required":["start","end","reason","owner"],"properties":{"start":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"end":{"type":"string","minLength":1,"description":"RFC 3339 instant after start","format":"date-time"},"reason":{"type":"string","minLength":1,"description":"why"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"slos":{"type":"array","minItems":1,"items":{"type":"string","minLength":1,"description":"SLO name"},"description":"only these SLOs (default: all)"}}}}}},
+  "slo-samples": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-samples.schema.json","title":"one recorded sample","description":"A line of an NDJSON file of recorded samples (mixgate slo gate --samples FILE).","type":"object","additionalProperties":false,"required":["time","metric","value"],"properties":{"time":{"type":["number","string"],"description":"Unix time in seconds, or an RFC 3339 instant"},"metric":{"type":"string","pattern":"^[a-zA-Z_:][a-zA-Z0-9_:]*$","description":"metric name as Prometheus has it"},"labels":{"type":"object","additionalProperties":{"type":"string"},"propertyNames":{"pattern":"^[a-zA-Z_][a-zA-Z0-9_]*$"},"description":"labels"},"value":{"type":["number","string"],"pattern":"^(NaN|Infinity|-Infinity)$","description":"the value; NaN, Infinity and -Infinity as strings"}}},
   "waivers": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/waivers.schema.json","title":"waivers","description":"Checked-in exceptions with owner and expiry.","type":"object","additionalProperties":false,"required":["waivers"],"properties":{"waivers":{"type":"array","items":{"type":"object","additionalProperties":false,"required":["rule","reason","owner","expires"],"properties":{"rule":{"type":"string","minLength":1,"description":"rule id"},"file":{"type":"string","minLength":1,"description":"exact path of the file"},"subject":{"type":"string","minLength":1,"description":"cluster, model, metric … the finding is about"},"reason":{"type":"string","minLength":1,"description":"why"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"expires":{"type":"string","minLength":1,"description":"ISO date YYYY-MM-DD","format":"date"}}}}}},
 };
