@@ -3,24 +3,23 @@ export function sortedCopy(values: ArrayLike<number>): Float64Array {
   return Float64Array.from(values).sort();
 }
 
-/** Indices 0..n-1 that sort `values` ascending (ties by index). Values must be finite. */
-export function argsort(values: ArrayLike<number>): Uint32Array {
-  const order = new Uint32Array(values.length);
-  for (let i = 0; i < order.length; i++) order[i] = i;
-  return order.sort((a, b) => values[a]! - values[b]! || a - b);
-}
-
-/** Average ranks (1..n) and the tie term sum(t^3 - t) over groups of equal values. */
+/**
+ * Average ranks (1..n) and the tie term sum(t^3 - t) over groups of equal values. One native sort and two binary searches a value:
+ * several times faster than sorting indices with a comparator.
+ */
 export function midranks(values: ArrayLike<number>): { ranks: Float64Array; tieTerm: number } {
-  const order = argsort(values);
+  const sorted = sortedCopy(values);
   const ranks = new Float64Array(values.length);
+  for (let i = 0; i < ranks.length; i++) {
+    const value = values[i]!;
+    ranks[i] = (countBelow(sorted, value) + countAtMost(sorted, value) + 1) / 2;
+  }
   let tieTerm = 0;
-  for (let start = 0; start < order.length; ) {
+  for (let start = 0; start < sorted.length; ) {
     let end = start + 1;
-    while (end < order.length && values[order[end]!] === values[order[start]!]) end++;
+    while (end < sorted.length && sorted[end] === sorted[start]) end++;
     const size = end - start;
     tieTerm += size * size * size - size;
-    for (let i = start; i < end; i++) ranks[order[i]!] = (start + 1 + end) / 2;
     start = end;
   }
   return { ranks, tieTerm };

@@ -1,0 +1,159 @@
+import { describe, expect, test } from 'vitest';
+import {
+  automaticBlockLength,
+  bcaInterval,
+  bootstrap,
+  circularBlockBootstrap,
+  percentileInterval,
+  stationaryBootstrap,
+} from '../../src/stats/bootstrap.ts';
+import {
+  balancedness,
+  coefficientOfVariation,
+  entropyBits,
+  jensenShannon,
+  jensenShannonNoiseFloor,
+  loadBalance,
+  skewness,
+} from '../../src/stats/divergence.ts';
+import {
+  ar1EffectiveSize,
+  autocovariances,
+  autoregressiveInflation,
+  batchMeansInflation,
+  estimateDependence,
+} from '../../src/stats/effective-sample-size.ts';
+import { orderStatisticInterval, quantileDifference } from '../../src/stats/quantile-difference.ts';
+import { createRng } from '../../src/stats/rng.ts';
+import { mean, quantileSorted, variance } from '../../src/stats/summary.ts';
+
+function ar1(n: number, phi: number, seed: string): Float64Array {
+  const rng = createRng(seed);
+  const values = new Float64Array(n);
+  let x = rng.normal() / Math.sqrt(1 - phi * phi);
+  for (let i = 0; i < n; i++) {
+    x = phi * x + rng.normal();
+    values[i] = x;
+  }
+  return values;
+}
+
+describe('effective sample size', () => {
+  test('AR(1): 60 points at phi 0.6 are 15', () => expect(ar1EffectiveSize(60, 0.6)).toBeCloseTo(15, 12));
+  test.each([0.3, 0.6, 0.8])('long AR(1) series, phi %d: phi and inflation are recovered', (phi) => {
+    const result = estimateDependence([ar1(4000, phi, `a${phi}`), ar1(4000, phi, `b${phi}`)], 0.05);
+    expect(result.phi).toBeCloseTo(phi, 1);
+    const truth = (1 + phi) / (1 - phi);
+    expect(result.inflation / truth).toBeGreaterThan(0.85);
+    expect(result.inflation / truth).toBeLessThan(1.35);
+  });
+  test('independent data are mostly not flagged', () => {
+    let flagged = 0;
+    for (let i = 0; i < 400; i++) if (estimateDependence([ar1(60, 0, `x${i}`), ar1(60, 0, `y${i}`)], 0.05).detected) flagged++;
+    expect(flagged / 400).toBeLessThan(0.09);
+  });
+  test('batch means and AR(p) agree with theory', () => {
+    const series = ar1(20000, 0.5, 'long');
+    expect(batchMeansInflation(series, 200)).toBeGreaterThan(2.4);
+    expect(batchMeansInflation(series, 200)).toBeLessThan(3.6);
+    const { inflation } = autoregressiveInflation(autocovariances(series, 10), series.length);
+    expect(inflation).toBeCloseTo(3, 0);
+  });
+  test('a constant series has no dependence', () =>
+    expect(estimateDependence([new Float64Array(50).fill(3)], 0.05).inflation).toBe(1));
+});
+
+describe('bootstrap', () => {
+  const data = ar1(400, 0, 'boot');
+  test('replicates of the mean have the standard error of the mean', () => {
+    const spread = Math.sqrt(variance(bootstrap(data, mean, 2000, createRng(1))));
+    expect(spread / Math.sqrt(variance(data) / 400)).toBeCloseTo(1, 0.9);
+  });
+  test('block bootstraps see the dependence that plain resampling misses', () => {
+    const series = ar1(1000, 0.7, 'dep');
+    const plain = Math.sqrt(variance(bootstrap(series, mean, 800, createRng(2))));
+    const { stationary, circular } = automaticBlockLength(series);
+    expect(Math.sqrt(variance(stationaryBootstrap(series, mean, 800, stationary, createRng(2)))) / plain).toBeGreaterThan(1.7);
+    expect(
+      Math.sqrt(variance(circularBlockBootstrap(series, mean, 800, Math.round(circular), createRng(2)))) / plain,
+    ).toBeGreaterThan(1.7);
+  });
+  test('automatic block length grows with dependence', () => {
+    const lengths = [0, 0.5, 0.9].map((phi) => automaticBlockLength(ar1(1000, phi, `l${phi}`)).stationary);
+    expect(lengths[0]!).toBeLessThan(lengths[1]!);
+    expect(lengths[1]!).toBeLessThan(lengths[2]!);
+  });
+  test('percentile and BCa intervals hold the statistic and are near each other for a symmetric one', () => {
+    const replicates = bootstrap(data, mean, 2000, createRng(3));
+    const a = percentileInterval(replicates, 0.05);
+    const b = bcaInterval(data, mean, replicates, 0.05);
+    expect(a.low).toBeLessThan(mean(data));
+    expect(b.high).toBeGreaterThan(mean(data));
+    expect(Math.abs(a.low - b.low)).toBeLessThan(0.02);
+  });
+});
+
+describe('quantiles', () => {
+  test('type 7 quantile of 1..4 at 0.4 is 2.2 (R)', () => expect(quantileSorted([1, 2, 3, 4], 0.4)).toBeCloseTo(2.2, 12));
+  test('order-statistic interval of the median covers at the nominal rate', () => {
+    let covered = 0;
+    for (let i = 0; i < 500; i++) {
+      const { low, high } = orderStatisticInterval(ar1(101, 0, `q${i}`).sort(), 0.5, 0.05);
+      if (low <= 0 && high >= 0) covered++;
+    }
+    expect(covered / 500).toBeGreaterThan(0.87);
+  });
+  test('difference of p95 between a sample and its shift is the shift, and is bounded', () => {
+    const x = ar1(600, 0, 'p').sort();
+    const { estimate, low, high } = quantileDifference(
+      x,
+      x.map((v) => v + 2),
+      0.95,
+      0.05,
+    );
+    expect(estimate).toBeCloseTo(2, 12);
+    expect(low).toBeGreaterThan(1);
+    expect(high).toBeLessThan(3);
+  });
+  test('a p99 of 30 points has no upper bound', () =>
+    expect(orderStatisticInterval(ar1(30, 0, 's').sort(), 0.99, 0.05).high).toBe(Number.POSITIVE_INFINITY));
+});
+
+describe('expert usage measures', () => {
+  test('uniform use of 8 experts: 3 bits, CV 0, balancedness 1', () => {
+    const even = new Array(8).fill(10);
+    expect([entropyBits(even), coefficientOfVariation(even), balancedness(even), skewness(even)]).toEqual([3, 0, 1, 0]);
+  });
+  test('one expert takes all: 0 bits, CV sqrt 7, balancedness 1/8', () => {
+    const one = [80, 0, 0, 0, 0, 0, 0, 0];
+    expect(entropyBits(one)).toBe(0);
+    expect(coefficientOfVariation(one)).toBeCloseTo(Math.sqrt(7), 12);
+    expect(balancedness(one)).toBe(1 / 8);
+  });
+  test('load balance is 1 when balanced', () => expect(loadBalance([0.25, 0.25, 0.25, 0.25], [0.25, 0.25, 0.25, 0.25])).toBe(1));
+  test('Jensen-Shannon: 0 for equal, 1 for disjoint, symmetric', () => {
+    expect(jensenShannon([1, 2, 3], [2, 4, 6])).toBe(0);
+    expect(jensenShannon([1, 0], [0, 1])).toBe(1);
+    expect(jensenShannon([3, 1], [1, 5])).toBeCloseTo(jensenShannon([1, 5], [3, 1]), 15);
+  });
+  test('the noise floor for K = 8 is 0.0025, 0.0005, 0.000126 bits at N = 1000, 5000, 20000', () => {
+    expect(jensenShannonNoiseFloor(8, 1000)).toBeCloseTo(0.0025, 4);
+    expect(jensenShannonNoiseFloor(8, 5000)).toBeCloseTo(0.0005, 5);
+    expect(jensenShannonNoiseFloor(8, 20000)).toBeCloseTo(0.000126, 6);
+  });
+  test('simulated divergence of equal routers matches the floor', () => {
+    const rng = createRng('jsd');
+    let total = 0;
+    for (let run = 0; run < 300; run++) {
+      const a = new Array<number>(8).fill(0);
+      const b = new Array<number>(8).fill(0);
+      for (let i = 0; i < 1000; i++) {
+        a[rng.int(8)]!++;
+        b[rng.int(8)]!++;
+      }
+      total += jensenShannon(a, b);
+    }
+    expect(total / 300 / jensenShannonNoiseFloor(8, 1000)).toBeGreaterThan(0.9);
+    expect(total / 300 / jensenShannonNoiseFloor(8, 1000)).toBeLessThan(1.1);
+  });
+});
