@@ -70,6 +70,12 @@ def losses(model: Mixtral, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
     return total, parts | {"information": [round(float(value), 4) for value in information.detach()]}
 
 
+def entries_until(path: Path, step: int) -> list[str]:
+    """Lines of the log up to the step of a checkpoint; what was logged after it is trained again."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("}\n") and json.loads(line)["step"] <= step]
+
+
 def save(path: Path, content: dict[str, object]) -> None:
     """Write a checkpoint without ever leaving half a file."""
     temporary = path.with_suffix(".tmp")
@@ -109,7 +115,9 @@ def main() -> None:
         for source in sources:
             source.random = np.random.default_rng(options.seed * 100 + 50 + step)
     held = {segment: windows(work, segment, 12) for segment in SEGMENTS}
-    log = (work / "train.jsonl").open("a" if options.resume else "w", encoding="utf-8")
+    kept = entries_until(work / "train.jsonl", step) if options.resume else []
+    log = (work / "train.jsonl").open("w", encoding="utf-8")
+    log.writelines(kept)
     started = time.monotonic()
     budget = options.minutes * 60.0
     saved = evaluated = before
