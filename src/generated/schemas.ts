@@ -356,9 +356,13 @@ export interface MixgateDriftDocument {
  */
 maxAge?: string
 /**
- * what must be equal between clusters
+ * what must be equal between clusters: weights, model, policy, pools, or a JSON pointer
+ * 
+ * @minItems 1
+ * 
+ * Items: weights, model, policy, pools, or a JSON pointer such as /spec/rules
  */
-equal?: string[]
+equal?: [string, ...(string)[]]
 /**
  * allowed differences
  */
@@ -372,7 +376,7 @@ cluster?: string
  */
 object?: string
 /**
- * JSON pointer of the field
+ * JSON pointer of the field; * stands for any one step
  */
 path: string
 /**
@@ -410,13 +414,39 @@ object: string
  * JSON pointer of the weight
  */
 path: string
+/**
+ * weight before the rollout
+ */
 from: number
+/**
+ * weight after the rollout
+ */
 to: number
 /**
  * ISO date-time
  */
 until: string
+/**
+ * weights on the way; absent: anything between from and to
+ * 
+ * @minItems 1
+ */
+steps?: [number, ...(number)[]]
 }[]
+/**
+ * classes of drift that fail the gate (default traffic and safety)
+ * 
+ * Items: traffic, safety or cosmetic
+ */
+block?: ("traffic" | "safety" | "cosmetic")[]
+/**
+ * a policy engine whose last successful bundle request is older than this at capture time is stale; a duration like 1h (default 1h)
+ */
+policyMaxAge?: string
+/**
+ * objects that only the cluster has, of kinds that Git declares there: report (default) or ignore
+ */
+extra?: ("report" | "ignore")
 }
 
 /**
@@ -954,9 +984,13 @@ export interface MixgateDocument_DriftSection {
  */
 maxAge?: string
 /**
- * what must be equal between clusters
+ * what must be equal between clusters: weights, model, policy, pools, or a JSON pointer
+ * 
+ * @minItems 1
+ * 
+ * Items: weights, model, policy, pools, or a JSON pointer such as /spec/rules
  */
-equal?: string[]
+equal?: [string, ...(string)[]]
 /**
  * allowed differences
  */
@@ -970,7 +1004,7 @@ cluster?: string
  */
 object?: string
 /**
- * JSON pointer of the field
+ * JSON pointer of the field; * stands for any one step
  */
 path: string
 /**
@@ -1008,13 +1042,39 @@ object: string
  * JSON pointer of the weight
  */
 path: string
+/**
+ * weight before the rollout
+ */
 from: number
+/**
+ * weight after the rollout
+ */
 to: number
 /**
  * ISO date-time
  */
 until: string
+/**
+ * weights on the way; absent: anything between from and to
+ * 
+ * @minItems 1
+ */
+steps?: [number, ...(number)[]]
 }[]
+/**
+ * classes of drift that fail the gate (default traffic and safety)
+ * 
+ * Items: traffic, safety or cosmetic
+ */
+block?: ("traffic" | "safety" | "cosmetic")[]
+/**
+ * a policy engine whose last successful bundle request is older than this at capture time is stale; a duration like 1h (default 1h)
+ */
+policyMaxAge?: string
+/**
+ * objects that only the cluster has, of kinds that Git declares there: report (default) or ignore
+ */
+extra?: ("report" | "ignore")
 }
 /**
  * What the SLO gate reads.
@@ -1169,6 +1229,160 @@ remote?: string
  * Items: file
  */
 publicKeys?: string[]
+}
+
+/**
+ * One version of one model: what it is, where its bytes are, who answers for it and what it needs to run.
+ */
+export interface ModelDocument {
+/**
+ * artifact id: the model's name in routes and manifests
+ */
+id: string
+/**
+ * semantic version, e.g. 1.2.0
+ */
+version: string
+/**
+ * one or two sentences
+ */
+description?: string
+/**
+ * team or person who answers for it
+ */
+owner: string
+/**
+ * SPDX licence expression, e.g. Apache-2.0
+ */
+licence: string
+/**
+ * lifecycle stage: experimental, candidate, production, deprecated or retired
+ */
+lifecycle: ("experimental" | "candidate" | "production" | "deprecated" | "retired")
+/**
+ * where the bytes are and how to know them again
+ */
+artifact: {
+/**
+ * where it is pulled from
+ */
+uri: string
+/**
+ * gguf or safetensors
+ */
+format: ("gguf" | "safetensors")
+/**
+ * commit id of the model repository, 40 hex digits
+ */
+revision?: string
+/**
+ * sha256:<64 hex digits> of the file
+ */
+digest?: string
+/**
+ * the file, when it is in this repository
+ */
+path?: string
+/**
+ * size of the weights in bytes
+ */
+bytes?: number
+}
+/**
+ * shape of the network
+ */
+architecture: {
+/**
+ * architecture family, e.g. mixtral
+ */
+family: string
+/**
+ * transformer blocks
+ */
+layers: number
+/**
+ * width of the residual stream
+ */
+hiddenSize: number
+/**
+ * attention heads
+ */
+heads: number
+/**
+ * key/value heads
+ */
+kvHeads: number
+/**
+ * width of a head
+ */
+headDim: number
+/**
+ * inner width of one expert
+ */
+feedForwardSize: number
+/**
+ * tokens in the vocabulary
+ */
+vocabularySize: number
+/**
+ * largest context in tokens
+ */
+contextLength: number
+/**
+ * experts per layer (1: dense)
+ */
+experts: number
+/**
+ * experts per token
+ */
+activeExperts: number
+/**
+ * whether input and output embeddings are one matrix (default false)
+ */
+tiedEmbeddings?: boolean
+}
+/**
+ * parameter counts
+ */
+parameters: {
+/**
+ * all parameters: what must be in memory
+ */
+total: number
+/**
+ * parameters used per token: what costs time, not memory
+ */
+active: number
+}
+/**
+ * how weights are stored, e.g. F16, BF16, FP8, Q8_0, Q4_K_M, AWQ
+ */
+quantisation: string
+/**
+ * what a replica is sized for
+ */
+serving: {
+/**
+ * tokens per sequence
+ */
+context: number
+/**
+ * sequences at the same time
+ */
+sequences: number
+/**
+ * tokens in one step (default 512)
+ */
+batchTokens?: number
+/**
+ * type of the KV cache (default f16)
+ */
+kvCacheType?: ("f32" | "f16" | "bf16" | "fp8" | "q8_0" | "q4_0")
+}
+/**
+ * version of the telemetry registry its metrics follow
+ */
+telemetrySchema: string
 }
 
 /**
@@ -2586,6 +2800,84 @@ spec?: {
 }
 
 /**
+ * The pools of the fleet and the memory one replica may use in each.
+ */
+export interface PoolsDocument {
+/**
+ * pools
+ * 
+ * @minItems 1
+ */
+pools: [{
+/**
+ * pool id: the InferencePool's name
+ */
+id: string
+/**
+ * cluster name
+ */
+cluster: string
+/**
+ * gpu or cpu
+ */
+accelerator: ("gpu" | "cpu")
+/**
+ * what the accelerator is
+ */
+device?: string
+/**
+ * memory of one accelerator, e.g. 80GiB
+ */
+memory: string
+/**
+ * accelerators a replica may span (default 1)
+ */
+count?: number
+/**
+ * memory per accelerator that the driver, libraries and the server take before the model (default 1GiB on gpu, 256MiB on cpu)
+ */
+overhead?: string
+/**
+ * share of the memory that may be used (default 1; a vLLM deployment's --gpu-memory-utilization replaces it)
+ */
+utilisation?: number
+}, ...({
+/**
+ * pool id: the InferencePool's name
+ */
+id: string
+/**
+ * cluster name
+ */
+cluster: string
+/**
+ * gpu or cpu
+ */
+accelerator: ("gpu" | "cpu")
+/**
+ * what the accelerator is
+ */
+device?: string
+/**
+ * memory of one accelerator, e.g. 80GiB
+ */
+memory: string
+/**
+ * accelerators a replica may span (default 1)
+ */
+count?: number
+/**
+ * memory per accelerator that the driver, libraries and the server take before the model (default 1GiB on gpu, 256MiB on cpu)
+ */
+overhead?: string
+/**
+ * share of the memory that may be used (default 1; a vLLM deployment's --gpu-memory-utilization replaces it)
+ */
+utilisation?: number
+})[]]
+}
+
+/**
  * Which commit of the repository an environment runs; written by mixgate promote and rollback, comments survive.
  */
 export interface PromotionEnvironmentDocument {
@@ -2715,6 +3007,237 @@ message?: string
 export interface ReportDocument_Side {
 ref: string
 commit: string
+}
+
+/**
+ * What `mixgate-runtime serve --config FILE` reads. Paths are relative to the file.
+ */
+export interface RuntimeDocument {
+listen?: {
+/**
+ * Address to listen on. Default 127.0.0.1.
+ */
+host?: string
+/**
+ * Port; 0 takes any free one. Default 8080.
+ */
+port?: number
+}
+/**
+ * The cluster this runtime is in: a label of telemetry and of the decision log.
+ */
+cluster?: string
+model: {
+/**
+ * The GGUF file.
+ */
+path: string
+id: string
+/**
+ * Semantic version of the artifact.
+ */
+version: string
+/**
+ * Tokens per sequence. Default 512.
+ */
+context?: number
+/**
+ * Requests generating at once. Default 4.
+ */
+sequences?: number
+/**
+ * Tokens per decoding step at most. Default 512.
+ */
+batch?: number
+/**
+ * Threads of ggml. Default: cores - 1, at least 1.
+ */
+threads?: number
+/**
+ * Default false on machines without one, else auto.
+ */
+gpu?: ("auto" | "cuda" | "vulkan" | "metal" | false)
+}
+policy: {
+/**
+ * A bundle directory or bundle.tar.gz as `opa build -t wasm` writes it.
+ */
+bundle: string
+/**
+ * Default routing/decision.
+ */
+entrypoint?: string
+}
+identity: {
+jwt?: {
+/**
+ * A file, or an http(s) URL.
+ */
+jwks: string
+issuer?: string
+audience?: string
+/**
+ * Default tenant.
+ */
+tenantClaim?: string
+/**
+ * @minItems 1
+ */
+algorithms?: [("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512" | "EdDSA"), ...(("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512" | "EdDSA"))[]]
+}
+/**
+ * Static bearer tokens, as SHA-256 of the token: for tests and machines without an issuer.
+ * 
+ * @minItems 1
+ */
+tokens?: [{
+sha256: string
+tenant: string
+workload?: string
+}, ...({
+sha256: string
+tenant: string
+workload?: string
+})[]]
+}
+/**
+ * Quotas by tenant. A tenant that is not named here is refused unless `default` is.
+ */
+tenants?: {
+[k: string]: {
+requestsPerSecond?: number
+burst?: number
+concurrency?: number
+}
+}
+/**
+ * The fleet as the routing policy sees it. `engine` says how this runtime reaches a pool: local, a URL, or not at all.
+ * 
+ * @minItems 1
+ */
+pools: [{
+id: string
+cluster: string
+region: string
+jurisdiction: string
+trust_zone?: string
+accelerator: ("gpu" | "cpu")
+model: string
+version: string
+saturation?: number
+queue?: number
+p95_ms?: number
+cost_per_mtok?: number
+warm?: boolean
+engine?: ("local" | {
+url: string
+/**
+ * Environment variable with the bearer token.
+ */
+apiKeyEnv?: string
+})
+}, ...({
+id: string
+cluster: string
+region: string
+jurisdiction: string
+trust_zone?: string
+accelerator: ("gpu" | "cpu")
+model: string
+version: string
+saturation?: number
+queue?: number
+p95_ms?: number
+cost_per_mtok?: number
+warm?: boolean
+engine?: ("local" | {
+url: string
+/**
+ * Environment variable with the bearer token.
+ */
+apiKeyEnv?: string
+})
+})[]]
+slo?: {
+burn_rate?: number
+budget_left?: number
+}
+flags?: {
+[k: string]: boolean | string | number
+}
+limits?: {
+/**
+ * Default 1048576.
+ */
+bodyBytes?: number
+/**
+ * Upper limit of max_tokens. Default: the context.
+ */
+maxTokens?: number
+/**
+ * Requests waiting for a sequence at most. Default 64.
+ */
+queue?: number
+/**
+ * From arrival to the last token. Default 120000.
+ */
+deadlineMs?: number
+}
+telemetry?: {
+traces?: {
+/**
+ * OTLP/JSON lines are appended here.
+ */
+file?: string
+/**
+ * OTLP/HTTP base URL; /v1/traces is added.
+ */
+endpoint?: string
+/**
+ * Requests held for export at most. Default 2048.
+ */
+queue?: number
+/**
+ * Default 1000.
+ */
+flushMs?: number
+}
+decisionLog?: {
+file: string
+/**
+ * JSON pointers that are erased before writing.
+ */
+mask?: string[]
+}
+/**
+ * Resource attributes of traces and of target_info.
+ */
+resource?: {
+[k: string]: string
+}
+}
+trace?: {
+/**
+ * Which requests' routing is traced, where the policy allows it. Default opt-in.
+ */
+mode?: ("off" | "opt-in" | "sample" | "always")
+/**
+ * Share of requests in mode sample. Default 0.05.
+ */
+sample?: number
+/**
+ * Token-layers the ring holds. Default 65536.
+ */
+records?: number
+/**
+ * Requests whose token-level trace can be asked for. Default 256.
+ */
+retain?: number
+/**
+ * Default 600.
+ */
+ttlSeconds?: number
+}
 }
 
 /**
@@ -2856,13 +3379,16 @@ export interface SchemaTypes {
   readonly "mixgate-slo": MixgateSloDocument;
   readonly "mixgate-telemetry": MixgateTelemetryDocument;
   readonly "mixgate": MixgateDocument;
+  readonly "model": ModelDocument;
   readonly "openslo-alert-condition": OpensloAlertConditionDocument;
   readonly "openslo-alert-policy": OpensloAlertPolicyDocument;
   readonly "openslo-other": OpensloOtherDocument;
   readonly "openslo-sli": OpensloSliDocument;
   readonly "openslo-slo": OpensloSloDocument;
+  readonly "pools": PoolsDocument;
   readonly "promotion-environment": PromotionEnvironmentDocument;
   readonly "report": ReportDocument;
+  readonly "runtime": RuntimeDocument;
   readonly "slo-incidents": SloIncidentsDocument;
   readonly "slo-maintenance": SloMaintenanceDocument;
   readonly "slo-samples": SloSamplesDocument;
@@ -2877,19 +3403,22 @@ export const SCHEMAS: { readonly [N in SchemaName]: { readonly $id: string; read
   "mixgate-canary": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-canary.schema.json","title":"canary section","description":"What the canary gate reads.","type":"object","additionalProperties":false,"required":["profile"],"properties":{"profile":{"type":"string","minLength":1,"description":"the analysis profile (YAML)"},"corpus":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"prompt files by segment (NDJSON, glob patterns)"},"baseline":{"type":"string","minLength":1,"description":"URL of the baseline endpoint","format":"uri"},"candidate":{"type":"string","minLength":1,"description":"URL of the candidate endpoint","format":"uri"}}},
   "mixgate-catalog": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-catalog.schema.json","title":"catalog section","description":"What the catalog gate reads.","type":"object","additionalProperties":false,"required":["models"],"properties":{"models":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"model metadata files (glob patterns)"},"pools":{"type":"string","minLength":1,"description":"a YAML file that lists the pools with accelerator memory"}}},
   "mixgate-clusters": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-clusters.schema.json","title":"clusters section","description":"the clusters of the fleet","type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name","overlay","region","jurisdiction","trustZone"],"properties":{"name":{"type":"string","minLength":1,"description":"cluster name"},"overlay":{"type":"string","minLength":1,"description":"the Kustomize overlay folder of the cluster"},"snapshot":{"type":"string","minLength":1,"description":"a live snapshot: a YAML file or a folder"},"region":{"type":"string","minLength":1,"description":"cloud region"},"jurisdiction":{"type":"string","minLength":1,"description":"legal jurisdiction, e.g. EU"},"trustZone":{"type":"string","minLength":1,"description":"trust zone"},"baseline":{"type":"boolean","description":"true for the cluster the others are compared with"}}}},
-  "mixgate-drift": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-drift.schema.json","title":"drift section","description":"What the drift gate reads besides the clusters.","type":"object","additionalProperties":false,"properties":{"maxAge":{"type":"string","minLength":1,"description":"snapshots older than this are inconclusive; a duration like 24h or 30m","pattern":"^[0-9]+(s|m|h|d)$"},"equal":{"type":"array","items":{"type":"string"},"description":"what must be equal between clusters"},"allow":{"type":"array","description":"allowed differences","items":{"type":"object","additionalProperties":false,"required":["path","owner","reason","expires"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"object":{"type":"string","minLength":1,"description":"Kind/namespace/name"},"path":{"type":"string","minLength":1,"description":"JSON pointer of the field"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"reason":{"type":"string","minLength":1,"description":"why"},"expires":{"type":"string","minLength":1,"description":"ISO date","format":"date"}}}},"crds":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"CustomResourceDefinition files whose defaults are applied"},"rollouts":{"type":"array","description":"declared rollout windows","items":{"type":"object","additionalProperties":false,"required":["object","path","from","to","until"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"object":{"type":"string","minLength":1,"description":"Kind/namespace/name"},"path":{"type":"string","minLength":1,"description":"JSON pointer of the weight"},"from":{"type":"number"},"to":{"type":"number"},"until":{"type":"string","minLength":1,"description":"ISO date-time","format":"date-time"}}}}}},
+  "mixgate-drift": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-drift.schema.json","title":"drift section","description":"What the drift gate reads besides the clusters.","type":"object","additionalProperties":false,"properties":{"maxAge":{"type":"string","minLength":1,"description":"snapshots older than this are inconclusive; a duration like 24h or 30m","pattern":"^[0-9]+(s|m|h|d)$"},"equal":{"type":"array","minItems":1,"description":"what must be equal between clusters: weights, model, policy, pools, or a JSON pointer","items":{"type":"string","pattern":"^(weights|model|policy|pools|/.+)$","description":"weights, model, policy, pools, or a JSON pointer such as /spec/rules"}},"allow":{"type":"array","description":"allowed differences","items":{"type":"object","additionalProperties":false,"required":["path","owner","reason","expires"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"object":{"type":"string","minLength":1,"description":"Kind/namespace/name"},"path":{"type":"string","minLength":1,"description":"JSON pointer of the field; * stands for any one step"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"reason":{"type":"string","minLength":1,"description":"why"},"expires":{"type":"string","minLength":1,"description":"ISO date","format":"date"}}}},"crds":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"CustomResourceDefinition files whose defaults are applied"},"rollouts":{"type":"array","description":"declared rollout windows","items":{"type":"object","additionalProperties":false,"required":["object","path","from","to","until"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"object":{"type":"string","minLength":1,"description":"Kind/namespace/name"},"path":{"type":"string","minLength":1,"description":"JSON pointer of the weight"},"from":{"type":"number","minimum":0,"description":"weight before the rollout"},"to":{"type":"number","minimum":0,"description":"weight after the rollout"},"until":{"type":"string","minLength":1,"description":"ISO date-time","format":"date-time"},"steps":{"type":"array","minItems":1,"items":{"type":"number","minimum":0},"description":"weights on the way; absent: anything between from and to"}}}},"block":{"type":"array","description":"classes of drift that fail the gate (default traffic and safety)","items":{"enum":["traffic","safety","cosmetic"],"description":"traffic, safety or cosmetic"}},"policyMaxAge":{"type":"string","pattern":"^[0-9]+(s|m|h|d)$","description":"a policy engine whose last successful bundle request is older than this at capture time is stale; a duration like 1h (default 1h)"},"extra":{"enum":["report","ignore"],"description":"objects that only the cluster has, of kinds that Git declares there: report (default) or ignore"}}},
   "mixgate-policy": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-policy.schema.json","title":"policy section","description":"What the policy gate reads.","type":"object","additionalProperties":false,"required":["roots","entrypoints"],"properties":{"roots":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"folders of Rego modules with their tests and data"},"data":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"JSON or YAML data documents outside the roots"},"entrypoints":{"type":"array","minItems":1,"items":{"type":"string","pattern":"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$","description":"an entrypoint as PACKAGE/RULE, e.g. routing/decision"},"description":"entrypoints as PACKAGE/RULE; the first is the routing decision"},"domain":{"type":"string","minLength":1,"description":"the declared input domain (YAML)"},"invariants":{"type":"string","minLength":1,"description":"a folder of Rego invariants"},"corpus":{"type":"string","minLength":1,"description":"a replay corpus (NDJSON)"},"coverage":{"type":"number","minimum":0,"maximum":100,"description":"least test coverage in percent"},"latencyBudgetMs":{"type":"number","exclusiveMinimum":0,"description":"p99 evaluation latency budget in milliseconds"},"maxPoints":{"type":"integer","minimum":1,"description":"domain points up to which the check is exhaustive"}}},
   "mixgate-promotion": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-promotion.schema.json","title":"promotion section","description":"What promote and rollback read.","type":"object","additionalProperties":false,"required":["environments","policy"],"properties":{"environments":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name","cluster"],"properties":{"name":{"type":"string","minLength":1,"description":"environment name","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"cluster":{"type":"string","minLength":1,"description":"the cluster it runs in"},"branch":{"type":"string","minLength":1,"description":"branch that the commit lands on (default main)"},"path":{"type":"string","minLength":1,"description":"file that pins the environment's revision (default promotion/environments/<name>.yaml)"},"requires":{"type":"array","items":{"enum":["telemetry","policy","catalog","drift","canary","slo"]},"description":"gates whose evidence must pass"},"signed":{"type":"boolean","description":"evidence must carry a valid signature"}}}},"policy":{"type":"string","minLength":1,"description":"a folder of Rego with package promotion"},"remote":{"type":"string","minLength":1,"description":"Git remote name (default origin)"},"publicKeys":{"type":"array","items":{"type":"string","minLength":1,"description":"file"},"description":"PEM files of Ed25519 public keys whose signatures count"}}},
   "mixgate-slo": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-slo.schema.json","title":"slo section","description":"What the SLO gate reads.","type":"object","additionalProperties":false,"required":["files"],"properties":{"files":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"OpenSLO v1 files (glob patterns)"},"prometheus":{"type":"string","minLength":1,"description":"base URL of a Prometheus HTTP API","format":"uri"},"samples":{"type":"string","minLength":1,"description":"recorded samples, instead of Prometheus"},"rules":{"type":"string","minLength":1,"description":"folder of the generated Prometheus rules, checked to be current"},"preset":{"enum":["project","workbook"],"description":"alert policies of SLOs that name none: project (page above 5x over 1 h, escalate after 2 h) or workbook (four pairs of the Google SRE workbook)"},"minEvents":{"type":"integer","minimum":1,"description":"events below which a window is inconclusive, if more than the alert itself needs"},"minBudget":{"type":"number","minimum":0,"maximum":1,"description":"share of the error budget that must be left to promote"},"maintenance":{"type":"string","minLength":1,"description":"a YAML file of maintenance windows"},"by":{"type":"string","minLength":1,"description":"label whose values are judged one by one besides the whole fleet, e.g. cluster"},"canary":{"type":"object","additionalProperties":false,"description":"what `mixgate slo gate --canary` judges","required":["window"],"properties":{"window":{"type":"string","minLength":1,"description":"a Prometheus duration such as 1m, or `available` for all samples there are"},"match":{"type":"object","additionalProperties":{"type":"string"},"description":"labels that the canary's series carry"}}}}},
   "mixgate-telemetry": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-telemetry.schema.json","title":"telemetry section","description":"What the telemetry gate reads.","type":"object","additionalProperties":false,"required":["registries"],"properties":{"registries":{"type":"array","minItems":1,"description":"semantic-convention registries, pinned copies in the repository","items":{"type":"object","additionalProperties":false,"required":["path"],"properties":{"path":{"type":"string","minLength":1,"description":"a folder of model/*.yaml files"},"schemaUrl":{"type":"string","minLength":1,"description":"the schema URL the folder implements"},"owned":{"type":"boolean","description":"true for our own namespace (linted); false for a pinned upstream copy"}}}},"events":{"type":"string","minLength":1,"description":"a folder of JSON Schemas of events (*.schema.json)"},"samples":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"OTLP/JSON files (glob patterns)"},"minSamples":{"type":"integer","minimum":1,"description":"data points below which samples are inconclusive"},"compatibility":{"enum":["FULL","FORWARD","BACKWARD","NONE"],"description":"direction of compatibility that a change must keep"},"cardinality":{"type":"object","additionalProperties":false,"description":"label sets per metric","properties":{"limit":{"type":"integer","minimum":1,"description":"series a metric may have (OpenTelemetry SDK default 2000)"},"caps":{"type":"object","description":"declared number of values per attribute","additionalProperties":{"type":"integer","minimum":1}}}},"coverage":{"type":"array","description":"who must emit what, per cluster (sidecars and collectors)","items":{"type":"object","additionalProperties":false,"required":["cluster","service","metrics"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"service":{"type":"string","minLength":1,"description":"service.name"},"metrics":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"metric names"},"minSamples":{"type":"integer","minimum":1}}}},"consumers":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"files that use telemetry names: alert rules, dashboards, Rego (glob patterns); SLO files are always included"}}},
   "mixgate": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate.schema.json","title":"mixgate.yaml","description":"Names the parts of a GitOps repository that mixgate reads. All paths are relative to this file; lists of files may hold glob patterns.","type":"object","additionalProperties":false,"required":["version"],"properties":{"version":{"const":1,"description":"1"},"telemetry":{"$ref":"mixgate-telemetry.schema.json"},"policy":{"$ref":"mixgate-policy.schema.json"},"catalog":{"$ref":"mixgate-catalog.schema.json"},"clusters":{"$ref":"mixgate-clusters.schema.json"},"drift":{"$ref":"mixgate-drift.schema.json"},"slo":{"$ref":"mixgate-slo.schema.json"},"canary":{"$ref":"mixgate-canary.schema.json"},"promotion":{"$ref":"mixgate-promotion.schema.json"},"waivers":{"type":"string","minLength":1,"description":"a YAML file of waivers"}}},
+  "model": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/model.schema.json","title":"model metadata","description":"One version of one model: what it is, where its bytes are, who answers for it and what it needs to run.","type":"object","additionalProperties":false,"required":["id","version","owner","licence","lifecycle","artifact","architecture","parameters","quantisation","serving","telemetrySchema"],"properties":{"id":{"type":"string","minLength":1,"description":"artifact id: the model's name in routes and manifests","pattern":"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"},"version":{"type":"string","minLength":1,"description":"semantic version, e.g. 1.2.0","pattern":"^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\\+[0-9A-Za-z.-]+)?$"},"description":{"type":"string","minLength":1,"description":"one or two sentences"},"owner":{"type":"string","minLength":1,"description":"team or person who answers for it"},"licence":{"type":"string","minLength":1,"description":"SPDX licence expression, e.g. Apache-2.0","pattern":"^[A-Za-z0-9.()+-]+( (AND|OR|WITH) [A-Za-z0-9.()+-]+)*$"},"lifecycle":{"enum":["experimental","candidate","production","deprecated","retired"],"description":"lifecycle stage: experimental, candidate, production, deprecated or retired"},"artifact":{"type":"object","additionalProperties":false,"required":["uri","format"],"description":"where the bytes are and how to know them again","properties":{"uri":{"type":"string","minLength":1,"description":"where it is pulled from"},"format":{"enum":["gguf","safetensors"],"description":"gguf or safetensors"},"revision":{"type":"string","minLength":1,"description":"commit id of the model repository, 40 hex digits","pattern":"^[0-9a-f]{40}$"},"digest":{"type":"string","minLength":1,"description":"sha256:<64 hex digits> of the file","pattern":"^sha256:[0-9a-f]{64}$"},"path":{"type":"string","minLength":1,"description":"the file, when it is in this repository"},"bytes":{"type":"integer","minimum":1,"description":"size of the weights in bytes"}}},"architecture":{"type":"object","additionalProperties":false,"required":["family","layers","hiddenSize","heads","kvHeads","headDim","feedForwardSize","vocabularySize","contextLength","experts","activeExperts"],"description":"shape of the network","properties":{"family":{"type":"string","minLength":1,"description":"architecture family, e.g. mixtral"},"layers":{"type":"integer","minimum":1,"description":"transformer blocks"},"hiddenSize":{"type":"integer","minimum":1,"description":"width of the residual stream"},"heads":{"type":"integer","minimum":1,"description":"attention heads"},"kvHeads":{"type":"integer","minimum":1,"description":"key/value heads"},"headDim":{"type":"integer","minimum":1,"description":"width of a head"},"feedForwardSize":{"type":"integer","minimum":1,"description":"inner width of one expert"},"vocabularySize":{"type":"integer","minimum":1,"description":"tokens in the vocabulary"},"contextLength":{"type":"integer","minimum":1,"description":"largest context in tokens"},"experts":{"type":"integer","minimum":1,"description":"experts per layer (1: dense)"},"activeExperts":{"type":"integer","minimum":1,"description":"experts per token"},"tiedEmbeddings":{"type":"boolean","description":"whether input and output embeddings are one matrix (default false)"}}},"parameters":{"type":"object","additionalProperties":false,"required":["total","active"],"description":"parameter counts","properties":{"total":{"type":"integer","minimum":1,"description":"all parameters: what must be in memory"},"active":{"type":"integer","minimum":1,"description":"parameters used per token: what costs time, not memory"}}},"quantisation":{"type":"string","minLength":1,"description":"how weights are stored, e.g. F16, BF16, FP8, Q8_0, Q4_K_M, AWQ"},"serving":{"type":"object","additionalProperties":false,"required":["context","sequences"],"description":"what a replica is sized for","properties":{"context":{"type":"integer","minimum":1,"description":"tokens per sequence"},"sequences":{"type":"integer","minimum":1,"description":"sequences at the same time"},"batchTokens":{"type":"integer","minimum":1,"description":"tokens in one step (default 512)"},"kvCacheType":{"enum":["f32","f16","bf16","fp8","q8_0","q4_0"],"description":"type of the KV cache (default f16)"}}},"telemetrySchema":{"type":"string","minLength":1,"description":"version of the telemetry registry its metrics follow"}}},
   "openslo-alert-condition": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-alert-condition.schema.json","title":"OpenSLO v1 AlertCondition","description":"An OpenSLO v1 AlertCondition as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertCondition","description":"AlertCondition"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["severity","condition"],"description":"severity and condition","properties":{"description":{"type":"string"},"severity":{"type":"string","minLength":1,"description":"page, ticket or another severity"},"condition":{"type":"object","additionalProperties":false,"required":["kind","op","threshold","lookbackWindow"],"description":"a burn rate condition","properties":{"kind":{"enum":["burnrate","Burnrate"],"description":"burnrate"},"op":{"enum":["lte","gte","lt","gt"],"description":"gt or gte"},"threshold":{"type":"number","description":"burn rate, 1 spends the budget exactly by the end of the period"},"lookbackWindow":{"type":"string","minLength":1,"description":"window (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"alertAfter":{"type":"string","minLength":1,"description":"how long it must hold (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"}}}}}}},
   "openslo-alert-policy": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-alert-policy.schema.json","title":"OpenSLO v1 AlertPolicy","description":"An OpenSLO v1 AlertPolicy as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertPolicy","description":"AlertPolicy"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["conditions"],"description":"conditions and notification targets","properties":{"description":{"type":"string"},"alertWhenNoData":{"type":"boolean"},"alertWhenResolved":{"type":"boolean"},"alertWhenBreaching":{"type":"boolean"},"conditions":{"type":"array","minItems":1,"maxItems":1,"description":"one condition","items":{"type":"object","description":"conditionRef, or an inline AlertCondition","additionalProperties":false,"properties":{"conditionRef":{"type":"string","minLength":1,"description":"name of an AlertCondition"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertCondition"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["severity","condition"],"description":"severity and condition","properties":{"description":{"type":"string"},"severity":{"type":"string","minLength":1,"description":"page, ticket or another severity"},"condition":{"type":"object","additionalProperties":false,"required":["kind","op","threshold","lookbackWindow"],"description":"a burn rate condition","properties":{"kind":{"enum":["burnrate","Burnrate"],"description":"burnrate"},"op":{"enum":["lte","gte","lt","gt"],"description":"gt or gte"},"threshold":{"type":"number","description":"burn rate, 1 spends the budget exactly by the end of the period"},"lookbackWindow":{"type":"string","minLength":1,"description":"window (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"alertAfter":{"type":"string","minLength":1,"description":"how long it must hold (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"}}}}}},"oneOf":[{"required":["conditionRef"]},{"required":["spec"]}]}},"notificationTargets":{"type":["array","null"],"description":"targets","items":{"type":"object","additionalProperties":false,"properties":{"targetRef":{"type":"string","minLength":1,"description":"name of an AlertNotificationTarget"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertNotificationTarget"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object"}},"oneOf":[{"required":["targetRef"]},{"required":["spec"]}]}}}}}},
   "openslo-other": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-other.schema.json","title":"OpenSLO v1 object","description":"An OpenSLO v1 object as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"enum":["DataSource","Service","AlertNotificationTarget"],"description":"DataSource, Service or AlertNotificationTarget"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","description":"the spec"}}},
   "openslo-sli": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-sli.schema.json","title":"OpenSLO v1 SLI","description":"An OpenSLO v1 SLI as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"SLI","description":"SLI"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"description":"an indicator","minProperties":1,"properties":{"description":{"type":"string"},"thresholdMetric":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"ratioMetric":{"type":"object","additionalProperties":false,"description":"good or bad, and total; or raw","properties":{"counter":{"type":"boolean","description":"true when the queries are counters"},"good":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"bad":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"total":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"rawType":{"enum":["success","failure"],"description":"what raw counts"},"raw":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}}}}},"oneOf":[{"required":["thresholdMetric"]},{"required":["ratioMetric"]}]}}},
   "openslo-slo": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-slo.schema.json","title":"OpenSLO v1 SLO","description":"An OpenSLO v1 SLO as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"SLO","description":"SLO"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["service","timeWindow","budgetingMethod","objectives"],"description":"the objective","properties":{"description":{"type":"string"},"service":{"type":"string","minLength":1,"description":"name of a Service"},"indicator":{"type":"object","additionalProperties":false,"required":["spec"],"description":"an inline indicator","properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"SLI"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"description":"an indicator","minProperties":1,"properties":{"description":{"type":"string"},"thresholdMetric":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"ratioMetric":{"type":"object","additionalProperties":false,"description":"good or bad, and total; or raw","properties":{"counter":{"type":"boolean","description":"true when the queries are counters"},"good":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"bad":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"total":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"rawType":{"enum":["success","failure"],"description":"what raw counts"},"raw":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}}}}},"oneOf":[{"required":["thresholdMetric"]},{"required":["ratioMetric"]}]}}},"indicatorRef":{"type":"string","minLength":1,"description":"name of an SLI"},"timeWindow":{"type":"array","minItems":1,"maxItems":1,"description":"one time window","items":{"type":"object","additionalProperties":false,"required":["duration"],"description":"a time window","properties":{"duration":{"type":"string","minLength":1,"description":"length (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"isRolling":{"type":"boolean","description":"true: rolling; false: calendar"},"calendar":{"type":"object","additionalProperties":false,"required":["startTime","timeZone"],"description":"startTime and timeZone","properties":{"startTime":{"type":"string","description":"local time, quoted: \"2026-01-01 00:00:00\""},"timeZone":{"type":"string","minLength":1,"description":"IANA time zone"}}}}}},"budgetingMethod":{"enum":["Occurrences","Timeslices","RatioTimeslices"],"description":"Occurrences, Timeslices or RatioTimeslices"},"objectives":{"type":"array","minItems":1,"maxItems":50,"description":"objectives","items":{"type":"object","additionalProperties":false,"description":"an objective","properties":{"displayName":{"type":"string","minLength":1,"description":"name for people"},"op":{"enum":["lte","gte","lt","gt"],"description":"how a value is compared (thresholdMetric only)"},"value":{"type":["number","string"],"description":"threshold (thresholdMetric only)"},"target":{"type":"number","description":"share of good events, 0 or more and below 1"},"targetPercent":{"type":"number","description":"percent of good events, 0 or more and below 100"},"timeSliceTarget":{"type":"number","exclusiveMinimum":0,"maximum":1,"description":"share of good events that makes a slice good"},"timeSliceWindow":{"type":["number","string"],"description":"slice length: a number of minutes, or a duration"},"indicator":{"type":"object","additionalProperties":false,"required":["spec"],"description":"an inline indicator","properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"SLI"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"description":"an indicator","minProperties":1,"properties":{"description":{"type":"string"},"thresholdMetric":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"ratioMetric":{"type":"object","additionalProperties":false,"description":"good or bad, and total; or raw","properties":{"counter":{"type":"boolean","description":"true when the queries are counters"},"good":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"bad":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"total":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}},"rawType":{"enum":["success","failure"],"description":"what raw counts"},"raw":{"type":"object","additionalProperties":false,"required":["metricSource"],"description":"a metricSource","properties":{"metricSource":{"type":"object","additionalProperties":false,"required":["spec"],"description":"where the metric comes from","properties":{"metricSourceRef":{"type":"string","minLength":1,"description":"name of a DataSource"},"type":{"type":"string","minLength":1,"description":"Prometheus"},"spec":{"type":"object","required":["query"],"description":"a PromQL query","properties":{"query":{"type":"string","minLength":1,"description":"PromQL"}}}}}}}}}},"oneOf":[{"required":["thresholdMetric"]},{"required":["ratioMetric"]}]}}},"indicatorRef":{"type":"string","minLength":1,"description":"name of an SLI"},"compositeWeight":{"type":"number","exclusiveMinimum":0,"description":"weight"}}}},"alertPolicies":{"type":["array","null"],"maxItems":50,"description":"alert policies","items":{"anyOf":[{"type":"string"},{"type":"object","additionalProperties":false,"properties":{"alertPolicyRef":{"type":"string","minLength":1,"description":"name of an AlertPolicy"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertPolicy"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["conditions"],"description":"conditions and notification targets","properties":{"description":{"type":"string"},"alertWhenNoData":{"type":"boolean"},"alertWhenResolved":{"type":"boolean"},"alertWhenBreaching":{"type":"boolean"},"conditions":{"type":"array","minItems":1,"maxItems":1,"description":"one condition","items":{"type":"object","description":"conditionRef, or an inline AlertCondition","additionalProperties":false,"properties":{"conditionRef":{"type":"string","minLength":1,"description":"name of an AlertCondition"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertCondition"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["severity","condition"],"description":"severity and condition","properties":{"description":{"type":"string"},"severity":{"type":"string","minLength":1,"description":"page, ticket or another severity"},"condition":{"type":"object","additionalProperties":false,"required":["kind","op","threshold","lookbackWindow"],"description":"a burn rate condition","properties":{"kind":{"enum":["burnrate","Burnrate"],"description":"burnrate"},"op":{"enum":["lte","gte","lt","gt"],"description":"gt or gte"},"threshold":{"type":"number","description":"burn rate, 1 spends the budget exactly by the end of the period"},"lookbackWindow":{"type":"string","minLength":1,"description":"window (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"alertAfter":{"type":"string","minLength":1,"description":"how long it must hold (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"}}}}}},"oneOf":[{"required":["conditionRef"]},{"required":["spec"]}]}},"notificationTargets":{"type":["array","null"],"description":"targets","items":{"type":"object","additionalProperties":false,"properties":{"targetRef":{"type":"string","minLength":1,"description":"name of an AlertNotificationTarget"},"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertNotificationTarget"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object"}},"oneOf":[{"required":["targetRef"]},{"required":["spec"]}]}}}}}}]}}}}}},
+  "pools": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/pools.schema.json","title":"pools","description":"The pools of the fleet and the memory one replica may use in each.","type":"object","additionalProperties":false,"required":["pools"],"properties":{"pools":{"type":"array","minItems":1,"description":"pools","items":{"type":"object","additionalProperties":false,"required":["id","cluster","accelerator","memory"],"properties":{"id":{"type":"string","minLength":1,"description":"pool id: the InferencePool's name"},"cluster":{"type":"string","minLength":1,"description":"cluster name"},"accelerator":{"enum":["gpu","cpu"],"description":"gpu or cpu"},"device":{"type":"string","minLength":1,"description":"what the accelerator is"},"memory":{"type":"string","minLength":1,"description":"memory of one accelerator, e.g. 80GiB","pattern":"^[0-9]+(\\.[0-9]+)?\\s?(B|[KMGT]i?B?|[kKMGT]B)?$"},"count":{"type":"integer","minimum":1,"description":"accelerators a replica may span (default 1)"},"overhead":{"type":"string","minLength":1,"description":"memory per accelerator that the driver, libraries and the server take before the model (default 1GiB on gpu, 256MiB on cpu)","pattern":"^[0-9]+(\\.[0-9]+)?\\s?(B|[KMGT]i?B?|[kKMGT]B)?$"},"utilisation":{"type":"number","exclusiveMinimum":0,"maximum":1,"description":"share of the memory that may be used (default 1; a vLLM deployment's --gpu-memory-utilization replaces it)"}}}}}},
   "promotion-environment": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/promotion-environment.schema.json","title":"environment pin","description":"Which commit of the repository an environment runs; written by mixgate promote and rollback, comments survive.","type":"object","additionalProperties":false,"required":["environment","revision"],"properties":{"environment":{"type":"string","minLength":1,"description":"environment name"},"revision":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"a full commit id; empty before the first promotion"},"quarantine":{"type":"array","description":"revisions that promote refuses","items":{"type":"object","additionalProperties":false,"required":["revision","reason","since"],"properties":{"revision":{"type":"string","pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"a full commit id"},"reason":{"type":"string","minLength":1,"description":"why"},"since":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"}}}}}},
   "report": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/report.schema.json","title":"mixgate report","description":"What every mixgate command prints with --format json.","type":"object","required":["schema","verdict","gates","findings","provenance"],"additionalProperties":false,"properties":{"schema":{"const":"https://mixgate.dev/schemas/report.schema.json#v1"},"verdict":{"$ref":"#/$defs/verdict"},"gates":{"type":"array","items":{"$ref":"#/$defs/gate"}},"findings":{"type":"array","items":{"$ref":"#/$defs/finding"}},"provenance":{"type":"object","required":["tool","command","seed","tools"],"additionalProperties":false,"properties":{"tool":{"type":"object","required":["name","version"],"additionalProperties":false,"properties":{"name":{"const":"mixgate"},"version":{"type":"string"}}},"command":{"type":"string"},"base":{"$ref":"#/$defs/side"},"head":{"$ref":"#/$defs/side"},"configFrom":{"type":"string"},"seed":{"type":"integer","minimum":0},"tools":{"type":"object","additionalProperties":{"type":"string"}}}}},"$defs":{"verdict":{"enum":["pass","warn","inconclusive","fail","error"]},"side":{"type":"object","required":["ref","commit"],"additionalProperties":false,"properties":{"ref":{"type":"string"},"commit":{"type":"string"}}},"location":{"type":"object","required":["file"],"additionalProperties":false,"properties":{"file":{"type":"string"},"line":{"type":"integer","minimum":1},"column":{"type":"integer","minimum":1},"endLine":{"type":"integer","minimum":1},"endColumn":{"type":"integer","minimum":1},"message":{"type":"string"}}},"finding":{"type":"object","required":["id","ruleId","level","blocking","waived","message"],"additionalProperties":false,"properties":{"id":{"type":"string"},"ruleId":{"type":"string","pattern":"^[a-z0-9]+(-[a-z0-9]+)*$"},"level":{"enum":["error","warning","note"]},"blocking":{"type":"boolean"},"waived":{"anyOf":[{"const":false},{"type":"object","required":["reason","owner","expires"],"additionalProperties":false,"properties":{"reason":{"type":"string"},"owner":{"type":"string"},"expires":{"type":"string"}}}]},"message":{"type":"string"},"location":{"$ref":"#/$defs/location"},"related":{"type":"array","items":{"$ref":"#/$defs/location"}},"evidence":{},"fix":{"type":"string"},"subject":{"type":"string"}}},"measurement":{"type":"object","required":["name","value","unit"],"additionalProperties":false,"properties":{"name":{"type":"string"},"value":{"type":"number"},"unit":{"type":"string"},"cluster":{"type":"string"},"segment":{"type":"string"},"baseline":{"type":"number"},"candidate":{"type":"number"},"interval":{"type":"array","items":{"type":["number","null"]},"minItems":2,"maxItems":2},"margin":{"type":"number"},"mde":{"type":"number"},"verdict":{"$ref":"#/$defs/verdict"},"method":{"type":"string"},"limit":{"type":"number"},"n":{"type":"number"},"volatile":{"type":"boolean"}}},"gate":{"type":"object","required":["id","verdict","reason","findings","measurements"],"additionalProperties":false,"properties":{"id":{"enum":["telemetry","policy","catalog","drift","canary","slo","promotion"]},"verdict":{"$ref":"#/$defs/verdict"},"reason":{"type":"string"},"findings":{"type":"array","items":{"type":"string"},"description":"Ids of findings in the report's list."},"measurements":{"type":"array","items":{"$ref":"#/$defs/measurement"}},"tables":{"type":"array","items":{"type":"object"}},"charts":{"type":"array","items":{"type":"object"}},"subjects":{"type":"array","items":{"type":"object","required":["name","digest"],"additionalProperties":false,"properties":{"name":{"type":"string"},"digest":{"type":"object","additionalProperties":{"type":"string"}}}}},"facts":{"type":"object"}}}}},
+  "runtime": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/runtime.schema.json","title":"Configuration of mixgate-runtime","description":"What `mixgate-runtime serve --config FILE` reads. Paths are relative to the file.","type":"object","additionalProperties":false,"required":["model","policy","identity","pools"],"properties":{"listen":{"type":"object","additionalProperties":false,"properties":{"host":{"type":"string","minLength":1,"description":"Address to listen on. Default 127.0.0.1."},"port":{"type":"integer","minimum":0,"maximum":65535,"description":"Port; 0 takes any free one. Default 8080."}}},"cluster":{"type":"string","minLength":1,"description":"The cluster this runtime is in: a label of telemetry and of the decision log."},"model":{"type":"object","additionalProperties":false,"required":["path","id","version"],"properties":{"path":{"type":"string","minLength":1,"description":"The GGUF file."},"id":{"type":"string","minLength":1,"maxLength":128},"version":{"type":"string","pattern":"^[0-9]+\\.[0-9]+\\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$","description":"Semantic version of the artifact."},"context":{"type":"integer","minimum":32,"maximum":1048576,"description":"Tokens per sequence. Default 512."},"sequences":{"type":"integer","minimum":1,"maximum":256,"description":"Requests generating at once. Default 4."},"batch":{"type":"integer","minimum":32,"maximum":65536,"description":"Tokens per decoding step at most. Default 512."},"threads":{"type":"integer","minimum":1,"maximum":1024,"description":"Threads of ggml. Default: cores - 1, at least 1."},"gpu":{"enum":["auto","cuda","vulkan","metal",false],"description":"Default false on machines without one, else auto."}}},"policy":{"type":"object","additionalProperties":false,"required":["bundle"],"properties":{"bundle":{"type":"string","minLength":1,"description":"A bundle directory or bundle.tar.gz as `opa build -t wasm` writes it."},"entrypoint":{"type":"string","pattern":"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$","description":"Default routing/decision."}}},"identity":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"jwt":{"type":"object","additionalProperties":false,"required":["jwks"],"properties":{"jwks":{"type":"string","minLength":1,"description":"A file, or an http(s) URL."},"issuer":{"type":"string","minLength":1},"audience":{"type":"string","minLength":1},"tenantClaim":{"type":"string","minLength":1,"description":"Default tenant."},"algorithms":{"type":"array","minItems":1,"items":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512","EdDSA"]}}}},"tokens":{"type":"array","minItems":1,"description":"Static bearer tokens, as SHA-256 of the token: for tests and machines without an issuer.","items":{"type":"object","additionalProperties":false,"required":["sha256","tenant"],"properties":{"sha256":{"type":"string","pattern":"^[0-9a-f]{64}$"},"tenant":{"type":"string","minLength":1},"workload":{"type":"string","minLength":1}}}}}},"tenants":{"type":"object","description":"Quotas by tenant. A tenant that is not named here is refused unless `default` is.","additionalProperties":{"type":"object","additionalProperties":false,"properties":{"requestsPerSecond":{"type":"number","exclusiveMinimum":0},"burst":{"type":"integer","minimum":1},"concurrency":{"type":"integer","minimum":1}}}},"pools":{"type":"array","minItems":1,"description":"The fleet as the routing policy sees it. `engine` says how this runtime reaches a pool: local, a URL, or not at all.","items":{"type":"object","additionalProperties":false,"required":["id","cluster","region","jurisdiction","accelerator","model","version"],"properties":{"id":{"type":"string","minLength":1},"cluster":{"type":"string","minLength":1},"region":{"type":"string","minLength":1},"jurisdiction":{"type":"string","minLength":1},"trust_zone":{"type":"string","minLength":1},"accelerator":{"enum":["gpu","cpu"]},"model":{"type":"string","minLength":1},"version":{"type":"string","minLength":1},"saturation":{"type":"number","minimum":0},"queue":{"type":"integer","minimum":0},"p95_ms":{"type":"number","minimum":0},"cost_per_mtok":{"type":"number","minimum":0},"warm":{"type":"boolean"},"engine":{"oneOf":[{"const":"local"},{"type":"object","additionalProperties":false,"required":["url"],"properties":{"url":{"type":"string","pattern":"^https?://"},"apiKeyEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token."}}}]}}}},"slo":{"type":"object","additionalProperties":false,"properties":{"burn_rate":{"type":"number","minimum":0},"budget_left":{"type":"number"}}},"flags":{"type":"object","additionalProperties":{"type":["boolean","string","number"]}},"limits":{"type":"object","additionalProperties":false,"properties":{"bodyBytes":{"type":"integer","minimum":1024,"description":"Default 1048576."},"maxTokens":{"type":"integer","minimum":1,"description":"Upper limit of max_tokens. Default: the context."},"queue":{"type":"integer","minimum":0,"description":"Requests waiting for a sequence at most. Default 64."},"deadlineMs":{"type":"integer","minimum":1,"description":"From arrival to the last token. Default 120000."}}},"telemetry":{"type":"object","additionalProperties":false,"properties":{"traces":{"type":"object","additionalProperties":false,"properties":{"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines are appended here."},"endpoint":{"type":"string","pattern":"^https?://","description":"OTLP/HTTP base URL; /v1/traces is added."},"queue":{"type":"integer","minimum":1,"description":"Requests held for export at most. Default 2048."},"flushMs":{"type":"integer","minimum":10,"description":"Default 1000."}}},"decisionLog":{"type":"object","additionalProperties":false,"required":["file"],"properties":{"file":{"type":"string","minLength":1},"mask":{"type":"array","items":{"type":"string","pattern":"^/(input|result)(/[^/]+)+$"},"description":"JSON pointers that are erased before writing."}}},"resource":{"type":"object","additionalProperties":{"type":"string"},"description":"Resource attributes of traces and of target_info."}}},"trace":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["off","opt-in","sample","always"],"description":"Which requests' routing is traced, where the policy allows it. Default opt-in."},"sample":{"type":"number","minimum":0,"maximum":1,"description":"Share of requests in mode sample. Default 0.05."},"records":{"type":"integer","minimum":256,"maximum":16777216,"description":"Token-layers the ring holds. Default 65536."},"retain":{"type":"integer","minimum":0,"maximum":100000,"description":"Requests whose token-level trace can be asked for. Default 256."},"ttlSeconds":{"type":"integer","minimum":1,"description":"Default 600."}}}}},
   "slo-incidents": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-incidents.schema.json","title":"declared incidents","description":"What really happened, for mixgate slo backtest --incidents FILE.","type":"object","additionalProperties":false,"required":["incidents"],"properties":{"incidents":{"type":"array","maxItems":1000,"description":"incidents","items":{"type":"object","additionalProperties":false,"required":["start","end"],"properties":{"start":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"end":{"type":"string","minLength":1,"description":"RFC 3339 instant after start","format":"date-time"},"name":{"type":"string","minLength":1,"description":"name"},"slos":{"type":"array","minItems":1,"items":{"type":"string","minLength":1,"description":"SLO name"},"description":"only these SLOs (default: all)"}}}}}},
   "slo-maintenance": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-maintenance.schema.json","title":"maintenance windows","description":"Planned maintenance: alerts that fire inside a window are reported as suppressed.","type":"object","additionalProperties":false,"required":["windows"],"properties":{"windows":{"type":"array","maxItems":1000,"description":"maintenance windows","items":{"type":"object","additionalProperties":false,"required":["start","end","reason","owner"],"properties":{"start":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"end":{"type":"string","minLength":1,"description":"RFC 3339 instant after start","format":"date-time"},"reason":{"type":"string","minLength":1,"description":"why"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"slos":{"type":"array","minItems":1,"items":{"type":"string","minLength":1,"description":"SLO name"},"description":"only these SLOs (default: all)"}}}}}},
   "slo-samples": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-samples.schema.json","title":"one recorded sample","description":"A line of an NDJSON file of recorded samples (mixgate slo gate --samples FILE).","type":"object","additionalProperties":false,"required":["time","metric","value"],"properties":{"time":{"type":["number","string"],"description":"Unix time in seconds, or an RFC 3339 instant"},"metric":{"type":"string","pattern":"^[a-zA-Z_:][a-zA-Z0-9_:]*$","description":"metric name as Prometheus has it"},"labels":{"type":"object","additionalProperties":{"type":"string"},"propertyNames":{"pattern":"^[a-zA-Z_][a-zA-Z0-9_]*$"},"description":"labels"},"value":{"type":["number","string"],"pattern":"^(NaN|Infinity|-Infinity)$","description":"the value; NaN, Infinity and -Infinity as strings"}}},

@@ -1,0 +1,43 @@
+import { createHmac } from 'node:crypto';
+import type { Path } from '../config/document.ts';
+import type { Json } from '../core/json.ts';
+
+/** Values that must never be printed are replaced by this and a keyed digest: equal secrets still compare equal. */
+const PREFIX = '\u0000masked:';
+
+const SECRET_NAME = /(passw(or)?d|secret|token|api[-_]?key|apikey|credential|private[-_]?key|authorization|cookie)/i;
+
+export function mask(value: Json, key: Uint8Array): string {
+  return `${PREFIX}${createHmac('sha256', key).update(typeof value === 'string' ? value : JSON.stringify(value)).digest('hex')}`;
+}
+
+export function isMasked(value: Json | undefined): boolean {
+  return typeof value === 'string' && value.startsWith(PREFIX);
+}
+
+/** Whether a name (of an environment variable, header, flag or key) says that its value is a credential. */
+export function namesSecret(name: string): boolean {
+  return SECRET_NAME.test(name) && !/(secretName|secretKeyRef|tokenExpiration|automountServiceAccountToken|max-?tokens)/i.test(name);
+}
+
+/** A value for people: masked ones as stars, long ones cut, wherever they sit. */
+export function show(value: Json | undefined, side?: 'before' | 'after'): string {
+  if (value === undefined) return '(absent)';
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const clean = text.replaceAll(/(?:\u0000|\\u0000)masked:[0-9a-f]{64}/g, side === undefined ? '***' : `*** (${side})`);
+  return clean.length > 200 ? `${clean.slice(0, 197)}...` : clean;
+}
+
+/** The same for JSON evidence: structure kept, masked values as stars. */
+export function redact(value: Json): Json {
+  if (typeof value === 'string') return isMasked(value) ? '***' : value;
+  if (Array.isArray(value)) return (value as readonly Json[]).map(redact);
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, redact(member)]));
+  return value;
+}
+
+/** `/spec/x/0/y` for messages. */
+export function showPath(path: Path): string {
+  return path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('').replace(/^\./, '');
+}
