@@ -1,0 +1,191 @@
+import type { CaseInput, Design, MetricInput, MetricKind } from '../../src/canary/judge/types.ts';
+import { tSf } from '../../src/stats/distributions.ts';
+import { mannWhitney } from '../../src/stats/mann-whitney.ts';
+import type { Rng } from '../../src/stats/rng.ts';
+import { mean, variance } from '../../src/stats/summary.ts';
+import { ar1, bernoulli, lognormal, pairs, pareto, poisson, ties, withTail, zeroInflated } from './generate.ts';
+
+/** One row of the table: how a case is made, what it is for, and (for power rows) a classical test on the same data. */
+export interface Scenario {
+  readonly name: string;
+  readonly group: 'false-alarm' | 'power';
+  readonly make: (rng: Rng, run: number) => CaseInput;
+  /** Whether the reference test rejects on the same data, at the same level. */
+  readonly peer?: (input: CaseInput) => boolean;
+  readonly bar: string;
+}
+
+const ALPHA = 0.05;
+
+function metric(kind: MetricKind, baseline: number[], candidate: number[], extra: Partial<MetricInput> = {}): MetricInput {
+  return { name: 'm', kind, direction: 'lower', baseline, candidate, ...extra };
+}
+
+function one(design: Design, input: MetricInput): CaseInput {
+  return { id: 'sim', design, alpha: ALPHA, metrics: [input] };
+}
+
+function rankSum(input: CaseInput): boolean {
+  const { baseline, candidate } = input.metrics[0]!;
+  return mannWhitney(candidate as number[], baseline as number[], { alternative: 'greater', method: 'asymptotic' }).p <= ALPHA;
+}
+
+function pairedT(input: CaseInput): boolean {
+  const { baseline, candidate } = input.metrics[0]!;
+  const d = Array.from(candidate as number[], (v, i) => Math.log(v) - Math.log((baseline as number[])[i]!));
+  return tSf((mean(d) * Math.sqrt(d.length)) / Math.sqrt(variance(d)), d.length - 1) <= ALPHA;
+}
+
+function unpaired(
+  name: string,
+  make: (rng: Rng) => [number[], number[]],
+  group: Scenario['group'],
+  bar: string,
+  kind: MetricKind = 'continuous',
+): Scenario {
+  return {
+    name,
+    group,
+    bar,
+    make: (rng) => one('unpaired', metric(kind, ...make(rng))),
+    ...(group === 'power' && kind === 'continuous' ? { peer: rankSum } : {}),
+  };
+}
+
+function familyCase(design: Design, n: number, rng: Rng): CaseInput {
+  const metrics: MetricInput[] = [];
+  for (let m = 0; m < 20; m++) {
+    for (let s = 0; s < 8; s++) {
+      const data = design === 'paired' ? pairs(n, 0.8, rng) : { baseline: lognormal(n, rng), candidate: lognormal(n, rng) };
+      metrics.push({ name: `m${m}`, segment: `s${s}`, kind: 'continuous', direction: 'lower', ...data });
+    }
+  }
+  return { id: 'family', design, alpha: ALPHA, metrics };
+}
+
+const FALSE_ALARMS: Scenario[] = [
+  ...[10, 30, 60, 180, 600].map((n) =>
+    unpaired(`iid n=${n}`, (rng) => [lognormal(n, rng), lognormal(n, rng)], 'false-alarm', '<= 5 %'),
+  ),
+  ...[60, 180].flatMap((n) =>
+    [0.3, 0.6, 0.8, 0.9].map((phi) =>
+      unpaired(`AR(1) phi=${phi} n=${n}`, (rng) => [ar1(n, phi, rng), ar1(n, phi, rng)], 'false-alarm', '<= 5 %'),
+    ),
+  ),
+  unpaired('AR(1) phi=0.6 n=1000', (rng) => [ar1(1000, 0.6, rng), ar1(1000, 0.6, rng)], 'false-alarm', '<= 5 %'),
+  ...[60, 180].map((n) => unpaired(`Pareto 1.5 n=${n}`, (rng) => [pareto(n, rng), pareto(n, rng)], 'false-alarm', '<= 5 %')),
+  ...[60, 180].map((n) =>
+    unpaired(`zero-inflated n=${n}`, (rng) => [zeroInflated(n, rng), zeroInflated(n, rng)], 'false-alarm', '<= 5 %'),
+  ),
+  ...[60, 180].map((n) => unpaired(`ties n=${n}`, (rng) => [ties(n, rng), ties(n, rng)], 'false-alarm', '<= 5 %')),
+  unpaired('unequal 30 / 300', (rng) => [lognormal(300, rng), lognormal(30, rng)], 'false-alarm', '<= 5 %'),
+  unpaired('unequal 300 / 30', (rng) => [lognormal(30, rng), lognormal(300, rng)], 'false-alarm', '<= 5 %'),
+  ...[10, 60, 180].map(
+    (n): Scenario => ({
+      name: `paired rho=0.8 n=${n}`,
+      group: 'false-alarm',
+      bar: '<= 5 %',
+      make: (rng) => one('paired', metric('continuous', ...arms(pairs(n, 0.8, rng)))),
+    }),
+  ),
+  {
+    name: 'paired AR(1) phi=0.6 n=180',
+    group: 'false-alarm',
+    bar: '<= 5 %',
+    make: (rng) => one('paired', metric('continuous', ar1(180, 0.6, rng), ar1(180, 0.6, rng))),
+  },
+  {
+    name: 'paired Pareto n=60',
+    group: 'false-alarm',
+    bar: '<= 5 %',
+    make: (rng) => one('paired', metric('continuous', pareto(60, rng), pareto(60, rng))),
+  },
+  unpaired(
+    'errors 1 % n=6000',
+    (rng) => [bernoulli(6000, 0.01, rng), bernoulli(6000, 0.01, rng)],
+    'false-alarm',
+    '<= 5 %',
+    'binary',
+  ),
+  unpaired(
+    'errors 0.1 % n=1000',
+    (rng) => [bernoulli(1000, 0.001, rng), bernoulli(1000, 0.001, rng)],
+    'false-alarm',
+    '<= 5 %',
+    'binary',
+  ),
+  unpaired('Poisson counts 2 n=60', (rng) => [poisson(60, 2, rng), poisson(60, 2, rng)], 'false-alarm', '<= 5 %', 'count'),
+  unpaired('overdispersed counts n=60', (rng) => [mixed(60, rng), mixed(60, rng)], 'false-alarm', '<= 5 %', 'count'),
+  { name: 'family 20 x 8 unpaired n=60', group: 'false-alarm', bar: '<= 5 %', make: (rng) => familyCase('unpaired', 60, rng) },
+  { name: 'family 20 x 8 paired n=60', group: 'false-alarm', bar: '<= 5 %', make: (rng) => familyCase('paired', 60, rng) },
+];
+
+/** Poisson with a lognormal rate: more variance than a Poisson process. */
+function mixed(n: number, rng: Rng): number[] {
+  return Array.from({ length: n }, () => poisson(1, 5 * Math.exp(0.7 * rng.normal()), rng)[0]!);
+}
+
+function arms(data: { baseline: number[]; candidate: number[] }): [number[], number[]] {
+  return [data.baseline, data.candidate];
+}
+
+const POWER: Scenario[] = [
+  ...[0.05, 0.1, 0.2].map((shift) =>
+    unpaired(`+${shift * 100} % n=60`, (rng) => [lognormal(60, rng), lognormal(60, rng, 1 + shift)], 'power', 'MWU - 3 points'),
+  ),
+  ...[0.05, 0.1].map((shift) =>
+    unpaired(`+${shift * 100} % n=180`, (rng) => [lognormal(180, rng), lognormal(180, rng, 1 + shift)], 'power', '(MWU)'),
+  ),
+  ...[60, 180, 600].map((n) =>
+    unpaired(
+      `tail 5 % x3 n=${n}`,
+      (rng) => [lognormal(n, rng), withTail(lognormal(n, rng), 0.05, 3, rng)],
+      'power',
+      n === 180 ? '>= 80 %' : '',
+    ),
+  ),
+  unpaired('tail 10 % x10 n=60', (rng) => [lognormal(60, rng), withTail(lognormal(60, rng), 0.1, 10, rng)], 'power', ''),
+  unpaired('spread x1.7 n=180', (rng) => [lognormal(180, rng), lognormal(180, rng, 1, SIGMA_WIDE)], 'power', ''),
+  unpaired(
+    'errors 1 -> 2 % n=6000',
+    (rng) => [bernoulli(6000, 0.01, rng), bernoulli(6000, 0.02, rng)],
+    'power',
+    '>= 95 %',
+    'binary',
+  ),
+  unpaired(
+    'errors 0.1 -> 0.3 % n=6000',
+    (rng) => [bernoulli(6000, 0.001, rng), bernoulli(6000, 0.003, rng)],
+    'power',
+    '',
+    'binary',
+  ),
+  ...[0.05, 0.1, 0.2].flatMap((shift) =>
+    [0, 0.8].map(
+      (rho): Scenario => ({
+        name: `paired +${shift * 100} % rho=${rho} n=60`,
+        group: 'power',
+        bar: shift === 0.1 && rho === 0.8 ? '>= 95 %, t - 3' : 't - 3 points',
+        make: (rng) => one('paired', metric('continuous', ...arms(pairs(60, rho, rng, 1 + shift)))),
+        peer: pairedT,
+      }),
+    ),
+  ),
+  {
+    name: 'paired tail 5 % x3 n=180',
+    group: 'power',
+    bar: '',
+    make: (rng) => one('paired', metric('continuous', ...pairedTail(180, rng))),
+    peer: pairedT,
+  },
+  unpaired('AR(1) phi=0.6 +20 % n=180', (rng) => [ar1(180, 0.6, rng), ar1(180, 0.6, rng, 1.2)], 'power', ''),
+];
+
+const SIGMA_WIDE = 0.3 * 1.7;
+
+function pairedTail(n: number, rng: Rng): [number[], number[]] {
+  const data = pairs(n, 0.8, rng);
+  return [data.baseline, withTail(data.candidate, 0.05, 3, rng)];
+}
+
+export const SCENARIOS: readonly Scenario[] = [...FALSE_ALARMS, ...POWER];

@@ -1,0 +1,52 @@
+import type { Bounds } from './location.ts';
+import type { Scale } from './scale.ts';
+
+/** p-values and sizes of a tail change at both ends, on the working scale. */
+export interface TailAssessment {
+  /** p that the candidate's upper (lower) tail reaches further. */
+  readonly pUpper: number;
+  readonly pLower: number;
+  /** Larger harm among p95 and p99 (p05 and p01 for the lower tail), as working difference candidate - baseline. */
+  readonly upper: { readonly quantile: number; readonly delta: number };
+  readonly lower: { readonly quantile: number; readonly delta: number };
+}
+
+/** Everything the decision needs about one metric, whatever its kind. */
+export interface Assessment {
+  readonly scale: Scale;
+  readonly delta: number;
+  readonly bounds: (tail: number) => Bounds;
+  readonly pLarger: number;
+  readonly pSmaller: number;
+  readonly method: string;
+  readonly n: readonly [number, number];
+  readonly nEff: readonly [number, number];
+  /** In effect units. */
+  readonly margin: number;
+  readonly relevance: number;
+  /** Shares of the error: location and tail tests are each run at share * level. */
+  readonly shares: { readonly location: number; readonly tail: number };
+  readonly tail?: TailAssessment;
+  readonly spread?: { readonly pValue: number; readonly effect: number };
+  /** Counts only: a difference so small in absolute terms that the ratio does not matter, given the interval's tail. */
+  readonly negligible?: (tail: number) => boolean;
+  readonly notes: readonly string[];
+  /** The data allow a failure but no pass (too much missing). */
+  readonly noPass?: string;
+}
+
+/** No statement is possible; why, and what is needed. */
+export interface Blocked {
+  readonly blocked: string;
+  readonly samplesNeeded?: number;
+  readonly n: readonly [number, number];
+  readonly nEff: readonly [number, number];
+  readonly margin: number;
+  readonly relevance: number;
+  readonly unit: 'relative' | 'absolute';
+  readonly method: string;
+}
+
+export function isBlocked(value: Assessment | Blocked): value is Blocked {
+  return 'blocked' in value;
+}

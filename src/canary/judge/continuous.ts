@@ -1,0 +1,146 @@
+import { sortedCopy } from '../../stats/ranks.ts';
+import { MAD_TO_SD, mean, medianAbsoluteDeviation, medianSorted, quantileSorted, variance } from '../../stats/summary.ts';
+import type { Arms } from './arms.ts';
+import type { Assessment, Blocked, TailAssessment } from './assessment.ts';
+import { DEFAULT_MARGINS, errorShares, MIN_EFFECTIVE, MIN_POINTS, SPREAD_MARGIN } from './defaults.ts';
+import { deflate, type Location, pairedLocation, unpairedLocation } from './location.ts';
+import { ABSOLUTE_SCALE, LOG_SCALE, relativeScale, type Scale } from './scale.ts';
+import { spreadChange } from './spread.ts';
+import { pairedTail, unpairedTail } from './tail.ts';
+import type { Design, Margin } from './types.ts';
+
+interface Frame {
+  readonly scale: Scale;
+  readonly margin: number;
+  readonly relevance: number;
+}
+
+/** Location, tail and spread of a continuous metric; or why nothing can be said. */
+export function assessContinuous(arms: Arms, design: Design, margin: Margin | undefined): Assessment | Blocked {
+  const n = [arms.baseline.length, arms.candidate.length] as const;
+  const frame = chooseFrame(arms, margin);
+  if (typeof frame === 'string') return blocked(frame, n, n);
+  const { scale } = frame;
+  const fewest = Math.min(...n);
+  if (fewest < MIN_POINTS) {
+    return {
+      ...blocked(`${fewest} points in the smaller arm, at least ${MIN_POINTS} are needed`, n, n, MIN_POINTS),
+      ...frameFields(frame),
+    };
+  }
+  const baseline = arms.baseline.map(scale.transform);
+  const candidate = arms.candidate.map(scale.transform);
+  const differences = design === 'paired' ? candidate.map((v, i) => v - baseline[i]!) : undefined;
+  const location = differences === undefined ? unpairedLocation(baseline, candidate, arms.ordered) : pairedLocation(differences);
+  const effective = Math.min(...location.nEff);
+  if (location.dependence.detected && effective < MIN_EFFECTIVE) {
+    const phi = location.dependence.phi.toFixed(2);
+    const reason = `points depend on each other (lag-1 correlation ${phi}): ${fewest} points carry about ${effective.toFixed(1)} independent ones, at least ${MIN_EFFECTIVE} are needed`;
+    const needed = Math.ceil((fewest * MIN_EFFECTIVE) / effective);
+    return { ...blocked(reason, n, location.nEff, Math.max(fewest + 1, needed)), ...frameFields(frame), method: location.method };
+  }
+  return {
+    ...frameFields(frame),
+    scale,
+    delta: location.delta,
+    bounds: location.bounds,
+    pLarger: location.pLarger,
+    pSmaller: location.pSmaller,
+    method: location.method,
+    n,
+    nEff: location.nEff,
+    shares: errorShares(fewest),
+    tail: assessTail(baseline, candidate, differences, location),
+    spread: assessSpread(baseline, candidate, differences !== undefined, location),
+    notes: [],
+  };
+}
+
+function frameFields(frame: Frame): { margin: number; relevance: number; unit: 'relative' | 'absolute' } {
+  return { margin: frame.margin, relevance: frame.relevance, unit: frame.scale.unit };
+}
+
+function blocked(reason: string, n: readonly [number, number], nEff: readonly [number, number], samplesNeeded?: number): Blocked {
+  const { relevance, tolerance, unit } = DEFAULT_MARGINS.continuous;
+  return {
+    blocked: reason,
+    n,
+    nEff,
+    margin: tolerance,
+    relevance,
+    unit,
+    method: 'none',
+    ...(samplesNeeded === undefined ? {} : { samplesNeeded }),
+  };
+}
+
+/** Ratio scale for positive values, differences otherwise; a text when the given margin cannot be applied. */
+function chooseFrame(arms: Arms, margin: Margin | undefined): Frame | string {
+  const least = Math.min(minimum(arms.baseline), minimum(arms.candidate));
+  if (margin?.absolute !== undefined) return { scale: ABSOLUTE_SCALE, margin: margin.absolute, relevance: margin.absolute };
+  const given = margin?.relative;
+  const defaults = DEFAULT_MARGINS.continuous;
+  const sizes =
+    given === undefined ? { margin: defaults.tolerance, relevance: defaults.relevance } : { margin: given, relevance: given };
+  if (arms.baseline.length === 0 || arms.candidate.length === 0 || least > 0) return { scale: LOG_SCALE, ...sizes };
+  if (least === 0) {
+    const level = mean(arms.baseline);
+    if (level > 0) return { scale: relativeScale(level), ...sizes };
+    if (given !== undefined && maximum(arms.candidate) > 0) {
+      return 'the baseline is zero throughout, so a relative margin has no meaning: give an absolute one';
+    }
+    // Nothing to be relative to: any certain change counts, and only equality can pass.
+    return { scale: ABSOLUTE_SCALE, margin: 0, relevance: 0 };
+  }
+  if (given !== undefined) return 'values are negative, so a relative margin has no meaning: give an absolute one';
+  const spread = robustSpread(arms.baseline);
+  return { scale: ABSOLUTE_SCALE, margin: SPREAD_MARGIN.tolerance * spread, relevance: SPREAD_MARGIN.relevance * spread };
+}
+
+function robustSpread(values: Float64Array): number {
+  const mad = MAD_TO_SD * medianAbsoluteDeviation(values, medianSorted(sortedCopy(values)));
+  return mad > 0 ? mad : values.length > 1 ? Math.sqrt(variance(values)) : 0;
+}
+
+function minimum(values: Float64Array): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const value of values) if (value < least) least = value;
+  return least;
+}
+
+function maximum(values: Float64Array): number {
+  let most = Number.NEGATIVE_INFINITY;
+  for (const value of values) if (value > most) most = value;
+  return most;
+}
+
+function assessTail(
+  baseline: Float64Array,
+  candidate: Float64Array,
+  differences: Float64Array | undefined,
+  location: Location,
+): TailAssessment {
+  const negate = (values: Float64Array): Float64Array => values.map((v) => -v);
+  const pUpper = differences === undefined ? unpairedTail(baseline, candidate) : pairedTail(differences);
+  const pLower = differences === undefined ? unpairedTail(negate(baseline), negate(candidate)) : pairedTail(negate(differences));
+  const x = sortedCopy(baseline);
+  const y = sortedCopy(candidate);
+  const at = (quantile: number): { quantile: number; delta: number } => ({
+    quantile,
+    delta: quantileSorted(y, quantile) - quantileSorted(x, quantile),
+  });
+  const upper = [at(0.95), at(0.99)].sort((a, b) => b.delta - a.delta)[0]!;
+  const lower = [at(0.05), at(0.01)].sort((a, b) => a.delta - b.delta)[0]!;
+  const { inflation } = location.dependence;
+  return { pUpper: deflate(pUpper, inflation), pLower: deflate(pLower, inflation), upper, lower };
+}
+
+function assessSpread(
+  baseline: Float64Array,
+  candidate: Float64Array,
+  paired: boolean,
+  location: Location,
+): { pValue: number; effect: number } {
+  const change = spreadChange(baseline, candidate, paired);
+  return { pValue: deflate(change.pValue, location.dependence.inflation), effect: change.effect };
+}

@@ -1,0 +1,191 @@
+import { normalQuantile } from '../../stats/distributions.ts';
+import { minimumDetectableEffect, samplesNeeded } from '../../stats/power.ts';
+import type { Assessment, Blocked } from './assessment.ts';
+import { POWER, SPREAD_RELEVANCE, TAIL_RELEVANCE } from './defaults.ts';
+import { formatEffect } from './format.ts';
+import type { Direction, MetricInput, MetricResult, SubTest } from './types.ts';
+
+/** p-values of one metric, before looks and multiplicity. */
+export interface MetricP {
+  readonly location: number;
+  readonly tail: number;
+  /** min over the sub-tests of p / share: one number for the family. */
+  readonly combined: number;
+}
+
+function harmful(direction: Direction, larger: number, smaller: number): number {
+  if (direction === 'lower') return larger;
+  if (direction === 'higher') return smaller;
+  return Math.min(1, 2 * Math.min(larger, smaller));
+}
+
+export function metricP(assessment: Assessment, direction: Direction): MetricP {
+  const { shares, tail } = assessment;
+  const location = harmful(direction, assessment.pLarger, assessment.pSmaller);
+  const tailP = tail === undefined ? 1 : harmful(direction, tail.pUpper, tail.pLower);
+  const combined = Math.min(1, location / shares.location, shares.tail > 0 ? tailP / shares.tail : 1);
+  return { location, tail: tailP, combined };
+}
+
+export interface Levels {
+  readonly alpha: number;
+  /** Nominal one-sided level of this look. */
+  readonly nominal: number;
+  /** Nominal level at which shape changes warn. */
+  readonly warn: number;
+  /** Turns a nominal p into one that accounts for looks and family (monotone). */
+  readonly adjust: (p: number) => number;
+}
+
+/** Verdict of one metric from its assessment (the rules are in docs and in the comments below, in order of precedence). */
+export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, levels: Levels): MetricResult {
+  const { scale, shares, delta } = assessment;
+  const sign = metric.direction === 'higher' || (metric.direction === 'either' && delta < 0) ? -1 : 1;
+  const level = levels.nominal * shares.location;
+  const bounds = assessment.bounds(level);
+  const harm = sign * delta;
+  const worstHarm = metric.direction === 'either' ? Math.max(bounds.high, -bounds.low) : sign > 0 ? bounds.high : -bounds.low;
+  const relevance = scale.toDelta(assessment.relevance, sign);
+  const margin = scale.toDelta(assessment.margin, sign);
+  const insideMargin =
+    metric.direction === 'either'
+      ? bounds.high < scale.toDelta(assessment.margin, 1) && -bounds.low < scale.toDelta(assessment.margin, -1)
+      : worstHarm < margin;
+  const certain = levels.adjust(p.location / shares.location) <= levels.alpha;
+  const tail = tailChange(assessment, metric.direction);
+  const tailCertain = shares.tail > 0 && levels.adjust(p.tail / shares.tail) <= levels.alpha;
+  const standardError = (bounds.high - bounds.low) / (2 * -normalQuantile(level));
+  const mdeDelta = minimumDetectableEffect(standardError, level, POWER);
+  const low = scale.toEffect(bounds.low);
+  const high = scale.toEffect(bounds.high);
+  const unit = scale.unit;
+  const effect = scale.toEffect(delta);
+  const shown = `${formatEffect(effect, unit)} [${formatEffect(low, unit)}, ${formatEffect(high, unit)}]`;
+  const marginText = formatEffect(assessment.margin, unit);
+  const equal = bounds.low === 0 && bounds.high === 0 && delta === 0;
+
+  const outcome = ((): { verdict: MetricResult['verdict']; reason: string; needed?: number | undefined } => {
+    if (certain && harm >= relevance && harm > 0)
+      return { verdict: 'fail', reason: `worse by ${shown}, beyond ${formatEffect(assessment.relevance, unit)}` };
+    if (tailCertain && tail?.relevant) {
+      return {
+        verdict: 'fail',
+        reason: `tail is worse: ${quantileName(tail.quantile)} ${formatEffect(tail.effect, unit)} while the centre moved ${shown}`,
+      };
+    }
+    if (assessment.noPass !== undefined) return { verdict: 'inconclusive', reason: assessment.noPass };
+    if (insideMargin || equal || assessment.negligible?.(level) === true) {
+      if (certain && worstHarm >= relevance)
+        return { verdict: 'warn', reason: `worse by ${shown}, real but below ${formatEffect(assessment.relevance, unit)}` };
+      const shape = shapeWarning(assessment, p, tail, levels.warn);
+      if (shape !== undefined) return { verdict: 'warn', reason: shape };
+      return { verdict: 'pass', reason: equal ? 'no difference' : `change ${shown} stays within the margin of ${marginText}` };
+    }
+    if (certain)
+      return {
+        verdict: 'warn',
+        reason: `worse by ${shown}, real but the estimate is below ${formatEffect(assessment.relevance, unit)}`,
+      };
+    const gap = harm > 0 && harm >= margin ? harm : margin - Math.max(0, harm);
+    const needed = samplesNeeded(Math.min(...assessment.n), standardError, gap, level, POWER);
+    const more = needed === undefined ? '' : `; about ${needed} points an arm would decide`;
+    return { verdict: 'inconclusive', reason: `change ${shown} does not rule out ${marginText}${more}`, needed };
+  })();
+
+  return {
+    name: metric.name,
+    ...(metric.segment === undefined ? {} : { segment: metric.segment }),
+    verdict: outcome.verdict,
+    reason: [outcome.reason, ...assessment.notes].join('; '),
+    effect: finite(effect),
+    effectUnit: unit,
+    interval: [finite(low), finite(high)],
+    intervalLevel: 1 - 2 * level,
+    margin: assessment.margin,
+    relevance: assessment.relevance,
+    mde: finite(Math.abs(scale.toEffect(sign * mdeDelta))),
+    method: assessment.method,
+    n: assessment.n,
+    nEff: [round(assessment.nEff[0]), round(assessment.nEff[1])],
+    pValue: Math.min(1, p.combined),
+    pAdjusted: levels.adjust(p.combined),
+    ...(outcome.needed === undefined ? {} : { samplesNeeded: outcome.needed }),
+    ...(assessment.tail === undefined ? {} : { subTests: subTests(assessment, p, effect, tail) }),
+  };
+}
+
+export function blockedResult(metric: MetricInput, state: Blocked): MetricResult {
+  const needed = state.samplesNeeded;
+  return {
+    name: metric.name,
+    ...(metric.segment === undefined ? {} : { segment: metric.segment }),
+    verdict: 'inconclusive',
+    reason: needed === undefined ? state.blocked : `${state.blocked}; about ${needed} points an arm would do`,
+    effect: null,
+    effectUnit: state.unit,
+    interval: [null, null],
+    intervalLevel: 0,
+    margin: state.margin,
+    relevance: state.relevance,
+    mde: null,
+    method: state.method,
+    n: state.n,
+    nEff: [round(state.nEff[0]), round(state.nEff[1])],
+    ...(needed === undefined ? {} : { samplesNeeded: needed }),
+  };
+}
+
+interface TailChange {
+  readonly quantile: number;
+  readonly effect: number;
+  readonly relevant: boolean;
+}
+
+function tailChange(assessment: Assessment, direction: Direction): TailChange | undefined {
+  const { tail, scale } = assessment;
+  if (tail === undefined) return undefined;
+  const upward = direction === 'lower' || (direction === 'either' && tail.pUpper <= tail.pLower);
+  const sign = upward ? 1 : -1;
+  const { quantile, delta } = upward ? tail.upper : tail.lower;
+  const least = scale.unit === 'relative' ? Math.max(TAIL_RELEVANCE, assessment.relevance) : assessment.margin;
+  return { quantile, effect: scale.toEffect(delta), relevant: sign * delta >= scale.toDelta(least, sign) && sign * delta > 0 };
+}
+
+/** Tail and spread changes that are clear but did not fail: they warn. */
+function shapeWarning(
+  assessment: Assessment,
+  p: MetricP,
+  tail: TailChange | undefined,
+  unit: 'relative' | 'absolute',
+): string | undefined {
+  if (tail?.relevant === true && p.tail <= level)
+    return `${quantileName(tail.quantile)} moved ${formatEffect(tail.effect, assessment.scale.unit)} (p ${p.tail.toPrecision(2)})`;
+  const { spread } = assessment;
+  if (spread !== undefined && spread.pValue <= level && spread.effect >= SPREAD_RELEVANCE) {
+    return `spread grew by ${formatEffect(spread.effect, 'relative')} (p ${spread.pValue.toPrecision(2)})`;
+  }
+  return undefined;
+}
+
+function subTests(assessment: Assessment, p: MetricP, effect: number, tail: TailChange | undefined): SubTest[] {
+  const list: SubTest[] = [{ name: 'location', pValue: p.location, effect }];
+  if (tail !== undefined) list.push({ name: 'tail', pValue: p.tail, effect: tail.effect, quantile: tail.quantile });
+  const { spread } = assessment;
+  if (spread !== undefined && Number.isFinite(spread.effect))
+    list.push({ name: 'spread', pValue: spread.pValue, effect: spread.effect });
+  return list;
+}
+
+function quantileName(quantile: number): string {
+  return `p${Math.round(quantile * 100)
+    .toString()
+    .padStart(2, '0')}`;
+}
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}

@@ -1,0 +1,65 @@
+import type { MetricKind } from './types.ts';
+
+/** Chance of a false `fail` over a whole case. */
+export const DEFAULT_ALPHA = 0.05;
+
+/** Power behind `mde` and `samplesNeeded`. */
+export const POWER = 0.8;
+
+/**
+ * Margins where the profile gives none. Two numbers, because one cannot do both jobs: `tolerance` is what the data must rule out
+ * for a pass; `relevance` is the smallest estimate that may fail once the change is statistically real, so that a trivial but
+ * certain change does not block. A given margin replaces both.
+ */
+export interface DefaultMargin {
+  readonly unit: 'relative' | 'absolute';
+  readonly relevance: number;
+  readonly tolerance: number;
+}
+
+export const DEFAULT_MARGINS: Readonly<Record<MetricKind, DefaultMargin>> = {
+  continuous: { unit: 'relative', relevance: 0.02, tolerance: 0.25 },
+  count: { unit: 'relative', relevance: 0.05, tolerance: 0.25 },
+  binary: { unit: 'absolute', relevance: 0.001, tolerance: 0.05 },
+};
+
+/** Continuous values around or below zero have no relative change: margins are then multiples of the baseline's robust spread. */
+export const SPREAD_MARGIN = { relevance: 0.2, tolerance: 0.75 } as const;
+
+/** Counts near zero: a difference in events per entry that is tolerable although no ratio can be bounded. */
+export const COUNT_ABSOLUTE_TOLERANCE = 0.05;
+
+/** Fewest points an arm for any statement about a continuous metric. */
+export const MIN_POINTS = 5;
+
+/** Fewest independent points an arm once serial dependence was found. Below, its own estimate is too noisy to correct with. */
+export const MIN_EFFECTIVE = 10;
+
+/** Level of the test whether a series is dependent at all. */
+export const DEPENDENCE_LEVEL = 0.05;
+
+/** Share of missing points in an arm above which nothing can pass. */
+export const MAX_MISSING = 0.2;
+
+/** Share of one repeated value from which shifts of the median say little and means are compared. */
+export const HEAVY_TIES = 0.2;
+
+/**
+ * How the error is shared between location and tail. A tail of a few percent cannot reach significance in a short run, so it gets
+ * almost nothing there; later the location test needs less. The shares add to more than 1 because the statistics are positively
+ * correlated and the tail's null distribution is coarse; the joint false-alarm rate is measured in bench/judge.
+ */
+export function errorShares(points: number): { location: number; tail: number } {
+  if (points >= 400) return { location: 0.85, tail: 0.22 };
+  if (points >= 120) return { location: 0.8, tail: 0.36 };
+  return { location: 0.985, tail: 0.03 };
+}
+
+/** Smallest relative change of p95 or p99 that a tail test may fail on. */
+export const TAIL_RELEVANCE = 0.1;
+
+/** Level at which tail and spread changes warn; divided by the size of the family where that is smaller. */
+export const WARN_LEVEL = 0.01;
+
+/** Smallest increase of the robust spread that warns. */
+export const SPREAD_RELEVANCE = 0.25;

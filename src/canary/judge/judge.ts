@@ -1,0 +1,129 @@
+import { worstVerdict } from '../../core/verdict.ts';
+import { holm } from '../../stats/multiplicity.ts';
+import { type Arms, prepareArms } from './arms.ts';
+import { type Assessment, type Blocked, isBlocked } from './assessment.ts';
+import { assessContinuous } from './continuous.ts';
+import { blockedResult, decide, type MetricP, metricP } from './decide.ts';
+import { DEFAULT_ALPHA, DEFAULT_MARGINS, WARN_LEVEL } from './defaults.ts';
+import { adjustForLooks, nominalLevel } from './error-control.ts';
+import { assessBinary, assessCount } from './rates.ts';
+import type { CaseInput, CaseResult, Design, MetricInput, MetricResult } from './types.ts';
+import { checkCase } from './validate.ts';
+
+/**
+ * Judges one case. Pure and deterministic: no clock, no random numbers (every null distribution is exact or asymptotic), no
+ * dependence on the unit of a metric. Verdict = the worst metric's. A case that breaks the shape gets verdict `error` with every problem.
+ */
+export function judgeCase(input: CaseInput): CaseResult {
+  const checked = checkCase(input);
+  if (checked.value === undefined) return errorResult(input, checked.problems);
+  const { id, design, seed, metrics } = checked.value;
+  const alpha = checked.value.alpha ?? DEFAULT_ALPHA;
+  const looks = checked.value.looks ?? 1;
+
+  const states = metrics.map((metric) => assess(metric, design));
+  const tested: { index: number; state: Assessment; p: MetricP; size: number }[] = [];
+  states.forEach((state, index) => {
+    if (!isBlocked(state))
+      tested.push({ index, state, p: metricP(state, metrics[index]!.direction), size: Math.min(...state.nEff) });
+  });
+  const nominalPs = tested.map(({ p, size }) => adjustForLooks(p.combined, looks, size, alpha));
+  const adjusted = holm(nominalPs);
+
+  const warn = Math.min(WARN_LEVEL, alpha / Math.max(1, tested.length));
+  const results: MetricResult[] = states.map((state, index) =>
+    isBlocked(state) ? blockedResult(metrics[index]!, state) : blockedResult(metrics[index]!, NOT_DECIDED),
+  );
+  tested.forEach(({ index, state, p, size }, position) => {
+    // Holm multiplies this metric's p by a factor; its sub-tests are held to the same factor.
+    const own = nominalPs[position]!;
+    const factor = own > 0 ? Math.max(1, adjusted[position]! / own) : 1;
+    const adjust = (value: number): number => Math.min(1, factor * adjustForLooks(Math.min(1, value), looks, size, alpha));
+    results[index] = decide(metrics[index]!, state, p, { alpha, nominal: nominalLevel(alpha, looks, size), warn, adjust });
+  });
+
+  const verdict = worstVerdict(results.map((result) => result.verdict));
+  return {
+    id,
+    verdict,
+    reason: caseReason(verdict, results),
+    alpha,
+    looks,
+    ...(seed === undefined ? {} : { seed }),
+    family: { method: 'holm', size: tested.length, over: 'metrics x segments' },
+    metrics: results,
+  };
+}
+
+const NOT_DECIDED: Blocked = {
+  blocked: 'not decided',
+  n: [0, 0],
+  nEff: [0, 0],
+  margin: 0,
+  relevance: 0,
+  unit: 'relative',
+  method: 'none',
+};
+
+function assess(metric: MetricInput, design: Design): Assessment | Blocked {
+  const arms = prepareArms(metric, design);
+  const n = [arms.baseline.length, arms.candidate.length] as const;
+  const defaults = DEFAULT_MARGINS[metric.kind];
+  if (Math.min(...n) === 0) {
+    const which = n[0] === 0 ? (n[1] === 0 ? 'both arms' : 'the baseline') : 'the candidate';
+    return {
+      blocked: `no data in ${which}`,
+      n,
+      nEff: n,
+      margin: defaults.tolerance,
+      relevance: defaults.relevance,
+      unit: defaults.unit,
+      method: 'none',
+    };
+  }
+  const state = assessKind(metric, arms, design);
+  if (isBlocked(state)) return state;
+  const [missingB, missingC] = arms.missing;
+  if (missingB + missingC === 0) return state;
+  const text = design === 'paired' ? `${missingB} pairs had a missing side` : `${missingB} and ${missingC} points missing`;
+  return {
+    ...state,
+    notes: [...state.notes, text],
+    ...(arms.tooManyMissing ? { noPass: 'too much data is missing to pass' } : {}),
+  };
+}
+
+function assessKind(metric: MetricInput, arms: Arms, design: Design): Assessment | Blocked {
+  switch (metric.kind) {
+    case 'continuous':
+      return assessContinuous(arms, design, metric.margin);
+    case 'binary':
+      return assessBinary(arms, design, metric.margin);
+    case 'count':
+      return assessCount(arms, design, metric.margin);
+  }
+}
+
+function caseReason(verdict: string, results: readonly MetricResult[]): string {
+  if (results.length === 0) return 'no metrics to judge';
+  if (verdict === 'pass') return `${results.length} of ${results.length} comparisons pass`;
+  const deciding = results.filter((result) => result.verdict === verdict);
+  const first = deciding[0]!;
+  const name = first.segment === undefined ? first.name : `${first.name} (${first.segment})`;
+  const others = deciding.length > 1 ? `; and ${deciding.length - 1} more` : '';
+  return `${name}: ${first.reason}${others}`;
+}
+
+/** The answer to a case that cannot be judged: every problem in one reason. `input` is whatever was received. */
+export function errorResult(input: unknown, problems: readonly string[]): CaseResult {
+  const raw = typeof input === 'object' && input !== null ? (input as { id?: unknown }).id : undefined;
+  return {
+    id: typeof raw === 'string' ? raw : '',
+    verdict: 'error',
+    reason: problems.join('; '),
+    alpha: DEFAULT_ALPHA,
+    looks: 1,
+    family: { method: 'holm', size: 0, over: 'metrics x segments' },
+    metrics: [],
+  };
+}

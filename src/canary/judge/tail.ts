@@ -1,0 +1,79 @@
+import { normalSf } from '../../stats/distributions.ts';
+import { sortedCopy } from '../../stats/ranks.ts';
+import { MAD_TO_SD, medianAbsoluteDeviation, medianSorted, quantileSorted } from '../../stats/summary.ts';
+import { signFlipDistribution } from '../../stats/wilcoxon.ts';
+
+/** Scores rise from 0 at the threshold to RAMP at RAMP_WIDTH robust standard deviations further out, then stay: one outlier counts once, however far. */
+const RAMP = 16;
+const RAMP_WIDTH = 2.2;
+
+/** A point is in the tail beyond this many robust standard deviations, or beyond the pooled 90th percentile if that is further. */
+const TAIL_START = 2;
+
+/** Active points up to which the null distribution is computed exactly. */
+const EXACT_POINTS = 200;
+
+/**
+ * p that the candidate's upper tail is heavier (unpaired). Tail points of the pooled sample get a score; given the scores, which arm
+ * each belongs to is a coin with the candidate's share of points, so the score sum has an exactly computable null distribution
+ * (independent assignment, slightly conservative against drawing without replacement). 1 when no spread or no tail exists.
+ */
+export function unpairedTail(baseline: Float64Array, candidate: Float64Array): number {
+  const m = baseline.length;
+  const pooled = new Float64Array(m + candidate.length);
+  pooled.set(baseline, 0);
+  pooled.set(candidate, m);
+  const sorted = sortedCopy(pooled);
+  const centre = medianSorted(sorted);
+  let scale = MAD_TO_SD * medianAbsoluteDeviation(pooled, centre);
+  if (!(scale > 0)) scale = (quantileSorted(sorted, 0.95) - centre) / 1.6448536269514722;
+  if (!(scale > 0)) return 1;
+  const start = Math.max(TAIL_START, (quantileSorted(sorted, 0.9) - centre) / scale);
+  const items: number[] = [];
+  let observed = 0;
+  for (let i = 0; i < pooled.length; i++) {
+    const score = tailScore((pooled[i]! - centre) / scale, start);
+    if (score === 0) continue;
+    items.push(score);
+    if (i >= m) observed += score;
+  }
+  return scoreTail(items, observed, candidate.length / pooled.length);
+}
+
+/** p that large positive differences outweigh large negative ones (paired): the same scores on |d|, signs are fair coins. */
+export function pairedTail(differences: Float64Array): number {
+  const sizes = differences.map(Math.abs).sort();
+  const scale = MAD_TO_SD * medianSorted(sizes);
+  if (!(scale > 0)) return 1;
+  const start = Math.max(TAIL_START, quantileSorted(sizes, 0.9) / scale);
+  const items: number[] = [];
+  let observed = 0;
+  for (const d of differences) {
+    const score = tailScore(Math.abs(d) / scale, start);
+    if (score === 0) continue;
+    items.push(score);
+    if (d > 0) observed += score;
+  }
+  return scoreTail(items, observed, 0.5);
+}
+
+function tailScore(z: number, start: number): number {
+  return Math.round(RAMP * Math.max(0, Math.min(1, (z - start) / RAMP_WIDTH)));
+}
+
+function scoreTail(items: number[], observed: number, share: number): number {
+  if (items.length === 0) return 1;
+  if (items.length <= EXACT_POINTS) {
+    const mass = signFlipDistribution(Int32Array.from(items), share);
+    let p = 0;
+    for (let s = observed; s < mass.length; s++) p += mass[s]!;
+    return Math.min(1, p);
+  }
+  let total = 0;
+  let squares = 0;
+  for (const item of items) {
+    total += item;
+    squares += item * item;
+  }
+  return normalSf((observed - share * total - 0.5) / Math.sqrt(share * (1 - share) * squares));
+}

@@ -1,0 +1,90 @@
+import type { Verdict } from '../../core/verdict.ts';
+
+/** `paired`: element i of both arms belongs to one prompt. `unpaired`: two series in order of arrival. */
+export type Design = 'paired' | 'unpaired';
+
+/** `continuous`: latencies, divergences, scores. `count`: non-negative integers an interval or request. `binary`: 0 or 1 a request. */
+export type MetricKind = 'continuous' | 'count' | 'binary';
+
+/** Which way is better: `lower` (latency, errors), `higher` (throughput, answers right), `either` (any change is bad). */
+export type Direction = 'lower' | 'higher' | 'either';
+
+/** Largest change that is still acceptable: `relative` to the baseline (0.1 = 10 %) or `absolute` in the metric's own unit (for binary: a difference of rates). */
+export interface Margin {
+  readonly relative?: number;
+  readonly absolute?: number;
+}
+
+export interface MetricInput {
+  readonly name: string;
+  readonly segment?: string;
+  readonly kind: MetricKind;
+  readonly direction: Direction;
+  readonly margin?: Margin;
+  /** `null` or NaN is a missing point. */
+  readonly baseline: ArrayLike<number | null>;
+  readonly candidate: ArrayLike<number | null>;
+  /** Time of each point (any unit): one array for both arms when they are equally long, or baseline's then candidate's. */
+  readonly times?: ArrayLike<number>;
+}
+
+export interface CaseInput {
+  readonly id: string;
+  readonly design: Design;
+  /** Chance of a false `fail` over the whole case (all metrics, segments, looks). Default 0.05. */
+  readonly alpha?: number;
+  readonly seed?: number | string;
+  /** How often the growing data is judged, this time included. Default 1. */
+  readonly looks?: number;
+  readonly metrics: readonly MetricInput[];
+}
+
+/** One of the questions asked of a continuous metric. */
+export interface SubTest {
+  readonly name: 'location' | 'tail' | 'spread';
+  /** One-sided p that the candidate is worse (before looks and multiplicity). */
+  readonly pValue: number;
+  /** location: as `effect`; tail: relative or absolute change of `quantile`; spread: ratio of robust spreads minus 1. */
+  readonly effect: number;
+  readonly quantile?: number;
+}
+
+export interface MetricResult {
+  readonly name: string;
+  readonly segment?: string;
+  readonly verdict: Verdict;
+  readonly reason: string;
+  /** Candidate against baseline: relative change (0.1 = +10 %) or, with effectUnit `absolute`, a difference in the metric's unit. null = could not be estimated. */
+  readonly effect: number | null;
+  readonly effectUnit: 'relative' | 'absolute';
+  /** Two-sided interval of the effect at `intervalLevel`; null = unbounded on that side. */
+  readonly interval: readonly [number | null, number | null];
+  readonly intervalLevel: number;
+  /** Non-inferiority margin, in effectUnit: passes when the interval's harmful end stays inside it. */
+  readonly margin: number;
+  /** Smallest estimate that fails, in effectUnit. Equals the margin when one was given. */
+  readonly relevance: number;
+  /** Smallest true effect this run finds with probability 0.8, in effectUnit; null when it cannot be bounded. */
+  readonly mde: number | null;
+  readonly method: string;
+  readonly n: readonly [number, number];
+  readonly nEff: readonly [number, number];
+  readonly pValue?: number;
+  /** After repeated looks and Holm over the case. */
+  readonly pAdjusted?: number;
+  /** Points an arm that would decide it, with probability 0.8. */
+  readonly samplesNeeded?: number;
+  readonly subTests?: readonly SubTest[];
+}
+
+export interface CaseResult {
+  readonly id: string;
+  readonly verdict: Verdict;
+  readonly reason: string;
+  readonly alpha: number;
+  readonly looks: number;
+  readonly seed?: number | string;
+  /** The hypotheses over which a false `fail` has probability at most alpha. */
+  readonly family: { readonly method: 'holm'; readonly size: number; readonly over: string };
+  readonly metrics: readonly MetricResult[];
+}
