@@ -69,9 +69,7 @@ export function parseYamlStream(text: string, file: string): SourceDocument[] {
   const lines = new LineCounter();
   const docs = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false, strict: true });
   if (!Array.isArray(docs)) return [];
-  return (docs as YamlDocument.Parsed[])
-    .filter((doc) => doc.contents !== null || doc.errors.length > 0)
-    .map((doc) => sourceDocument(doc, lines, file));
+  return (docs as YamlDocument.Parsed[]).map((doc) => sourceDocument(doc, lines, file)).filter((doc) => doc.value !== null);
 }
 
 function sourceDocument(doc: YamlDocument.Parsed, lines: LineCounter, file: string): SourceDocument {

@@ -15,7 +15,7 @@ function distance(a: string, b: string): number {
 /** The known word nearest to what was written, when it is near enough to be a slip of the pen. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let bestDistance = Math.max(2, Math.floor(word.length / 2.5)) + 1;
   for (const candidate of known) {
     const d = distance(word.slice(0, 64).toLowerCase(), candidate.toLowerCase());
     if (d < bestDistance) {

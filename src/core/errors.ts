@@ -42,7 +42,8 @@ export function formatProblem(problem: Problem): string {
   const where = problem.location === undefined ? '' : `${formatLocation(problem.location)}: `;
   const expected = problem.expected === undefined ? '' : ` Expected ${problem.expected}.`;
   const fix = problem.fix === undefined ? '' : ` Fix: ${problem.fix}`;
-  return `${where}${problem.message}${expected}${fix}`;
+  const stop = /[.!?:]$/.test(problem.message) ? '' : '.';
+  return `${where}${problem.message}${stop}${expected}${fix}`;
 }
 
 export function formatLocation(location: Location): string {

@@ -84,6 +84,8 @@ export type Chart = BarChart | LineChart | ForestChart | HeatmapChart;
 export interface GateResult {
   readonly id: GateId;
   readonly verdict: Verdict;
+  /** What evidence is missing, whatever else was found: without it the verdict is never better than `inconclusive`. */
+  readonly missing?: string;
   /** One sentence: why this verdict. */
   readonly reason: string;
   readonly findings: readonly Finding[];
@@ -144,6 +146,7 @@ export function gateResult(input: GateInput): GateResult {
   return {
     id: input.id,
     verdict,
+    ...(input.inconclusive === undefined ? {} : { missing: input.inconclusive }),
     reason,
     findings,
     measurements: input.measurements ?? [],

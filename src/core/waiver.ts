@@ -41,7 +41,7 @@ export function applyWaivers(gates: readonly GateResult[], waivers: readonly Wai
       id: gate.id,
       findings,
       passReason: 'every finding is waived',
-      inconclusive: gate.verdict === 'inconclusive' ? gate.reason : undefined,
+      inconclusive: gate.missing,
     });
     return { ...gate, findings: again.findings, verdict: again.verdict, reason: again.reason };
   });

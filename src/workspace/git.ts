@@ -81,50 +81,40 @@ export function checkRef(ref: string, what = 'ref'): string {
 }
 
 function wrap(client: SimpleGit, root: string): Git {
+  // Git answers "no" by an exit code without a message, which simple-git takes for an empty answer or an error.
+  const quietly = (args: string[]): Promise<string> =>
+    client.raw(args).then(
+      (out) => out.trim(),
+      () => '',
+    );
   const git: Git = {
     root,
     client,
     async resolve(ref) {
       checkRef(ref);
-      try {
-        return (await client.raw('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`))
-          .trim()
-          .split('\n')
-          .at(-1)!;
-      } catch (cause) {
-        const shallow = await git.isShallow();
-        throw new ConfigurationError(
-          {
-            message: `the commit ${ref} is not in this clone.`,
-            fix: shallow
-              ? 'the clone is shallow: fetch its history (actions/checkout with `fetch-depth: 0`, or `git fetch --unshallow`).'
-              : 'check the name, or fetch it first.',
-          },
-          { cause },
-        );
-      }
+      const commit = await quietly(['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`]);
+      if (commit !== '') return commit.split('\n').at(-1)!;
+      throw new ConfigurationError({
+        message: `the commit ${ref} is not in this clone.`,
+        fix: (await git.isShallow())
+          ? 'the clone is shallow: fetch its history (actions/checkout with `fetch-depth: 0`, or `git fetch --unshallow`).'
+          : 'check the name, or fetch it first.',
+      });
     },
     async exists(ref) {
       checkRef(ref);
-      return client.raw('rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`).then(
-        (out) => out.trim() !== '',
-        () => false,
-      );
+      return (await quietly(['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`])) !== '';
     },
     async mergeBase(a, b) {
       const [from, to] = [await git.resolve(a), await git.resolve(b)];
-      try {
-        return (await client.raw('merge-base', from, to)).trim();
-      } catch (cause) {
-        const shallow = await git.isShallow();
-        throw new ConfigurationError(
-          {
-            message: `${a} and ${b} have no common ancestor here.`,
-            fix: shallow ? 'the clone is shallow: fetch its history (`fetch-depth: 0`).' : 'compare branches of one history.',
-          },
-          { cause },
-        );
-      }
+      const base = await quietly(['merge-base', from, to]);
+      if (base !== '') return base;
+      throw new ConfigurationError({
+        message: `${a} and ${b} have no common ancestor here.`,
+        fix: (await git.isShallow())
+          ? 'the clone is shallow: fetch its history (`fetch-depth: 0`).'
+          : 'compare branches of one history.',
+      });
     },
     async isShallow() {
       return (await client.raw('rev-parse', '--is-shallow-repository')).trim() === 'true';

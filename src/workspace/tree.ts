@@ -166,7 +166,7 @@ export async function materialize(tree: Tree, paths: readonly string[] = ['']): 
 
 /** `./a//b/` → `a/b`; refuses to leave the tree. */
 export function normalise(path: string): string {
-  const clean = posix.normalize(path.replaceAll('\\', '/')).replace(/^\.\/?|\/+$/g, '');
+  const clean = posix.normalize(path.replaceAll('\\', '/')).replace(/^\.(?:\/|$)|\/+$/g, '');
   if (clean === '..' || clean.startsWith('../') || posix.isAbsolute(clean)) {
     throw new ConfigurationError({
       message: `the path ${JSON.stringify(path)} leads out of the repository.`,

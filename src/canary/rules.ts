@@ -1,0 +1,27 @@
+import type { RuleInfo } from '../core/rules.ts';
+
+export const CANARY_RULES = [
+  {
+    id: 'canary-metric-regressed',
+    level: 'error',
+    summary: 'A metric of the candidate is worse than the baseline by more than its margin.',
+  },
+  { id: 'canary-expert-degraded', level: 'error', summary: 'The loss of quality points at one expert of one layer.' },
+  {
+    id: 'canary-routing-drift',
+    level: 'warning',
+    summary: 'The candidate routes tokens to other experts than the baseline does.',
+  },
+  {
+    id: 'canary-tokenizer-changed',
+    level: 'error',
+    summary: 'Baseline and candidate split the same prompt into different tokens.',
+  },
+  {
+    id: 'canary-run-invalid',
+    level: 'error',
+    summary: 'The run cannot be judged: samples are missing or the machine was not steady.',
+  },
+] as const satisfies readonly RuleInfo[];
+
+export type CanaryRuleId = (typeof CANARY_RULES)[number]['id'];

@@ -1,0 +1,347 @@
+import { type Finding, finding } from '../../core/finding.ts';
+import { type GateResult, gateResult, type Measurement, type Table } from '../../core/gate.ts';
+import type { Json } from '../../core/json.ts';
+import type { CanaryProfileDocument } from '../../generated/schemas.ts';
+import { judgeCase } from '../judge/judge.ts';
+import type { CaseResult, MetricResult } from '../judge/types.ts';
+import type { CanaryRuleId } from '../rules.ts';
+import { buildCase } from './case.ts';
+import { canaryCharts } from './charts.ts';
+import { type ExpertReport, expertEffects } from './experts.ts';
+import { metricDefinition } from './metrics.ts';
+import { DEFAULTS } from './plan.ts';
+import type { PointSet } from './points.ts';
+import { type DriftReport, routingDriftOf } from './routing.ts';
+
+export interface AnalyseInput {
+  readonly samples: PointSet;
+  readonly profile: CanaryProfileDocument;
+  /** Where the profile is, for findings. */
+  readonly profileFile: string;
+  /** Place of a metric's entry in the profile, by index. */
+  readonly locate?: (metricIndex: number) => { readonly file: string; readonly line?: number };
+  readonly seed: number;
+  /** Set when k6 did not end well: the run is then at best inconclusive. */
+  readonly aborted?: string;
+}
+
+const PERMUTATIONS = 999;
+
+/** The verdict of a canary run. Pure: samples and profile in, gate result out. */
+export function analyseCanary(input: AnalyseInput): GateResult {
+  const { profile, samples, seed } = input;
+  const alpha = profile.alpha ?? DEFAULTS.alpha;
+  const judged = judgeCase(buildCase(samples.points, profile, { block: 'ab', seed, alpha }));
+  const noise =
+    (profile.aaPairs ?? DEFAULTS.aaPairs) >= 10
+      ? judgeCase(buildCase(samples.points, profile, { block: 'aa', seed, alpha: Math.min(alpha, 0.01) }))
+      : undefined;
+  const experts = expertEffects(samples.points, { seed, permutations: PERMUTATIONS, alpha });
+  const drift = routingDriftOf(samples.points, { seed, permutations: PERMUTATIONS });
+  const validity = checkValidity(input, judged, noise);
+  const findings = [
+    ...regressions(input, judged),
+    ...expertFindings(input, judged, experts, samples),
+    ...driftFindings(input, judged, drift, alpha),
+    ...tokenizerFindings(input),
+  ];
+  const undecided = judged.metrics.filter((metric) => metric.verdict === 'inconclusive' && required(profile, metric.name));
+  return gateResult({
+    id: 'canary',
+    // A run that can't be judged proves nothing either way: what it seems to show is reported without blocking.
+    findings:
+      validity === undefined ? findings : [...findings.map((f) => ({ ...f, blocking: false })), invalidFinding(input, validity)],
+    measurements: measurements(judged, noise),
+    tables: tables(judged, noise, experts),
+    charts: canaryCharts(samples.points, profile, judged, experts),
+    facts: facts(judged, experts, drift, samples),
+    passReason: passReason(judged),
+    inconclusive: validity ?? (undecided.length > 0 ? undecidedReason(undecided) : undefined),
+  });
+}
+
+function required(profile: CanaryProfileDocument, name: string): boolean {
+  return profile.metrics.find((metric) => metric.name === name)?.required ?? true;
+}
+
+/** Why the run can't be judged, if it can't. */
+function checkValidity(input: AnalyseInput, judged: CaseResult, noise: CaseResult | undefined): string | undefined {
+  const { samples, profile } = input;
+  if (input.aborted !== undefined) return `The load generator did not finish: ${input.aborted}.`;
+  const pairs = new Set(
+    samples.points.filter((point) => point.metric === 'error' && point.tags['block'] === 'ab').map((point) => point.pair),
+  ).size;
+  if (samples.droppedIterations > 0)
+    return `k6 could not start ${samples.droppedIterations} iterations in time; the offered load was not what was planned.`;
+  if (pairs < profile.pairs) return `Only ${pairs} of ${profile.pairs} planned pairs were sent.`;
+  if (judged.verdict === 'error') return judged.reason;
+  const noisy = noise?.metrics.find((metric) => metric.verdict === 'fail');
+  if (noisy !== undefined)
+    return `The baseline differs from itself in ${label(noisy)} (${effectText(noisy)}): the machine was not steady, so no difference can be trusted.`;
+  return undefined;
+}
+
+function rule(id: CanaryRuleId, input: Omit<Parameters<typeof finding>[0], 'ruleId'>): Finding {
+  return finding({ ruleId: id, ...input });
+}
+
+function invalidFinding(input: AnalyseInput, reason: string): Finding {
+  return rule('canary-run-invalid', {
+    level: 'warning',
+    blocking: false,
+    message: reason,
+    location: { file: input.profileFile },
+    fix: 'Run the canary again on a quiet machine; raise `maxDuration` or lower `pairs` if it ran out of time.',
+  });
+}
+
+function regressions(input: AnalyseInput, judged: CaseResult): Finding[] {
+  const results: Finding[] = [];
+  for (const metric of judged.metrics) {
+    if (metric.verdict !== 'fail' && metric.verdict !== 'warn') continue;
+    const index = input.profile.metrics.findIndex((wanted) => wanted.name === metric.name);
+    results.push(
+      rule('canary-metric-regressed', {
+        level: metric.verdict === 'fail' ? 'error' : 'warning',
+        message: `${capital(label(metric))} is worse: ${effectText(metric)}, margin ${marginText(metric)}. ${metric.reason}`,
+        location: input.locate?.(index) ?? { file: input.profileFile },
+        evidence: evidenceOf(metric),
+        subject: metric.segment ?? metric.name,
+        fix:
+          metric.name === 'nll' || metric.name === 'kld' || metric.name === 'same_top'
+            ? 'Do not promote. Compare the artifact with the one that was evaluated (digest, quantisation, merge); the expert table says where the loss sits.'
+            : 'Do not promote. Look at the stage timings in the report: queue, policy, first token, tokens.',
+      }),
+    );
+  }
+  return results;
+}
+
+function expertFindings(
+  input: AnalyseInput,
+  judged: CaseResult,
+  experts: ExpertReport | undefined,
+  samples: PointSet,
+): Finding[] {
+  const suspect = experts?.suspect;
+  const quality = judged.metrics.filter(
+    (metric) => ['nll', 'kld', 'same_top', 'check'].includes(metric.name) && metric.verdict === 'fail',
+  );
+  // A small shift of one expert that harms no metric is no finding: every rebuild has one.
+  if (suspect === undefined || quality.length === 0) return [];
+  const segments = quality.flatMap((metric) => (metric.segment === undefined ? [] : [metric.segment]));
+  const hurt = [...new Set(segments)];
+  return [
+    rule('canary-expert-degraded', {
+      level: 'error',
+      message: `Layer ${suspect.layer} expert ${suspect.expert} is where quality is lost: tokens it serves are ${suspect.on.toFixed(3)} nats harder to predict, the layer's other tokens ${suspect.off.toFixed(3)}. ${hurt.length > 0 ? `It hurts ${hurt.length === 1 ? 'the segment' : 'the segments'} ${hurt.join(', ')}.` : 'No single segment stands out.'}`,
+      location: { file: input.profileFile },
+      evidence: {
+        layer: suspect.layer,
+        expert: suspect.expert,
+        on: round(suspect.on),
+        off: round(suspect.off),
+        tokens: suspect.tokens,
+        z: round(suspect.z),
+        pValue: round(suspect.pValue),
+        segments: hurt,
+        prompts: new Set(samples.points.map((point) => point.prompt)).size,
+      },
+      subject: `layer ${suspect.layer} expert ${suspect.expert}`,
+      fix: `Check the tensors of expert ${suspect.expert} in blk.${suspect.layer}.ffn_*_exps of the candidate against the source checkpoint.`,
+    }),
+  ];
+}
+
+function driftFindings(input: AnalyseInput, judged: CaseResult, drift: DriftReport | undefined, alpha: number): Finding[] {
+  if (drift === undefined || drift.pValue > alpha || drift.layers.length === 0) return [];
+  const worst = drift.layers.reduce((a, b) => (a.jsd >= b.jsd ? a : b));
+  const harmed = judged.metrics.some((metric) => metric.verdict === 'fail');
+  return [
+    rule('canary-routing-drift', {
+      level: 'warning',
+      blocking: false,
+      message: `Tokens are routed differently from layer ${worst.layer} on (Jensen-Shannon divergence ${worst.jsd.toExponential(2)} bits, p ${drift.pValue.toPrecision(2)}).${harmed ? '' : ' No quality or latency metric is worse, so this alone does not block.'}`,
+      location: { file: input.profileFile },
+      evidence: {
+        pValue: round(drift.pValue),
+        layers: drift.layers.map((layer) => ({
+          layer: layer.layer,
+          jsdBits: round(layer.jsd),
+          noiseFloorBits: round(layer.noiseFloor),
+          expert: layer.expert,
+        })),
+      },
+      fix: 'Expected after a router or quantisation change; otherwise compare the router tensors (ffn_gate_inp).',
+    }),
+  ];
+}
+
+function tokenizerFindings(input: AnalyseInput): Finding[] {
+  const mismatches = input.samples.points.filter((point) => point.metric === 'token_mismatch' && point.tags['block'] === 'ab');
+  const bad = mismatches.filter((point) => point.value > 0);
+  if (bad.length === 0) return [];
+  return [
+    rule('canary-tokenizer-changed', {
+      level: 'error',
+      message: `${bad.length} of ${mismatches.length} prompts are split into other tokens by the candidate. Likelihoods of the two arms can't be compared.`,
+      location: { file: input.profileFile },
+      evidence: { prompts: [...new Set(bad.map((point) => point.prompt))].slice(0, 5) },
+      fix: 'Build the candidate with the tokenizer of the baseline, or make the change of tokenizer a new model name.',
+    }),
+  ];
+}
+
+export function label(metric: { readonly name: string; readonly segment?: string }): string {
+  return `${metricDefinition(metric.name).title}${metric.segment === undefined ? '' : ` in segment ${metric.segment}`}`;
+}
+
+/** `+0.61 nat/{token} [0.52, 0.70] (perplexity +84 %)` */
+export function effectText(metric: MetricResult): string {
+  if (metric.effect === null) return 'no effect could be estimated';
+  const [low, high] = metric.interval;
+  const text = `${amount(metric.effect, metric)} [${low === null ? '-∞' : amount(low, metric)}, ${high === null ? '∞' : amount(high, metric)}]`;
+  return metric.name === 'nll' && metric.effectUnit === 'absolute'
+    ? `${text}, perplexity ${percent(Math.expm1(metric.effect))}`
+    : text;
+}
+
+function marginText(metric: MetricResult): string {
+  return amount(metric.margin, metric).replace(/^\+/, '');
+}
+
+function amount(value: number, metric: MetricResult): string {
+  if (metric.effectUnit === 'relative') return percent(value);
+  const unit = metricDefinition(metric.name).unit;
+  return `${value >= 0 ? '+' : ''}${Number(value.toPrecision(3))}${unit === '1' ? '' : ` ${unit.replace(/[{}]/g, '')}`}`;
+}
+
+function percent(value: number): string {
+  return `${value >= 0 ? '+' : ''}${(100 * value).toFixed(1)} %`;
+}
+
+function evidenceOf(metric: MetricResult): Json {
+  return {
+    metric: metric.name,
+    ...(metric.segment === undefined ? {} : { segment: metric.segment }),
+    effect: metric.effect === null ? null : round(metric.effect),
+    effectUnit: metric.effectUnit,
+    interval: metric.interval.map((bound) => (bound === null ? null : round(bound))),
+    margin: metric.margin,
+    method: metric.method,
+    n: [...metric.n],
+    ...(metric.pAdjusted === undefined ? {} : { pAdjusted: round(metric.pAdjusted) }),
+    ...(metric.mde === null ? {} : { minimumDetectableEffect: round(metric.mde) }),
+  };
+}
+
+function measurements(judged: CaseResult, noise: CaseResult | undefined): Measurement[] {
+  return [
+    ...judged.metrics.map((metric) => measurement(metric, `canary.${metric.name}`)),
+    ...(noise?.metrics
+      .filter((metric) => metric.segment === undefined)
+      .map((metric) => measurement(metric, `canary.noise.${metric.name}`)) ?? []),
+  ].filter((m) => m !== undefined);
+}
+
+function measurement(metric: MetricResult, name: string): Measurement | undefined {
+  if (metric.effect === null) return undefined;
+  const [low, high] = metric.interval;
+  return {
+    name,
+    value: round(metric.effect),
+    unit: metric.effectUnit === 'relative' ? '1' : metricDefinition(metric.name).unit,
+    ...(metric.segment === undefined ? {} : { segment: metric.segment }),
+    interval: [low === null ? Number.NEGATIVE_INFINITY : round(low), high === null ? Number.POSITIVE_INFINITY : round(high)],
+    margin: metric.margin,
+    ...(metric.mde === null ? {} : { mde: round(metric.mde) }),
+    verdict: metric.verdict,
+    method: metric.method,
+    n: Math.min(...metric.n),
+  };
+}
+
+function tables(judged: CaseResult, noise: CaseResult | undefined, experts: ExpertReport | undefined): Table[] {
+  const result: Table[] = [
+    {
+      title: 'Canary metrics',
+      columns: ['metric', 'segment', 'effect [interval]', 'margin', 'smallest detectable', 'n', 'verdict'],
+      rows: judged.metrics.map((metric) => [
+        metricDefinition(metric.name).title,
+        metric.segment ?? 'all',
+        effectText(metric),
+        marginText(metric),
+        metric.mde === null ? '-' : amount(metric.mde, metric).replace(/^\+/, ''),
+        String(Math.min(...metric.n)),
+        metric.verdict,
+      ]),
+      note: `Candidate against baseline, paired by prompt; family-wise error ${judged.alpha} over ${judged.family.size} tests (${judged.family.method}).`,
+    },
+  ];
+  if (noise !== undefined) {
+    result.push({
+      title: 'Noise: the baseline against itself',
+      columns: ['metric', 'effect [interval]', 'n'],
+      rows: noise.metrics
+        .filter((metric) => metric.segment === undefined)
+        .map((metric) => [metricDefinition(metric.name).title, effectText(metric), String(Math.min(...metric.n))]),
+    });
+  }
+  if (experts !== undefined) {
+    result.push({
+      title: 'Experts whose tokens changed most',
+      columns: ['layer', 'expert', 'change on its tokens', 'on the others', 'tokens', 'p'],
+      rows: experts.effects
+        .slice(0, 5)
+        .map((effect) => [
+          String(effect.layer),
+          String(effect.expert),
+          `${effect.on.toFixed(3)} nat`,
+          `${effect.off.toFixed(3)} nat`,
+          String(effect.tokens),
+          effect.pValue.toPrecision(2),
+        ]),
+      note: 'Change of the negative log-likelihood of the next token; p is corrected for looking at every layer and expert.',
+    });
+  }
+  return result;
+}
+
+function facts(
+  judged: CaseResult,
+  experts: ExpertReport | undefined,
+  drift: DriftReport | undefined,
+  samples: PointSet,
+): { [name: string]: Json } {
+  return {
+    alpha: judged.alpha,
+    family: judged.family.size,
+    samples: samples.points.length,
+    ...(drift === undefined
+      ? { routing: 'not computed: no router statistics in the samples' }
+      : { routingDriftP: round(drift.pValue) }),
+    ...(experts?.suspect === undefined ? {} : { suspectLayer: experts.suspect.layer, suspectExpert: experts.suspect.expert }),
+  };
+}
+
+function passReason(judged: CaseResult): string {
+  const segments = new Set(judged.metrics.flatMap((metric) => (metric.segment === undefined ? [] : [metric.segment])));
+  const overall = judged.metrics.filter((metric) => metric.segment === undefined).length;
+  return `${overall} metrics${segments.size > 0 ? ` and ${segments.size} segments` : ''} are within their margins.`;
+}
+
+function undecidedReason(metrics: readonly MetricResult[]): string {
+  const [first] = metrics;
+  const needed = Math.max(0, ...metrics.map((metric) => metric.samplesNeeded ?? 0));
+  const more = needed > 0 ? ` About ${needed} pairs would decide it.` : '';
+  return `Not enough evidence on ${label(first!)}${metrics.length > 1 ? ` and ${metrics.length - 1} more` : ''}: ${first!.reason}${more}`;
+}
+
+function capital(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}`;
+}
+
+/** Six significant digits: enough for people, and the same bytes on every platform. */
+function round(value: number): number {
+  return Number(value.toPrecision(6));
+}

@@ -1,0 +1,133 @@
+import type { Direction, Margin, MetricKind } from '../judge/types.ts';
+
+/** What the k6 script measures (`mixgate_<name>`), and how each is judged by default. */
+export interface MetricDefinition {
+  readonly name: string;
+  readonly title: string;
+  /** UCUM. */
+  readonly unit: string;
+  readonly kind: MetricKind;
+  readonly direction: Direction;
+  readonly margin: Margin;
+  /** `arms`: a value per arm and pair. `pair`: one value a pair, compared with the value of identical arms. */
+  readonly shape: 'arms' | 'pair';
+  /** For `pair`: the value two identical arms give. */
+  readonly ideal?: number;
+}
+
+export const CANARY_METRICS: readonly MetricDefinition[] = [
+  {
+    name: 'ttft_ms',
+    title: 'time to first token',
+    unit: 'ms',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { relative: 0.2 },
+    shape: 'arms',
+  },
+  {
+    name: 'itl_ms',
+    title: 'inter-token latency',
+    unit: 'ms',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { relative: 0.2 },
+    shape: 'arms',
+  },
+  {
+    name: 'e2e_ms',
+    title: 'end-to-end latency',
+    unit: 'ms',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { relative: 0.2 },
+    shape: 'arms',
+  },
+  {
+    name: 'queue_ms',
+    title: 'queue time',
+    unit: 'ms',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { absolute: 20 },
+    shape: 'arms',
+  },
+  {
+    name: 'policy_ms',
+    title: 'policy evaluation',
+    unit: 'ms',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { absolute: 1 },
+    shape: 'arms',
+  },
+  {
+    name: 'tokens_per_s',
+    title: 'tokens per second',
+    unit: '{token}/s',
+    kind: 'continuous',
+    direction: 'higher',
+    margin: { relative: 0.2 },
+    shape: 'arms',
+  },
+  {
+    name: 'error',
+    title: 'error rate',
+    unit: '1',
+    kind: 'binary',
+    direction: 'lower',
+    margin: { absolute: 0.02 },
+    shape: 'arms',
+  },
+  {
+    name: 'fallback',
+    title: 'fallback rate',
+    unit: '1',
+    kind: 'binary',
+    direction: 'lower',
+    margin: { absolute: 0.02 },
+    shape: 'arms',
+  },
+  {
+    name: 'check',
+    title: 'answer checks passed',
+    unit: '1',
+    kind: 'binary',
+    direction: 'higher',
+    margin: { absolute: 0.05 },
+    shape: 'arms',
+  },
+  {
+    name: 'nll',
+    title: 'negative log-likelihood per token',
+    unit: 'nat/{token}',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { absolute: 0.05 },
+    shape: 'arms',
+  },
+  {
+    name: 'kld',
+    title: 'divergence of next-token distributions',
+    unit: 'nat/{token}',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { absolute: 0.05 },
+    shape: 'pair',
+    ideal: 0,
+  },
+  {
+    name: 'same_top',
+    title: 'same most likely token',
+    unit: '1',
+    kind: 'continuous',
+    direction: 'higher',
+    margin: { absolute: 0.1 },
+    shape: 'pair',
+    ideal: 1,
+  },
+];
+
+export function metricDefinition(name: string): MetricDefinition {
+  return CANARY_METRICS.find((metric) => metric.name === name)!;
+}
