@@ -3,6 +3,7 @@ import { type GateResult, gateResult, type Measurement, type Table } from '../..
 import type { Json } from '../../core/json.ts';
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { judgeCase } from '../judge/judge.ts';
+import type { RoutingDriftResult } from '../judge/routing-drift.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
 import type { CanaryRuleId } from '../rules.ts';
 import { buildCase } from './case.ts';
@@ -11,7 +12,7 @@ import { type ExpertReport, expertEffects } from './experts.ts';
 import { metricDefinition } from './metrics.ts';
 import { DEFAULTS } from './plan.ts';
 import type { PointSet } from './points.ts';
-import { type DriftReport, routingDriftOf } from './routing.ts';
+import { routingDriftOf } from './routing.ts';
 
 export interface AnalyseInput {
   readonly samples: PointSet;
@@ -37,12 +38,12 @@ export function analyseCanary(input: AnalyseInput): GateResult {
       ? judgeCase(buildCase(samples.points, profile, { block: 'aa', seed, alpha: Math.min(alpha, 0.01) }))
       : undefined;
   const experts = expertEffects(samples.points, { seed, permutations: PERMUTATIONS, alpha });
-  const drift = routingDriftOf(samples.points, { seed, permutations: PERMUTATIONS });
+  const drift = routingDriftOf(samples.points, { seed, permutations: PERMUTATIONS, alpha });
   const validity = checkValidity(input, judged, noise);
   const findings = [
     ...regressions(input, judged),
     ...expertFindings(input, judged, experts, samples),
-    ...driftFindings(input, judged, drift, alpha),
+    ...driftFindings(input, judged, drift),
     ...tokenizerFindings(input),
   ];
   const undecided = judged.metrics.filter((metric) => metric.verdict === 'inconclusive' && required(profile, metric.name));
@@ -153,25 +154,27 @@ function expertFindings(
   ];
 }
 
-function driftFindings(input: AnalyseInput, judged: CaseResult, drift: DriftReport | undefined, alpha: number): Finding[] {
-  if (drift === undefined || drift.pValue > alpha || drift.layers.length === 0) return [];
-  const worst = drift.layers.reduce((a, b) => (a.jsd >= b.jsd ? a : b));
+function driftFindings(input: AnalyseInput, judged: CaseResult, drift: RoutingDriftResult | undefined): Finding[] {
+  const drifted = drift?.scopes.filter((scope) => scope.verdict === 'warn') ?? [];
+  const [first] = drifted;
+  if (first === undefined) return [];
   const harmed = judged.metrics.some((metric) => metric.verdict === 'fail');
   return [
     rule('canary-routing-drift', {
       level: 'warning',
       blocking: false,
-      message: `Tokens are routed differently from layer ${worst.layer} on (Jensen-Shannon divergence ${worst.jsd.toExponential(2)} bits, p ${drift.pValue.toPrecision(2)}).${harmed ? '' : ' No quality or latency metric is worse, so this alone does not block.'}`,
+      message: `The candidate routes tokens to other experts: ${first.segment === undefined ? 'over all prompts' : `in segment ${first.segment}`}, ${first.reason}.${harmed ? '' : ' No quality or latency metric is worse, so this alone does not block.'}`,
       location: { file: input.profileFile },
-      evidence: {
-        pValue: round(drift.pValue),
-        layers: drift.layers.map((layer) => ({
+      evidence: drifted.map((scope) => ({
+        segment: scope.segment ?? 'all',
+        pAdjusted: round(scope.pAdjusted),
+        layers: scope.layers.map((layer) => ({
           layer: layer.layer,
           jsdBits: round(layer.jsd),
           noiseFloorBits: round(layer.noiseFloor),
-          expert: layer.expert,
+          expert: layer.largestShift.expert,
         })),
-      },
+      })),
       fix: 'Expected after a router or quantisation change; otherwise compare the router tensors (ffn_gate_inp).',
     }),
   ];
@@ -310,16 +313,14 @@ function tables(judged: CaseResult, noise: CaseResult | undefined, experts: Expe
 function facts(
   judged: CaseResult,
   experts: ExpertReport | undefined,
-  drift: DriftReport | undefined,
+  drift: RoutingDriftResult | undefined,
   samples: PointSet,
 ): { [name: string]: Json } {
   return {
     alpha: judged.alpha,
     family: judged.family.size,
     samples: samples.points.length,
-    ...(drift === undefined
-      ? { routing: 'not computed: no router statistics in the samples' }
-      : { routingDriftP: round(drift.pValue) }),
+    ...(drift === undefined ? { routing: 'not computed: no router statistics in the samples' } : { routing: drift.reason }),
     ...(experts?.suspect === undefined ? {} : { suspectLayer: experts.suspect.layer, suspectExpert: experts.suspect.expert }),
   };
 }
