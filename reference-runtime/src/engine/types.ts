@@ -2,124 +2,142 @@
 
 /** One chat message; content is text. */
 export interface ChatMessage {
-  role: 'system' | 'user' | 'assistant'
-  content: string
+  role: 'system' | 'user' | 'assistant';
+  content: string;
 }
 
 /** What to continue. Token ids are used as they are; text is tokenised with a leading BOS. */
-export type Prompt = { kind: 'text'; text: string } | { kind: 'tokens'; tokens: number[] } | { kind: 'chat'; messages: ChatMessage[] }
+export type Prompt =
+  | { kind: 'text'; text: string }
+  | { kind: 'tokens'; tokens: number[] }
+  | { kind: 'chat'; messages: ChatMessage[] };
 
 /** How much of the routing to keep: nothing, totals per layer, or every token-layer too. */
-export type TraceLevel = 'off' | 'summary' | 'full'
+export type TraceLevel = 'off' | 'summary' | 'full';
 
-export type Priority = 1 | 2 | 3 | 4 | 5
+export type Priority = 1 | 2 | 3 | 4 | 5;
 
 /** One generation. `logprobs` is how many alternatives to report per token (0 = the chosen one only), undefined = none. */
 export interface GenerateRequest {
-  id: string
-  prompt: Prompt
-  maxTokens: number
-  temperature: number
-  topP: number
-  seed?: number
-  stop: string[]
-  logprobs?: number
+  id: string;
+  prompt: Prompt;
+  maxTokens: number;
+  temperature: number;
+  topP: number;
+  seed?: number;
+  stop: string[];
+  logprobs?: number;
   /** Scores the prompt too: a log probability for each of its tokens but the first. */
-  echo: boolean
-  priority: Priority
-  trace: TraceLevel
+  echo: boolean;
+  priority: Priority;
+  trace: TraceLevel;
 }
 
 /** A token with its natural-log probability under the model's own distribution (temperature 1, no truncation); null for the first of a prompt. */
 export interface TokenScore {
-  id: number
-  text: string
-  bytes: number[]
-  logprob: number | null
-  top: Array<{ id: number; text: string; bytes: number[]; logprob: number }>
+  id: number;
+  text: string;
+  bytes: number[];
+  logprob: number | null;
+  top: Array<{ id: number; text: string; bytes: number[]; logprob: number }>;
 }
 
 /** Totals of one layer over a request: slots per expert (sum = rows x experts used), means over rows. */
 export interface LayerTrace {
-  layer: number
-  rows: number
-  usage: number[]
+  layer: number;
+  rows: number;
+  usage: number[];
   /** Mean entropy of the full softmax over experts, in nats (0 to ln experts). */
-  gateEntropyNats: number
+  gateEntropyNats: number;
   /** Mean difference between the first and the second gate probability (0 to 1). */
-  top2Margin: number
+  top2Margin: number;
 }
 
 /** Every token-layer of a request, column by column; `probabilities` has `experts` values a row. */
 export interface TraceRows {
-  experts: number
-  expertsUsed: number
-  position: Int32Array
-  token: Int32Array
-  layer: Int32Array
-  probabilities: Float32Array
+  experts: number;
+  expertsUsed: number;
+  position: Int32Array;
+  token: Int32Array;
+  layer: Int32Array;
+  probabilities: Float32Array;
 }
 
 /** The routing of one request. */
 export interface RequestTrace {
-  tokensTraced: number
-  prefixTokensReused: number
+  tokensTraced: number;
+  prefixTokensReused: number;
   /** Token-layers lost to a full ring or to the row limit; when above 0 the totals are incomplete. */
-  dropped: number
-  layers: LayerTrace[]
-  rows?: TraceRows
+  dropped: number;
+  layers: LayerTrace[];
+  rows?: TraceRows;
 }
 
-export type FinishReason = 'stop' | 'length'
+export type FinishReason = 'stop' | 'length';
 
 export type EngineEvent =
   | { type: 'prompt'; tokens: number; scores?: TokenScore[] }
-  | { type: 'token'; text: string; score?: TokenScore }
-  | { type: 'done'; finishReason: FinishReason; promptTokens: number; completionTokens: number; trace?: RequestTrace }
+  /** `tail` marks text that was held back and belongs to no new token. */
+  | { type: 'token'; text: string; score?: TokenScore; tail?: true }
+  | { type: 'done'; finishReason: FinishReason; promptTokens: number; completionTokens: number; trace?: RequestTrace };
 
 /** What an engine says about itself once loaded. */
 export interface EngineInfo {
-  engine: 'llama' | 'upstream'
-  model: string
-  context: number
-  sequences: number
-  threads: number
-  gpu: string
-  loadMs: number
-  layers: number
-  experts: number
-  expertsUsed: number
-  parameters: number
-  fileBytes: number
-  trace: { available: boolean; reason: string }
+  engine: 'llama' | 'upstream';
+  model: string;
+  context: number;
+  sequences: number;
+  threads: number;
+  gpu: string;
+  loadMs: number;
+  layers: number;
+  experts: number;
+  expertsUsed: number;
+  parameters: number;
+  fileBytes: number;
+  trace: { available: boolean; reason: string };
 }
 
 /** Counters and gauges; bytes where the name says so. */
 export interface EngineStats {
-  state: 'loading' | 'ready' | 'restarting' | 'failed' | 'disposed'
-  active: number
-  sequences: number
-  restarts: number
-  rssBytes: number
-  trace?: { recorded: number; dropped: number; unattributed: number; pending: number; capacity: number; steps: number; rows: number }
+  state: 'loading' | 'ready' | 'restarting' | 'failed' | 'disposed';
+  active: number;
+  sequences: number;
+  restarts: number;
+  rssBytes: number;
+  trace?: {
+    recorded: number;
+    dropped: number;
+    unattributed: number;
+    pending: number;
+    capacity: number;
+    steps: number;
+    rows: number;
+  };
 }
 
 /** A generator of tokens. `generate` ends with a `done` event, or throws EngineError; aborting the signal ends it early without one. */
 export interface Engine {
-  load(): Promise<EngineInfo>
-  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<EngineEvent>
-  stats(): EngineStats
-  dispose(): Promise<void>
+  load(): Promise<EngineInfo>;
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<EngineEvent>;
+  stats(): EngineStats;
+  dispose(): Promise<void>;
 }
 
-export type EngineErrorCode = 'ENGINE_UNAVAILABLE' | 'ENGINE_DIED' | 'CONTEXT_EXCEEDED' | 'BAD_PROMPT' | 'LOAD_FAILED' | 'UPSTREAM_ERROR'
+export type EngineErrorCode =
+  | 'ENGINE_UNAVAILABLE'
+  | 'ENGINE_DIED'
+  | 'CONTEXT_EXCEEDED'
+  | 'BAD_PROMPT'
+  | 'LOAD_FAILED'
+  | 'UPSTREAM_ERROR';
 
 /** A failure of the engine with a code that the server maps to a status and a fallback reason. */
 export class EngineError extends Error {
-  readonly code: EngineErrorCode
+  readonly code: EngineErrorCode;
   constructor(code: EngineErrorCode, message: string) {
-    super(message)
-    this.name = 'EngineError'
-    this.code = code
+    super(message);
+    this.name = 'EngineError';
+    this.code = code;
   }
 }

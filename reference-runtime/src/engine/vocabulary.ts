@@ -1,51 +1,52 @@
 // Token ids to bytes, read from the GGUF itself: exact for byte tokens, and the same whether a token comes alone or in a row.
-import { openGguf } from '../gguf/reader.ts'
+import { openGguf } from '../gguf/reader.ts';
 
-const TOKEN_CONTROL = 3
-const TOKEN_UNKNOWN = 2
-const TOKEN_BYTE = 6
+const TOKEN_CONTROL = 3;
+const TOKEN_UNKNOWN = 2;
+const TOKEN_BYTE = 6;
 
 /** The bytes of every token of a model. Control tokens have none. */
 export interface Vocabulary {
-  size: number
-  bos: number | undefined
-  eos: number | undefined
-  bytes(token: number): Uint8Array
+  size: number;
+  bos: number | undefined;
+  eos: number | undefined;
+  bytes(token: number): Uint8Array;
   /** The token as text for reports: control tokens by name, bytes that are no UTF-8 as U+FFFD. */
-  label(token: number): string
-  isControl(token: number): boolean
+  label(token: number): string;
+  isControl(token: number): boolean;
 }
 
 /** GPT-2's reversible mapping of bytes to printable characters (Radford et al. 2019, encoder.py), inverted. */
 function byteLevelInverse(): Map<string, number> {
-  const printable = (byte: number): boolean => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174
-  const out = new Map<string, number>()
-  let next = 256
-  for (let byte = 0; byte < 256; byte++) out.set(String.fromCodePoint(printable(byte) ? byte : next++), byte)
-  return out
+  const printable = (byte: number): boolean => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  const out = new Map<string, number>();
+  let next = 256;
+  for (let byte = 0; byte < 256; byte++) out.set(String.fromCodePoint(printable(byte) ? byte : next++), byte);
+  return out;
 }
 
 /** Reads the vocabulary of a GGUF file. @throws Error when the tokenizer is of a kind that cannot be mapped to bytes */
 export function readVocabulary(path: string): Vocabulary {
-  using file = openGguf(path)
-  const meta = (key: string): unknown => file.header.metadata.get(`tokenizer.ggml.${key}`)?.value
-  const model = meta('model')
-  const pieces = meta('tokens') as string[]
-  const types = meta('token_type') as number[] | undefined
-  if (model !== 'llama' && model !== 'gpt2') throw new Error(`tokenizer kind ${String(model)} is not supported; expected llama (SentencePiece) or gpt2 (byte-level BPE)`)
-  const inverse = byteLevelInverse()
-  const encoder = new TextEncoder()
-  const decoder = new TextDecoder()
-  const special = (token: number): boolean => types?.[token] === TOKEN_CONTROL || types?.[token] === TOKEN_UNKNOWN
-  const empty = new Uint8Array()
+  using file = openGguf(path);
+  const meta = (key: string): unknown => file.header.metadata.get(`tokenizer.ggml.${key}`)?.value;
+  const model = meta('model');
+  const pieces = meta('tokens') as string[];
+  const types = meta('token_type') as number[] | undefined;
+  if (model !== 'llama' && model !== 'gpt2')
+    throw new Error(`tokenizer kind ${String(model)} is not supported; expected llama (SentencePiece) or gpt2 (byte-level BPE)`);
+  const inverse = byteLevelInverse();
+  const encoder = new TextEncoder();
+  const decoder = new TextDecoder();
+  const special = (token: number): boolean => types?.[token] === TOKEN_CONTROL || types?.[token] === TOKEN_UNKNOWN;
+  const empty = new Uint8Array();
   const bytesOf = (piece: string, token: number): Uint8Array => {
-    if (special(token)) return empty
-    if (model === 'gpt2') return Uint8Array.from(Array.from(piece, (char) => inverse.get(char) ?? 0x3f))
-    const byte = types?.[token] === TOKEN_BYTE ? /^<0x([0-9A-Fa-f]{2})>$/.exec(piece)?.[1] : undefined
-    return byte === undefined ? encoder.encode(piece.replaceAll('\u2581', ' ')) : Uint8Array.of(Number.parseInt(byte, 16))
-  }
-  const table = pieces.map(bytesOf)
-  const id = (key: string): number | undefined => (typeof meta(key) === 'number' ? (meta(key) as number) : undefined)
+    if (special(token)) return empty;
+    if (model === 'gpt2') return Uint8Array.from(Array.from(piece, (char) => inverse.get(char) ?? 0x3f));
+    const byte = types?.[token] === TOKEN_BYTE ? /^<0x([0-9A-Fa-f]{2})>$/.exec(piece)?.[1] : undefined;
+    return byte === undefined ? encoder.encode(piece.replaceAll('\u2581', ' ')) : Uint8Array.of(Number.parseInt(byte, 16));
+  };
+  const table = pieces.map(bytesOf);
+  const id = (key: string): number | undefined => (typeof meta(key) === 'number' ? (meta(key) as number) : undefined);
   return {
     size: pieces.length,
     bos: id('bos_token_id'),
@@ -53,5 +54,5 @@ export function readVocabulary(path: string): Vocabulary {
     bytes: (token) => table[token] ?? empty,
     label: (token) => (special(token) ? (pieces[token] ?? '') : decoder.decode(table[token] ?? empty)),
     isControl: special,
-  }
+  };
 }

@@ -1,98 +1,119 @@
 // A Mixtral-architecture GGUF with seeded random weights: for tests of the real engine and for benchmarks, where what is said does not
 // matter and what it costs does. The vocabulary is 256 byte tokens and three control tokens (notes of llama.cpp's SentencePiece loader).
-import { quantize } from './quant.ts'
-import { mulberry32, normal } from './random.ts'
-import { type MetadataValue, tensorType } from './types.ts'
-import { type TensorToWrite, writeGguf } from './writer.ts'
+import { quantize } from './quant.ts';
+import { mulberry32, normal } from './random.ts';
+import { type MetadataValue, tensorType } from './types.ts';
+import { type TensorToWrite, writeGguf } from './writer.ts';
 
 /** The shape of a random model; `width` and `ffn` are multiples of 32, `width` = heads x head size. */
 export interface RandomModelOptions {
-  seed?: number
-  layers?: number
-  width?: number
-  heads?: number
-  kvHeads?: number
-  ffn?: number
-  experts?: number
-  expertsUsed?: number
-  context?: number
+  seed?: number;
+  layers?: number;
+  width?: number;
+  heads?: number;
+  kvHeads?: number;
+  ffn?: number;
+  experts?: number;
+  expertsUsed?: number;
+  context?: number;
   /** Writes pre-2024 files with one tensor per expert, which llama.cpp refuses: for tests of the preflight. */
-  splitExperts?: boolean
+  splitExperts?: boolean;
 }
 
 /** Token types of `tokenizer.ggml.token_type` (llama.cpp/include/llama.h, enum llama_token_type). */
-const TOKEN = { normal: 1, unknown: 2, control: 3, byte: 6 }
+const TOKEN = { normal: 1, unknown: 2, control: 3, byte: 6 };
 
 /** Writes the model to `path`. */
 export function writeRandomModel(path: string, options: RandomModelOptions = {}): void {
-  const { seed = 1, layers = 2, width = 64, heads = 2, kvHeads = 1, ffn = 64, experts = 8, expertsUsed = 2, context = 512 } = options
-  const headSize = width / heads
-  const tokens = ['<unk>', '<s>', '</s>', ...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)]
-  const types = [TOKEN.unknown, TOKEN.control, TOKEN.control, ...new Array<number>(256).fill(TOKEN.byte)]
-  const metadata = new Map<string, MetadataValue>()
-  const put = (key: string, type: 'uint32' | 'float32' | 'string' | 'bool', value: number | string | boolean): unknown => metadata.set(key, { type, value })
-  put('general.architecture', 'string', 'llama')
-  put('general.name', 'string', 'random mixtral')
-  put('general.file_type', 'uint32', 7)
-  put('llama.block_count', 'uint32', layers)
-  put('llama.context_length', 'uint32', context)
-  put('llama.embedding_length', 'uint32', width)
-  put('llama.feed_forward_length', 'uint32', ffn)
-  put('llama.attention.head_count', 'uint32', heads)
-  put('llama.attention.head_count_kv', 'uint32', kvHeads)
-  put('llama.attention.layer_norm_rms_epsilon', 'float32', 1e-5)
-  put('llama.rope.dimension_count', 'uint32', headSize)
-  put('llama.rope.freq_base', 'float32', 10000)
-  put('llama.vocab_size', 'uint32', tokens.length)
-  put('llama.expert_count', 'uint32', experts)
-  put('llama.expert_used_count', 'uint32', expertsUsed)
-  put('tokenizer.ggml.model', 'string', 'llama')
-  metadata.set('tokenizer.ggml.tokens', { type: 'array', items: 'string', value: tokens })
-  metadata.set('tokenizer.ggml.scores', { type: 'array', items: 'float32', value: tokens.map(() => 0) })
-  metadata.set('tokenizer.ggml.token_type', { type: 'array', items: 'int32', value: types })
-  put('tokenizer.ggml.bos_token_id', 'uint32', 1)
-  put('tokenizer.ggml.eos_token_id', 'uint32', 2)
-  put('tokenizer.ggml.unknown_token_id', 'uint32', 0)
-  put('tokenizer.ggml.add_bos_token', 'bool', true)
-  put('tokenizer.ggml.add_space_prefix', 'bool', false)
+  const {
+    seed = 1,
+    layers = 2,
+    width = 64,
+    heads = 2,
+    kvHeads = 1,
+    ffn = 64,
+    experts = 8,
+    expertsUsed = 2,
+    context = 512,
+  } = options;
+  const headSize = width / heads;
+  const tokens = [
+    '<unk>',
+    '<s>',
+    '</s>',
+    ...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+  ];
+  const types = [TOKEN.unknown, TOKEN.control, TOKEN.control, ...new Array<number>(256).fill(TOKEN.byte)];
+  const metadata = new Map<string, MetadataValue>();
+  const put = (key: string, type: 'uint32' | 'float32' | 'string' | 'bool', value: number | string | boolean): unknown =>
+    metadata.set(key, { type, value });
+  put('general.architecture', 'string', 'llama');
+  put('general.name', 'string', 'random mixtral');
+  put('general.file_type', 'uint32', 7);
+  put('llama.block_count', 'uint32', layers);
+  put('llama.context_length', 'uint32', context);
+  put('llama.embedding_length', 'uint32', width);
+  put('llama.feed_forward_length', 'uint32', ffn);
+  put('llama.attention.head_count', 'uint32', heads);
+  put('llama.attention.head_count_kv', 'uint32', kvHeads);
+  put('llama.attention.layer_norm_rms_epsilon', 'float32', 1e-5);
+  put('llama.rope.dimension_count', 'uint32', headSize);
+  put('llama.rope.freq_base', 'float32', 10000);
+  put('llama.vocab_size', 'uint32', tokens.length);
+  put('llama.expert_count', 'uint32', experts);
+  put('llama.expert_used_count', 'uint32', expertsUsed);
+  put('tokenizer.ggml.model', 'string', 'llama');
+  metadata.set('tokenizer.ggml.tokens', { type: 'array', items: 'string', value: tokens });
+  metadata.set('tokenizer.ggml.scores', { type: 'array', items: 'float32', value: tokens.map(() => 0) });
+  metadata.set('tokenizer.ggml.token_type', { type: 'array', items: 'int32', value: types });
+  put('tokenizer.ggml.bos_token_id', 'uint32', 1);
+  put('tokenizer.ggml.eos_token_id', 'uint32', 2);
+  put('tokenizer.ggml.unknown_token_id', 'uint32', 0);
+  put('tokenizer.ggml.add_bos_token', 'bool', true);
+  put('tokenizer.ggml.add_space_prefix', 'bool', false);
 
-  const tensors: TensorToWrite[] = []
+  const tensors: TensorToWrite[] = [];
   const weight = (name: string, dims: number[], typeName: 'F32' | 'Q8_0', scale: number, zeroRows = 0): void => {
-    const type = tensorType(typeName)
-    const count = dims.reduce((product, dim) => product * dim, 1)
-    const tensorSeed = seed * 1_000_003 + tensors.length
+    const type = tensorType(typeName);
+    const count = dims.reduce((product, dim) => product * dim, 1);
+    const tensorSeed = seed * 1_000_003 + tensors.length;
     tensors.push({
       name,
       dims,
       type,
       bytes: (count / type.block) * type.size,
       data: () => {
-        const uniform = mulberry32(tensorSeed)
-        const values = new Float32Array(count)
-        for (let index = 0; index < count; index++) values[index] = scale === 0 ? 1 : scale * normal(uniform)
-        values.fill(0, 0, zeroRows * (dims[0] ?? 0))
-        return quantize(type, values)
+        const uniform = mulberry32(tensorSeed);
+        const values = new Float32Array(count);
+        for (let index = 0; index < count; index++) values[index] = scale === 0 ? 1 : scale * normal(uniform);
+        values.fill(0, 0, zeroRows * (dims[0] ?? 0));
+        return quantize(type, values);
       },
-    })
-  }
-  weight('token_embd.weight', [width, tokens.length], 'Q8_0', 1)
+    });
+  };
+  weight('token_embd.weight', [width, tokens.length], 'Q8_0', 1);
   for (let layer = 0; layer < layers; layer++) {
-    const at = `blk.${layer}`
-    const scale = 1 / Math.sqrt(width)
-    weight(`${at}.attn_norm.weight`, [width], 'F32', 0)
-    weight(`${at}.attn_q.weight`, [width, width], 'Q8_0', 2 * scale)
-    weight(`${at}.attn_k.weight`, [width, headSize * kvHeads], 'Q8_0', 2 * scale)
-    weight(`${at}.attn_v.weight`, [width, headSize * kvHeads], 'Q8_0', scale)
-    weight(`${at}.attn_output.weight`, [width, width], 'Q8_0', scale)
-    weight(`${at}.ffn_norm.weight`, [width], 'F32', 0)
-    weight(`${at}.ffn_gate_inp.weight`, [width, experts], 'F32', 2 * scale)
-    for (const [part, dims] of [['gate', [width, ffn]], ['up', [width, ffn]], ['down', [ffn, width]]] as const) {
-      if (options.splitExperts) for (let expert = 0; expert < experts; expert++) weight(`${at}.ffn_${part}.${expert}.weight`, [...dims], 'Q8_0', scale)
-      else weight(`${at}.ffn_${part}_exps.weight`, [...dims, experts], 'Q8_0', 1 / Math.sqrt(dims[0]))
+    const at = `blk.${layer}`;
+    const scale = 1 / Math.sqrt(width);
+    weight(`${at}.attn_norm.weight`, [width], 'F32', 0);
+    weight(`${at}.attn_q.weight`, [width, width], 'Q8_0', 2 * scale);
+    weight(`${at}.attn_k.weight`, [width, headSize * kvHeads], 'Q8_0', 2 * scale);
+    weight(`${at}.attn_v.weight`, [width, headSize * kvHeads], 'Q8_0', scale);
+    weight(`${at}.attn_output.weight`, [width, width], 'Q8_0', scale);
+    weight(`${at}.ffn_norm.weight`, [width], 'F32', 0);
+    weight(`${at}.ffn_gate_inp.weight`, [width, experts], 'F32', 2 * scale);
+    for (const [part, dims] of [
+      ['gate', [width, ffn]],
+      ['up', [width, ffn]],
+      ['down', [ffn, width]],
+    ] as const) {
+      if (options.splitExperts)
+        for (let expert = 0; expert < experts; expert++) weight(`${at}.ffn_${part}.${expert}.weight`, [...dims], 'Q8_0', scale);
+      else weight(`${at}.ffn_${part}_exps.weight`, [...dims, experts], 'Q8_0', 1 / Math.sqrt(dims[0]));
     }
   }
-  weight('output_norm.weight', [width], 'F32', 0)
+  weight('output_norm.weight', [width], 'F32', 0);
   // Rows of zeros for the control tokens: random text that does not end by itself.
-  weight('output.weight', [width, tokens.length], 'Q8_0', 3 / Math.sqrt(width), 3)
-  writeGguf(path, metadata, tensors)
+  weight('output.weight', [width, tokens.length], 'Q8_0', 3 / Math.sqrt(width), 3);
+  writeGguf(path, metadata, tensors);
 }

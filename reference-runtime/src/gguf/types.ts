@@ -16,20 +16,22 @@ export const VALUE_TYPE = {
   uint64: 10,
   int64: 11,
   float64: 12,
-} as const
-export type ValueTypeName = keyof typeof VALUE_TYPE
+} as const;
+export type ValueTypeName = keyof typeof VALUE_TYPE;
 
-export type Scalar = number | bigint | boolean | string
+export type Scalar = number | bigint | boolean | string;
 
 /** One metadata value with the type it is stored as, so that a file can be written back byte for byte. */
-export type MetadataValue = { type: Exclude<ValueTypeName, 'array'>; value: Scalar } | { type: 'array'; items: Exclude<ValueTypeName, 'array'>; value: Scalar[] }
+export type MetadataValue =
+  | { type: Exclude<ValueTypeName, 'array'>; value: Scalar }
+  | { type: 'array'; items: Exclude<ValueTypeName, 'array'>; value: Scalar[] };
 
 /** A tensor type: `size` bytes hold `block` elements. */
 export interface TensorType {
-  id: number
-  name: string
-  block: number
-  size: number
+  id: number;
+  name: string;
+  block: number;
+  size: number;
 }
 
 const TENSOR_TYPES: TensorType[] = [
@@ -58,48 +60,48 @@ const TENSOR_TYPES: TensorType[] = [
   { id: 27, name: 'I64', block: 1, size: 8 },
   { id: 28, name: 'F64', block: 1, size: 8 },
   { id: 30, name: 'BF16', block: 1, size: 2 },
-]
+];
 
-const BY_ID = new Map(TENSOR_TYPES.map((type) => [type.id, type]))
-const BY_NAME = new Map(TENSOR_TYPES.map((type) => [type.name, type]))
+const BY_ID = new Map(TENSOR_TYPES.map((type) => [type.id, type]));
+const BY_NAME = new Map(TENSOR_TYPES.map((type) => [type.name, type]));
 
 /** The tensor type with ggml id `id`, or undefined. */
 export function tensorTypeById(id: number): TensorType | undefined {
-  return BY_ID.get(id)
+  return BY_ID.get(id);
 }
 
 /** The tensor type called `name` (as in `Q8_0`); throws for an unknown name. */
 export function tensorType(name: string): TensorType {
-  const type = BY_NAME.get(name)
-  if (type === undefined) throw new RangeError(`unknown tensor type ${name}; known: ${[...BY_NAME.keys()].join(', ')}`)
-  return type
+  const type = BY_NAME.get(name);
+  if (type === undefined) throw new RangeError(`unknown tensor type ${name}; known: ${[...BY_NAME.keys()].join(', ')}`);
+  return type;
 }
 
 /** One tensor of a file. `dims` in ggml order: the first is the contiguous one (the row length). `offset` is absolute in the file, in bytes. */
 export interface TensorInfo {
-  name: string
-  dims: number[]
-  type: TensorType
-  offset: number
-  bytes: number
+  name: string;
+  dims: number[];
+  type: TensorType;
+  offset: number;
+  bytes: number;
 }
 
 /** A parsed GGUF header. `dataOffset` is where the tensor data begins, in bytes. */
 export interface GgufHeader {
-  version: number
-  alignment: number
-  metadata: Map<string, MetadataValue>
-  tensors: TensorInfo[]
-  dataOffset: number
-  fileBytes: number
+  version: number;
+  alignment: number;
+  metadata: Map<string, MetadataValue>;
+  tensors: TensorInfo[];
+  dataOffset: number;
+  fileBytes: number;
 }
 
 /** A GGUF file that cannot be read; `offset` is the byte position where it went wrong. */
 export class GgufError extends Error {
-  readonly offset: number
+  readonly offset: number;
   constructor(message: string, offset: number) {
-    super(`${message} (at byte ${offset})`)
-    this.name = 'GgufError'
-    this.offset = offset
+    super(`${message} (at byte ${offset})`);
+    this.name = 'GgufError';
+    this.offset = offset;
   }
 }

@@ -1,45 +1,55 @@
 // Loads the tracing addon into the process's global symbol scope. This must happen before node-llama-cpp is imported: its libraries
 // bind to the first definition they find (native/moe_trace.c says which).
-import { constants } from 'node:os'
-import { buildShim } from '../../native/build.mjs'
+import { constants } from 'node:os';
+import { buildShim } from '../../native/build.mjs';
 
 /** Counters of the addon since it was loaded. `recorded`, `dropped`, `unattributed` and `rows` count token-layers. */
 export interface ShimStats {
-  recorded: number
-  dropped: number
-  unattributed: number
-  decodes: number
-  decodesTraced: number
-  rows: number
-  steps: number
-  pending: number
-  capacity: number
+  recorded: number;
+  dropped: number;
+  unattributed: number;
+  decodes: number;
+  decodesTraced: number;
+  rows: number;
+  steps: number;
+  pending: number;
+  capacity: number;
 }
 
 /** The addon's functions; see native/moe_trace.c. */
 export interface Shim {
-  configure(experts: number, layers: number, records: number): void
-  trace(sequence: number, on: boolean): void
-  drain(): ArrayBuffer
-  stats(): ShimStats
+  configure(experts: number, layers: number, records: number): void;
+  trace(sequence: number, on: boolean): void;
+  drain(): ArrayBuffer;
+  stats(): ShimStats;
 }
 
-export type ShimLoad = { available: true; shim: Shim } | { available: false; reason: string }
+export type ShimLoad = { available: true; shim: Shim } | { available: false; reason: string };
 
 function isShim(value: unknown): value is Shim {
-  return typeof value === 'object' && value !== null && 'configure' in value && 'drain' in value && 'trace' in value && 'stats' in value
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'configure' in value &&
+    'drain' in value &&
+    'trace' in value &&
+    'stats' in value
+  );
 }
 
 /** Loads the addon, building it first where it is missing. Never throws: without it the runtime serves untraced. */
 export function loadShim(): ShimLoad {
-  const built = buildShim()
-  if (!built.available) return built
+  const built = buildShim();
+  if (!built.available) return built;
   try {
-    const holder: { exports: unknown } = { exports: {} }
-    process.dlopen(holder, built.path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL)
-    if (!isShim(holder.exports)) return { available: false, reason: 'the tracing addon has another interface than expected' }
-    return { available: true, shim: holder.exports }
+    const holder: { exports: unknown } = { exports: {} };
+    process.dlopen(holder, built.path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
+    if (!isShim(holder.exports)) return { available: false, reason: 'the tracing addon has another interface than expected' };
+    return { available: true, shim: holder.exports };
   } catch (error) {
-    return { available: false, reason: `the tracing addon could not be loaded: ${error instanceof Error ? error.message : String(error)}` }
+    return {
+      available: false,
+      reason: `the tracing addon could not be loaded: ${error instanceof Error ? error.message : String(error)}`,
+    };
   }
 }

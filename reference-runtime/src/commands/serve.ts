@@ -1,0 +1,108 @@
+// mixgate-runtime serve
+import { devConfig, SHIPPED_MODEL } from '../config/dev.ts';
+import { loadConfig } from '../config/load.ts';
+import type { RuntimeConfig } from '../config/types.ts';
+import { buildApp } from '../server/app.ts';
+import { type Runtime, reloadPolicy, startRuntime } from '../server/runtime.ts';
+import { ENGINE_FLAGS, engineFlags, existing, type Flags, number, parseFlags, text, UsageError } from './usage.ts';
+
+export const SERVE_HELP = `mixgate-runtime serve: OpenAI-compatible completions, governed by a routing policy
+
+Usage:
+  mixgate-runtime serve --config FILE [--port N]
+  mixgate-runtime serve --dev [--port N] [--model FILE] [--model-version V] [--threads N] [--gpu KIND]
+
+Flags:
+  --config FILE        configuration (schemas/runtime.schema.json)
+  --dev                loopback only, tenant dev without identity, the shipped model and policy, tracing on
+  --port N             port instead of the configured one; 0 takes any free port
+  --model FILE         another GGUF file (--dev only)
+  --model-version V    its version in decisions and telemetry, default 1.0.0 (--dev only)
+  --threads N          ggml threads, default cores - 1
+  --gpu KIND           auto, cuda, vulkan, metal or false
+
+One line on stderr says where it listens. SIGTERM drains: no new request, running ones end. SIGHUP loads the policy bundle again.
+
+Examples:
+  mixgate-runtime serve --dev --port 8080
+  curl -s localhost:8080/v1/completions -H 'content-type: application/json' -H 'x-mixgate-include: timings,moe' \\
+    -d '{"prompt": "The Congress shall", "max_tokens": 16, "temperature": 0}'
+  mixgate-runtime serve --config runtime.yaml --port 0
+`;
+
+function configOf(flags: Flags): RuntimeConfig {
+  const port = number(flags, 'port', { min: 0, max: 65_535 });
+  const engine = engineFlags(flags);
+  if (flags['dev'] === true) {
+    if (flags['config'] !== undefined) throw new UsageError('--dev and --config exclude each other');
+    const model = existing(text(flags, 'model') ?? SHIPPED_MODEL, 'model');
+    const version = text(flags, 'model-version');
+    const config = devConfig({
+      model,
+      ...(port === undefined ? {} : { port }),
+      ...(version === undefined ? {} : { modelVersion: version }),
+      ...(engine.threads === undefined ? {} : { threads: engine.threads }),
+      ...(engine.gpu === undefined ? {} : { gpu: engine.gpu }),
+    });
+    if (engine.context !== undefined) config.model.context = engine.context;
+    return config;
+  }
+  for (const name of ['model', 'model-version'] as const) {
+    if (flags[name] !== undefined) throw new UsageError(`--${name} goes with --dev; a configuration names its model itself`);
+  }
+  const file = text(flags, 'config');
+  if (file === undefined) throw new UsageError('--config FILE or --dev is needed');
+  const config = loadConfig(file);
+  if (port !== undefined) config.listen.port = port;
+  if (engine.threads !== undefined) config.model.threads = engine.threads;
+  if (engine.gpu !== undefined) config.model.gpu = engine.gpu;
+  if (engine.context !== undefined) config.model.context = engine.context;
+  return config;
+}
+
+function log(message: string): void {
+  process.stderr.write(`mixgate-runtime: ${message}\n`);
+}
+
+/** How long a drain may take before the process ends anyway, in milliseconds. */
+const DRAIN_LIMIT_MS = 30_000;
+
+async function drain(runtime: Runtime): Promise<void> {
+  runtime.draining = true;
+  const limit = performance.now() + DRAIN_LIMIT_MS;
+  while (runtime.inFlight > 0 && performance.now() < limit) await new Promise((resolve) => setTimeout(resolve, 20));
+  if (runtime.inFlight > 0) log(`${runtime.inFlight} requests were still running after ${DRAIN_LIMIT_MS / 1000} s`);
+}
+
+/** Serves until SIGTERM or SIGINT. */
+export async function serveCommand(args: string[]): Promise<void> {
+  const flags = parseFlags(args, {
+    config: { type: 'string' },
+    dev: { type: 'boolean' },
+    port: { type: 'string' },
+    model: { type: 'string' },
+    'model-version': { type: 'string' },
+    ...ENGINE_FLAGS,
+  });
+  const config = configOf(flags);
+  const runtime = await startRuntime(config, log);
+  if (!runtime.info.trace.available) log(`router tracing off: ${runtime.info.trace.reason}`);
+  const app = buildApp(runtime);
+  try {
+    await app.listen({ host: config.listen.host, port: config.listen.port });
+  } catch (error) {
+    await runtime.close();
+    throw error;
+  }
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : config.listen.port;
+  const host = config.listen.host.includes(':') ? `[${config.listen.host}]` : config.listen.host;
+  process.stderr.write(`listening on http://${host}:${port}\n`);
+  process.on('SIGHUP', () => void reloadPolicy(runtime));
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+  await drain(runtime);
+  await app.close();
+  await runtime.close();
+}

@@ -1,0 +1,205 @@
+// Reads and checks a configuration file. Every problem is collected, each with file, line and what was expected.
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { type Document, LineCounter, parseDocument } from 'yaml';
+import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
+import type { PoolConfig, RuntimeConfig } from './types.ts';
+
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** A configuration that cannot be used: exit code 2. `problems` are whole lines. */
+export class ConfigurationError extends Error {
+  readonly problems: string[];
+  constructor(problems: string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigurationError';
+    this.problems = problems;
+  }
+}
+
+/** The default number of ggml threads: all cores but one, at least one (its threads spin, and the server needs a core). */
+export function defaultThreads(cores: number = availableParallelism()): number {
+  return Math.max(1, cores - 1);
+}
+
+type Raw = Partial<Omit<RuntimeConfig, 'pools'>> & { pools: Array<Partial<PoolConfig> & Pick<PoolConfig, 'id'>> };
+
+const validate = new Ajv2020({ allErrors: true, allowUnionTypes: true, strict: false }).compile<Raw>(schema);
+
+/** Loads `path`. @throws ConfigurationError with one line per problem */
+export function loadConfig(path: string): RuntimeConfig {
+  const file = resolve(path);
+  if (!existsSync(file))
+    throw new ConfigurationError([`${path}: no such file; write one (schemas/runtime.schema.json) or use serve --dev`]);
+  const stat = statSync(file);
+  if (!stat.isFile() || stat.size > MAX_BYTES)
+    throw new ConfigurationError([`${path}: expected a YAML file of at most ${MAX_BYTES} bytes`]);
+  return parseConfig(readFileSync(file, 'utf8'), path, dirname(file));
+}
+
+/** Parses configuration text; `base` is what relative paths are relative to. @throws ConfigurationError */
+export function parseConfig(text: string, name: string, base: string): RuntimeConfig {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const lineOf = (offset: number): string => {
+    const at = lines.linePos(offset);
+    return `${name}:${at.line}:${at.col}`;
+  };
+  if (document.errors.length > 0) {
+    throw new ConfigurationError(
+      document.errors.map((error) => `${lineOf(error.pos[0])}: ${error.message.split('\n')[0] ?? 'not YAML'}`),
+    );
+  }
+  let raw: unknown;
+  try {
+    raw = document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    throw new ConfigurationError([`${name}:1:1: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+  if (!validate(raw)) {
+    const errors = (validate.errors ?? []).filter((error) => error.keyword !== 'if');
+    throw new ConfigurationError([
+      ...new Set(errors.map((error) => `${lineOf(offsetOf(document, error.instancePath))}: ${explain(error)}`)),
+    ]);
+  }
+  const config = withDefaults(raw, base);
+  const problems = crossChecks(config).map((problem) => `${lineOf(offsetOf(document, problem.path))}: ${problem.message}`);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  return config;
+}
+
+/** Where the value at a JSON pointer begins in the file. */
+function offsetOf(document: Document, pointer: string): number {
+  const path = pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    if (typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)) return node.range[0] as number;
+  }
+  return 0;
+}
+
+function explain(error: ErrorObject): string {
+  const at = error.instancePath === '' ? 'the configuration' : error.instancePath.slice(1).replaceAll('/', '.');
+  const params = error.params as Record<string, unknown>;
+  switch (error.keyword) {
+    case 'additionalProperties': {
+      const known = Object.keys(
+        (error.parentSchema as { properties?: object } | undefined)?.properties ?? knownKeys(error.schemaPath),
+      );
+      return `${at}: unknown key ${String(params['additionalProperty'])}${known.length > 0 ? `; known: ${known.join(', ')}` : ''}`;
+    }
+    case 'required':
+      return `${at}: ${String(params['missingProperty'])} is missing`;
+    case 'enum':
+      return `${at}: expected one of ${(params['allowedValues'] as unknown[]).join(', ')}`;
+    default:
+      return `${at} ${error.message ?? 'is not valid'}`;
+  }
+}
+
+/** The keys of the schema object that an `additionalProperties` error comes from. */
+function knownKeys(schemaPath: string): object {
+  let node: unknown = schema;
+  for (const part of schemaPath.replace(/^#\//, '').split('/').slice(0, -1)) {
+    node = typeof node === 'object' && node !== null ? (node as Record<string, unknown>)[part] : undefined;
+  }
+  return (node as { properties?: object } | undefined)?.properties ?? {};
+}
+
+function withDefaults(raw: Raw, base: string): RuntimeConfig {
+  const path = (value: string): string => resolve(base, value);
+  const model = raw.model as RuntimeConfig['model'];
+  const context = model.context ?? 512;
+  const jwt = raw.identity?.jwt;
+  const telemetry: Partial<RuntimeConfig['telemetry']> = raw.telemetry ?? {};
+  return {
+    listen: { host: raw.listen?.host ?? '127.0.0.1', port: raw.listen?.port ?? 8080 },
+    cluster: raw.cluster ?? 'default',
+    model: {
+      path: path(model.path),
+      id: model.id,
+      version: model.version,
+      context,
+      sequences: model.sequences ?? 4,
+      batch: model.batch ?? 512,
+      threads: model.threads ?? defaultThreads(),
+      gpu: model.gpu ?? false,
+    },
+    policy: { bundle: path(raw.policy?.bundle ?? ''), entrypoint: raw.policy?.entrypoint ?? 'routing/decision' },
+    identity: {
+      ...(jwt === undefined
+        ? {}
+        : {
+            jwt: {
+              ...jwt,
+              jwks: /^https?:\/\//.test(jwt.jwks) ? jwt.jwks : path(jwt.jwks),
+              tenantClaim: jwt.tenantClaim ?? 'tenant',
+              algorithms: jwt.algorithms ?? ['RS256', 'ES256', 'EdDSA'],
+            },
+          }),
+      ...(raw.identity?.tokens === undefined ? {} : { tokens: raw.identity.tokens }),
+    },
+    tenants: raw.tenants ?? { default: {} },
+    pools: raw.pools.map((pool) => ({ saturation: 0, queue: 0, p95_ms: 0, cost_per_mtok: 0, warm: true, ...pool }) as PoolConfig),
+    slo: { burn_rate: raw.slo?.burn_rate ?? 0, budget_left: raw.slo?.budget_left ?? 1 },
+    flags: raw.flags ?? {},
+    limits: {
+      bodyBytes: raw.limits?.bodyBytes ?? 1024 * 1024,
+      maxTokens: raw.limits?.maxTokens ?? context,
+      queue: raw.limits?.queue ?? 64,
+      deadlineMs: raw.limits?.deadlineMs ?? 120_000,
+    },
+    telemetry: {
+      traces: {
+        queue: telemetry.traces?.queue ?? 2048,
+        flushMs: telemetry.traces?.flushMs ?? 1000,
+        ...(telemetry.traces?.file === undefined ? {} : { file: path(telemetry.traces.file) }),
+        ...(telemetry.traces?.endpoint === undefined ? {} : { endpoint: telemetry.traces.endpoint }),
+      },
+      ...(telemetry.decisionLog === undefined
+        ? {}
+        : { decisionLog: { file: path(telemetry.decisionLog.file), mask: telemetry.decisionLog.mask ?? [] } }),
+      resource: telemetry.resource ?? {},
+    },
+    trace: {
+      mode: raw.trace?.mode ?? 'opt-in',
+      sample: raw.trace?.sample ?? 0.05,
+      records: raw.trace?.records ?? 65_536,
+      retain: raw.trace?.retain ?? 256,
+      ttlSeconds: raw.trace?.ttlSeconds ?? 600,
+    },
+  };
+}
+
+/** What a schema cannot say: paths that must exist, pools that must agree with the model. */
+function crossChecks(config: RuntimeConfig): Array<{ path: string; message: string }> {
+  const problems: Array<{ path: string; message: string }> = [];
+  const say = (path: string, message: string): unknown => problems.push({ path, message });
+  if (!existsSync(config.model.path)) say('/model/path', `model.path: no such file: ${config.model.path}`);
+  if (!existsSync(config.policy.bundle))
+    say('/policy/bundle', `policy.bundle: no such file or directory: ${config.policy.bundle}`);
+  const jwks = config.identity.jwt?.jwks;
+  if (jwks !== undefined && !/^https?:/.test(jwks) && !existsSync(jwks))
+    say('/identity/jwt/jwks', `identity.jwt.jwks: no such file: ${jwks}`);
+  const seen = new Set<string>();
+  let local = 0;
+  for (const [index, pool] of config.pools.entries()) {
+    if (seen.has(pool.id)) say(`/pools/${index}/id`, `pools.${index}.id: ${pool.id} occurs twice`);
+    seen.add(pool.id);
+    if (pool.engine !== 'local') continue;
+    local++;
+    if (pool.model !== config.model.id || pool.version !== config.model.version) {
+      say(
+        `/pools/${index}/model`,
+        `pools.${index}: a local pool serves ${config.model.id} ${config.model.version}, this one says ${pool.model} ${pool.version}`,
+      );
+    }
+  }
+  if (local === 0) say('/pools', 'pools: no pool has engine: local, so that the model would never be used');
+  return problems;
+}

@@ -1,0 +1,70 @@
+// The runtime's configuration with every default filled in; schemas/runtime.schema.json describes the file.
+
+export interface PoolConfig {
+  id: string;
+  cluster: string;
+  region: string;
+  jurisdiction: string;
+  trust_zone?: string;
+  accelerator: 'gpu' | 'cpu';
+  model: string;
+  version: string;
+  saturation: number;
+  queue: number;
+  p95_ms: number;
+  cost_per_mtok: number;
+  warm: boolean;
+  engine?: 'local' | { url: string; apiKeyEnv?: string };
+}
+
+/** Quota of a tenant; what is absent is unlimited. */
+export interface TenantQuota {
+  requestsPerSecond?: number;
+  burst?: number;
+  concurrency?: number;
+}
+
+export interface JwtConfig {
+  jwks: string;
+  issuer?: string;
+  audience?: string;
+  tenantClaim: string;
+  algorithms: string[];
+}
+
+export interface StaticToken {
+  sha256: string;
+  tenant: string;
+  workload?: string;
+}
+
+export type TraceMode = 'off' | 'opt-in' | 'sample' | 'always';
+
+export interface RuntimeConfig {
+  listen: { host: string; port: number };
+  cluster: string;
+  model: {
+    path: string;
+    id: string;
+    version: string;
+    context: number;
+    sequences: number;
+    batch: number;
+    threads: number;
+    gpu: 'auto' | 'cuda' | 'vulkan' | 'metal' | false;
+  };
+  policy: { bundle: string; entrypoint: string };
+  /** `dev` has no identity at all and listens on loopback only. */
+  identity: { dev?: boolean; jwt?: JwtConfig; tokens?: StaticToken[] };
+  tenants: Record<string, TenantQuota>;
+  pools: PoolConfig[];
+  slo: { burn_rate: number; budget_left: number };
+  flags: Record<string, boolean | string | number>;
+  limits: { bodyBytes: number; maxTokens: number; queue: number; deadlineMs: number };
+  telemetry: {
+    traces: { file?: string; endpoint?: string; queue: number; flushMs: number };
+    decisionLog?: { file: string; mask: string[] };
+    resource: Record<string, string>;
+  };
+  trace: { mode: TraceMode; sample: number; records: number; retain: number; ttlSeconds: number };
+}

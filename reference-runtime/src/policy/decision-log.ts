@@ -1,0 +1,73 @@
+// The decision log, in the format of OPA's (OPA documentation, Decision Log Service API), one JSON object a line.
+import type { LineFile } from '../telemetry/line-file.ts';
+
+export interface DecisionEntry {
+  decisionId: string;
+  timestamp: Date;
+  path: string;
+  revision: string;
+  input: unknown;
+  result: unknown;
+  requestedBy: string;
+  evaluationNs: number;
+  error?: string;
+}
+
+/** A copy of `document` without what `pointer` names; the copy is deep where it differs. Undefined when nothing was there. */
+function erase(document: unknown, path: string[]): { value: unknown } | undefined {
+  const [key, ...rest] = path;
+  if (key === undefined || typeof document !== 'object' || document === null || !Object.hasOwn(document, key)) return undefined;
+  if (Array.isArray(document)) return undefined;
+  const copy = { ...document } as Record<string, unknown>;
+  if (rest.length === 0) {
+    delete copy[key];
+    return { value: copy };
+  }
+  const inner = erase(copy[key], rest);
+  if (inner === undefined) return undefined;
+  copy[key] = inner.value;
+  return { value: copy };
+}
+
+/** The log line of a decision, with the masked pointers erased and listed under `erased`. */
+export function decisionEvent(entry: DecisionEntry, labels: Record<string, string>, mask: string[]): Record<string, unknown> {
+  let document: unknown = { input: entry.input, result: entry.result };
+  const erased: string[] = [];
+  for (const pointer of mask) {
+    const result = erase(document, pointer.split('/').slice(1));
+    if (result === undefined) continue;
+    document = result.value;
+    erased.push(pointer);
+  }
+  const { input, result } = document as { input?: unknown; result?: unknown };
+  return {
+    labels,
+    decision_id: entry.decisionId,
+    bundles: { routing: { revision: entry.revision } },
+    path: entry.path,
+    input,
+    ...(result === undefined ? {} : { result }),
+    ...(erased.length === 0 ? {} : { erased }),
+    ...(entry.error === undefined ? {} : { error: { message: entry.error } }),
+    requested_by: entry.requestedBy,
+    timestamp: entry.timestamp.toISOString(),
+    metrics: { timer_rego_query_eval_ns: entry.evaluationNs },
+  };
+}
+
+/** Writes decisions to a file. */
+export class DecisionLog {
+  readonly #file: LineFile;
+  readonly #labels: Record<string, string>;
+  readonly #mask: string[];
+
+  constructor(file: LineFile, labels: Record<string, string>, mask: string[]) {
+    this.#file = file;
+    this.#labels = labels;
+    this.#mask = mask;
+  }
+
+  write(entry: DecisionEntry): void {
+    this.#file.write(JSON.stringify(decisionEvent(entry, this.#labels, this.#mask)));
+  }
+}

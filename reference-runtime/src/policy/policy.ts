@@ -1,0 +1,181 @@
+// The active routing policy: a WASM bundle evaluated in process, synchronously, in microseconds.
+import { loadPolicy } from '@open-policy-agent/opa-wasm';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { type Bundle, BundleError, loadBundle } from './bundle.ts';
+
+/** What a policy may point a request at. */
+export interface Target {
+  cluster: string;
+  pool: string;
+  model: string;
+  version: string;
+}
+
+/** A decision of the routing policy (DESIGN: Contracts). Fields the policy left out are absent. */
+export interface Decision {
+  allow: boolean;
+  target?: Target;
+  fallbacks?: Target[];
+  priority?: number | string;
+  quota?: unknown;
+  trace?: unknown;
+  rule?: string;
+  reasons?: string[];
+}
+
+/** What the policy is asked. */
+export interface PolicyInput {
+  request: {
+    id: string;
+    tenant: string;
+    workload_identity: string;
+    data_class?: string;
+    origin_region?: string;
+    model: string;
+    task?: string;
+    priority?: string;
+    tokens: number;
+  };
+  fleet: { clusters: unknown[]; pools: unknown[] };
+  slo: { burn_rate: number; budget_left: number };
+  flags: Record<string, boolean | string | number>;
+}
+
+/** A policy that could not answer: its evaluation failed, or what it said is no decision. The request must not pass. */
+export class PolicyError extends Error {}
+
+const target = {
+  type: 'object',
+  required: ['cluster', 'pool', 'model', 'version'],
+  properties: { cluster: { type: 'string' }, pool: { type: 'string' }, model: { type: 'string' }, version: { type: 'string' } },
+};
+const validate = new Ajv2020({ strict: false }).compile<Decision>({
+  type: 'object',
+  required: ['allow'],
+  properties: {
+    allow: { type: 'boolean' },
+    target,
+    fallbacks: { type: 'array', maxItems: 64, items: target },
+    priority: { type: ['number', 'string'] },
+    rule: { type: 'string' },
+    reasons: { type: 'array', maxItems: 64, items: { type: 'string' } },
+  },
+  if: { properties: { allow: { const: true } } },
+  // biome-ignore lint/suspicious/noThenProperty: JSON Schema's keyword
+  then: { required: ['target'] },
+});
+
+interface Compiled {
+  evaluate(input: unknown, entrypoint: string): unknown;
+  setData(data: unknown): void;
+  entrypoints: Record<string, number>;
+}
+
+/** One loaded bundle. */
+export interface ActivePolicy {
+  bundle: Bundle;
+  activatedAt: string;
+  /** @throws PolicyError; undefined when the policy has no answer */
+  decide(input: PolicyInput): Decision | undefined;
+}
+
+/** Compiles and self-tests a bundle. @throws BundleError when it has no such entrypoint or cannot be instantiated */
+export async function activate(bundle: Bundle, entrypoint: string, now: Date): Promise<ActivePolicy> {
+  let compiled: Compiled;
+  try {
+    compiled = (await loadPolicy(bundle.wasm as unknown as ArrayBuffer)) as unknown as Compiled;
+    compiled.setData(bundle.data);
+  } catch (error) {
+    throw new BundleError(
+      `${bundle.source}: the policy cannot be instantiated: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  if (!Object.hasOwn(compiled.entrypoints, entrypoint)) {
+    throw new BundleError(
+      `${bundle.source}: no entrypoint ${entrypoint}; the bundle has: ${Object.keys(compiled.entrypoints).join(', ') || 'none'}`,
+    );
+  }
+  return {
+    bundle,
+    activatedAt: now.toISOString(),
+    decide(input) {
+      let results: unknown;
+      try {
+        results = compiled.evaluate(input, entrypoint);
+      } catch (error) {
+        throw new PolicyError(`policy evaluation failed: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      if (!Array.isArray(results)) throw new PolicyError('policy evaluation failed without a result set');
+      const first: unknown = results[0];
+      if (typeof first !== 'object' || first === null || !('result' in first)) return undefined;
+      if (!validate(first.result)) {
+        const problem = validate.errors?.[0];
+        throw new PolicyError(`the policy's decision is malformed: ${problem?.instancePath ?? ''} ${problem?.message ?? ''}`);
+      }
+      return first.result;
+    },
+  };
+}
+
+/** Keeps the last good policy: a bundle that cannot be activated never replaces one that can. */
+export class PolicyStore {
+  readonly #source: string;
+  readonly #entrypoint: string;
+  #active: ActivePolicy | undefined;
+  #lastAttempt: { at: string; error?: string } = { at: '' };
+
+  constructor(source: string, entrypoint: string) {
+    this.#source = source;
+    this.#entrypoint = entrypoint;
+  }
+
+  /** Loads the bundle from its source. @throws BundleError; the active policy then stays */
+  async reload(now: Date): Promise<ActivePolicy> {
+    try {
+      const active = await activate(await loadBundle(this.#source), this.#entrypoint, now);
+      this.#active = active;
+      this.#lastAttempt = { at: now.toISOString() };
+      return active;
+    } catch (error) {
+      this.#lastAttempt = { at: now.toISOString(), error: error instanceof Error ? error.message : String(error) };
+      throw error;
+    }
+  }
+
+  get active(): ActivePolicy {
+    if (this.#active === undefined) throw new BundleError('no policy has been activated');
+    return this.#active;
+  }
+
+  /** What `/v1/policy` says. */
+  describe(): object {
+    const { bundle, activatedAt } = this.active;
+    return {
+      revision: bundle.revision,
+      digest: `sha256:${bundle.digest}`,
+      entrypoint: this.#entrypoint,
+      source: bundle.source,
+      activated_at: activatedAt,
+      last_attempt: this.#lastAttempt,
+    };
+  }
+
+  /** OPA's status document (OPA documentation, Status service API). */
+  status(labels: Record<string, string>): object {
+    const { bundle, activatedAt } = this.active;
+    const failed = this.#lastAttempt.error;
+    return {
+      labels,
+      bundles: {
+        routing: {
+          name: 'routing',
+          active_revision: bundle.revision,
+          last_successful_activation: activatedAt,
+          last_successful_download: activatedAt,
+          last_request: this.#lastAttempt.at,
+          ...(failed === undefined ? {} : { code: 'bundle_error', message: failed }),
+        },
+      },
+    };
+  }
+}

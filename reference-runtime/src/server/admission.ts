@@ -1,0 +1,88 @@
+// Stage 4: who gets a sequence next. A priority queue in front of the engine's sequences: higher priority first, then order of arrival.
+import { deadline, unavailable } from './errors.ts';
+
+interface Waiting {
+  priority: number;
+  order: number;
+  grant: () => void;
+  refuse: (error: Error) => void;
+}
+
+/** Slots of one engine and the queue for them. */
+export class Admission {
+  readonly #slots: number;
+  readonly #limit: number;
+  #used = 0;
+  #order = 0;
+  #waiting: Waiting[] = [];
+
+  /** @param slots requests at once @param limit requests waiting at most */
+  constructor(slots: number, limit: number) {
+    this.#slots = slots;
+    this.#limit = limit;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  get running(): number {
+    return this.#used;
+  }
+
+  /**
+   * Resolves with a release function once a slot is free.
+   * @param signal aborted when the client went away or the deadline passed: the place in the queue is given up
+   * @throws HttpError 503 queue_full at once, 504 deadline_exceeded when aborted
+   */
+  async acquire(priority: number, signal: AbortSignal): Promise<() => void> {
+    if (this.#used >= this.#slots || this.#waiting.length > 0) {
+      if (this.#waiting.length >= this.#limit)
+        throw unavailable('queue_full', `${this.#limit} requests are already waiting`, 'admission');
+      await this.#wait(priority, signal);
+    } else {
+      this.#used++;
+    }
+    let released = false;
+    return () => {
+      if (released) return;
+      released = true;
+      this.#used--;
+      this.#next();
+    };
+  }
+
+  #wait(priority: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => {
+        this.#waiting = this.#waiting.filter((other) => other !== entry);
+        reject(deadline('the request ended while it waited for a free sequence', 'admission'));
+      };
+      const entry: Waiting = {
+        priority,
+        order: this.#order++,
+        grant: () => {
+          signal.removeEventListener('abort', giveUp);
+          resolve();
+        },
+        refuse: reject,
+      };
+      if (signal.aborted) {
+        giveUp();
+        return;
+      }
+      signal.addEventListener('abort', giveUp, { once: true });
+      const at = this.#waiting.findIndex((other) => other.priority < priority);
+      this.#waiting.splice(at < 0 ? this.#waiting.length : at, 0, entry);
+    });
+  }
+
+  #next(): void {
+    while (this.#used < this.#slots) {
+      const entry = this.#waiting.shift();
+      if (entry === undefined) return;
+      this.#used++;
+      entry.grant();
+    }
+  }
+}

@@ -1,0 +1,98 @@
+// The whole HTTP surface on one page.
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { badRequest, errorBody, HttpError, internal, notFound, unavailable } from './errors.ts';
+import { handleCompletion } from './handle.ts';
+import type { Identity } from './identity.ts';
+import { moeSummary, tokenTraces } from './moe.ts';
+import { RUNTIME_VERSION, type Runtime } from './runtime.ts';
+
+/** Builds the server around a started runtime; it does not listen yet. */
+export function buildApp(runtime: Runtime): FastifyInstance {
+  const { config, metrics } = runtime;
+  const app = Fastify({
+    bodyLimit: config.limits.bodyBytes,
+    logger: false,
+    disableRequestLogging: true,
+    forceCloseConnections: 'idle',
+  });
+  const receivedAt = new WeakMap<FastifyRequest, number>();
+  app.addHook('onRequest', (request, _reply, done) => {
+    receivedAt.set(request, performance.now());
+    done();
+  });
+
+  app.post('/v1/completions', (request, reply) =>
+    handleCompletion(runtime, 'completions', request, reply, receivedAt.get(request) ?? performance.now()),
+  );
+  app.post('/v1/chat/completions', (request, reply) =>
+    handleCompletion(runtime, 'chat', request, reply, receivedAt.get(request) ?? performance.now()),
+  );
+
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async () => {
+    const { state } = runtime.local.stats();
+    if (runtime.draining) throw unavailable('draining', 'this runtime is shutting down', 'server');
+    if (state !== 'ready') throw unavailable('engine_unavailable', `the engine is ${state}`, 'engine');
+    return { status: 'ready', engine: runtime.info, policy_revision: runtime.policy.active.bundle.revision };
+  });
+  app.get('/metrics', async (_request, reply) => {
+    metrics.sync(runtime.local.stats(), runtime.admission.waiting);
+    return reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+
+  app.get('/v1/models', async (request) => {
+    await identified(runtime, request);
+    const ids = [...new Set(config.pools.map((pool) => pool.model))];
+    return { object: 'list', data: ids.map((id) => ({ id, object: 'model', created: 0, owned_by: 'mixgate' })) };
+  });
+  app.get('/v1/policy', async (request) => {
+    await identified(runtime, request);
+    return runtime.policy.describe();
+  });
+  app.get('/v1/status', async (request) => {
+    await identified(runtime, request);
+    return runtime.policy.status({ id: `mixgate-runtime/${config.cluster}`, version: RUNTIME_VERSION, cluster: config.cluster });
+  });
+  app.get('/v1/moe/stats', async (request) => {
+    await identified(runtime, request);
+    const { trace } = runtime.local.stats();
+    return { trace: { ...runtime.info.trace, mode: config.trace.mode, ...trace }, ...runtime.moe.stats() };
+  });
+  app.get<{ Params: { id: string } }>('/v1/moe/traces/:id', async (request) => {
+    const identity = await identified(runtime, request);
+    const kept = runtime.moe.get(request.params.id, identity.tenant, Date.now());
+    if (kept?.trace.rows === undefined)
+      throw notFound('no trace is kept under this decision id; traces are kept for traced requests and a limited time');
+    return { decision_id: request.params.id, model: kept.model, ...moeSummary(kept.trace), tokens: tokenTraces(kept.trace.rows) };
+  });
+
+  app.setNotFoundHandler((request) => {
+    throw notFound(`no such endpoint: ${request.method} ${request.url.slice(0, 200)}`);
+  });
+  app.setErrorHandler((error: unknown, _request, reply) => sendError(runtime, error, reply));
+  return app;
+}
+
+async function identified(runtime: Runtime, request: FastifyRequest): Promise<Identity> {
+  return runtime.identify(request.headers.authorization);
+}
+
+function sendError(runtime: Runtime, error: unknown, reply: FastifyReply): FastifyReply {
+  const failure = error instanceof HttpError ? error : fromFastify(error);
+  if (failure.code === 'internal_error') runtime.log(`request failed: ${error instanceof Error ? error.stack : String(error)}`);
+  if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
+  return reply.status(failure.status).send(errorBody(failure));
+}
+
+/** Fastify's own refusals (body too large, not JSON, ...) in OpenAI's shape. */
+function fromFastify(error: unknown): HttpError {
+  if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number' || error.statusCode >= 500)
+    return internal();
+  if (error.statusCode === 400) return badRequest(error.message, undefined, 'invalid_body');
+  return new HttpError(error.statusCode, {
+    type: 'invalid_request_error',
+    code: 'invalid_body',
+    message: error.message,
+    stage: 'request',
+  });
+}

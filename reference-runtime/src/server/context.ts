@@ -1,0 +1,92 @@
+// What is known about one request while it goes through the stages.
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { RequestTrace, TraceLevel } from '../engine/types.ts';
+import type { Decision, Target } from '../policy/policy.ts';
+import type { Identity } from './identity.ts';
+import type { CompletionRequest } from './openai.ts';
+
+/** A stage's span in milliseconds of the monotonic clock. */
+export interface StageTime {
+  name: string;
+  start: number;
+  end: number;
+}
+
+/** Request headers a routing policy may read, and the opt-ins. */
+export interface RequestAttributes {
+  dataClass?: string;
+  originRegion?: string;
+  task?: string;
+  priority?: string;
+  includeTimings: boolean;
+  includeMoe: boolean;
+}
+
+/** One request in flight. */
+export interface RequestContext {
+  decisionId: string;
+  receivedAt: number;
+  /** Nanoseconds since the epoch at `receivedAt`. */
+  receivedUnixNano: bigint;
+  traceId: string;
+  spanId: string;
+  parentSpanId: string | undefined;
+  attributes: RequestAttributes;
+  remote: string;
+  stages: StageTime[];
+  identity?: Identity;
+  request?: CompletionRequest;
+  revision: string;
+  decision?: Decision;
+  target?: Target;
+  fallback: string | null;
+  trace: TraceLevel;
+  policyMs: number;
+  queueMs: number;
+  engineStartedAt?: number;
+  engineEndedAt?: number;
+  tokenTimes: number[];
+  promptTokens: number;
+  completionTokens: number;
+  finishReason?: string;
+  routing?: RequestTrace;
+}
+
+export function newContext(
+  now: number,
+  unixMs: number,
+  attributes: RequestAttributes,
+  parent: { traceId: string; spanId: string } | undefined,
+  remote: string,
+): RequestContext {
+  return {
+    decisionId: randomUUID(),
+    receivedAt: now,
+    receivedUnixNano: BigInt(Math.round(unixMs * 1000)) * 1000n,
+    traceId: parent?.traceId ?? randomBytes(16).toString('hex'),
+    spanId: randomBytes(8).toString('hex'),
+    parentSpanId: parent?.spanId,
+    attributes,
+    remote,
+    stages: [],
+    revision: '',
+    fallback: null,
+    trace: 'off',
+    policyMs: 0,
+    queueMs: 0,
+    tokenTimes: [],
+    promptTokens: 0,
+    completionTokens: 0,
+  };
+}
+
+/** Time of the request so far that was neither queue nor engine, in milliseconds: what the gateway itself costs. */
+export function overheadMs(context: RequestContext, now: number): number {
+  const engine = context.engineStartedAt === undefined ? 0 : (context.engineEndedAt ?? now) - context.engineStartedAt;
+  return Math.max(0, now - context.receivedAt - context.queueMs - engine);
+}
+
+/** Gaps between consecutive tokens in milliseconds. */
+export function interTokenMs(context: RequestContext): number[] {
+  return context.tokenTimes.slice(1).map((time, index) => time - (context.tokenTimes[index] as number));
+}

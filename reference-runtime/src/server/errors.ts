@@ -1,0 +1,82 @@
+// Errors of the HTTP surface, in OpenAI's shape, all in one place.
+
+/** A refusal with its HTTP status. `code` is stable; `stage` says which stage of the request refused. */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly type: string;
+  readonly code: string;
+  readonly param: string | null;
+  readonly stage: string;
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    status: number,
+    options: { type: string; code: string; message: string; param?: string; stage: string; retryAfter?: number },
+  ) {
+    super(options.message);
+    this.status = status;
+    this.type = options.type;
+    this.code = options.code;
+    this.param = options.param ?? null;
+    this.stage = options.stage;
+    this.retryAfter = options.retryAfter;
+  }
+}
+
+/** The body OpenAI's clients expect. */
+export function errorBody(error: HttpError): object {
+  return { error: { message: error.message, type: error.type, param: error.param, code: error.code } };
+}
+
+export function badRequest(message: string, param?: string, code = 'invalid_value'): HttpError {
+  return new HttpError(400, {
+    type: 'invalid_request_error',
+    code,
+    message,
+    stage: 'request',
+    ...(param === undefined ? {} : { param }),
+  });
+}
+
+export function unauthorized(message: string): HttpError {
+  return new HttpError(401, { type: 'authentication_error', code: 'invalid_token', message, stage: 'identity' });
+}
+
+export function forbidden(code: string, message: string, stage: string): HttpError {
+  return new HttpError(403, { type: 'permission_error', code, message, stage });
+}
+
+export function notFound(message: string, code = 'not_found', param?: string): HttpError {
+  return new HttpError(404, {
+    type: 'invalid_request_error',
+    code,
+    message,
+    stage: 'request',
+    ...(param === undefined ? {} : { param }),
+  });
+}
+
+export function tooMany(code: string, message: string, stage: string, retryAfter: number): HttpError {
+  return new HttpError(429, { type: 'rate_limit_error', code, message, stage, retryAfter });
+}
+
+export function unavailable(code: string, message: string, stage: string, retryAfter = 1): HttpError {
+  return new HttpError(503, { type: 'service_unavailable', code, message, stage, retryAfter });
+}
+
+export function deadline(message: string, stage: string): HttpError {
+  return new HttpError(504, { type: 'timeout_error', code: 'deadline_exceeded', message, stage });
+}
+
+export function policyFailure(message: string): HttpError {
+  return new HttpError(500, { type: 'server_error', code: 'policy_error', message, stage: 'policy' });
+}
+
+export function internal(): HttpError {
+  return new HttpError(500, {
+    type: 'server_error',
+    code: 'internal_error',
+    message: 'the runtime failed to answer this request; the log has the details',
+    stage: 'server',
+  });
+}

@@ -1,0 +1,112 @@
+// Stages 4 and 5: a sequence, then the engine; with the decision's fallbacks where the first target cannot serve. A target that has
+// produced a token is never replaced: what the client has read stays true.
+import { EngineError, type EngineEvent, type GenerateRequest } from '../engine/types.ts';
+import type { RequestContext } from './context.ts';
+import { badRequest, deadline, HttpError, unavailable } from './errors.ts';
+import { attempts, priorityOf } from './route.ts';
+import type { Runtime } from './runtime.ts';
+
+const REPLACEABLE = new Set(['ENGINE_UNAVAILABLE', 'ENGINE_DIED', 'UPSTREAM_ERROR']);
+
+function toHttp(error: unknown): Error {
+  if (!(error instanceof EngineError)) return error instanceof Error ? error : new Error(String(error));
+  switch (error.code) {
+    case 'CONTEXT_EXCEEDED':
+      return badRequest(error.message, 'prompt', 'context_length_exceeded');
+    case 'BAD_PROMPT':
+      return badRequest(error.message, 'prompt');
+    default:
+      return unavailable(error.code.toLowerCase(), error.message, 'engine');
+  }
+}
+
+function engineRequest(runtime: Runtime, context: RequestContext): GenerateRequest {
+  const request = context.request;
+  const decision = context.decision;
+  if (request === undefined || decision === undefined) throw new Error('a request reached the engine without a decision');
+  return {
+    id: context.decisionId,
+    prompt: request.prompt,
+    maxTokens: Math.min(request.maxTokens ?? runtime.config.limits.maxTokens, runtime.config.limits.maxTokens),
+    temperature: request.temperature,
+    topP: request.topP,
+    ...(request.seed === undefined ? {} : { seed: request.seed }),
+    stop: request.stop,
+    ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
+    echo: request.echo,
+    priority: priorityOf(decision),
+    trace: context.trace,
+  };
+}
+
+async function* one(runtime: Runtime, context: RequestContext, pool: string, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  const reachable = runtime.reachable.get(pool);
+  if (reachable === undefined) throw new EngineError('ENGINE_UNAVAILABLE', `pool ${pool} cannot be reached from this runtime`);
+  const request = engineRequest(runtime, context);
+  const queued = performance.now();
+  const release = await reachable.admission?.acquire(request.priority, signal);
+  const start = performance.now();
+  context.queueMs += start - queued;
+  context.stages.push({ name: 'admission', start: queued, end: start });
+  runtime.metrics.queueSeconds.observe((start - queued) / 1000);
+  context.engineStartedAt = start;
+  try {
+    for await (const event of reachable.engine.generate(request, signal)) {
+      if (event.type === 'token' && event.tail !== true) context.tokenTimes.push(performance.now());
+      if (event.type === 'prompt') context.promptTokens = event.tokens;
+      if (event.type === 'done') {
+        context.promptTokens = event.promptTokens;
+        context.completionTokens = event.completionTokens;
+        context.finishReason = event.finishReason;
+        if (event.trace !== undefined) context.routing = event.trace;
+      }
+      yield event;
+    }
+  } finally {
+    release?.();
+    context.engineEndedAt = performance.now();
+    context.stages.push({ name: 'engine', start, end: context.engineEndedAt });
+  }
+}
+
+/**
+ * Runs a decided request. Yields engine events of the target that served it; `context.target` and `context.fallback` say which.
+ * @throws HttpError
+ */
+export async function* execute(runtime: Runtime, context: RequestContext, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  const decision = context.decision;
+  if (decision === undefined) throw new Error('execute needs a decision');
+  let failure: unknown = new EngineError('ENGINE_UNAVAILABLE', 'the decision names no target');
+  for (const { target, primary } of attempts(runtime, decision)) {
+    context.target = target;
+    if (!primary) {
+      context.fallback =
+        failure instanceof EngineError ? reasonCode(runtime, decision.target?.pool, failure) : 'ENGINE_UNAVAILABLE';
+      runtime.metrics.fallbacks.inc({ reason: context.fallback });
+    }
+    let started = false;
+    try {
+      for await (const event of one(runtime, context, target.pool, signal)) {
+        started = true;
+        yield event;
+      }
+      if (signal.aborted) throw deadline('the request ended before it was complete', 'engine');
+      return;
+    } catch (error) {
+      failure = error;
+      if (
+        started ||
+        signal.aborted ||
+        error instanceof HttpError ||
+        !(error instanceof EngineError) ||
+        !REPLACEABLE.has(error.code)
+      )
+        break;
+    }
+  }
+  throw toHttp(failure);
+}
+
+function reasonCode(runtime: Runtime, pool: string | undefined, failure: EngineError): string {
+  return pool !== undefined && !runtime.reachable.has(pool) ? 'POOL_UNREACHABLE' : failure.code;
+}

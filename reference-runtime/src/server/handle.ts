@@ -1,0 +1,264 @@
+// One completion request from arrival to its last byte: the stages in order, then the answer whole or streamed.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
+import { parseTraceparent } from '../telemetry/otlp.ts';
+import { newContext, overheadMs, type RequestContext } from './context.ts';
+import { errorBody, HttpError, internal, unavailable } from './errors.ts';
+import { execute } from './execute.ts';
+import { mixgateObject } from './mixgate-object.ts';
+import { type CompletionRequest, parseRequest } from './openai.ts';
+import { requestSpans } from './request-spans.ts';
+import { ChunkWriter, completionBody, type ResponseHead } from './respond.ts';
+import { decide, traceAllowed, traceLevel } from './route.ts';
+import type { Runtime } from './runtime.ts';
+import { DONE, frame, writeSlowly } from './sse.ts';
+
+const MAX_HEADER_CHARS = 256;
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  const first = Array.isArray(value) ? value[0] : value;
+  return first === undefined || first === '' ? undefined : first.slice(0, MAX_HEADER_CHARS);
+}
+
+/** The context of a new request; `receivedAt` is when the server took it. */
+export function contextOf(request: FastifyRequest, receivedAt: number): RequestContext {
+  const include = new Set((header(request, 'x-mixgate-include') ?? '').split(',').map((part) => part.trim()));
+  const optional = {
+    dataClass: header(request, 'x-mixgate-data-class'),
+    originRegion: header(request, 'x-mixgate-origin-region'),
+    task: header(request, 'x-mixgate-task'),
+    priority: header(request, 'x-mixgate-priority'),
+  };
+  const present = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
+  const attributes = { ...present, includeTimings: include.has('timings'), includeMoe: include.has('moe') };
+  const unixMs = performance.timeOrigin + receivedAt;
+  return newContext(receivedAt, unixMs, attributes, parseTraceparent(header(request, 'traceparent')), request.ip);
+}
+
+/** Aborts when the client goes away or the deadline passes; `stop` ends the watch. */
+function watch(runtime: Runtime, reply: FastifyReply): { signal: AbortSignal; clientGone: () => boolean; stop: () => void } {
+  const controller = new AbortController();
+  let gone = false;
+  const onClose = (): void => {
+    if (reply.raw.writableFinished) return;
+    gone = true;
+    controller.abort();
+  };
+  reply.raw.on('close', onClose);
+  const timer = setTimeout(() => controller.abort(), runtime.config.limits.deadlineMs);
+  return {
+    signal: controller.signal,
+    clientGone: () => gone,
+    stop: () => {
+      clearTimeout(timer);
+      reply.raw.off('close', onClose);
+    },
+  };
+}
+
+/** Handles a completion or chat completion request. Answers exactly once, whatever happens. */
+export async function handleCompletion(
+  runtime: Runtime,
+  endpoint: 'completions' | 'chat',
+  request: FastifyRequest,
+  reply: FastifyReply,
+  receivedAt: number,
+): Promise<void> {
+  const context = contextOf(request, receivedAt);
+  const watched = watch(runtime, reply);
+  reply.header('x-mixgate-decision-id', context.decisionId);
+  let leave: (() => void) | undefined;
+  let failure: HttpError | undefined;
+  runtime.inFlight++;
+  try {
+    if (runtime.draining) throw unavailable('draining', 'this runtime is shutting down', 'server');
+    context.identity = await runtime.identify(header16k(request));
+    stage(context, 'identity', receivedAt);
+    const quotaStart = performance.now();
+    leave = runtime.quotas.enter(context.identity.tenant, quotaStart);
+    stage(context, 'quota', quotaStart);
+    context.request = parseRequest(endpoint, request.body);
+    const decision = decide(runtime, context);
+    const optedIn = context.attributes.includeMoe;
+    context.trace = traceLevel(
+      runtime.config.trace.mode,
+      runtime.config.trace.sample,
+      optedIn,
+      traceAllowed(decision),
+      Math.random(),
+    );
+    await answer(runtime, context, context.request, reply, watched.signal);
+  } catch (error) {
+    failure = asHttpError(runtime, error);
+    if (watched.clientGone()) runtime.metrics.cancelled.inc();
+    else await refuse(reply, failure, context);
+  } finally {
+    watched.stop();
+    leave?.();
+    runtime.inFlight--;
+    conclude(runtime, context, endpoint, watched.clientGone() ? 499 : reply.raw.statusCode, failure);
+  }
+}
+
+/** The Authorization header unshortened: tokens are long. */
+function header16k(request: FastifyRequest): string | undefined {
+  return request.headers.authorization;
+}
+
+function stage(context: RequestContext, name: string, start: number): void {
+  context.stages.push({ name, start, end: performance.now() });
+}
+
+function asHttpError(runtime: Runtime, error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  runtime.log(`request failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return internal();
+}
+
+async function refuse(reply: FastifyReply, failure: HttpError, context: RequestContext): Promise<void> {
+  if (reply.raw.headersSent) {
+    // The stream has begun: the error is its last event.
+    await writeSlowly(reply.raw, frame(JSON.stringify(errorBody(failure))) + DONE);
+    reply.raw.end();
+    return;
+  }
+  if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
+  if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
+  reply.header('x-mixgate-overhead-ms', overheadMs(context, performance.now()).toFixed(3));
+  await reply.status(failure.status).send(errorBody(failure));
+}
+
+function headOf(context: RequestContext, endpoint: 'completions' | 'chat', fallbackModel: string): ResponseHead {
+  return {
+    id: `${endpoint === 'chat' ? 'chatcmpl' : 'cmpl'}-${context.decisionId}`,
+    created: Number(context.receivedUnixNano / 1_000_000_000n),
+    model: context.target?.model ?? fallbackModel,
+  };
+}
+
+async function answer(
+  runtime: Runtime,
+  context: RequestContext,
+  request: CompletionRequest,
+  reply: FastifyReply,
+  signal: AbortSignal,
+): Promise<void> {
+  const events = execute(runtime, context, signal);
+  // The first event decides between an HTTP error and a stream.
+  const first = await events.next();
+  const head = headOf(context, request.endpoint, runtime.config.model.id);
+  if (request.stream) await stream(context, request, head, first, events, reply);
+  else await whole(context, request, head, first, events, reply);
+}
+
+async function whole(
+  context: RequestContext,
+  request: CompletionRequest,
+  head: ResponseHead,
+  first: IteratorResult<EngineEvent>,
+  events: AsyncGenerator<EngineEvent>,
+  reply: FastifyReply,
+): Promise<void> {
+  let text = '';
+  let promptScores: TokenScore[] = [];
+  const scores: TokenScore[] = [];
+  let finishReason: FinishReason = 'stop';
+  for (let step = first; !step.done; step = await events.next()) {
+    const event = step.value;
+    if (event.type === 'prompt') promptScores = event.scores ?? [];
+    else if (event.type === 'token') {
+      text += event.text;
+      if (event.score !== undefined) scores.push(event.score);
+    } else finishReason = event.finishReason;
+  }
+  const usage = { promptTokens: context.promptTokens, completionTokens: context.completionTokens };
+  const body = completionBody(head, request, { text, promptScores, scores, finishReason, usage });
+  const now = performance.now();
+  const mixgate = mixgateObject(context, now);
+  if (mixgate !== undefined) body['mixgate'] = mixgate;
+  reply.header('x-mixgate-overhead-ms', overheadMs(context, now).toFixed(3));
+  await reply.send(body);
+}
+
+async function stream(
+  context: RequestContext,
+  request: CompletionRequest,
+  head: ResponseHead,
+  first: IteratorResult<EngineEvent>,
+  events: AsyncGenerator<EngineEvent>,
+  reply: FastifyReply,
+): Promise<void> {
+  reply.hijack();
+  const raw = reply.raw;
+  raw.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache',
+    'x-accel-buffering': 'no',
+    'x-mixgate-decision-id': context.decisionId,
+    // What can be known before the body: the stages up to the first event.
+    'x-mixgate-overhead-ms': overheadMs(context, performance.now()).toFixed(3),
+  });
+  const writer = new ChunkWriter(head, request);
+  const send = async (chunk: object | undefined): Promise<void> => {
+    if (chunk !== undefined) await writeSlowly(raw, frame(JSON.stringify(chunk)));
+  };
+  for (let step = first; !step.done; step = await events.next()) {
+    const event = step.value;
+    if (event.type === 'prompt') await send(writer.prompt(event.scores ?? []));
+    else if (event.type === 'token') await send(writer.token(event.text, event.score));
+    else await send(writer.finish(event.finishReason));
+  }
+  const usage = { promptTokens: context.promptTokens, completionTokens: context.completionTokens };
+  await send(writer.tail(usage, mixgateObject(context, performance.now())));
+  await writeSlowly(raw, DONE);
+  raw.end();
+}
+
+/** Stage 7: what a finished request leaves behind in metrics, spans and router statistics. */
+function conclude(
+  runtime: Runtime,
+  context: RequestContext,
+  endpoint: 'completions' | 'chat',
+  status: number,
+  failure: HttpError | undefined,
+): void {
+  const now = performance.now();
+  const { metrics } = runtime;
+  const model = context.target?.model ?? runtime.config.model.id;
+  const served = new Set(runtime.config.pools.map((pool) => pool.model));
+  const requested = context.request?.model ?? runtime.config.model.id;
+  const first = context.tokenTimes[0];
+  const last = context.tokenTimes.at(-1);
+  const gaps = context.tokenTimes.length - 1;
+  metrics.observe({
+    labels: {
+      operation: endpoint === 'chat' ? 'chat' : 'text_completion',
+      requestModel: served.has(requested) ? requested : '_OTHER',
+      responseModel: model,
+    },
+    tenant:
+      context.identity === undefined
+        ? '_unidentified'
+        : Object.hasOwn(runtime.config.tenants, context.identity.tenant)
+          ? context.identity.tenant
+          : '_default',
+    seconds: (now - context.receivedAt) / 1000,
+    ...(failure === undefined ? {} : { errorType: failure.code }),
+    ...(first === undefined ? {} : { firstTokenSeconds: (first - context.receivedAt) / 1000 }),
+    ...(first === undefined || last === undefined || gaps < 1 ? {} : { perTokenSeconds: (last - first) / 1000 / gaps }),
+    promptTokens: context.promptTokens,
+    completionTokens: context.completionTokens,
+  });
+  metrics.overheadSeconds.observe(overheadMs(context, now) / 1000);
+  if (failure !== undefined && context.engineStartedAt === undefined)
+    metrics.rejections.inc({ stage: failure.stage, reason: failure.code });
+  if (context.routing !== undefined && context.identity !== undefined) {
+    metrics.routing(model, context.routing);
+    runtime.moe.add(context.decisionId, context.identity.tenant, model, context.routing, Date.now());
+  }
+  if (runtime.spans.enabled)
+    runtime.spans.add(
+      requestSpans(context, now, status, failure === undefined ? undefined : { type: failure.code, message: failure.message }),
+    );
+}

@@ -1,0 +1,26 @@
+// The extra object `mixgate` of a response, opted in by the header `x-mixgate-include: timings,moe`.
+import { interTokenMs, overheadMs, type RequestContext } from './context.ts';
+import { moeSummary } from './moe.ts';
+
+/** The object, or undefined when the client did not opt in. Times in milliseconds. */
+export function mixgateObject(context: RequestContext, now: number): object | undefined {
+  if (!context.attributes.includeTimings && !context.attributes.includeMoe) return undefined;
+  const first = context.tokenTimes[0];
+  return {
+    decision_id: context.decisionId,
+    policy_revision: context.revision,
+    rule: context.decision?.rule ?? null,
+    target: context.target ?? null,
+    fallback: context.fallback,
+    timings: {
+      policy_ms: context.policyMs,
+      queue_ms: context.queueMs,
+      ttft_ms: first === undefined ? null : first - context.receivedAt,
+      e2e_ms: now - context.receivedAt,
+      itl_ms: interTokenMs(context),
+      overhead_ms: overheadMs(context, now),
+    },
+    tokens: { prompt: context.promptTokens, completion: context.completionTokens },
+    ...(context.attributes.includeMoe && context.routing !== undefined ? { moe: moeSummary(context.routing) } : {}),
+  };
+}

@@ -1,0 +1,86 @@
+// The spans of a finished request: one server span, a child per stage, attributes by OpenTelemetry's gen_ai conventions and our own.
+import { randomBytes } from 'node:crypto';
+import { usageBalance } from '../engine/trace-math.ts';
+import type { AttributeValue, Span, SpanEvent } from '../telemetry/otlp.ts';
+import type { RequestContext } from './context.ts';
+
+const double = (value: number): AttributeValue => ({ double: value });
+
+function operation(context: RequestContext): string {
+  return context.request?.endpoint === 'chat' ? 'chat' : 'text_completion';
+}
+
+/** The spans of `context`, ended at `now` of the monotonic clock; `status` is the HTTP status, `errorType` set on failure. */
+export function requestSpans(
+  context: RequestContext,
+  now: number,
+  status: number,
+  error?: { type: string; message: string },
+): Span[] {
+  const at = (time: number): bigint => context.receivedUnixNano + BigInt(Math.round((time - context.receivedAt) * 1e6));
+  const request = context.request;
+  const attributes: Record<string, AttributeValue> = {
+    'gen_ai.operation.name': operation(context),
+    'gen_ai.provider.name': 'mistral_ai',
+    'http.response.status_code': status,
+    'mixgate.decision.id': context.decisionId,
+    'mixgate.policy.revision': context.revision,
+  };
+  const put = (key: string, value: AttributeValue | undefined): void => {
+    if (value !== undefined) attributes[key] = value;
+  };
+  put('gen_ai.request.model', request?.model);
+  put('gen_ai.request.max_tokens', request?.maxTokens);
+  put('gen_ai.request.temperature', request === undefined ? undefined : double(request.temperature));
+  put('gen_ai.request.top_p', request === undefined ? undefined : double(request.topP));
+  put('gen_ai.request.seed', request?.seed);
+  put('gen_ai.response.model', context.target?.model);
+  put('gen_ai.response.finish_reasons', context.finishReason === undefined ? undefined : [context.finishReason]);
+  if (context.promptTokens > 0) put('gen_ai.usage.input_tokens', context.promptTokens);
+  if (context.engineStartedAt !== undefined) put('gen_ai.usage.output_tokens', context.completionTokens);
+  put('mixgate.tenant', context.identity?.tenant);
+  put('mixgate.policy.rule', context.decision?.rule);
+  put('mixgate.target.pool', context.target?.pool);
+  put('mixgate.target.cluster', context.target?.cluster);
+  put('mixgate.target.version', context.target?.version);
+  put('mixgate.fallback.reason', context.fallback ?? undefined);
+  put('error.type', error?.type);
+  const events: SpanEvent[] = [];
+  const first = context.tokenTimes[0];
+  if (first !== undefined) events.push({ name: 'gen_ai.first_token', unixNano: at(first) });
+  const routing = context.routing;
+  if (routing !== undefined && routing.layers.length > 0) {
+    const balances = routing.layers.map((layer) => usageBalance(layer.usage));
+    const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+    put('mixgate.moe.tokens_traced', routing.tokensTraced);
+    put('mixgate.moe.rows_dropped', routing.dropped);
+    put('mixgate.moe.gate_entropy.mean', double(mean(routing.layers.map((layer) => layer.gateEntropyNats))));
+    put('mixgate.moe.top2_margin.mean', double(mean(routing.layers.map((layer) => layer.top2Margin))));
+    put('mixgate.moe.skew.max', double(Math.max(...balances.map((balance) => balance.skew))));
+  }
+  const root: Span = {
+    traceId: context.traceId,
+    spanId: context.spanId,
+    ...(context.parentSpanId === undefined ? {} : { parentSpanId: context.parentSpanId }),
+    name: request?.model === undefined ? operation(context) : `${operation(context)} ${request.model}`,
+    kind: 2,
+    start: at(context.receivedAt),
+    end: at(now),
+    attributes,
+    events,
+    ...(error === undefined ? {} : { error: error.message }),
+  };
+  const children = context.stages.map(
+    (stage): Span => ({
+      traceId: context.traceId,
+      spanId: randomBytes(8).toString('hex'),
+      parentSpanId: context.spanId,
+      name: `mixgate.stage.${stage.name}`,
+      kind: 1,
+      start: at(stage.start),
+      end: at(stage.end),
+      attributes: {},
+    }),
+  );
+  return [root, ...children];
+}

@@ -1,0 +1,152 @@
+// Everything one runtime is made of, started and stopped together.
+
+import type { RuntimeConfig } from '../config/types.ts';
+import { LlamaEngine } from '../engine/llama-engine.ts';
+import type { Engine, EngineInfo } from '../engine/types.ts';
+import { UpstreamEngine } from '../engine/upstream-engine.ts';
+import { DecisionLog } from '../policy/decision-log.ts';
+import { PolicyStore } from '../policy/policy.ts';
+import { SpanExporter } from '../telemetry/exporter.ts';
+import { LineFile } from '../telemetry/line-file.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { Admission } from './admission.ts';
+import { type Identify, identityStage } from './identity.ts';
+import { MoeStore } from './moe.ts';
+import { Quotas } from './quota.ts';
+
+export const RUNTIME_VERSION = '0.1.0';
+
+/** A pool this runtime can send a request to. */
+export interface Reachable {
+  engine: Engine;
+  admission: Admission | undefined;
+}
+
+/** The parts of a running runtime. */
+export interface Runtime {
+  config: RuntimeConfig;
+  local: Engine;
+  info: EngineInfo;
+  admission: Admission;
+  reachable: Map<string, Reachable>;
+  policy: PolicyStore;
+  identify: Identify;
+  quotas: Quotas;
+  metrics: Metrics;
+  moe: MoeStore;
+  spans: SpanExporter;
+  decisionLog: DecisionLog | undefined;
+  log: (message: string) => void;
+  draining: boolean;
+  inFlight: number;
+  close(): Promise<void>;
+}
+
+/** Parts that a test may bring instead of the real ones. */
+export interface Overrides {
+  engine?: Engine;
+}
+
+function localEngine(config: RuntimeConfig, log: (message: string) => void): Engine {
+  const { model, trace } = config;
+  return new LlamaEngine(
+    {
+      modelPath: model.path,
+      modelId: model.id,
+      context: model.context,
+      sequences: model.sequences,
+      batch: model.batch,
+      threads: model.threads,
+      gpu: model.gpu,
+      traceRecords: trace.mode === 'off' ? 0 : trace.records,
+    },
+    log,
+  );
+}
+
+/** Starts policy, identity, engine and telemetry. @throws ConfigurationError, BundleError, EngineError */
+export async function startRuntime(
+  config: RuntimeConfig,
+  log: (message: string) => void,
+  overrides: Overrides = {},
+): Promise<Runtime> {
+  const identify = identityStage(config.identity);
+  const policy = new PolicyStore(config.policy.bundle, config.policy.entrypoint);
+  const active = await policy.reload(new Date());
+  const metrics = new Metrics({
+    version: RUNTIME_VERSION,
+    cluster: config.cluster,
+    model: config.model.id,
+    modelVersion: config.model.version,
+  });
+  metrics.bundleInfo.set({ revision: active.bundle.revision, digest: `sha256:${active.bundle.digest}` }, 1);
+  metrics.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
+  const local = overrides.engine ?? localEngine(config, log);
+  const info = await local.load();
+  metrics.engineLoaded(info);
+  const admission = new Admission(info.sequences, config.limits.queue);
+  const reachable = new Map<string, Reachable>();
+  for (const pool of config.pools) {
+    if (pool.engine === 'local') reachable.set(pool.id, { engine: local, admission });
+    else if (pool.engine !== undefined) {
+      const key = pool.engine.apiKeyEnv === undefined ? undefined : process.env[pool.engine.apiKeyEnv];
+      reachable.set(pool.id, {
+        engine: new UpstreamEngine({ url: pool.engine.url, model: pool.model, ...(key === undefined ? {} : { apiKey: key }) }),
+        admission: undefined,
+      });
+    }
+  }
+  const resource = {
+    'service.name': 'mixgate-runtime',
+    'service.version': RUNTIME_VERSION,
+    'mixgate.cluster': config.cluster,
+    ...config.telemetry.resource,
+  };
+  const spans = new SpanExporter({
+    ...config.telemetry.traces,
+    resource,
+    version: RUNTIME_VERSION,
+    onDrop: (count, reason) => metrics.spansDropped.inc({ reason }, count),
+  });
+  const logFile = config.telemetry.decisionLog;
+  const decisions =
+    logFile === undefined ? undefined : new LineFile(logFile.file, (count) => metrics.decisionLogDropped.inc(count));
+  const labels = { id: `mixgate-runtime/${config.cluster}`, version: RUNTIME_VERSION, cluster: config.cluster };
+  return {
+    config,
+    local,
+    info,
+    admission,
+    reachable,
+    policy,
+    identify,
+    quotas: new Quotas(config.tenants),
+    metrics,
+    moe: new MoeStore(config.trace.retain, config.trace.ttlSeconds),
+    spans,
+    decisionLog: decisions === undefined ? undefined : new DecisionLog(decisions, labels, logFile?.mask ?? []),
+    log,
+    draining: false,
+    inFlight: 0,
+    async close() {
+      await local.dispose();
+      await spans.flush();
+      await decisions?.flush();
+    },
+  };
+}
+
+/** Loads the policy again; the active one stays when the new one is no good. */
+export async function reloadPolicy(runtime: Runtime): Promise<void> {
+  try {
+    const before = runtime.policy.active.bundle;
+    const active = await runtime.policy.reload(new Date());
+    runtime.metrics.bundleInfo.remove({ revision: before.revision, digest: `sha256:${before.digest}` });
+    runtime.metrics.bundleInfo.set({ revision: active.bundle.revision, digest: `sha256:${active.bundle.digest}` }, 1);
+    runtime.metrics.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
+    runtime.log(`policy ${active.bundle.revision} is active`);
+  } catch (error) {
+    runtime.metrics.bundleFailures.inc();
+    runtime.log(`policy not reloaded, the last good one stays active: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

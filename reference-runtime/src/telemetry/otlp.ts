@@ -1,0 +1,88 @@
+// OTLP/JSON of a request: one server span with a child per stage. Encoding rules: opentelemetry-proto, "JSON Protobuf Encoding" (ids in
+// hex, enums as integers, 64-bit integers as strings).
+
+/** `{ double }` is a real number by definition: written as one even where it happens to be whole. */
+export type AttributeValue = string | number | boolean | string[] | { double: number };
+
+export interface SpanEvent {
+  name: string;
+  unixNano: bigint;
+  attributes?: Record<string, AttributeValue>;
+}
+
+/** One span. Times are nanoseconds since the epoch. */
+export interface Span {
+  traceId: string;
+  spanId: string;
+  parentSpanId?: string;
+  name: string;
+  /** 1 internal, 2 server, 3 client. */
+  kind: 1 | 2 | 3;
+  start: bigint;
+  end: bigint;
+  attributes: Record<string, AttributeValue>;
+  events?: SpanEvent[];
+  /** Set on failure only; the text of the status. */
+  error?: string;
+}
+
+const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.41.1';
+
+function anyValue(value: AttributeValue): object {
+  if (Array.isArray(value)) return { arrayValue: { values: value.map((item) => ({ stringValue: item })) } };
+  if (typeof value === 'string') return { stringValue: value };
+  if (typeof value === 'boolean') return { boolValue: value };
+  if (typeof value === 'object') return { doubleValue: value.double };
+  return Number.isInteger(value) ? { intValue: String(value) } : { doubleValue: value };
+}
+
+function attributes(values: Record<string, AttributeValue>): object[] {
+  return Object.entries(values).map(([key, value]) => ({ key, value: anyValue(value) }));
+}
+
+/** The ExportTraceServiceRequest of these spans. */
+export function exportRequest(spans: Span[], resource: Record<string, string>, scope: { name: string; version: string }): object {
+  return {
+    resourceSpans: [
+      {
+        resource: { attributes: attributes(resource) },
+        scopeSpans: [
+          {
+            scope,
+            spans: spans.map((span) => ({
+              traceId: span.traceId,
+              spanId: span.spanId,
+              ...(span.parentSpanId === undefined ? {} : { parentSpanId: span.parentSpanId }),
+              name: span.name,
+              kind: span.kind,
+              startTimeUnixNano: String(span.start),
+              endTimeUnixNano: String(span.end),
+              attributes: attributes(span.attributes),
+              ...(span.events === undefined || span.events.length === 0
+                ? {}
+                : {
+                    events: span.events.map((event) => ({
+                      name: event.name,
+                      timeUnixNano: String(event.unixNano),
+                      attributes: attributes(event.attributes ?? {}),
+                    })),
+                  }),
+              status: span.error === undefined ? {} : { code: 2, message: span.error },
+            })),
+            schemaUrl: SCHEMA_URL,
+          },
+        ],
+        schemaUrl: SCHEMA_URL,
+      },
+    ],
+  };
+}
+
+/** The ids of a W3C traceparent header, or undefined when it is absent or malformed (W3C Trace Context, section 3.2). */
+export function parseTraceparent(header: string | undefined): { traceId: string; spanId: string } | undefined {
+  const match = /^(?!ff)[0-9a-f]{2}-(?<trace>[0-9a-f]{32})-(?<span>[0-9a-f]{16})-[0-9a-f]{2}/.exec(header ?? '');
+  const traceId = match?.groups?.['trace'];
+  const spanId = match?.groups?.['span'];
+  if (traceId === undefined || spanId === undefined || /^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
+  return { traceId, spanId };
+}
