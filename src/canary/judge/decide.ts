@@ -152,12 +152,7 @@ function tailChange(assessment: Assessment, direction: Direction): TailChange | 
 }
 
 /** Tail and spread changes that are clear but did not fail: they warn. */
-function shapeWarning(
-  assessment: Assessment,
-  p: MetricP,
-  tail: TailChange | undefined,
-  unit: 'relative' | 'absolute',
-): string | undefined {
+function shapeWarning(assessment: Assessment, p: MetricP, tail: TailChange | undefined, level: number): string | undefined {
   if (tail?.relevant === true && p.tail <= level)
     return `${quantileName(tail.quantile)} moved ${formatEffect(tail.effect, assessment.scale.unit)} (p ${p.tail.toPrecision(2)})`;
   const { spread } = assessment;

@@ -1,0 +1,148 @@
+/** One measured value, whatever file it came from. */
+export interface SampleRow {
+  readonly metric: string;
+  readonly value: number;
+  /** Milliseconds since the epoch (or the file's own unit); NaN when the file gives none. */
+  readonly time: number;
+  readonly arm?: string;
+  readonly segment?: string;
+  readonly pair?: string;
+}
+
+export type K6MetricType = 'trend' | 'rate' | 'counter' | 'gauge';
+
+export type K6Line =
+  | { readonly kind: 'metric'; readonly name: string; readonly type: K6MetricType }
+  | { readonly kind: 'point'; readonly row: SampleRow }
+  | { readonly kind: 'other' };
+
+/** Reads one line of `k6 run --out json`. Throws SyntaxError on text that is not JSON; lines of other shapes are `other`. */
+export function parseK6Line(line: string): K6Line {
+  const record: unknown = JSON.parse(line);
+  if (!isRecord(record) || typeof record['metric'] !== 'string' || !isRecord(record['data'])) return { kind: 'other' };
+  const { type, metric, data } = record as { type: unknown; metric: string; data: Record<string, unknown> };
+  if (type === 'Metric') {
+    const k6Type = data['type'];
+    return k6Type === 'trend' || k6Type === 'rate' || k6Type === 'counter' || k6Type === 'gauge'
+      ? { kind: 'metric', name: metric, type: k6Type }
+      : { kind: 'other' };
+  }
+  if (type !== 'Point' || typeof data['value'] !== 'number') return { kind: 'other' };
+  const tags = isRecord(data['tags']) ? data['tags'] : {};
+  const metadata = isRecord(data['metadata']) ? data['metadata'] : {};
+  return {
+    kind: 'point',
+    row: row(
+      metric,
+      data['value'],
+      typeof data['time'] === 'string' ? Date.parse(data['time']) : Number.NaN,
+      text(tags['arm']),
+      text(tags['segment']),
+      text(metadata['pair'] ?? metadata['pair_id'] ?? tags['pair_id'] ?? tags['pair']),
+    ),
+  };
+}
+
+function row(metric: string, value: number, time: number, arm?: string, segment?: string, pair?: string): SampleRow {
+  return {
+    metric,
+    value,
+    time,
+    ...(arm === undefined ? {} : { arm }),
+    ...(segment === undefined ? {} : { segment }),
+    ...(pair === undefined ? {} : { pair }),
+  };
+}
+
+/** Column numbers of a CSV header; our names and those of `k6 run --out csv`. */
+export interface CsvColumns {
+  readonly metric: number;
+  readonly value: number;
+  readonly time: number;
+  readonly arm: number;
+  readonly segment: number;
+  readonly pair: number;
+  /** k6's `extra_tags`: `name=value&name=value`. */
+  readonly extra: number;
+  readonly width: number;
+}
+
+/** Columns from the header line, or a sentence saying what is missing. */
+export function csvColumns(header: string): CsvColumns | string {
+  const names = splitCsv(header.replace(/^\uFEFF/, '')).map((name) => name.trim().toLowerCase());
+  const find = (...options: string[]): number => names.findIndex((name) => options.includes(name));
+  const columns = {
+    metric: find('metric', 'metric_name'),
+    value: find('value', 'metric_value'),
+    time: find('time', 'timestamp'),
+    arm: find('arm'),
+    segment: find('segment'),
+    pair: find('pair', 'pair_id'),
+    extra: find('extra_tags'),
+    width: names.length,
+  };
+  if (columns.metric < 0 || columns.value < 0)
+    return `the header must name the columns metric and value (and may name arm, segment, time, pair), got ${names.slice(0, 12).join(',')}`;
+  return columns;
+}
+
+/** One CSV line. A sentence when it does not fit the header. */
+export function parseCsvLine(line: string, columns: CsvColumns): SampleRow | string {
+  const fields = splitCsv(line);
+  if (fields.length !== columns.width) return `expected ${columns.width} fields, got ${fields.length}`;
+  const at = (index: number): string | undefined => (index < 0 || fields[index] === '' ? undefined : fields[index]);
+  const raw = at(columns.value);
+  const value = raw === undefined ? Number.NaN : Number(raw);
+  if (raw !== undefined && Number.isNaN(value) && !/^(nan|null|na)$/i.test(raw.trim()))
+    return `expected a number as value, got ${JSON.stringify(raw.slice(0, 40))}`;
+  const metric = at(columns.metric);
+  if (metric === undefined) return 'the metric has no name';
+  const extra = new URLSearchParams(at(columns.extra) ?? '');
+  const time = at(columns.time);
+  return row(
+    metric,
+    value,
+    parseTime(time),
+    at(columns.arm) ?? extra.get('arm') ?? undefined,
+    at(columns.segment) ?? extra.get('segment') ?? undefined,
+    at(columns.pair) ?? extra.get('pair_id') ?? extra.get('pair') ?? undefined,
+  );
+}
+
+function parseTime(value: string | undefined): number {
+  if (value === undefined) return Number.NaN;
+  const number = Number(value);
+  return Number.isNaN(number) ? Date.parse(value) : number;
+}
+
+/** Splits one CSV line (RFC 4180 quotes; fields do not span lines). */
+export function splitCsv(line: string): string[] {
+  if (!line.includes('"')) return line.split(',');
+  const fields: string[] = [];
+  let field = '';
+  let quoted = false;
+  for (let i = 0; i < line.length; i++) {
+    const c = line[i];
+    if (quoted) {
+      if (c === '"' && line[i + 1] === '"') {
+        field += '"';
+        i++;
+      } else if (c === '"') quoted = false;
+      else field += c;
+    } else if (c === '"') quoted = true;
+    else if (c === ',') {
+      fields.push(field);
+      field = '';
+    } else field += c;
+  }
+  fields.push(field);
+  return fields;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : typeof value === 'number' ? String(value) : undefined;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

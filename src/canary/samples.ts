@@ -1,0 +1,328 @@
+import { ConfigurationError, type Problem } from '../core/errors.ts';
+import { judgeCase } from './judge/judge.ts';
+import type { CaseInput, CaseResult, Design, Direction, Margin, MetricInput, MetricKind } from './judge/types.ts';
+import { sampleLines } from './sample-lines.ts';
+import { type CsvColumns, csvColumns, type K6MetricType, parseCsvLine, parseK6Line, type SampleRow } from './sample-rows.ts';
+
+/** Limits on one sample file. */
+export const MAX_SAMPLES = 5_000_000;
+export const MAX_SERIES = 10_000;
+
+/** Points of one metric, segment and arm, in order of the file. */
+export interface Series {
+  readonly metric: string;
+  readonly segment?: string;
+  readonly arm?: string;
+  readonly values: number[];
+  readonly times: number[];
+  readonly pairs: (string | undefined)[];
+}
+
+/** A file of samples, sorted into series. */
+export interface SampleSet {
+  readonly file: string;
+  readonly series: readonly Series[];
+  readonly types: ReadonlyMap<string, K6MetricType>;
+  readonly droppedIterations: number;
+  /** The file ends in the middle of a record. */
+  readonly truncated: boolean;
+}
+
+/** What is known about a metric; samples alone do not say which way is better. */
+export interface MetricSetting {
+  readonly name: string;
+  readonly kind?: MetricKind;
+  readonly direction?: Direction;
+  readonly margin?: Margin;
+}
+
+export interface SampleCaseOptions {
+  readonly id?: string;
+  readonly design?: Design;
+  readonly alpha?: number;
+  readonly seed?: number | string;
+  readonly looks?: number;
+  /** Metrics to judge; without it all trends and rates of the file except k6's own connection phases. */
+  readonly metrics?: readonly MetricSetting[];
+  /** Exit code of the k6 run, when known: see k6Problem. */
+  readonly k6ExitCode?: number;
+}
+
+/**
+ * Reads samples: NDJSON of `k6 run --out json` (tags `arm`, `segment`; pair id in metadata `pair`) or CSV with the header
+ * `metric,value[,arm][,segment][,time][,pair]` (also `k6 run --out csv`), plain or gzipped. Streaming; throws ConfigurationError with
+ * file and line for up to ten bad lines. A last line that is cut short marks the set as truncated instead.
+ */
+export async function readSamples(file: string): Promise<SampleSet> {
+  const end = { midStream: false, noNewline: false };
+  const problems: Problem[] = [];
+  const series = new Map<string, Series>();
+  const types = new Map<string, K6MetricType>();
+  let columns: CsvColumns | undefined;
+  let json: boolean | undefined;
+  let dropped = 0;
+  let points = 0;
+  let lineNumber = 0;
+
+  function add(row: SampleRow): void {
+    if (row.metric === 'dropped_iterations') dropped += row.value;
+    if (++points > MAX_SAMPLES)
+      throw new ConfigurationError({
+        message: `${file} holds more than ${MAX_SAMPLES} samples.`,
+        fix: 'judge a shorter window.',
+      });
+    const key = JSON.stringify([row.metric, row.segment, row.arm]);
+    let own = series.get(key);
+    if (own === undefined) {
+      if (series.size >= MAX_SERIES)
+        throw new ConfigurationError({
+          message: `${file} holds more than ${MAX_SERIES} series (metric x segment x arm).`,
+          fix: 'drop tags with many values.',
+        });
+      own = {
+        metric: row.metric,
+        ...(row.segment === undefined ? {} : { segment: row.segment }),
+        ...(row.arm === undefined ? {} : { arm: row.arm }),
+        values: [],
+        times: [],
+        pairs: [],
+      };
+      series.set(key, own);
+    }
+    own.values.push(row.value);
+    own.times.push(row.time);
+    own.pairs.push(row.pair);
+  }
+
+  // A bad line is only known to be the file's cut-off end once no other follows it.
+  let pending: Problem | undefined;
+  for await (const line of sampleLines(file, end)) {
+    lineNumber++;
+    if (pending !== undefined) problems.push(pending);
+    pending = undefined;
+    if (problems.length >= 10) break;
+    if (line.trim() === '') continue;
+    json ??= line.trimStart().startsWith('{');
+    if (json) {
+      try {
+        const parsed = parseK6Line(line);
+        if (parsed.kind === 'metric') types.set(parsed.name, parsed.type);
+        else if (parsed.kind === 'point') add(parsed.row);
+      } catch (cause) {
+        if (cause instanceof ConfigurationError) throw cause;
+        pending = {
+          message: 'not a JSON line',
+          location: { file, line: lineNumber },
+          expected: 'one JSON object a line, as k6 --out json writes them',
+        };
+      }
+    } else if (columns === undefined) {
+      const header = csvColumns(line);
+      if (typeof header === 'string') throw new ConfigurationError({ message: header, location: { file, line: lineNumber } });
+      columns = header;
+    } else {
+      const row = parseCsvLine(line, columns);
+      if (typeof row === 'string') pending = { message: row, location: { file, line: lineNumber } };
+      else add(row);
+    }
+  }
+  // A record that does not parse at the very end of the file was cut off; a whole last row without a newline is fine.
+  const cut = end.midStream || (pending !== undefined && end.noNewline);
+  if (pending !== undefined && !cut) problems.push(pending);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  if (points === 0)
+    throw new ConfigurationError({ message: `${file} holds no samples.`, expected: 'k6 NDJSON points or CSV rows' });
+  return { file, series: [...series.values()], types, droppedIterations: dropped, truncated: cut };
+}
+
+/** k6's own phases and counters: not judged unless asked for. */
+const K6_INTERNAL =
+  /^(http_req_(blocked|connecting|tls_handshaking|sending|receiving)|iteration_duration|group_duration|iterations|http_reqs|data_sent|data_received|vus|vus_max|dropped_iterations)$/;
+
+/** Names that grow when things go well. */
+const HIGHER_IS_BETTER = /(^checks?$|tokens?_per_s|throughput|success|same_top|accuracy|availability|_ok$)/;
+
+/** Offered load of the arms may differ by this much before the comparison is void. */
+const LOAD_TOLERANCE = 0.1;
+
+/**
+ * Turns two files (or one with an `arm` column or tag) into a judge case, and says why the run may not be trusted: dropped iterations,
+ * unequal offered load, a file cut short, an aborted k6. Throws ConfigurationError when there is nothing to compare.
+ */
+export function samplesToCase(
+  baseline: SampleSet,
+  candidate: SampleSet,
+  options: SampleCaseOptions = {},
+): { input: CaseInput; invalid: string[] } {
+  const arms = [
+    select(baseline, 'baseline', baseline === candidate),
+    select(candidate, 'candidate', baseline === candidate),
+  ] as const;
+  const settings = new Map(options.metrics?.map((setting) => [setting.name, setting]));
+  const wanted = (name: string): boolean => (options.metrics === undefined ? !K6_INTERNAL.test(name) : settings.has(name));
+  const types = new Map([...baseline.types, ...candidate.types]);
+  const keys = new Map<string, { metric: string; segment?: string }>();
+  for (const one of [...arms[0], ...arms[1]]) {
+    const type = types.get(one.metric);
+    if (!wanted(one.metric) || (options.metrics === undefined && (type === 'gauge' || type === 'counter'))) continue;
+    keys.set(seriesKey(one), { metric: one.metric, ...(one.segment === undefined ? {} : { segment: one.segment }) });
+  }
+  for (const name of settings.keys())
+    if (![...keys.values()].some((key) => key.metric === name)) keys.set(JSON.stringify([name, '']), { metric: name });
+  if (keys.size === 0)
+    throw new ConfigurationError({
+      message: `no metric to judge in ${baseline.file} and ${candidate.file}.`,
+      expected: 'trends or rates, in both arms',
+    });
+  const found = [...keys.entries()].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  const pick = (side: 0 | 1, key: string): Series | undefined => arms[side].find((one) => seriesKey(one) === key);
+  const paired =
+    options.design === undefined ? found.every(([key]) => canPair(pick(0, key), pick(1, key))) : options.design === 'paired';
+  const metrics = found.map(([key, { metric, segment }]): MetricInput => {
+    const [b, c] = [pick(0, key), pick(1, key)];
+    const setting = settings.get(metric);
+    const kind =
+      setting?.kind ??
+      (types.get(metric) === 'rate' || isBinary(b, c) ? 'binary' : types.get(metric) === 'counter' ? 'count' : 'continuous');
+    const direction = setting?.direction ?? (HIGHER_IS_BETTER.test(metric) ? 'higher' : 'lower');
+    return {
+      name: metric,
+      ...(segment === undefined ? {} : { segment }),
+      kind,
+      direction,
+      ...(setting?.margin === undefined ? {} : { margin: setting.margin }),
+      ...(paired ? joinPairs(b, c) : inTimeOrder(b, c)),
+    };
+  });
+  const { id = 'samples', alpha, seed, looks } = options;
+  const input: CaseInput = {
+    id,
+    design: paired ? 'paired' : 'unpaired',
+    ...(alpha === undefined ? {} : { alpha }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(looks === undefined ? {} : { looks }),
+    metrics,
+  };
+  return { input, invalid: invalidReasons(baseline, candidate, arms, options.k6ExitCode) };
+}
+
+/** Judges sample files. A run that is not valid is `inconclusive` whatever its numbers say: never a pass, and no ground for a fail. */
+export function judgeSamples(baseline: SampleSet, candidate: SampleSet, options: SampleCaseOptions = {}): CaseResult {
+  const { input, invalid } = samplesToCase(baseline, candidate, options);
+  const result = judgeCase(input);
+  if (invalid.length === 0 || result.verdict === 'error') return result;
+  return { ...result, verdict: 'inconclusive', reason: `the run is not valid: ${invalid.join('; ')}` };
+}
+
+/** What a k6 exit code says about the samples (0 and 99, thresholds failed, leave them whole); undefined when nothing is wrong. */
+export function k6Problem(exitCode: number): string | undefined {
+  switch (exitCode) {
+    case 0:
+    case 99:
+      return undefined;
+    case 104:
+      return 'k6 refused its configuration (exit 104)';
+    case 107:
+      return 'the k6 script threw an exception (exit 107)';
+    case 105:
+    case 108:
+      return `k6 was aborted (exit ${exitCode})`;
+    case 110:
+      return 'the k6 script marked the test as failed (exit 110)';
+    default:
+      return `k6 ended with exit code ${exitCode}`;
+  }
+}
+
+function select(set: SampleSet, arm: 'baseline' | 'candidate', shared: boolean): Series[] {
+  const tagged = set.series.filter((one) => one.arm === arm);
+  if (tagged.length > 0) return tagged;
+  const untagged = set.series.filter((one) => one.arm === undefined);
+  if (shared || untagged.length === 0)
+    throw new ConfigurationError({
+      message: `${set.file} has no samples of the arm ${arm}.`,
+      expected: `an arm column or tag with the value ${arm}, or one file an arm`,
+    });
+  return untagged;
+}
+
+function seriesKey(one: Series): string {
+  return JSON.stringify([one.metric, one.segment ?? '']);
+}
+
+function isBinary(b: Series | undefined, c: Series | undefined): boolean {
+  const all = [...(b?.values.slice(0, 1000) ?? []), ...(c?.values.slice(0, 1000) ?? [])];
+  return (
+    all.length > 0 &&
+    all.every((value) => value === 0 || value === 1) &&
+    [b, c].every((one) => one?.values.every((v) => v === 0 || v === 1 || Number.isNaN(v)) !== false)
+  );
+}
+
+function canPair(b: Series | undefined, c: Series | undefined): boolean {
+  if (b === undefined || c === undefined) return false;
+  const unique = (one: Series): boolean =>
+    one.pairs.every((pair) => pair !== undefined) && new Set(one.pairs).size === one.pairs.length;
+  return unique(b) && unique(c);
+}
+
+/** Pairs by id, in the baseline's order; an id that one arm lacks is a missing point there. */
+function joinPairs(b: Series | undefined, c: Series | undefined): { baseline: (number | null)[]; candidate: (number | null)[] } {
+  const right = new Map(c?.pairs.map((pair, i) => [pair, c.values[i]!]));
+  const baseline: (number | null)[] = [];
+  const candidate: (number | null)[] = [];
+  b?.pairs.forEach((pair, i) => {
+    baseline.push(numberOrNull(b.values[i]));
+    candidate.push(numberOrNull(right.get(pair)));
+    right.delete(pair);
+  });
+  for (const value of right.values()) {
+    baseline.push(null);
+    candidate.push(numberOrNull(value));
+  }
+  return { baseline, candidate };
+}
+
+function inTimeOrder(
+  b: Series | undefined,
+  c: Series | undefined,
+): { baseline: (number | null)[]; candidate: (number | null)[]; times?: number[] } {
+  const series = [b, c].map((one) => one ?? { values: [], times: [] });
+  const times = series.flatMap((one) => one.times);
+  const data = { baseline: series[0]!.values.map(numberOrNull), candidate: series[1]!.values.map(numberOrNull) };
+  return times.length > 0 && times.every(Number.isFinite) ? { ...data, times } : data;
+}
+
+function numberOrNull(value: number | undefined): number | null {
+  return value === undefined || !Number.isFinite(value) ? null : value;
+}
+
+function invalidReasons(
+  baseline: SampleSet,
+  candidate: SampleSet,
+  arms: readonly [Series[], Series[]],
+  exitCode: number | undefined,
+): string[] {
+  const reasons: string[] = [];
+  for (const set of new Set([baseline, candidate])) {
+    if (set.truncated) reasons.push(`${set.file} is cut short`);
+    if (set.droppedIterations > 0)
+      reasons.push(`k6 dropped ${set.droppedIterations} iterations in ${set.file}: the offered load was not delivered`);
+  }
+  const load = arms.map((arm) => requests(arm));
+  const [b, c] = [load[0]!, load[1]!];
+  if (b > 0 && c > 0 && Math.abs(b - c) > LOAD_TOLERANCE * Math.max(b, c))
+    reasons.push(`the arms carried unequal load: ${b} against ${c} requests`);
+  const problem = exitCode === undefined ? undefined : k6Problem(exitCode);
+  if (problem !== undefined) reasons.push(problem);
+  return reasons;
+}
+
+/** Requests an arm carried: k6's http_reqs, else its iterations; 0 when the file does not say. */
+function requests(arm: readonly Series[]): number {
+  for (const name of ['http_reqs', 'iterations']) {
+    const total = arm.filter((one) => one.metric === name).reduce((sum, one) => sum + one.values.reduce((a, v) => a + v, 0), 0);
+    if (total > 0) return total;
+  }
+  return 0;
+}

@@ -1,0 +1,120 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { judgeCase } from '../../../src/canary/judge/judge.ts';
+import type { CaseInput } from '../../../src/canary/judge/types.ts';
+import { createRng, shuffle } from '../../../src/stats/rng.ts';
+import { caseOf, lognormal } from './cases.ts';
+
+const arm = fc.record({
+  n: fc.integer({ min: 5, max: 70 }),
+  seed: fc.string({ maxLength: 6 }),
+  shift: fc.double({ min: 0.6, max: 1.7, noNaN: true }),
+});
+const design = fc.constantFrom('paired' as const, 'unpaired' as const);
+
+function build(a: { n: number; seed: string; shift: number }, d: 'paired' | 'unpaired'): CaseInput {
+  return caseOf(lognormal(a.n, `${a.seed}/b`), lognormal(a.n, `${a.seed}/c`, 100 * a.shift), {}, { design: d });
+}
+
+describe('properties', () => {
+  test('the unit does not matter, from 1e-9 to 1e9', () => {
+    fc.assert(
+      fc.property(arm, design, fc.constantFrom(1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9), (a, d, unit) => {
+        const input = build(a, d);
+        const { baseline, candidate } = input.metrics[0]!;
+        const scaled = caseOf(
+          Array.from(baseline as number[], (v) => v * unit),
+          Array.from(candidate as number[], (v) => v * unit),
+          {},
+          { design: d },
+        );
+        const [one, two] = [judgeCase(input), judgeCase(scaled)];
+        expect(two.verdict).toBe(one.verdict);
+        expect(two.metrics[0]!.effect ?? 0).toBeCloseTo(one.metrics[0]!.effect ?? 0, 9);
+        expect(two.metrics[0]!.pValue ?? 0).toBeCloseTo(one.metrics[0]!.pValue ?? 0, 9);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test("swapping the arms mirrors the effect: (1 + e)(1 + e') = 1, bounds exchange", () => {
+    fc.assert(
+      fc.property(arm, design, (a, d) => {
+        const input = build(a, d);
+        const { baseline, candidate } = input.metrics[0]!;
+        const one = judgeCase({ ...input, metrics: [{ ...input.metrics[0]!, direction: 'either' }] }).metrics[0]!;
+        const two = judgeCase(caseOf(candidate as number[], baseline as number[], { direction: 'either' }, { design: d }))
+          .metrics[0]!;
+        fc.pre(one.effect !== null);
+        expect((1 + one.effect) * (1 + two.effect!)).toBeCloseTo(1, 9);
+        if (one.interval[0] !== null && two.interval[1] !== null)
+          expect((1 + one.interval[0]) * (1 + two.interval[1])).toBeCloseTo(1, 8);
+        expect(two.subTests![0]!.pValue).toBeCloseTo(one.subTests![0]!.pValue, 9);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('higher-is-better of the reciprocal is lower-is-better', () => {
+    fc.assert(
+      fc.property(arm, design, (a, d) => {
+        const input = build(a, d);
+        const flip = (values: ArrayLike<number | null>): number[] => Array.from(values as number[], (v) => 1 / v);
+        const metric = input.metrics[0]!;
+        const mirrored = caseOf(flip(metric.baseline), flip(metric.candidate), { direction: 'higher' }, { design: d });
+        expect(judgeCase(mirrored).metrics[0]!.subTests?.[0]?.pValue ?? 1).toBeCloseTo(
+          judgeCase(input).metrics[0]!.subTests?.[0]?.pValue ?? 1,
+          9,
+        );
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('same input, same bytes', () => {
+    fc.assert(
+      fc.property(arm, design, (a, d) => {
+        expect(JSON.stringify(judgeCase(build(a, d)))).toBe(JSON.stringify(judgeCase(build(a, d))));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('points with times may arrive in any order', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 10, max: 60 }), fc.string({ maxLength: 5 }), (n, seed) => {
+        const rows = lognormal(n, seed).map((v, i) => ({ t: i, b: v, c: v * 1.1 }));
+        const shuffled = shuffle([...rows], createRng(`${seed}!`));
+        const of = (list: typeof rows): CaseInput =>
+          caseOf(
+            list.map((r) => r.b),
+            list.map((r) => r.c),
+            { times: list.map((r) => r.t) },
+          );
+        expect(judgeCase(of(shuffled))).toEqual(judgeCase(of(rows)));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('hostile numbers never crash and an empty arm never passes', () => {
+    const value = fc.oneof(
+      fc.double({ noDefaultInfinity: true }),
+      fc.constantFrom(0, -0, 1, Number.MAX_VALUE, Number.MIN_VALUE, -Number.MAX_VALUE),
+      fc.constant(null),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(value, { maxLength: 30 }),
+        fc.array(value, { maxLength: 30 }),
+        fc.constantFrom('lower' as const, 'higher' as const, 'either' as const),
+        (b, c, direction) => {
+          const { verdict, reason } = judgeCase(caseOf(b, c, { direction }));
+          expect(reason).not.toBe('');
+          if ([b, c].some((list) => list.every((v) => v === null || Number.isNaN(v)))) expect(verdict).toBe('inconclusive');
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+});

@@ -1,0 +1,163 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { splitCsv } from '../../../src/canary/sample-rows.ts';
+import { judgeSamples, k6Problem, readSamples, samplesToCase } from '../../../src/canary/samples.ts';
+import { lognormal } from './cases.ts';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'mixgate-samples-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+function k6(values: number[], tags: Record<string, string> = {}, metric = 'http_req_duration', pairs = false): string {
+  const head = JSON.stringify({
+    type: 'Metric',
+    metric,
+    data: { name: metric, type: 'trend', contains: 'time', thresholds: [], submetrics: null },
+  });
+  const points = values.map((value, i) =>
+    JSON.stringify({
+      metric,
+      type: 'Point',
+      data: { time: new Date(1.7e12 + i * 1000).toISOString(), value, tags, ...(pairs ? { metadata: { pair: String(i) } } : {}) },
+    }),
+  );
+  return `${[head, ...points].join('\n')}\n`;
+}
+
+const A = lognormal(120, 'a');
+const B = lognormal(120, 'b');
+
+describe('k6 NDJSON', () => {
+  test('two files, unpaired', async () => {
+    const [b, c] = [await readSamples(file('b.ndjson', k6(A))), await readSamples(file('c.ndjson', k6(B.map((v) => v * 1.4))))];
+    const result = judgeSamples(b, c);
+    expect(result.verdict).toBe('fail');
+    expect(result.metrics[0]).toMatchObject({ name: 'http_req_duration', n: [120, 120] });
+  });
+  test('one gzipped file with arm tags and pair metadata is judged in pairs, by segment', async () => {
+    const text =
+      k6(A, { arm: 'baseline', segment: 'en' }, 'ttft', true) +
+      k6(
+        A.map((v) => v * 1.1),
+        { arm: 'candidate', segment: 'en' },
+        'ttft',
+        true,
+      );
+    const set = await readSamples(file('both.ndjson.gz', gzipSync(text)));
+    const { input, invalid } = samplesToCase(set, set);
+    expect(invalid).toEqual([]);
+    expect(input).toMatchObject({
+      design: 'paired',
+      metrics: [{ name: 'ttft', segment: 'en', kind: 'continuous', direction: 'lower' }],
+    });
+    expect(judgeSamples(set, set).verdict).toBe('fail');
+  });
+  test('rates become binary outcomes; checks are better when higher', async () => {
+    const rate = (name: string): string =>
+      k6(
+        A.map((_, i) => i % 2),
+        {},
+        name,
+      ).replace('"type":"trend"', '"type":"rate"');
+    const set = [
+      await readSamples(file('r1.ndjson', rate('checks') + rate('http_req_failed'))),
+      await readSamples(file('r2.ndjson', rate('checks') + rate('http_req_failed'))),
+    ] as const;
+    expect(samplesToCase(...set).input.metrics.map((m) => [m.name, m.kind, m.direction])).toEqual([
+      ['checks', 'binary', 'higher'],
+      ['http_req_failed', 'binary', 'lower'],
+    ]);
+  });
+  test.each([
+    [
+      'dropped iterations',
+      () => k6(A) + k6([1, 1, 1], {}, 'dropped_iterations').replace('"type":"trend"', '"type":"counter"'),
+      /dropped 3 iterations/,
+    ],
+    ['a file cut in the middle of a line', () => k6(A).slice(0, -40), /cut short/],
+    ['a gzip stream cut short', () => gzipSync(k6(A)).subarray(0, 900), /cut short/],
+  ])('%s: inconclusive, whatever the numbers say', async (name, content, reason) => {
+    const b = await readSamples(file(`${name}.ndjson`, content()));
+    const c = await readSamples(file('slow.ndjson', k6(B.map((v) => v * 3))));
+    const result = judgeSamples(b, c);
+    expect(result.verdict).toBe('inconclusive');
+    expect(result.reason).toMatch(reason);
+  });
+  test('unequal load: inconclusive', async () => {
+    const reqs = (n: number): string => k6(new Array(n).fill(1), {}, 'http_reqs').replace('"type":"trend"', '"type":"counter"');
+    const result = judgeSamples(
+      await readSamples(file('l1', k6(A) + reqs(100))),
+      await readSamples(file('l2', k6(B) + reqs(60))),
+    );
+    expect(result).toMatchObject({
+      verdict: 'inconclusive',
+      reason: 'the run is not valid: the arms carried unequal load: 100 against 60 requests',
+    });
+  });
+  test.each([
+    [0, undefined],
+    [99, undefined],
+    [105, 'k6 was aborted (exit 105)'],
+    [107, 'the k6 script threw an exception (exit 107)'],
+    [3, 'k6 ended with exit code 3'],
+  ])('k6 exit code %d: %s', (code, text) => expect(k6Problem(code)).toBe(text));
+  test('a metric that was asked for and is in neither file has no data', async () => {
+    const set = [await readSamples(file('n1', k6(A))), await readSamples(file('n2', k6(B)))] as const;
+    const result = judgeSamples(...set, { metrics: [{ name: 'ttft_ms' }] });
+    expect(result).toMatchObject({ verdict: 'inconclusive', reason: 'ttft_ms: no data in both arms' });
+  });
+});
+
+describe('CSV', () => {
+  test('our header, one file with arms, NaN is missing', async () => {
+    const rows = [...A.map((v) => `latency,${v},baseline`), ...B.map((v, i) => `latency,${i === 0 ? 'NaN' : v},candidate`)];
+    const set = await readSamples(file('s.csv', `metric,value,arm\n${rows.join('\n')}`));
+    const result = judgeSamples(set, set);
+    expect(result.verdict).toBe('pass');
+    expect(result.metrics[0]!.n).toEqual([120, 119]);
+  });
+  test("k6's own CSV header and extra tags", async () => {
+    const rows = [
+      ...A.map((v, i) => `lat,${1000 + i},${v},arm=baseline&segment=de`),
+      ...B.map((v, i) => `lat,${1000 + i},${v},arm=candidate&segment=de`),
+    ];
+    const set = await readSamples(file('k.csv', `metric_name,timestamp,metric_value,extra_tags\n${rows.join('\n')}\n`));
+    expect(samplesToCase(set, set).input.metrics[0]).toMatchObject({ name: 'lat', segment: 'de' });
+  });
+  test('quotes', () => expect(splitCsv('a,"b ""x"", y",c')).toEqual(['a', 'b "x", y', 'c']));
+});
+
+describe('bad files end in one clear message', () => {
+  test.each([
+    [
+      'bad.ndjson',
+      '{"type":"Point"}\nnot json\n{"metric":"m","type":"Point","data":{"value":1}}\n',
+      /bad\.ndjson:2: not a JSON line/,
+    ],
+    ['bad.csv', 'metric,value\nm,1\nm,abc\nm,2\n', /bad\.csv:3: expected a number as value, got "abc"/],
+    ['wide.csv', 'metric,value\nm,1,2\nm,2\n', /wide\.csv:2: expected 2 fields, got 3/],
+    ['header.csv', 'latency\n1\n', /header must name the columns metric and value/],
+    ['empty.ndjson', '', /holds no samples/],
+    ['long.csv', `metric,value\n${'x'.repeat(1_200_000)}`, /line longer than/],
+    ['binary.bin', new Uint8Array([0, 1, 2, 3, 250, 251, 10, 0]), /header must name the columns/],
+  ])('%s', async (name, content, message) => {
+    await expect(readSamples(file(name, content))).rejects.toThrow(message);
+  });
+  test('missing file', async () => expect(readSamples(join(folder, 'nowhere.csv'))).rejects.toThrow(/there is no such file/));
+  test('folder', async () => expect(readSamples(folder)).rejects.toThrow(/it is a folder/));
+  test('an arm that is not there', async () => {
+    const set = await readSamples(file('one.csv', 'metric,value,arm\nm,1,baseline\n'));
+    expect(() => samplesToCase(set, set)).toThrow(/has no samples of the arm candidate/);
+  });
+});
