@@ -172,6 +172,7 @@ def main() -> None:
     evaluation = read_json(work / "evaluation.json")
     sources = read_json(work / "sources.json")
     parity = {kind: read_json(work / f"parity-{kind}.json") for kind in ("f16", "q8_0")}
+    router = read_json(work / "parity-router.json")
     digest = hashlib.sha256(options.model.read_bytes()).hexdigest()
     if digest != evaluation["sha256"]:
         raise SystemExit(f"evaluation.json is of another file: {evaluation['sha256']}")
@@ -236,7 +237,10 @@ def main() -> None:
         "localised": localised(evaluation["degradations"]["rows"]),
         "zeroed": degradation_table(evaluation["degradations"]["rows"], "zeroed"),
         "permuted": degradation_table(evaluation["degradations"]["rows"], "permuted"),
-        "strings": f"{parity['q8_0']['equal_tokenisations']} of {parity['q8_0']['strings']}",
+        "router_equal": f"{router['equal_choices']:,} of {router['token_layers']:,}",
+        "router_margin": f"{router['largest_margin_of_a_difference']:.4f}",
+        "router_median": f"{router['median_difference']:.4f}",
+        "router_p99": f"{router['p99_difference']:.4f}",
         **{
             f"{key}_{kind}": f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
             for kind, result in parity.items()

@@ -15,6 +15,7 @@ for kind in f16 q8_0; do
   python "$here/reference.py" --work "$work" --model "$work/export/$name-$kind.gguf" --cases "$work/cases-$kind.json" "${router[@]}"
   node "$here/parity.ts" "$work/export/$name-$kind.gguf" "$work/cases-$kind.json" --json "$work/parity-$kind.json"
 done
+node "$here/router-parity.ts" "$work/export/$name-q8_0.gguf" "$work/export/reference-router.json" --json "$work/parity-router.json"
 python "$here/evaluate.py" --work "$work" --model "$work/export/$name-q8_0.gguf" \
   --also "$work/export/$name-f16.gguf" "$work/export/$name-q5_0.gguf" "$work/export/$name-q4_0.gguf" \
   --windows "${WINDOWS:-240}" --damage-windows "${DAMAGE_WINDOWS:-24}"
