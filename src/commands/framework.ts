@@ -63,7 +63,9 @@ export type CommandOutcome =
       readonly report: Report /** Replaces the default text rendering, where people expect another form. */;
       readonly text?: string;
     }
-  | { readonly text: string; readonly exitCode?: number };
+  | { readonly text: string; readonly exitCode?: number }
+  /** Output that comes line by line; resolves to the exit code. */
+  | { readonly stream: (write: (text: string) => Promise<void>) => Promise<number> };
 
 export const GLOBAL_OPTIONS: { readonly [flag: string]: OptionSpec } = {
   dir: { type: 'string', short: 'C', value: 'DIR', description: 'run as if started in DIR' },
@@ -150,7 +152,7 @@ export function parseCommandLine(commands: readonly CommandSpec[], argv: readonl
     for (const [name, spec] of Object.entries(specs)) {
       if (spec.required === true && values[name] === undefined)
         throw new ConfigurationError({
-          message: `--${name} ${spec.value ?? ''} is missing.`.replace(' is', 'is').replace(/(\S)is missing/, '$1 is missing'),
+          message: `--${name}${spec.value === undefined ? '' : ` ${spec.value}`} is missing.`,
           expected: spec.description,
         });
     }

@@ -111,6 +111,7 @@ async function finish(io: MainOptions, options: OptionValues, outcome: CommandOu
         message: 'this command has no report to write.',
         fix: 'redirect its output instead of using --report.',
       });
+    if ('stream' in outcome) return outcome.stream((text) => write(io.stdout, text));
     await write(io.stdout, outcome.text);
     return outcome.exitCode ?? EXIT.ok;
   }

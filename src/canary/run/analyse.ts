@@ -1,5 +1,5 @@
 import { type Finding, finding } from '../../core/finding.ts';
-import { type GateResult, gateResult, type Measurement, type Table } from '../../core/gate.ts';
+import { type GateResult, gateResult } from '../../core/gate.ts';
 import type { Json } from '../../core/json.ts';
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { judgeCase } from '../judge/judge.ts';
@@ -9,9 +9,9 @@ import type { CanaryRuleId } from '../rules.ts';
 import { buildCase } from './case.ts';
 import { canaryCharts } from './charts.ts';
 import { type ExpertReport, expertEffects } from './experts.ts';
-import { metricDefinition } from './metrics.ts';
 import { DEFAULTS } from './plan.ts';
 import type { PointSet } from './points.ts';
+import { effectText, evidenceOf, label, marginText, measurements, round, tables } from './present.ts';
 import { routingDriftOf } from './routing.ts';
 
 export interface AnalyseInput {
@@ -195,121 +195,6 @@ function tokenizerFindings(input: AnalyseInput): Finding[] {
   ];
 }
 
-export function label(metric: { readonly name: string; readonly segment?: string }): string {
-  return `${metricDefinition(metric.name).title}${metric.segment === undefined ? '' : ` in segment ${metric.segment}`}`;
-}
-
-/** `+0.61 nat/{token} [0.52, 0.70] (perplexity +84 %)` */
-export function effectText(metric: MetricResult): string {
-  if (metric.effect === null) return 'no effect could be estimated';
-  const [low, high] = metric.interval;
-  const text = `${amount(metric.effect, metric)} [${low === null ? '-∞' : amount(low, metric)}, ${high === null ? '∞' : amount(high, metric)}]`;
-  return metric.name === 'nll' && metric.effectUnit === 'absolute'
-    ? `${text}, perplexity ${percent(Math.expm1(metric.effect))}`
-    : text;
-}
-
-function marginText(metric: MetricResult): string {
-  return amount(metric.margin, metric).replace(/^\+/, '');
-}
-
-function amount(value: number, metric: MetricResult): string {
-  if (metric.effectUnit === 'relative') return percent(value);
-  const unit = metricDefinition(metric.name).unit;
-  return `${value >= 0 ? '+' : ''}${Number(value.toPrecision(3))}${unit === '1' ? '' : ` ${unit.replace(/[{}]/g, '')}`}`;
-}
-
-function percent(value: number): string {
-  return `${value >= 0 ? '+' : ''}${(100 * value).toFixed(1)} %`;
-}
-
-function evidenceOf(metric: MetricResult): Json {
-  return {
-    metric: metric.name,
-    ...(metric.segment === undefined ? {} : { segment: metric.segment }),
-    effect: metric.effect === null ? null : round(metric.effect),
-    effectUnit: metric.effectUnit,
-    interval: metric.interval.map((bound) => (bound === null ? null : round(bound))),
-    margin: metric.margin,
-    method: metric.method,
-    n: [...metric.n],
-    ...(metric.pAdjusted === undefined ? {} : { pAdjusted: round(metric.pAdjusted) }),
-    ...(metric.mde === null ? {} : { minimumDetectableEffect: round(metric.mde) }),
-  };
-}
-
-function measurements(judged: CaseResult, noise: CaseResult | undefined): Measurement[] {
-  return [
-    ...judged.metrics.map((metric) => measurement(metric, `canary.${metric.name}`)),
-    ...(noise?.metrics
-      .filter((metric) => metric.segment === undefined)
-      .map((metric) => measurement(metric, `canary.noise.${metric.name}`)) ?? []),
-  ].filter((m) => m !== undefined);
-}
-
-function measurement(metric: MetricResult, name: string): Measurement | undefined {
-  if (metric.effect === null) return undefined;
-  const [low, high] = metric.interval;
-  return {
-    name,
-    value: round(metric.effect),
-    unit: metric.effectUnit === 'relative' ? '1' : metricDefinition(metric.name).unit,
-    ...(metric.segment === undefined ? {} : { segment: metric.segment }),
-    interval: [low === null ? Number.NEGATIVE_INFINITY : round(low), high === null ? Number.POSITIVE_INFINITY : round(high)],
-    margin: metric.margin,
-    ...(metric.mde === null ? {} : { mde: round(metric.mde) }),
-    verdict: metric.verdict,
-    method: metric.method,
-    n: Math.min(...metric.n),
-  };
-}
-
-function tables(judged: CaseResult, noise: CaseResult | undefined, experts: ExpertReport | undefined): Table[] {
-  const result: Table[] = [
-    {
-      title: 'Canary metrics',
-      columns: ['metric', 'segment', 'effect [interval]', 'margin', 'smallest detectable', 'n', 'verdict'],
-      rows: judged.metrics.map((metric) => [
-        metricDefinition(metric.name).title,
-        metric.segment ?? 'all',
-        effectText(metric),
-        marginText(metric),
-        metric.mde === null ? '-' : amount(metric.mde, metric).replace(/^\+/, ''),
-        String(Math.min(...metric.n)),
-        metric.verdict,
-      ]),
-      note: `Candidate against baseline, paired by prompt; family-wise error ${judged.alpha} over ${judged.family.size} tests (${judged.family.method}).`,
-    },
-  ];
-  if (noise !== undefined) {
-    result.push({
-      title: 'Noise: the baseline against itself',
-      columns: ['metric', 'effect [interval]', 'n'],
-      rows: noise.metrics
-        .filter((metric) => metric.segment === undefined)
-        .map((metric) => [metricDefinition(metric.name).title, effectText(metric), String(Math.min(...metric.n))]),
-    });
-  }
-  if (experts !== undefined) {
-    result.push({
-      title: 'Experts whose tokens changed most',
-      columns: ['layer', 'expert', 'change on its tokens', 'on the others', 'tokens', 'p'],
-      rows: experts.effects
-        .slice(0, 5)
-        .map((effect) => [
-          String(effect.layer),
-          String(effect.expert),
-          `${effect.on.toFixed(3)} nat`,
-          `${effect.off.toFixed(3)} nat`,
-          String(effect.tokens),
-          effect.pValue.toPrecision(2),
-        ]),
-      note: 'Change of the negative log-likelihood of the next token; p is corrected for looking at every layer and expert.',
-    });
-  }
-  return result;
-}
-
 function facts(
   judged: CaseResult,
   experts: ExpertReport | undefined,
@@ -340,9 +225,4 @@ function undecidedReason(metrics: readonly MetricResult[]): string {
 
 function capital(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}`;
-}
-
-/** Six significant digits: enough for people, and the same bytes on every platform. */
-function round(value: number): number {
-  return Number(value.toPrecision(6));
 }

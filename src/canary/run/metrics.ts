@@ -128,6 +128,17 @@ export const CANARY_METRICS: readonly MetricDefinition[] = [
   },
 ];
 
+/** The definition of a metric; one that mixgate doesn't measure itself is shown under its own name, without a unit. */
 export function metricDefinition(name: string): MetricDefinition {
-  return CANARY_METRICS.find((metric) => metric.name === name)!;
+  return (
+    CANARY_METRICS.find((metric) => metric.name === name) ?? {
+      name,
+      title: name,
+      unit: '1',
+      kind: 'continuous',
+      direction: 'lower',
+      margin: {},
+      shape: 'arms',
+    }
+  );
 }

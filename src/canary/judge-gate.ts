@@ -1,0 +1,34 @@
+import { type Finding, finding } from '../core/finding.ts';
+import { type GateResult, gateResult } from '../core/gate.ts';
+import type { CaseResult } from './judge/types.ts';
+import type { CanaryRuleId } from './rules.ts';
+import { effectText, evidenceOf, label, marginText, measurements, tables } from './run/present.ts';
+
+/** A judged case of sample files as a gate result. Pure. */
+export function judgedGate(judged: CaseResult, file: string): GateResult {
+  const ruleId: CanaryRuleId = 'canary-metric-regressed';
+  const findings: Finding[] = judged.metrics
+    .filter((metric) => metric.verdict === 'fail' || metric.verdict === 'warn')
+    .map((metric) =>
+      finding({
+        ruleId,
+        level: metric.verdict === 'fail' ? 'error' : 'warning',
+        // An invalid run blocks nothing by what it seems to show.
+        blocking: metric.verdict === 'fail' && judged.verdict === 'fail',
+        message: `${label(metric)} is worse: ${effectText(metric)}, margin ${marginText(metric)}. ${metric.reason}`,
+        location: { file },
+        evidence: evidenceOf(metric),
+        subject: metric.segment ?? metric.name,
+        fix: 'Do not promote the candidate; look at what changed in this metric.',
+      }),
+    );
+  const result = gateResult({
+    id: 'canary',
+    findings,
+    measurements: measurements(judged, undefined),
+    tables: tables(judged, undefined, undefined),
+    passReason: judged.reason,
+    inconclusive: judged.verdict === 'inconclusive' ? judged.reason : undefined,
+  });
+  return { ...result, verdict: judged.verdict, reason: judged.reason };
+}

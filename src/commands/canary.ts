@@ -1,0 +1,189 @@
+import { createReadStream } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { ConfigurationError } from '../core/errors.ts';
+import { EXIT } from '../core/verdict.ts';
+import type { CommandOutcome, CommandSpec, Invocation } from './framework.ts';
+import { singleGateReport } from './single-gate.ts';
+
+const PROFILE = { type: 'string', value: 'FILE', description: 'analysis profile: metrics and margins' } as const;
+
+const run: CommandSpec = {
+  name: 'run',
+  summary: 'drive baseline and candidate with k6, pair by pair, and judge what was measured',
+  details: `Sends each prompt of the corpus to both endpoints in random order, one request at a time, after an A/A block of the
+baseline with itself. Endpoints speak the OpenAI API; quality needs \`echo\` on /v1/completions (the reference runtime, vLLM).
+A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.`,
+  options: {
+    baseline: { type: 'string', value: 'URL', description: 'what serves now (default canary.baseline of mixgate.yaml)' },
+    candidate: { type: 'string', value: 'URL', description: 'what may serve next (default canary.candidate)' },
+    profile: PROFILE,
+    corpus: {
+      type: 'string',
+      value: 'GLOB',
+      multiple: true,
+      description: 'prompt files (NDJSON); default canary.corpus, else the shipped corpus',
+    },
+    samples: { type: 'string', value: 'FILE', description: "keep k6's samples in FILE" },
+  },
+  examples: [
+    {
+      command: 'mixgate canary run --baseline http://127.0.0.1:8081 --candidate http://127.0.0.1:8082',
+      does: 'with the profile named in mixgate.yaml',
+    },
+    {
+      command:
+        'mixgate canary run --baseline http://a:8081 --candidate http://b:8081 --evidence evidence/ --report html=canary.html',
+      does: 'keep evidence for promotion, and a report with charts',
+    },
+  ],
+  async run(invocation) {
+    const { openWorkspace } = await import('./open-workspace.ts');
+    const { runCanaryGate } = await import('../canary/gate.ts');
+    const { options } = invocation;
+    const workspace = await openWorkspace(invocation, { configRequired: options.string('profile') === undefined });
+    const section = {
+      ...workspace.config.canary,
+      ...(options.string('profile') === undefined ? {} : { profile: options.string('profile')! }),
+      ...(options.strings('corpus').length === 0 ? {} : { corpus: [...options.strings('corpus')] as [string, ...string[]] }),
+    };
+    const { profile } = section;
+    if (profile === undefined)
+      throw new ConfigurationError({
+        message: 'no canary profile is named.',
+        fix: 'add `canary: {profile: ...}` to mixgate.yaml, or give --profile FILE.',
+      });
+    const [baseline, candidate] = [
+      options.string('baseline') ?? section.baseline,
+      options.string('candidate') ?? section.candidate,
+    ];
+    if (baseline === undefined || candidate === undefined) {
+      throw new ConfigurationError({
+        message: `no ${baseline === undefined ? 'baseline' : 'candidate'} endpoint is given.`,
+        fix: 'give --baseline URL and --candidate URL, or set canary.baseline and canary.candidate in mixgate.yaml.',
+      });
+    }
+    const samples = options.string('samples');
+    const result = await runCanaryGate(
+      workspace.context,
+      { ...section, profile },
+      {
+        baseline,
+        candidate,
+        token: invocation.env['MIXGATE_CANARY_TOKEN'],
+        keepSamples: samples === undefined ? undefined : resolve(invocation.dir, samples),
+      },
+    );
+    return { report: singleGateReport(invocation, workspace, result) };
+  },
+};
+
+const judge: CommandSpec = {
+  name: 'judge',
+  summary: 'judge samples alone: k6 NDJSON, CSV, or a batch of cases',
+  details: `--baseline and --candidate name sample files: k6 \`--out json\` or CSV with the header metric,value[,arm][,segment][,time][,pair]
+(one file with an \`arm\` column serves as both). Samples with pair ids are judged as pairs, others as two series.
+--batch answers one line of JSON per line of cases; its exit code is 0 when every case was judged, whatever the verdicts.`,
+  options: {
+    baseline: { type: 'string', value: 'FILE', description: 'samples of what serves now' },
+    candidate: { type: 'string', value: 'FILE', description: 'samples of what may serve next' },
+    profile: PROFILE,
+    batch: { type: 'string', value: 'FILE', description: 'cases, one a line of NDJSON; - reads standard input' },
+    alpha: { type: 'number', value: 'P', description: 'chance of a false fail over the whole case (default 0.05)' },
+    looks: { type: 'integer', value: 'N', description: 'how often the growing data is judged, this time included (default 1)' },
+    'k6-exit-code': { type: 'integer', value: 'N', description: 'exit code of the k6 run, when known' },
+  },
+  examples: [
+    { command: 'mixgate canary judge --baseline old.csv --candidate new.csv', does: 'two series of latencies' },
+    {
+      command: 'mixgate canary judge --baseline run.ndjson --candidate run.ndjson --profile canary/profile.yaml',
+      does: 'one k6 file whose samples carry an `arm` tag',
+    },
+    { command: 'mixgate canary judge --batch cases.ndjson > verdicts.ndjson', does: 'many cases at once' },
+  ],
+  async run(invocation): Promise<CommandOutcome> {
+    const { options } = invocation;
+    const batch = options.string('batch');
+    if (batch !== undefined) return judgeBatchFile(invocation, batch);
+    const [baseline, candidate] = [options.string('baseline'), options.string('candidate')];
+    if (baseline === undefined || candidate === undefined) {
+      throw new ConfigurationError({
+        message: `--${baseline === undefined ? 'baseline' : 'candidate'} FILE is missing.`,
+        expected: '--baseline FILE --candidate FILE, or --batch FILE',
+        fix: 'see `mixgate canary judge --help`.',
+      });
+    }
+    return judgeFiles(invocation, baseline, candidate);
+  },
+};
+
+async function judgeFiles(invocation: Invocation, baseline: string, candidate: string): Promise<CommandOutcome> {
+  const { judgeSamples, readSamples } = await import('../canary/samples.ts');
+  const { judgedGate } = await import('../canary/judge-gate.ts');
+  const { openWorkspace } = await import('./open-workspace.ts');
+  const { options } = invocation;
+  const workspace = await openWorkspace(invocation, { configRequired: false, gitRequired: false });
+  const profileFile = options.string('profile');
+  const profile =
+    profileFile === undefined
+      ? undefined
+      : (await (await import('../canary/gate.ts')).loadProfile(workspace.context.head, profileFile)).profile;
+  const [alpha, looks, code] = [
+    options.number('alpha') ?? profile?.alpha,
+    options.number('looks'),
+    options.number('k6-exit-code'),
+  ];
+  const left = await readSamples(resolve(invocation.dir, baseline));
+  const right = candidate === baseline ? left : await readSamples(resolve(invocation.dir, candidate));
+  const judged = judgeSamples(left, right, {
+    seed: invocation.seed,
+    ...(alpha === undefined ? {} : { alpha }),
+    ...(looks === undefined ? {} : { looks }),
+    ...(code === undefined ? {} : { k6ExitCode: code }),
+    ...(profile === undefined ? {} : { metrics: profile.metrics }),
+  });
+  return { report: singleGateReport(invocation, workspace, judgedGate(judged, candidate)) };
+}
+
+async function judgeBatchFile(invocation: Invocation, batch: string): Promise<CommandOutcome> {
+  const { judgeStream } = await import('../canary/batch.ts');
+  const input = batch === '-' ? (invocation.stdin as Readable) : createReadStream(resolve(invocation.dir, batch));
+  await new Promise<void>((done, fail) => {
+    if (batch === '-') done();
+    else {
+      input.once('open', () => done());
+      input.once('error', (cause: NodeJS.ErrnoException) =>
+        fail(
+          new ConfigurationError(
+            {
+              message: `cannot be read: ${cause.code === 'ENOENT' ? 'there is no such file' : cause.message}.`,
+              location: { file: batch },
+              expected: 'NDJSON, a case a line',
+            },
+            { cause },
+          ),
+        ),
+      );
+    }
+  });
+  return {
+    stream: async (write) => {
+      const summary = await judgeStream(input, write);
+      if (summary.cases === 0)
+        throw new ConfigurationError({
+          message: 'there are no cases.',
+          location: { file: batch },
+          expected: 'NDJSON, a case a line',
+        });
+      const counts = Object.entries(summary.verdicts).filter(([, count]) => count > 0);
+      invocation.progress.step(`${summary.cases} cases: ${counts.map(([verdict, count]) => `${count} ${verdict}`).join(', ')}`);
+      return summary.verdicts.error > 0 ? EXIT.error : EXIT.ok;
+    },
+  };
+}
+
+export const command: CommandSpec = {
+  name: 'canary',
+  summary: 'compare a candidate with what serves now, and judge',
+  subcommands: [run, judge],
+};
