@@ -37,10 +37,7 @@ export function hodgesLehmannShift(x: Float64Array, y: Float64Array, options: Sh
   const quantile = -tQuantile(options.tail, options.df ?? Number.POSITIVE_INFINITY);
   // Continuity 0.5 as in the test, so that "low > 0" and "p < tail" agree.
   const rank = Math.ceil(pairs / 2 - quantile * spread - 0.5);
-  const estimate =
-    pairs % 2 === 1
-      ? kthDifference(x, y, (pairs + 1) / 2)
-      : (kthDifference(x, y, pairs / 2) + kthDifference(x, y, pairs / 2 + 1)) / 2;
+  const estimate = medianDifference(x, y);
   const inside = rank >= 1;
   return {
     estimate,
@@ -49,20 +46,54 @@ export function hodgesLehmannShift(x: Float64Array, y: Float64Array, options: Sh
   };
 }
 
-/** The k-th smallest (1-based) of all y[j] - x[i], exact to one rounding; x and y ascending. */
+/**
+ * The k-th smallest (1-based) of all y[j] - x[i], exactly; x and y ascending. Brackets the value by counting (interpolation with
+ * bisection as a safeguard) until at most m + n differences are left, then selects among those.
+ */
 export function kthDifference(x: Float64Array, y: Float64Array, k: number): number {
   const m = x.length;
   const n = y.length;
   let low = y[0]! - x[m - 1]!;
   let high = y[n - 1]! - x[0]!;
+  let below = countDifferences(x, y, low);
+  if (below >= k) return low;
+  let above = m * n;
   const scale = Math.max(Math.abs(low), Math.abs(high));
-  // Invariant: count(<= high) >= k. Stops when the bracket is a rounding error wide, then snaps to the nearest real difference.
-  for (let i = 0; i < 200 && high - low > RELATIVE_STOP * scale; i++) {
-    const middle = low + (high - low) / 2;
-    if (countDifferences(x, y, middle) >= k) high = middle;
-    else low = middle;
+  // Invariant: count(<= low) = below < k <= above = count(<= high).
+  for (let i = 0; i < 200 && above - below > m + n && high - low > RELATIVE_STOP * scale; i++) {
+    const share = (k - 0.5 - below) / (above - below);
+    const guess = i % 2 === 0 ? low + share * (high - low) : low + (high - low) / 2;
+    const middle = guess > low && guess < high ? guess : low + (high - low) / 2;
+    const count = countDifferences(x, y, middle);
+    if (count >= k) {
+      high = middle;
+      above = count;
+    } else {
+      low = middle;
+      below = count;
+    }
   }
-  return largestDifferenceAtMost(x, y, high);
+  if (above - below > m + n) return largestDifferenceAtMost(x, y, high);
+  const left = new Float64Array(above - below);
+  let size = 0;
+  let from = 0;
+  let to = 0;
+  for (let i = 0; i < m; i++) {
+    while (from < n && y[from]! - x[i]! <= low) from++;
+    if (to < from) to = from;
+    while (to < n && y[to]! - x[i]! <= high) to++;
+    for (let j = from; j < to; j++) left[size++] = y[j]! - x[i]!;
+  }
+  return left.sort()[k - below - 1]!;
+}
+
+/** Median of all differences y[j] - x[i]; x and y ascending. */
+export function medianDifference(x: Float64Array, y: Float64Array): number {
+  const pairs = x.length * y.length;
+  if (pairs % 2 === 1) return kthDifference(x, y, (pairs + 1) / 2);
+  const lower = kthDifference(x, y, pairs / 2);
+  if (countDifferences(x, y, lower) > pairs / 2) return lower;
+  return (lower + smallestDifferenceAbove(x, y, lower)) / 2;
 }
 
 /** Number of pairs with y[j] - x[i] <= limit. */
@@ -83,6 +114,16 @@ function largestDifferenceAtMost(x: Float64Array, y: Float64Array, limit: number
   for (let i = 0; i < x.length; i++) {
     while (j < y.length && y[j]! - x[i]! <= limit) j++;
     if (j > 0) best = Math.max(best, y[j - 1]! - x[i]!);
+  }
+  return best;
+}
+
+function smallestDifferenceAbove(x: Float64Array, y: Float64Array, limit: number): number {
+  let best = Number.POSITIVE_INFINITY;
+  let j = 0;
+  for (let i = 0; i < x.length; i++) {
+    while (j < y.length && y[j]! - x[i]! <= limit) j++;
+    if (j < y.length) best = Math.min(best, y[j]! - x[i]!);
   }
   return best;
 }

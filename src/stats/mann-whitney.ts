@@ -1,5 +1,5 @@
 import { normalSf } from './distributions.ts';
-import { midranks } from './ranks.ts';
+import { countPairs, midranks, sortedCopy } from './ranks.ts';
 
 export type Alternative = 'two-sided' | 'less' | 'greater';
 
@@ -31,18 +31,12 @@ export function mannWhitney(x: ArrayLike<number>, y: ArrayLike<number>, options:
   const { alternative = 'two-sided', method = 'auto', continuity = true } = options;
   const m = x.length;
   const n = y.length;
-  const pooled = new Float64Array(m + n);
-  pooled.set(x as ArrayLike<number>, 0);
-  pooled.set(y as ArrayLike<number>, m);
-  const { ranks, tieTerm } = midranks(pooled);
-  let rankSum = 0;
-  for (let i = 0; i < m; i++) rankSum += ranks[i]!;
-  const u = rankSum - (m * (m + 1)) / 2;
+  const { u, tieTerm } = countPairs(sortedCopy(x), sortedCopy(y));
   const total = m + n;
   const spread = Math.sqrt(((m * n) / 12) * (total + 1 - tieTerm / (total * (total - 1))));
   const z = spread > 0 ? (u - (m * n) / 2) / spread : 0;
   const exact = method === 'exact' || (method === 'auto' && total <= EXACT_LIMIT);
-  if (exact) return { u, z, p: exactP(ranks, m, rankSum, alternative), method: 'exact' };
+  if (exact) return { u, z, p: exactP(x, y, u, alternative), method: 'exact' };
   return { u, z, p: asymptoticP(u - (m * n) / 2, spread, alternative, continuity ? 0.5 : 0), method: 'asymptotic' };
 }
 
@@ -53,10 +47,14 @@ function asymptoticP(distance: number, spread: number, alternative: Alternative,
   return Math.min(1, 2 * normalSf((Math.abs(distance) - correction) / spread));
 }
 
-function exactP(ranks: Float64Array, m: number, rankSum: number, alternative: Alternative): number {
-  const doubled = Int32Array.from(ranks, (rank) => Math.round(2 * rank));
+function exactP(x: ArrayLike<number>, y: ArrayLike<number>, u: number, alternative: Alternative): number {
+  const m = x.length;
+  const pooled = new Float64Array(m + y.length);
+  pooled.set(x, 0);
+  pooled.set(y, m);
+  const doubled = Int32Array.from(midranks(pooled).ranks, (rank) => Math.round(2 * rank));
   const distribution = subsetSumDistribution(doubled, m);
-  const observed = Math.round(2 * rankSum);
+  const observed = Math.round(2 * u + m * (m + 1));
   let less = 0;
   let greater = 0;
   for (let s = 0; s < distribution.length; s++) {

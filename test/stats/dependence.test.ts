@@ -25,7 +25,7 @@ import {
 } from '../../src/stats/effective-sample-size.ts';
 import { orderStatisticInterval, quantileDifference } from '../../src/stats/quantile-difference.ts';
 import { createRng } from '../../src/stats/rng.ts';
-import { mean, quantileSorted, variance } from '../../src/stats/summary.ts';
+import { mean, medianAbsoluteDeviation, quantileSorted, variance } from '../../src/stats/summary.ts';
 
 function ar1(n: number, phi: number, seed: string): Float64Array {
   const rng = createRng(seed);
@@ -94,6 +94,15 @@ describe('bootstrap', () => {
 });
 
 describe('quantiles', () => {
+  test('median absolute deviation equals sorting the deviations', () => {
+    for (let n = 1; n < 40; n++) {
+      const sorted = ar1(n, 0, `mad${n}`).sort();
+      for (const centre of [quantileSorted(sorted, 0.5), 0, 5]) {
+        const deviations = sorted.map((v) => Math.abs(v - centre)).sort();
+        expect(medianAbsoluteDeviation(sorted, centre)).toBe(quantileSorted(deviations, 0.5));
+      }
+    }
+  });
   test('type 7 quantile of 1..4 at 0.4 is 2.2 (R)', () => expect(quantileSorted([1, 2, 3, 4], 0.4)).toBeCloseTo(2.2, 12));
   test('order-statistic interval of the median covers at the nominal rate', () => {
     let covered = 0;

@@ -6,7 +6,7 @@ import { DEFAULT_MARGINS, errorShares, MIN_EFFECTIVE, MIN_POINTS, SPREAD_MARGIN 
 import { deflate, type Location, pairedLocation, unpairedLocation } from './location.ts';
 import { ABSOLUTE_SCALE, LOG_SCALE, relativeScale, type Scale } from './scale.ts';
 import { spreadChange } from './spread.ts';
-import { pairedTail, unpairedTail } from './tail.ts';
+import { pairedTails, unpairedTails } from './tail.ts';
 import type { Design, Margin } from './types.ts';
 
 interface Frame {
@@ -98,7 +98,8 @@ function chooseFrame(arms: Arms, margin: Margin | undefined): Frame | string {
 }
 
 function robustSpread(values: Float64Array): number {
-  const mad = MAD_TO_SD * medianAbsoluteDeviation(values, medianSorted(sortedCopy(values)));
+  const sorted = sortedCopy(values);
+  const mad = MAD_TO_SD * medianAbsoluteDeviation(sorted, medianSorted(sorted));
   return mad > 0 ? mad : values.length > 1 ? Math.sqrt(variance(values)) : 0;
 }
 
@@ -120,9 +121,7 @@ function assessTail(
   differences: Float64Array | undefined,
   location: Location,
 ): TailAssessment {
-  const negate = (values: Float64Array): Float64Array => values.map((v) => -v);
-  const pUpper = differences === undefined ? unpairedTail(baseline, candidate) : pairedTail(differences);
-  const pLower = differences === undefined ? unpairedTail(negate(baseline), negate(candidate)) : pairedTail(negate(differences));
+  const { pUpper, pLower } = differences === undefined ? unpairedTails(baseline, candidate) : pairedTails(differences);
   const x = sortedCopy(baseline);
   const y = sortedCopy(candidate);
   const at = (quantile: number): { quantile: number; delta: number } => ({

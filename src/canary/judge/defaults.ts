@@ -51,8 +51,8 @@ export const HEAVY_TIES = 0.2;
  */
 export function errorShares(points: number): { location: number; tail: number } {
   if (points >= 400) return { location: 0.85, tail: 0.22 };
-  if (points >= 120) return { location: 0.8, tail: 0.36 };
-  return { location: 0.985, tail: 0.03 };
+  if (points >= 120) return { location: 0.76, tail: 0.44 };
+  return { location: 0.98, tail: 0.03 };
 }
 
 /** Smallest relative change of p95 or p99 that a tail test may fail on. */

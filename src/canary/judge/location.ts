@@ -1,6 +1,6 @@
 import { normalQuantile, normalSf, tQuantile, tSf } from '../../stats/distributions.ts';
 import { type Dependence, estimateDependence } from '../../stats/effective-sample-size.ts';
-import { hodgesLehmannShift } from '../../stats/hodges-lehmann.ts';
+import { hodgesLehmannShift, medianDifference } from '../../stats/hodges-lehmann.ts';
 import { EXACT_LIMIT, mannWhitney } from '../../stats/mann-whitney.ts';
 import { signFlipTest } from '../../stats/permutation.ts';
 import { midranks, sortedCopy } from '../../stats/ranks.ts';
@@ -38,7 +38,7 @@ export function unpairedLocation(baseline: Float64Array, candidate: Float64Array
   const pooled = new Float64Array(m + n);
   pooled.set(baseline, 0);
   pooled.set(candidate, m);
-  const { ranks, tieTerm } = midranks(pooled);
+  const { ranks, tieTerm, largestTie } = midranks(pooled);
   const dependence = ordered ? estimateDependence([ranks.subarray(0, m), ranks.subarray(m)], DEPENDENCE_LEVEL) : INDEPENDENT;
   const { inflation } = dependence;
   const nEff = [m / inflation, n / inflation] as const;
@@ -60,7 +60,7 @@ export function unpairedLocation(baseline: Float64Array, candidate: Float64Array
   const x = sortedCopy(baseline);
   const y = sortedCopy(candidate);
   const suffix = dependence.detected ? `, n/nEff ${inflation.toFixed(1)}` : '';
-  if (largestTie(pooled) >= HEAVY_TIES) {
+  if (largestTie >= HEAVY_TIES * (m + n)) {
     const mean1 = mean(baseline);
     const mean2 = mean(candidate);
     const se = Math.sqrt((variance(baseline) / m + variance(candidate) / n) * inflation);
@@ -76,9 +76,8 @@ export function unpairedLocation(baseline: Float64Array, candidate: Float64Array
       method: `Mann-Whitney (ties), difference of means${suffix}`,
     };
   }
-  const { estimate } = hodgesLehmannShift(x, y, { tail: 0.25, inflation, df, tieTerm });
   return {
-    delta: estimate,
+    delta: medianDifference(x, y),
     bounds: (tail) => hodgesLehmannShift(x, y, { tail, inflation, df, tieTerm }),
     pLarger,
     pSmaller,
@@ -86,17 +85,6 @@ export function unpairedLocation(baseline: Float64Array, candidate: Float64Array
     nEff,
     method: `Mann-Whitney, Hodges-Lehmann${suffix}`,
   };
-}
-
-function largestTie(pooled: Float64Array): number {
-  const sorted = sortedCopy(pooled);
-  let best = 1;
-  let run = 1;
-  for (let i = 1; i < sorted.length; i++) {
-    run = sorted[i] === sorted[i - 1] ? run + 1 : 1;
-    if (run > best) best = run;
-  }
-  return best / sorted.length;
 }
 
 function around(delta: number, se: number, tail: number, df: number): Bounds {
@@ -118,7 +106,7 @@ export function pairedLocation(differences: Float64Array): Location {
   const n = differences.length;
   const sorted = sortedCopy(differences);
   const median = medianSorted(sorted);
-  const robust = MAD_TO_SD * medianAbsoluteDeviation(differences, median);
+  const robust = MAD_TO_SD * medianAbsoluteDeviation(sorted, median);
   // More than half the differences equal: no robust scale exists, the plain mean it is.
   const clip = robust > 0 ? WINSOR * robust : Number.POSITIVE_INFINITY;
   const delta = huberCentre(differences, median, clip);

@@ -19,10 +19,12 @@ const MIN_SPREAD_POINTS = 20;
  */
 export function spreadChange(baseline: Float64Array, candidate: Float64Array, paired: boolean): SpreadChange {
   if (Math.min(baseline.length, candidate.length) < MIN_SPREAD_POINTS) return { pValue: 1, effect: Number.NaN };
-  const centreB = medianSorted(sortedCopy(baseline));
-  const centreC = medianSorted(sortedCopy(candidate));
-  const madB = medianAbsoluteDeviation(baseline, centreB);
-  const madC = medianAbsoluteDeviation(candidate, centreC);
+  const sortedB = sortedCopy(baseline);
+  const sortedC = sortedCopy(candidate);
+  const centreB = medianSorted(sortedB);
+  const centreC = medianSorted(sortedC);
+  const madB = medianAbsoluteDeviation(sortedB, centreB);
+  const madC = medianAbsoluteDeviation(sortedC, centreC);
   if (!(madB > 0)) return { pValue: 1, effect: Number.NaN };
   const effect = madC / madB - 1;
   if (!paired) {

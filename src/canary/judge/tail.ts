@@ -13,48 +13,64 @@ const TAIL_START = 2;
 /** Active points up to which the null distribution is computed exactly. */
 const EXACT_POINTS = 200;
 
+export interface TailP {
+  /** p that the candidate reaches further up. */
+  readonly pUpper: number;
+  /** p that the candidate reaches further down. */
+  readonly pLower: number;
+}
+
+const NO_TAIL: TailP = { pUpper: 1, pLower: 1 };
+
 /**
- * p that the candidate's upper tail is heavier (unpaired). Tail points of the pooled sample get a score; given the scores, which arm
- * each belongs to is a coin with the candidate's share of points, so the score sum has an exactly computable null distribution
- * (independent assignment, slightly conservative against drawing without replacement). 1 when no spread or no tail exists.
+ * Are the candidate's tails heavier (unpaired)? Tail points of the pooled sample get a score; given the scores, which arm each belongs
+ * to is a coin with the candidate's share of points, so the score sum has an exactly computable null distribution (independent
+ * assignment, slightly conservative against drawing without replacement). 1 when no spread or no tail exists.
  */
-export function unpairedTail(baseline: Float64Array, candidate: Float64Array): number {
+export function unpairedTails(baseline: Float64Array, candidate: Float64Array): TailP {
   const m = baseline.length;
   const pooled = new Float64Array(m + candidate.length);
   pooled.set(baseline, 0);
   pooled.set(candidate, m);
   const sorted = sortedCopy(pooled);
   const centre = medianSorted(sorted);
-  let scale = MAD_TO_SD * medianAbsoluteDeviation(pooled, centre);
-  if (!(scale > 0)) scale = (quantileSorted(sorted, 0.95) - centre) / 1.6448536269514722;
-  if (!(scale > 0)) return 1;
-  const start = Math.max(TAIL_START, (quantileSorted(sorted, 0.9) - centre) / scale);
-  const items: number[] = [];
-  let observed = 0;
-  for (let i = 0; i < pooled.length; i++) {
-    const score = tailScore((pooled[i]! - centre) / scale, start);
-    if (score === 0) continue;
-    items.push(score);
-    if (i >= m) observed += score;
-  }
-  return scoreTail(items, observed, candidate.length / pooled.length);
+  const mad = MAD_TO_SD * medianAbsoluteDeviation(sorted, centre);
+  const share = candidate.length / pooled.length;
+  const side = (sign: 1 | -1): number => {
+    const edge = (p: number): number => sign * (quantileSorted(sorted, sign > 0 ? p : 1 - p) - centre);
+    const scale = mad > 0 ? mad : edge(0.95) / 1.6448536269514722;
+    if (!(scale > 0)) return 1;
+    const start = Math.max(TAIL_START, edge(0.9) / scale);
+    const items: number[] = [];
+    let observed = 0;
+    for (let i = 0; i < pooled.length; i++) {
+      const score = tailScore((sign * (pooled[i]! - centre)) / scale, start);
+      if (score === 0) continue;
+      items.push(score);
+      if (i >= m) observed += score;
+    }
+    return scoreTail(items, observed, share);
+  };
+  return { pUpper: side(1), pLower: side(-1) };
 }
 
-/** p that large positive differences outweigh large negative ones (paired): the same scores on |d|, signs are fair coins. */
-export function pairedTail(differences: Float64Array): number {
+/** Do large positive differences outweigh large negative ones, or the reverse (paired)? The same scores on |d|; signs are fair coins. */
+export function pairedTails(differences: Float64Array): TailP {
   const sizes = differences.map(Math.abs).sort();
   const scale = MAD_TO_SD * medianSorted(sizes);
-  if (!(scale > 0)) return 1;
+  if (!(scale > 0)) return NO_TAIL;
   const start = Math.max(TAIL_START, quantileSorted(sizes, 0.9) / scale);
   const items: number[] = [];
-  let observed = 0;
+  let up = 0;
+  let total = 0;
   for (const d of differences) {
     const score = tailScore(Math.abs(d) / scale, start);
     if (score === 0) continue;
     items.push(score);
-    if (d > 0) observed += score;
+    total += score;
+    if (d > 0) up += score;
   }
-  return scoreTail(items, observed, 0.5);
+  return { pUpper: scoreTail(items, up, 0.5), pLower: scoreTail(items, total - up, 0.5) };
 }
 
 function tailScore(z: number, start: number): number {
