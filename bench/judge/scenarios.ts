@@ -88,11 +88,24 @@ const FALSE_ALARMS: Scenario[] = [
       make: (rng) => one('paired', metric('continuous', ...arms(pairs(n, 0.8, rng)))),
     }),
   ),
+  ...[
+    [0.3, 60],
+    [0.3, 180],
+    [0.6, 60],
+    [0.6, 180],
+  ].map(
+    ([phi, n]): Scenario => ({
+      name: `paired AR(1) phi=${phi} n=${n}`,
+      group: 'false-alarm',
+      bar: '',
+      make: (rng) => one('paired', metric('continuous', ar1(n!, phi!, rng), ar1(n!, phi!, rng))),
+    }),
+  ),
   {
-    name: 'paired AR(1) phi=0.6 n=180',
+    name: 'either direction n=60',
     group: 'false-alarm',
     bar: '<= 5 %',
-    make: (rng) => one('paired', metric('continuous', ar1(180, 0.6, rng), ar1(180, 0.6, rng))),
+    make: (rng) => one('unpaired', metric('continuous', lognormal(60, rng), lognormal(60, rng), { direction: 'either' })),
   },
   {
     name: 'paired Pareto n=60',

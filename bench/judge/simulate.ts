@@ -28,7 +28,7 @@ function error(count: number, of: number): string {
 function simulate(scenario: Scenario): string {
   const counts = { fail: 0, warn: 0, pass: 0, inconclusive: 0, error: 0 };
   let peer = 0;
-  const total = scenario.name.startsWith('family') ? Math.max(1, Math.round(runs / 4)) : runs;
+  const total = runs;
   for (let run = 0; run < total; run++) {
     const input = scenario.make(createRng(`${scenario.name}/${run}`), run);
     counts[judgeCase(input).verdict]++;
@@ -51,7 +51,7 @@ for (const group of ['false-alarm', 'power'] as const) {
 }
 const plans = PLANS.filter((plan) => wanted(plan.name) || values.only === 'sequential');
 if (plans.length > 0) {
-  const total = Math.max(1, Math.round(runs / 2));
+  const total = runs;
   console.log('\nRepeated looks at growing data (x1: nothing is wrong; x1.2: +20 %)\n');
   console.log('| plan | fail at any look | median stop | horizon | runs |');
   console.log('|---|---|---|---|---|');

@@ -57,12 +57,11 @@ export function differenceInterval(k2: number, n2: number, k1: number, n1: numbe
 }
 
 /**
- * Interval for the difference of paired proportions from the discordant counts (Tango-like: Clopper-Pearson on the split of the
- * discordant pairs, times their share; Wilson on the share when the split is empty).
+ * Interval for the difference of paired proportions from the discordant counts: Wald with half an observation added to each
+ * discordant cell (Agresti and Min 2005), one-sided error `tail` per bound; close to nominal for small counts.
  */
 export function pairedDifferenceInterval(worse: number, better: number, pairs: number, tail: number): Interval {
   const z = -normalQuantile(tail);
-  // Agresti and Min 2005: half an observation in each cell, then Wald; close to nominal for small counts.
   const n = pairs + 2;
   const b = worse + 0.5;
   const c = better + 0.5;

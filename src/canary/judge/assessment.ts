@@ -1,14 +1,21 @@
 import type { Bounds } from './location.ts';
 import type { Scale } from './scale.ts';
 
+/** Change of one quantile, candidate - baseline, on the working scale. */
+export interface QuantileChange {
+  readonly quantile: number;
+  readonly delta: number;
+  readonly bounds: (tail: number) => Bounds;
+}
+
 /** p-values and sizes of a tail change at both ends, on the working scale. */
 export interface TailAssessment {
   /** p that the candidate's upper (lower) tail reaches further. */
   readonly pUpper: number;
   readonly pLower: number;
   /** Larger harm among p95 and p99 (p05 and p01 for the lower tail), as working difference candidate - baseline. */
-  readonly upper: { readonly quantile: number; readonly delta: number };
-  readonly lower: { readonly quantile: number; readonly delta: number };
+  readonly upper: QuantileChange;
+  readonly lower: QuantileChange;
 }
 
 /** Everything the decision needs about one metric, whatever its kind. */

@@ -1,7 +1,8 @@
+import { quantileDifference } from '../../stats/quantile-difference.ts';
 import { sortedCopy } from '../../stats/ranks.ts';
 import { MAD_TO_SD, mean, medianAbsoluteDeviation, medianSorted, quantileSorted, variance } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
-import type { Assessment, Blocked, TailAssessment } from './assessment.ts';
+import type { Assessment, Blocked, QuantileChange, TailAssessment } from './assessment.ts';
 import { DEFAULT_MARGINS, errorShares, MIN_EFFECTIVE, MIN_POINTS, SPREAD_MARGIN } from './defaults.ts';
 import { deflate, type Location, pairedLocation, unpairedLocation } from './location.ts';
 import { ABSOLUTE_SCALE, LOG_SCALE, relativeScale, type Scale } from './scale.ts';
@@ -124,13 +125,14 @@ function assessTail(
   const { pUpper, pLower } = differences === undefined ? unpairedTails(baseline, candidate) : pairedTails(differences);
   const x = sortedCopy(baseline);
   const y = sortedCopy(candidate);
-  const at = (quantile: number): { quantile: number; delta: number } => ({
+  const { inflation } = location.dependence;
+  const at = (quantile: number): QuantileChange => ({
     quantile,
     delta: quantileSorted(y, quantile) - quantileSorted(x, quantile),
+    bounds: (tail) => quantileDifference(x, y, quantile, tail, inflation),
   });
   const upper = [at(0.95), at(0.99)].sort((a, b) => b.delta - a.delta)[0]!;
   const lower = [at(0.05), at(0.01)].sort((a, b) => a.delta - b.delta)[0]!;
-  const { inflation } = location.dependence;
   return { pUpper: deflate(pUpper, inflation), pLower: deflate(pLower, inflation), upper, lower };
 }
 

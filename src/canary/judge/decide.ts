@@ -52,7 +52,7 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
       ? bounds.high < scale.toDelta(assessment.margin, 1) && -bounds.low < scale.toDelta(assessment.margin, -1)
       : worstHarm < margin;
   const certain = levels.adjust(p.location / shares.location) <= levels.alpha;
-  const tail = tailChange(assessment, metric.direction);
+  const tail = tailChange(assessment, metric.direction, level);
   const tailCertain = shares.tail > 0 && levels.adjust(p.tail / shares.tail) <= levels.alpha;
   const standardError = (bounds.high - bounds.low) / (2 * -normalQuantile(level));
   const mdeDelta = minimumDetectableEffect(standardError, level, POWER);
@@ -138,17 +138,24 @@ export function blockedResult(metric: MetricInput, state: Blocked): MetricResult
 interface TailChange {
   readonly quantile: number;
   readonly effect: number;
+  readonly interval: readonly [number | null, number | null];
   readonly relevant: boolean;
 }
 
-function tailChange(assessment: Assessment, direction: Direction): TailChange | undefined {
+function tailChange(assessment: Assessment, direction: Direction, level: number): TailChange | undefined {
   const { tail, scale } = assessment;
   if (tail === undefined) return undefined;
   const upward = direction === 'lower' || (direction === 'either' && tail.pUpper <= tail.pLower);
   const sign = upward ? 1 : -1;
-  const { quantile, delta } = upward ? tail.upper : tail.lower;
+  const { quantile, delta, bounds } = upward ? tail.upper : tail.lower;
+  const { low, high } = bounds(level);
   const least = scale.unit === 'relative' ? Math.max(TAIL_RELEVANCE, assessment.relevance) : assessment.margin;
-  return { quantile, effect: scale.toEffect(delta), relevant: sign * delta >= scale.toDelta(least, sign) && sign * delta > 0 };
+  return {
+    quantile,
+    effect: scale.toEffect(delta),
+    interval: [finite(scale.toEffect(low)), finite(scale.toEffect(high))],
+    relevant: sign * delta >= scale.toDelta(least, sign) && sign * delta > 0,
+  };
 }
 
 /** Tail and spread changes that are clear but did not fail: they warn. */
@@ -164,7 +171,8 @@ function shapeWarning(assessment: Assessment, p: MetricP, tail: TailChange | und
 
 function subTests(assessment: Assessment, p: MetricP, effect: number, tail: TailChange | undefined): SubTest[] {
   const list: SubTest[] = [{ name: 'location', pValue: p.location, effect }];
-  if (tail !== undefined) list.push({ name: 'tail', pValue: p.tail, effect: tail.effect, quantile: tail.quantile });
+  if (tail !== undefined)
+    list.push({ name: 'tail', pValue: p.tail, effect: tail.effect, quantile: tail.quantile, interval: tail.interval });
   const { spread } = assessment;
   if (spread !== undefined && Number.isFinite(spread.effect))
     list.push({ name: 'spread', pValue: spread.pValue, effect: spread.effect });

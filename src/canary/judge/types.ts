@@ -47,6 +47,8 @@ export interface SubTest {
   /** location: as `effect`; tail: relative or absolute change of `quantile`; spread: ratio of robust spreads minus 1. */
   readonly effect: number;
   readonly quantile?: number;
+  /** tail: interval of the quantile's change at the metric's intervalLevel; null = unbounded. */
+  readonly interval?: readonly [number | null, number | null];
 }
 
 export interface MetricResult {
