@@ -1,0 +1,335 @@
+import type { SyntaxNode } from '@lezer/common';
+import { parser } from '@prometheus-io/lezer-promql';
+import { formatDuration, parsePromDuration } from './duration.ts';
+
+export type MatchOperator = '=' | '!=' | '=~' | '!~';
+
+export interface Matcher {
+  readonly label: string;
+  readonly op: MatchOperator;
+  readonly value: string;
+}
+
+export interface Selector {
+  readonly kind: 'selector';
+  /** Metric name; empty when only matchers are given. */
+  readonly name: string;
+  readonly matchers: readonly Matcher[];
+  /** Range in ms of a matrix selector (`[5m]`). */
+  readonly rangeMs?: number;
+  readonly offsetMs?: number;
+}
+
+/** A PromQL expression, as far as this project evaluates and rewrites it; `other` keeps what it doesn't as text. */
+export type Expr =
+  | { readonly kind: 'number'; readonly value: number }
+  | Selector
+  | { readonly kind: 'call'; readonly fn: string; readonly args: readonly Expr[] }
+  | {
+      readonly kind: 'aggregate';
+      readonly op: string;
+      readonly grouping?: { readonly without: boolean; readonly labels: readonly string[] };
+      readonly arg: Expr;
+    }
+  | {
+      readonly kind: 'binary';
+      readonly op: string;
+      readonly bool: boolean;
+      readonly lhs: Expr;
+      readonly rhs: Expr;
+      readonly matching?: { readonly on: boolean; readonly labels: readonly string[] };
+    }
+  | { readonly kind: 'negate'; readonly arg: Expr }
+  | { readonly kind: 'other'; readonly text: string; readonly what: string };
+
+export interface PromqlProblem {
+  readonly message: string;
+  /** Offset in the query. */
+  readonly offset: number;
+}
+
+export type ParsedQuery = { readonly ok: true; readonly expr: Expr } | { readonly ok: false; readonly problem: PromqlProblem };
+
+/** Longer queries are refused: nobody writes them by hand. */
+const MAX_QUERY = 20_000;
+const MAX_DEPTH = 60;
+
+/** Parses with Prometheus' own grammar (@prometheus-io/lezer-promql). */
+export function parsePromql(query: string): ParsedQuery {
+  if (query.length > MAX_QUERY)
+    return {
+      ok: false,
+      problem: { message: `the query is ${query.length} characters long; at most ${MAX_QUERY} are read`, offset: 0 },
+    };
+  if (query.trim() === '') return { ok: false, problem: { message: 'the query is empty', offset: 0 } };
+  const tree = parser.parse(query);
+  let problem: PromqlProblem | undefined;
+  let deepest = 0;
+  let depth = 0;
+  tree.iterate({
+    enter(node) {
+      depth += 1;
+      deepest = Math.max(deepest, depth);
+      if (!node.type.isError || problem !== undefined) return;
+      const rest = query.slice(node.from, node.from + 20);
+      problem = {
+        message: rest === '' ? 'the query ends too early' : `not valid PromQL at ${JSON.stringify(rest)}`,
+        offset: node.from,
+      };
+    },
+    leave() {
+      depth -= 1;
+    },
+  });
+  if (problem !== undefined) return { ok: false, problem };
+  if (deepest > MAX_DEPTH * 3) return { ok: false, problem: { message: 'the query is nested too deeply', offset: 0 } };
+  const top = children(tree.topNode).find((node) => node.name !== 'LineComment');
+  if (top === undefined) return { ok: false, problem: { message: 'the query is empty', offset: 0 } };
+  return { ok: true, expr: convert(top, query) };
+}
+
+function children(node: SyntaxNode): SyntaxNode[] {
+  const found: SyntaxNode[] = [];
+  for (let child = node.firstChild; child !== null; child = child.nextSibling)
+    if (child.name !== 'LineComment') found.push(child);
+  return found;
+}
+
+function convert(node: SyntaxNode, query: string): Expr {
+  const text = (n: SyntaxNode): string => query.slice(n.from, n.to);
+  const other = (what: string): Expr => ({ kind: 'other', text: text(node), what });
+  const parts = children(node);
+  switch (node.name) {
+    case 'NumberDurationLiteral': {
+      const value = numberOf(text(node));
+      return value === undefined ? other('duration as a number') : { kind: 'number', value };
+    }
+    case 'ParenExpr':
+      return parts.length === 1 ? convert(parts[0]!, query) : other('parentheses');
+    case 'VectorSelector':
+      return selectorOf(node, query) ?? other('quoted metric name');
+    case 'MatrixSelector': {
+      const inner = convert(parts[0]!, query);
+      const rangeMs = parsePromDuration(text(parts[1]!));
+      return inner.kind === 'selector' && rangeMs !== undefined ? { ...inner, rangeMs } : other('range selector');
+    }
+    case 'OffsetExpr': {
+      const inner = convert(parts[0]!, query);
+      const offsetMs = parsePromDuration(text(parts.at(-1)!));
+      return inner.kind === 'selector' && offsetMs !== undefined ? { ...inner, offsetMs } : other('offset');
+    }
+    case 'FunctionCall': {
+      const body = parts.find((part) => part.name === 'FunctionCallBody');
+      return {
+        kind: 'call',
+        fn: text(parts[0]!),
+        args: body === undefined ? [] : children(body).map((arg) => convert(arg, query)),
+      };
+    }
+    case 'AggregateExpr': {
+      const body = children(parts.find((part) => part.name === 'FunctionCallBody')!);
+      if (body.length !== 1) return other(text(parts[0]!));
+      const modifier = parts.find((part) => part.name === 'AggregateModifier');
+      const labels =
+        modifier === undefined ? [] : children(children(modifier).find((part) => part.name === 'GroupingLabels')!).map(text);
+      const grouping = modifier === undefined ? undefined : { without: children(modifier)[0]!.name === 'Without', labels };
+      return {
+        kind: 'aggregate',
+        op: text(parts[0]!),
+        arg: convert(body[0]!, query),
+        ...(grouping === undefined ? {} : { grouping }),
+      };
+    }
+    case 'UnaryExpr':
+      return text(parts[0]!) === '-' ? { kind: 'negate', arg: convert(parts[1]!, query) } : convert(parts[1]!, query);
+    case 'BinaryExpr':
+      return binaryOf(parts, query) ?? other('many-to-one matching');
+    default:
+      return other(node.name);
+  }
+}
+
+function binaryOf(parts: readonly SyntaxNode[], query: string): Expr | undefined {
+  const text = (n: SyntaxNode): string => query.slice(n.from, n.to);
+  const middle = parts.slice(1, -1);
+  const clause = middle.find((part) => part.name === 'MatchingModifierClause');
+  const bool = middle.some((part) => part.name === 'BoolModifier' || children(part).some((inner) => inner.name === 'Bool'));
+  let matching: { on: boolean; labels: string[] } | undefined;
+  if (clause !== undefined) {
+    const inner = children(clause);
+    if (inner.some((part) => part.name === 'GroupLeft' || part.name === 'GroupRight')) return undefined;
+    const kind = inner.find((part) => part.name === 'On' || part.name === 'Ignoring');
+    const labels = inner.find((part) => part.name === 'GroupingLabels');
+    if (kind !== undefined && labels !== undefined) matching = { on: kind.name === 'On', labels: children(labels).map(text) };
+  }
+  return {
+    kind: 'binary',
+    op: text(middle[0]!),
+    bool,
+    lhs: convert(parts[0]!, query),
+    rhs: convert(parts.at(-1)!, query),
+    ...(matching === undefined ? {} : { matching }),
+  };
+}
+
+function selectorOf(node: SyntaxNode, query: string): Selector | undefined {
+  let name = '';
+  const matchers: Matcher[] = [];
+  for (const part of children(node)) {
+    if (part.name === 'Identifier') name = query.slice(part.from, part.to);
+    else if (part.name === 'LabelMatchers') {
+      for (const matcher of children(part)) {
+        const pieces = children(matcher).map((piece) => query.slice(piece.from, piece.to));
+        if (matcher.name === 'QuotedLabelName') return undefined;
+        if (pieces.length !== 3) return undefined;
+        const label = pieces[0]!.startsWith('"') ? unquote(pieces[0]!) : pieces[0]!;
+        matchers.push({ label, op: pieces[1] as MatchOperator, value: unquote(pieces[2]!) });
+      }
+    }
+  }
+  const named = name === '' ? matchers.find((m) => m.label === '__name__' && m.op === '=') : undefined;
+  if (named !== undefined) return { kind: 'selector', name: named.value, matchers: matchers.filter((m) => m !== named) };
+  return { kind: 'selector', name, matchers };
+}
+
+function numberOf(text: string): number | undefined {
+  if (/^[+-]?inf$/i.test(text)) return text.startsWith('-') ? -Infinity : Infinity;
+  if (/^nan$/i.test(text)) return Number.NaN;
+  const value = Number(text.replaceAll('_', ''));
+  return Number.isNaN(value) ? undefined : value;
+}
+
+/** The value of a PromQL string literal: Go escapes in double and single quotes, none in backticks. */
+export function unquote(literal: string): string {
+  const body = literal.slice(1, -1);
+  if (literal.startsWith('`')) return body;
+  const simple: Record<string, string> = {
+    a: '\x07',
+    b: '\b',
+    f: '\f',
+    n: '\n',
+    r: '\r',
+    t: '\t',
+    v: '\v',
+    '\\': '\\',
+    "'": "'",
+    '"': '"',
+  };
+  return body.replaceAll(
+    /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))/g,
+    (whole, x, u, long, octal, one) => {
+      if (one !== undefined) return simple[one as string] ?? whole;
+      const code = octal === undefined ? Number.parseInt((x ?? u ?? long) as string, 16) : Number.parseInt(octal as string, 8);
+      return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+    },
+  );
+}
+
+const PRECEDENCE: readonly (readonly string[])[] = [
+  ['or'],
+  ['and', 'unless'],
+  ['==', '!=', '<=', '<', '>=', '>'],
+  ['+', '-'],
+  ['*', '/', '%', 'atan2'],
+  ['^'],
+];
+
+/** Expression to text; parses back to the same expression. */
+export function formatPromql(expr: Expr): string {
+  switch (expr.kind) {
+    case 'number':
+      return Number.isNaN(expr.value)
+        ? 'NaN'
+        : expr.value === Infinity
+          ? 'Inf'
+          : expr.value === -Infinity
+            ? '-Inf'
+            : String(expr.value);
+    case 'selector':
+      return formatSelector(expr);
+    case 'call':
+      return `${expr.fn}(${expr.args.map(formatPromql).join(', ')})`;
+    case 'aggregate': {
+      const by =
+        expr.grouping === undefined ? '' : ` ${expr.grouping.without ? 'without' : 'by'} (${expr.grouping.labels.join(', ')})`;
+      return `${expr.op}${by}${by === '' ? '' : ' '}(${formatPromql(expr.arg)})`;
+    }
+    case 'binary': {
+      const matching =
+        expr.matching === undefined ? '' : ` ${expr.matching.on ? 'on' : 'ignoring'} (${expr.matching.labels.join(', ')})`;
+      const bool = expr.bool ? ' bool' : '';
+      return `${operand(expr.lhs, expr.op, false)} ${expr.op}${bool}${matching} ${operand(expr.rhs, expr.op, true)}`;
+    }
+    case 'negate':
+      return `-${expr.arg.kind === 'binary' ? `(${formatPromql(expr.arg)})` : formatPromql(expr.arg)}`;
+    case 'other':
+      return expr.text;
+  }
+}
+
+function operand(expr: Expr, parent: string, right: boolean): string {
+  const text = formatPromql(expr);
+  if (expr.kind === 'other') return `(${text})`;
+  if (expr.kind !== 'binary') return text;
+  const level = (op: string): number => PRECEDENCE.findIndex((ops) => ops.includes(op.toLowerCase()));
+  const [own, outer] = [level(expr.op), level(parent)];
+  return own > outer || (own === outer && !right && parent !== '^') ? text : `(${text})`;
+}
+
+function formatSelector(selector: Selector): string {
+  const matchers = selector.matchers.map((m) => `${m.label}${m.op}${JSON.stringify(m.value)}`).join(',');
+  const range = selector.rangeMs === undefined ? '' : `[${formatDuration(selector.rangeMs)}]`;
+  const offset = selector.offsetMs === undefined ? '' : ` offset ${formatDuration(selector.offsetMs)}`;
+  return `${selector.name}${matchers === '' && selector.name !== '' ? '' : `{${matchers}}`}${range}${offset}`;
+}
+
+/** Every selector, left to right. */
+export function selectorsOf(expr: Expr): readonly Selector[] {
+  switch (expr.kind) {
+    case 'selector':
+      return [expr];
+    case 'call':
+      return expr.args.flatMap(selectorsOf);
+    case 'aggregate':
+    case 'negate':
+      return selectorsOf(expr.arg);
+    case 'binary':
+      return [...selectorsOf(expr.lhs), ...selectorsOf(expr.rhs)];
+    default:
+      return [];
+  }
+}
+
+/** Constructs that can't be evaluated or rewritten here, e.g. subqueries. */
+export function unsupportedOf(expr: Expr): readonly string[] {
+  switch (expr.kind) {
+    case 'other':
+      return [expr.what];
+    case 'call':
+      return expr.args.flatMap(unsupportedOf);
+    case 'aggregate':
+    case 'negate':
+      return unsupportedOf(expr.arg);
+    case 'binary':
+      return [...unsupportedOf(expr.lhs), ...unsupportedOf(expr.rhs)];
+    default:
+      return [];
+  }
+}
+
+/** A copy with each selector replaced. */
+export function mapSelectors(expr: Expr, change: (selector: Selector) => Expr): Expr {
+  switch (expr.kind) {
+    case 'selector':
+      return change(expr);
+    case 'call':
+      return { ...expr, args: expr.args.map((arg) => mapSelectors(arg, change)) };
+    case 'aggregate':
+    case 'negate':
+      return { ...expr, arg: mapSelectors(expr.arg, change) };
+    case 'binary':
+      return { ...expr, lhs: mapSelectors(expr.lhs, change), rhs: mapSelectors(expr.rhs, change) };
+    default:
+      return expr;
+  }
+}
