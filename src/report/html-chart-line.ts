@@ -1,0 +1,115 @@
+import type { LineChart } from '../core/gate.ts';
+import {
+  AXIS_LABEL,
+  AXIS_LINE,
+  axisNumber,
+  COLOR,
+  FONT,
+  finite,
+  LEGEND,
+  label,
+  NAME,
+  SERIES,
+  SPLIT,
+  TICK,
+  WIDTH,
+} from './html-chart-theme.ts';
+import type { Drawn } from './html-charts.ts';
+
+const MAX_POINTS = 2_000;
+const MAX_LIMITS = 8;
+
+export function lineOption(chart: LineChart): Drawn {
+  const series = chart.series.slice(0, SERIES.length);
+  const limits = (chart.limits ?? []).filter((limit) => Number.isFinite(limit.value)).slice(0, MAX_LIMITS);
+  const logX = chart.logX === true && series.every((item) => item.points.every(([x]) => x > 0));
+  const top = finite([...series.flatMap((item) => item.points.map(([, y]) => y)), ...limits.map((limit) => limit.value)]);
+  return {
+    width: WIDTH,
+    height: 320,
+    option: {
+      color: SERIES,
+      legend: { ...LEGEND, data: series.map((item) => label(item.name)) },
+      grid: {
+        top: chart.yLabel === undefined ? 42 : 62,
+        bottom: chart.xLabel === undefined ? 28 : 48,
+        left: 58,
+        right: limits.length > 0 ? 96 : 24,
+        outerBoundsMode: 'none',
+      },
+      xAxis: {
+        type: logX ? 'log' : 'value',
+        min: logX ? 'dataMin' : undefined,
+        name: chart.xLabel === undefined ? '' : label(chart.xLabel, 60),
+        nameLocation: 'middle',
+        nameGap: 28,
+        nameTextStyle: NAME,
+        axisLabel: { ...AXIS_LABEL, formatter: axisNumber },
+        axisLine: AXIS_LINE,
+        axisTick: TICK,
+        splitLine: { show: false },
+      },
+      // The limits must be in view, also where every value is far below them.
+      yAxis: {
+        type: 'value',
+        max: (range: { max: number }) => niceMax(Math.max(range.max, ...top)),
+        name: chart.yLabel === undefined ? '' : label(chart.yLabel, 60),
+        nameLocation: 'end',
+        nameGap: 14,
+        nameTextStyle: { ...NAME, align: 'left', padding: [0, 0, 0, -44] },
+        axisLabel: { ...AXIS_LABEL, formatter: axisNumber },
+        splitLine: SPLIT,
+        axisLine: { show: false },
+        axisTick: TICK,
+      },
+      series: series.map((item, index) => ({
+        type: 'line',
+        name: label(item.name),
+        data: thin(item.points.filter(([x]) => Number.isFinite(x))).map(([x, y]) => [x, Number.isFinite(y) ? y : null]),
+        step: item.step === true ? 'end' : false,
+        symbol: 'none',
+        lineStyle: { width: 2, color: SERIES[index] },
+        ...(index === 0 && limits.length > 0
+          ? {
+              markLine: {
+                silent: true,
+                symbol: 'none',
+                lineStyle: { color: COLOR.limit, type: 'dashed', width: 1.5 },
+                label: {
+                  position: 'end',
+                  color: COLOR.limit,
+                  fontSize: FONT,
+                  formatter: ({ name, value }: { name: string; value: number }) => `${name} ${axisNumber(value)}`,
+                },
+                data: limits.map((limit) => ({ name: label(limit.name, 12), yAxis: limit.value })),
+              },
+            }
+          : {}),
+      })),
+    },
+  };
+}
+
+/** The first axis end above the value that has one significant digit in steps of 1, 2 or 5. */
+function niceMax(value: number): number {
+  if (!(value > 0) || !Number.isFinite(value)) return 1;
+  const unit = 10 ** Math.floor(Math.log10(value));
+  const steps = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10];
+  return (steps.find((step) => step * unit >= value * 1.02) ?? 10) * unit;
+}
+
+/** Keeps the smallest and largest value of each of many equal parts, so that peaks survive. */
+function thin(points: readonly (readonly [number, number])[]): readonly (readonly [number, number])[] {
+  if (points.length <= MAX_POINTS) return points;
+  const parts = MAX_POINTS / 2;
+  return Array.from({ length: parts }, (_, index) =>
+    points.slice(Math.floor((index * points.length) / parts), Math.floor(((index + 1) * points.length) / parts)),
+  ).flatMap((part) => {
+    let [low, high] = [0, 0];
+    for (const [index, point] of part.entries()) {
+      if (point[1] < part[low]![1]) low = index;
+      if (point[1] > part[high]![1]) high = index;
+    }
+    return [...new Set([Math.min(low, high), Math.max(low, high)])].map((index) => part[index]!);
+  });
+}

@@ -1,0 +1,72 @@
+import { clip, oneLine } from './escape.ts';
+import { formatNumber } from './number.ts';
+
+/**
+ * Stand-ins that ECharts draws with; each becomes a CSS variable of the page afterwards. They are colours that no palette
+ * would use, so that a replacement can't hit anything else.
+ */
+export const COLOR = {
+  ink: '#010203',
+  muted: '#010204',
+  line: '#010205',
+  surface: '#010206',
+  pass: '#010301',
+  warn: '#010302',
+  inconclusive: '#010303',
+  fail: '#010304',
+  error: '#010305',
+  limit: '#010306',
+  onHeat: '#010307',
+} as const;
+
+export const SERIES = Array.from({ length: 8 }, (_, index) => `#01040${index}`);
+/** A sequential scale from low to high. */
+export const HEAT = Array.from({ length: 9 }, (_, index) => `#01050${index}`);
+
+/** Stand-in → name of the CSS variable. */
+export const ROLES: ReadonlyMap<string, string> = new Map([
+  ...Object.entries(COLOR).map(([name, color]) => [color, `chart-${name.toLowerCase()}`] as const),
+  ...SERIES.map((color, index) => [color, `series-${index}`] as const),
+  ...HEAT.map((color, index) => [color, `heat-${index}`] as const),
+]);
+
+export const WIDTH = 720;
+export const FONT = 12;
+
+export function label(text: string, max = 30): string {
+  return clip(oneLine(text), max);
+}
+
+export function labels(texts: readonly string[], max = 30): string[] {
+  return texts.map((text) => label(text, max));
+}
+
+/** Rough width of a text in pixels: ECharts measures without fonts as well. */
+export function textWidth(text: string): number {
+  return [...text].length * FONT * 0.56;
+}
+
+export const AXIS_LABEL = { color: COLOR.muted, fontSize: FONT, hideOverlap: true } as const;
+export const NAME = { color: COLOR.muted, fontSize: FONT } as const;
+export const SPLIT = { show: true, lineStyle: { color: COLOR.line, width: 1 } } as const;
+export const AXIS_LINE = { show: true, lineStyle: { color: COLOR.line, width: 1 } } as const;
+export const TICK = { show: false } as const;
+
+export const LEGEND = {
+  show: true,
+  top: 0,
+  left: 0,
+  itemWidth: 14,
+  itemHeight: 10,
+  itemGap: 18,
+  icon: 'roundRect',
+  textStyle: { color: COLOR.ink, fontSize: FONT },
+} as const;
+
+export function axisNumber(value: number): string {
+  return formatNumber(value);
+}
+
+export function finite(values: Iterable<number>): number[] {
+  return [...values].filter(Number.isFinite);
+}
