@@ -7,6 +7,8 @@ export interface FileTree {
   list(prefix?: string): Promise<readonly string[]>;
   read(path: string): Promise<Buffer | undefined>;
   readMany(paths: readonly string[]): Promise<ReadonlyMap<string, Buffer>>;
+  /** Size and SHA-256 (hex) of a file of any size, read as a stream; undefined when it is absent. */
+  digest?(path: string): Promise<{ readonly bytes: number; readonly sha256: string } | undefined>;
 }
 
 /** An external program, found and verified. */

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { lstat, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, posix, relative, resolve, sep } from 'node:path';
@@ -20,9 +22,13 @@ export interface Tree {
   list(prefix?: string): Promise<readonly string[]>;
   read(path: string): Promise<Buffer | undefined>;
   readMany(paths: readonly string[]): Promise<ReadonlyMap<string, Buffer>>;
+  /** Size and SHA-256 (hex) of a file of any size, read as a stream; undefined when it is absent. Folders on disk have it. */
+  digest?(path: string): Promise<{ readonly bytes: number; readonly sha256: string } | undefined>;
 }
 
 const MAX_FILES = 50_000;
+/** Larger files are models or mistakes; they are digested as a stream, never held in memory. */
+const MAX_READ_BYTES = 256 * 1024 * 1024;
 
 export async function commitTree(git: Git, ref: string): Promise<Tree> {
   const commit = await git.resolve(ref);
@@ -74,17 +80,31 @@ export function folderTree(dir: string, name = '.'): Tree {
     await walk(start);
     return found.sort(compareText);
   };
-  const read = async (path: string): Promise<Buffer | undefined> => {
+  /** The real path of a plain file inside the folder. */
+  const plainFile = async (path: string): Promise<{ full: string; size: number } | undefined> => {
     const full = join(root, normalise(path));
     try {
       const real = await realpath(full);
       // A link inside the path, or the file itself, must not lead out of the folder.
       if (relative(await realpath(root), real).split(sep)[0] === '..') return undefined;
-      if (!(await lstat(full)).isFile()) return undefined;
-      return await readFile(full);
+      const stat = await lstat(full);
+      return stat.isFile() ? { full, size: stat.size } : undefined;
     } catch {
       return undefined;
     }
+  };
+  const read = async (path: string): Promise<Buffer | undefined> => {
+    const file = await plainFile(path);
+    if (file === undefined) return undefined;
+    if (file.size > MAX_READ_BYTES) {
+      throw new ConfigurationError({
+        message: `the file is ${file.size} bytes`,
+        location: { file: normalise(path) },
+        expected: `at most ${MAX_READ_BYTES} bytes`,
+        fix: 'check that the right file is named.',
+      });
+    }
+    return readFile(file.full).catch(() => undefined);
   };
   return {
     name,
@@ -98,6 +118,13 @@ export function folderTree(dir: string, name = '.'): Tree {
         if (bytes !== undefined) result.set(normalise(path), bytes);
       }
       return result;
+    },
+    async digest(path) {
+      const file = await plainFile(path);
+      if (file === undefined) return undefined;
+      const hash = createHash('sha256');
+      for await (const chunk of createReadStream(file.full)) hash.update(chunk as Buffer);
+      return { bytes: file.size, sha256: hash.digest('hex') };
     },
   };
 }
@@ -115,6 +142,7 @@ export function subtree(tree: Tree, folder: string): Tree {
     read: (path) => tree.read(inside(path)),
     readMany: async (paths) =>
       new Map([...(await tree.readMany(paths.map(inside)))].map(([path, bytes]) => [strip(path), bytes])),
+    ...(tree.digest === undefined ? {} : { digest: (path: string) => tree.digest!(inside(path)) }),
   };
 }
 
