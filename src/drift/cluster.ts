@@ -1,6 +1,7 @@
 import type { Finding } from '../core/finding.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { groupOf, objectKey, objectName } from '../kubernetes/object.ts';
+import { show } from '../kubernetes/mask.ts';
 import { isObject, parsePointer, textAt, valueAt, within } from '../kubernetes/path.ts';
 import { type Change, changesOf, matchObjects, movingImages } from './changes.ts';
 import { type DriftClass, isPolicyBundle, isRouting } from './classify.ts';
@@ -138,7 +139,7 @@ function findingsOf(state: DriftState | 'stuck', changes: readonly Change[], lef
       return [
         driftFinding('drift-pending', {
           ...common,
-          message: `${sides.right} does not have ${what} of ${objectName(left)} yet, as Git declares it${first.traffic === undefined ? '' : `: ${first.traffic.shares.map((each) => `${each.name} ${percent(each.right)} -> ${percent(each.left)}`).join(', ')}`}.`,
+          message: `${sides.right} will get ${what} of ${objectName(left)}: ${first.traffic === undefined ? `${show(first.right, 'before')} -> ${show(first.left, 'after')}` : first.traffic.shares.map((each) => `${each.name} ${percent(each.right)} -> ${percent(each.left)}`).join(', ')}${changes.length > 1 ? ` (and ${changes.length - 1} more)` : ''}.`,
         }),
       ];
     case 'in-transit':

@@ -111,9 +111,15 @@ export function evaluateDrift(input: DriftInput): GateResult {
     measurements: measurements(outcomes, input),
     tables: [trafficTable(view), stateTable(view), allowanceTable(contract)].filter((table): table is Table => table !== undefined),
     charts: trafficCharts(view),
-    passReason: `${usable.length} of ${input.clusters.length} clusters run what Git declares`,
+    passReason: passReason(outcomes, input),
     inconclusive: reasons.length === 0 ? undefined : reasons.map((reason) => reason.sentence).join(' '),
   });
+}
+
+function passReason(outcomes: ReadonlyMap<string, ClusterOutcome>, input: DriftInput): string {
+  const pending = [...outcomes.values()].flatMap((outcome) => [...outcome.states.values()]).filter((state) => state === 'pending').length;
+  const base = `${outcomes.size} of ${input.clusters.length} clusters run what Git declares`;
+  return pending === 0 ? base : `${outcomes.size} of ${input.clusters.length} clusters run what Git declared before this change, which brings ${pending} objects`;
 }
 
 interface Unusable {
@@ -196,7 +202,7 @@ function outlierFindings(liveOdd: readonly Outlier[], declaredOdd: readonly Outl
     if (contract.cover({ cluster: each.cluster, object: objectName(object), path: each.path }) !== undefined) return;
     findings.push(
       driftFinding('drift-cluster-outlier', {
-        message: `${oddOne(each)} ${each.aspect === 'weights' ? 'Traffic' : 'The ' + each.aspect} of ${objectName(object)} ${where === 'Git' ? 'is declared as' : 'is'} ${each.value}, in ${each.reference.cluster} ${each.expected}.`,
+        message: `${oddOne(each)} ${each.aspect === 'weights' ? 'Traffic' : 'The ' + each.aspect} of ${objectName(object)} ${where === 'Git' ? 'is declared as' : 'is'} ${unlike(each.value, each.expected)}, in ${each.reference.cluster} ${unlike(each.expected, each.value)}.`,
         location: object.locate(each.path),
         related: each.reference.object === undefined ? [] : [{ ...each.reference.object.locate(each.path), message: `as ${each.reference.cluster} has it` }],
         evidence: { aspect: each.aspect, cluster: each.cluster, value: each.value, reference: each.reference.cluster, expected: each.expected, clusters: each.of, tie: each.tie },
@@ -213,6 +219,12 @@ function outlierFindings(liveOdd: readonly Outlier[], declaredOdd: readonly Outl
 function oddOne(each: Outlier): string {
   if (each.tie) return `The ${each.of} clusters disagree and none has a majority; ${each.cluster} differs from ${each.reference.cluster}.`;
   return each.outliers === 1 ? `${each.cluster} is the odd one of ${each.of} clusters.` : `${each.cluster} is one of ${each.outliers} of ${each.of} clusters that differ from ${each.reference.cluster}.`;
+}
+
+/** The parts of one description that the other doesn't have. */
+function unlike(text: string, other: string): string {
+  const parts = text.split(', ').filter((part) => !other.split(', ').includes(part));
+  return parts.join(', ') || text;
 }
 
 function sameObject(outlier: Outlier, object: NormalisedObject): boolean {

@@ -108,9 +108,9 @@ function aspectsOf(object: NormalisedObject, versions: ReadonlyMap<string, strin
   if (equal.includes('weights')) {
     const rules = ruleShares(object, versions);
     if (rules.length > 0) {
-      const value = rules.map((rule) => rule.backends.filter((each) => each.share > 0).map((each) => [each.name, each.serves ?? '', Number(each.share.toFixed(6))] as const).sort());
+      const value = rules.map((rule) => rule.backends.filter((each) => each.share > 0).map((each) => [each.name, Number(each.share.toFixed(6))] as const).sort());
       const text = rules
-        .map((rule) => rule.backends.map((each) => `${each.name}${each.serves === undefined ? '' : ` (${each.serves})`} ${percent(each.share)}`).join(', ') || 'no backend')
+        .map((rule) => rule.backends.map((each) => `${each.name} ${percent(each.share)}`).join(', ') || 'no backend')
         .join('; ');
       found.push({ aspect: 'weights', path: rules[0]!.path.slice(0, 2), value, text });
     }
