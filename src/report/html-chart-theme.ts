@@ -30,7 +30,7 @@ export const ROLES: ReadonlyMap<string, string> = new Map([
   ...HEAT.map((color, index) => [color, `heat-${index}`] as const),
 ]);
 
-export const WIDTH = 720;
+export const WIDTH = 580;
 export const FONT = 12;
 
 export function label(text: string, max = 30): string {
@@ -58,7 +58,7 @@ export const LEGEND = {
   left: 0,
   itemWidth: 14,
   itemHeight: 10,
-  itemGap: 18,
+  itemGap: 28,
   icon: 'roundRect',
   textStyle: { color: COLOR.ink, fontSize: FONT },
 } as const;

@@ -41,6 +41,11 @@ export function rich(text: string): string {
     .join('');
 }
 
+/** A path that may break after its separators. */
+export function path(text: string): string {
+  return `<span class="mono">${html(oneLine(text)).replace(/[/.:_-](?=[^\s&;])/g, '$&<wbr>')}</span>`;
+}
+
 export function findingCard(finding: Finding, anchor: string): string {
   const style = EFFECT_STYLE[effectOf(finding)];
   const effect = effectOf(finding) === 'waived' ? 'waived' : describeEffect(finding);

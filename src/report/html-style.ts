@@ -3,7 +3,7 @@ export const STYLE = `
 :root{color-scheme:light dark;
 --bg:#f5f6f8;--surface:#ffffff;--sunken:#f0f2f5;--ink:#171a21;--muted:#5a6273;--line:#dfe3ea;--link:#2450c8;
 --pass:#177245;--pass-bg:#e2f4ea;--warn:#8a5a00;--warn-bg:#fdf1d6;--inconclusive:#6a45c0;--inconclusive-bg:#efe9fc;
---fail:#b9242f;--fail-bg:#fdE7e8;--error:#8c1d4b;--error-bg:#fbe4ee;--note:#205fa8;--note-bg:#e4effb;--waived:#5a6273;--waived-bg:#eceff3;
+--fail:#b9242f;--fail-bg:#fde7e8;--error:#8c1d4b;--error-bg:#fbe4ee;--note:#205fa8;--note-bg:#e4effb;--waived:#5a6273;--waived-bg:#eceff3;
 --chart-ink:#2a2f3a;--chart-muted:#5f6778;--chart-line:#e3e6ec;--chart-surface:#ffffff;--chart-pass:#1d8753;--chart-warn:#b87a00;
 --chart-inconclusive:#7a55d0;--chart-fail:#c92f3b;--chart-error:#8c1d4b;--chart-limit:#c92f3b;--chart-onheat:#ffffff;
 --series-0:#3f6fe0;--series-1:#e2812b;--series-2:#1a9488;--series-3:#b1498f;--series-4:#7d8a22;--series-5:#6b58c9;--series-6:#c2443d;--series-7:#6a7385;
@@ -25,7 +25,7 @@ a{color:var(--link);text-underline-offset:2px}
 a:focus-visible,summary:focus-visible{outline:2px solid var(--link);outline-offset:2px;border-radius:6px}
 .skip{position:absolute;left:-9999px}.skip:focus{left:16px;top:12px;background:var(--surface);padding:8px 12px;z-index:1}
 code,pre,.mono{font-family:ui-monospace,SFMono-Regular,"SF Mono",Menlo,Consolas,"Liberation Mono",monospace}
-code{font-size:.9em;background:var(--sunken);border:1px solid var(--line);border-radius:5px;padding:.05em .35em;overflow-wrap:anywhere}
+code{-webkit-box-decoration-break:clone;box-decoration-break:clone;font-size:.9em;background:var(--sunken);border:1px solid var(--line);border-radius:5px;padding:.05em .35em;overflow-wrap:anywhere}
 h1,h2,h3,h4,p{margin:0}
 header.top{padding-top:36px;padding-bottom:8px}
 .brand{display:flex;gap:10px;align-items:center;color:var(--muted);font-size:13px;font-weight:600;letter-spacing:.02em;margin-bottom:18px}
@@ -70,10 +70,10 @@ summary .counts{color:var(--muted);font-size:13.5px;margin-left:auto;text-align:
 .finding .related{font-size:13.5px;color:var(--muted);margin-top:8px}
 .fix{margin-top:12px;display:flex;gap:10px;align-items:baseline}
 .fix b{flex:none;color:var(--pass);font-size:13px}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:20px;margin-top:22px}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:20px;margin-top:22px;align-items:start}
 figure{margin:0;border:1px solid var(--line);border-radius:12px;padding:16px 18px;min-width:0}
 figcaption{font-weight:650;font-size:14.5px;margin-bottom:10px}
-figure svg{display:block;width:100%;height:auto}
+figure svg{display:block;width:100%;max-width:780px;height:auto}
 figure svg text{font-family:inherit;font-variant-numeric:tabular-nums}
 .small{color:var(--muted);font-size:13px;margin-top:8px}
 .scale{display:flex;align-items:center;gap:8px;color:var(--muted);font-size:12.5px;margin-top:8px}
@@ -82,16 +82,16 @@ figure svg text{font-family:inherit;font-variant-numeric:tabular-nums}
 .scale span.bar{display:inline-flex}
 ${Array.from({ length: 9 }, (_, index) => `.h${index}{background:var(--heat-${index})}`).join('')}
 details.data{margin-top:10px}details.data>summary{cursor:pointer;color:var(--muted);font-size:13px}
-.scroll{overflow-x:auto;margin-top:22px;border:1px solid var(--line);border-radius:12px}
+.scroll{overflow-x:auto;margin-top:22px;background:var(--surface);border:1px solid var(--line);border-radius:12px}
 details.data .scroll{margin-top:8px}
 table{border-collapse:collapse;width:100%;font-size:13.6px}
 caption{text-align:left;font-weight:650;font-size:14.5px;padding:14px 18px 10px}
-th,td{text-align:left;padding:8px 18px;border-top:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+th,td{text-align:left;padding:8px 18px;border-top:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}
 th{color:var(--muted);font-weight:600;font-size:12.8px;background:var(--sunken);white-space:nowrap}
 tbody tr:first-child td{border-top:0}
 td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td.name{min-width:150px}
-.overview td:first-child{white-space:nowrap}
+.overview td:first-child{white-space:nowrap}.overview .scroll{margin-top:0}.overview td .mono{font-size:13px}
 footer{padding-top:28px;padding-bottom:48px;color:var(--muted);font-size:13px;margin-top:24px}
 footer dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0}footer dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:640px){main,header.top,footer{padding-left:14px;padding-right:14px}h1{font-size:25px}.inside{padding:14px}summary .counts{display:none}th,td{padding:8px 12px}}

@@ -4,7 +4,7 @@ import type { GateResult } from '../core/gate.ts';
 import type { Report } from '../core/report.ts';
 import type { Verdict } from '../core/verdict.ts';
 import { clip, html, oneLine } from './escape.ts';
-import { figure, findingCard, measurementsHtml, rich, tableHtml, verdictPill } from './html-parts.ts';
+import { figure, findingCard, measurementsHtml, path, rich, tableHtml, verdictPill } from './html-parts.ts';
 import { STYLE } from './html-style.ts';
 import type { RenderOptions } from './options.ts';
 import {
@@ -109,7 +109,7 @@ function overview(blocking: readonly Finding[], anchors: ReadonlyMap<Finding, st
     .slice(0, 100)
     .map((finding, index) => [String(index), describeLocation(finding.location), finding.message]);
   const cell = (text: string, column: number): string => {
-    if (column !== 0) return column === 1 ? `<span class="mono">${html(oneLine(text))}</span>` : rich(oneLine(text));
+    if (column !== 0) return column === 1 ? path(text) : rich(oneLine(text));
     const finding = blocking[Number(text)]!;
     return `<a class="mono" href="#${anchors.get(finding) ?? 'findings'}">${html(finding.ruleId)}</a>`;
   };
@@ -130,7 +130,10 @@ function gateSection(gate: GateResult, index: number, anchors: ReadonlyMap<Findi
     `<details class="gate" id="gate-${gate.id}"${open ? ' open' : ''}>`,
     `<summary><h3>${gate.id}</h3>${verdictPill(gate.verdict)}<span class="counts">${describeCounts(countEffects(gate.findings))}</span></summary>`,
     '<div class="inside">',
-    `<p class="reason">${rich(oneLine(clip(gate.reason, 2_000)))}</p>`,
+    // A reason that only repeats the first finding says nothing new.
+    gate.findings[0]?.message.startsWith(gate.reason.replace(/ \(and \d+ more\)$/, '')) === true
+      ? ''
+      : `<p class="reason">${rich(oneLine(clip(gate.reason, 2_000)))}</p>`,
     ...gate.findings.map((finding) => findingCard(finding, anchors.get(finding) ?? `finding-${gate.id}`)),
     charts.length === 0 ? '' : `<div class="figures">${charts.join('\n')}</div>`,
     ...(gate.tables ?? []).map((table) => tableHtml(table, clip(table.title, 200))),

@@ -70,7 +70,7 @@ export function textTable(
   const GAP = 2;
   const cells = rows.map((row) => columns.map((_, index) => row[index] ?? ''));
   const natural = columns.map((name, index) => Math.max(displayWidth(name), ...cells.map((row) => longestLine(row[index]!))));
-  const widths = fit(natural, width - GAP * (columns.length - 1));
+  const widths = shrink(natural, width - GAP * (columns.length - 1));
   const right = columns.map((_, index) => {
     const filled = cells.map((row) => row[index]!).filter((cell) => cell !== '');
     return filled.length > 0 && filled.every((cell) => NUMERIC.test(cell));
@@ -103,7 +103,7 @@ function longestLine(text: string): number {
 }
 
 /** Shrinks the widest columns until the sum fits; none below eight columns. */
-function fit(natural: readonly number[], available: number): number[] {
+function shrink(natural: readonly number[], available: number): number[] {
   const widths = [...natural];
   const LEAST = 8;
   let excess = widths.reduce((sum, width) => sum + width, 0) - available;
