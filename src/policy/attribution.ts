@@ -1,0 +1,85 @@
+import { canonicalJson, type Json } from '../core/json.ts';
+import type { Definition } from './definitions.ts';
+import type { Side } from './side.ts';
+import type { Trace } from './tasks.ts';
+import type { Outcome } from './wasm.ts';
+
+/** Which definitions made an outcome. */
+export interface Attribution {
+  /** The fired definition of the entrypoint's own rule (or its default), when there is one. */
+  readonly decided: Definition | undefined;
+  /** Fired definitions without which the outcome would be another one: the most telling first. */
+  readonly because: readonly Definition[];
+  /** Every fired definition that the entrypoint reaches, outermost first. */
+  readonly fired: readonly Definition[];
+  /** First value of each fired definition, canonical JSON. */
+  readonly values: ReadonlyMap<string, string>;
+}
+
+export interface AttributionOptions {
+  /** Entrypoint to evaluate, as it is called in the module; usually the side's own. */
+  readonly entrypoint: string;
+  readonly input: string;
+  /** Whether an outcome still shows what is to be explained. */
+  readonly holds: (outcome: Outcome) => boolean;
+  /** Definitions of the other side: one that isn't there is new or changed, and tells the most. */
+  readonly other?: readonly Definition[] | undefined;
+}
+
+/**
+ * Explains one outcome by counterfactuals: each fired definition is switched off in turn, and those whose absence
+ * changes the outcome are responsible for it (Halpern and Pearl, "Causes and Explanations", 2005, but-for causes).
+ */
+export async function attribute(side: Side, traced: number, options: AttributionOptions): Promise<Attribution> {
+  const { input, entrypoint, holds } = options;
+  const run = async (items: readonly { input: string; off?: string }[], values: boolean): Promise<readonly Trace[]> => side.pool.run({ kind: 'trace', program: traced, entrypoint, items, values });
+  const [plain] = await run([{ input }], true);
+  const known = plain!.fired.map(([id]) => side.graph.byId.get(id)).filter((d) => d !== undefined);
+  const fired = known.sort((a, b) => depthOf(side, a) - depthOf(side, b) || order(a) - order(b));
+  const without = await run(fired.map((d) => ({ input, off: d.id })), false);
+  const responsible = fired.filter((_, index) => !holds(without[index]!.outcome));
+  const rule = side.entrypoints.map((e) => e.replaceAll('/', '.')).find((r) => fired.some((d) => d.rule === r)) ?? side.entrypoints[0]!.replaceAll('/', '.');
+  const own = fired.filter((d) => d.rule === rule);
+  return {
+    decided: own.at(-1) ?? (side.graph.byRule.get(rule) ?? []).find((d) => d.kind === 'default'),
+    because: rankResponsible(side, responsible, options.other),
+    fired,
+    values: new Map(plain!.fired),
+  };
+}
+
+/** New or changed definitions first, then those with alternatives (they chose something), the deepest first. */
+export function rankResponsible(side: Side, responsible: readonly Definition[], other?: readonly Definition[]): readonly Definition[] {
+  const before = other === undefined ? undefined : new Set(other.map((d) => `${d.rule} ${d.text}`));
+  const changed = (d: Definition): number => (before === undefined || before.has(`${d.rule} ${d.text}`) ? 1 : 0);
+  const chooses = (d: Definition): number => (hasAlternatives(side, d) ? 0 : 1);
+  return [...responsible].sort((a, b) => changed(a) - changed(b) || chooses(a) - chooses(b) || depthOf(side, b) - depthOf(side, a) || order(a) - order(b));
+}
+
+export function isChanged(definition: Definition, other: readonly Definition[]): boolean {
+  return !other.some((d) => d.rule === definition.rule && d.text === definition.text);
+}
+
+function hasAlternatives(side: Side, definition: Definition): boolean {
+  if (definition.kind === 'set' || definition.kind === 'object') return false;
+  return (side.graph.byRule.get(definition.rule) ?? []).length > 1;
+}
+
+function depthOf(side: Side, definition: Definition): number {
+  return side.graph.depth.get(definition.rule) ?? Number.MAX_SAFE_INTEGER;
+}
+
+function order(definition: Definition): number {
+  return Number(definition.id.slice(1));
+}
+
+/** `routing/decision.rego:31` and the rule's name, for evidence and tables. */
+export function describeDefinition(definition: Definition): { readonly rule: string; readonly file: string; readonly line: number; readonly text: string } {
+  return { rule: definition.rule, file: definition.location.file, line: definition.location.line ?? 1, text: definition.text.slice(0, 200) };
+}
+
+export function sameOutcome(a: Outcome, b: Outcome): boolean {
+  if ('value' in a && 'value' in b) return a.value === b.value || canonicalJson(JSON.parse(a.value) as Json) === canonicalJson(JSON.parse(b.value) as Json);
+  if ('failure' in a && 'failure' in b) return a.failure.kind === b.failure.kind;
+  return 'undefined' in a && 'undefined' in b;
+}

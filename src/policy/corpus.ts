@@ -1,0 +1,103 @@
+import { ConfigurationError } from '../core/errors.ts';
+import { decodeText } from '../config/document.ts';
+import type { Json } from '../core/json.ts';
+import { isObject } from './source.ts';
+
+/** One input to replay, with the traffic it stands for. */
+export interface ReplayInput {
+  /** JSON text, as it goes into the policy. */
+  readonly input: string;
+  readonly weight: number;
+  /** Line in the corpus, from 1; 0 for generated inputs. */
+  readonly line: number;
+}
+export interface Corpus {
+  readonly file: string;
+  readonly inputs: readonly ReplayInput[];
+  readonly skipped: readonly Skipped[];
+}
+/** Lines that could not be replayed, by reason. */
+export interface Skipped {
+  readonly reason: string;
+  readonly count: number;
+  readonly line: number;
+}
+
+const MAX_CORPUS_BYTES = 256 * 1024 * 1024;
+const MAX_LINE_CHARS = 4 * 1024 * 1024;
+const MAX_INPUTS = 1_000_000;
+const MAX_DEPTH = 128;
+
+/**
+ * Reads a replay corpus: NDJSON of `{"input": ..., "weight"?: n}`, of OPA decision-log events ("Decision Logs", OPA
+ * documentation: decision_id, path, input, erased, masked, nd_builtin_cache) or of our runtime's log, which has the same
+ * fields. What can't be replayed is counted by reason, never dropped in silence.
+ * @throws ConfigurationError when the file holds nothing that can be replayed
+ */
+export function readCorpus(bytes: Uint8Array, file: string, entrypoint: string): Corpus {
+  const text = decodeText(bytes, file, MAX_CORPUS_BYTES);
+  const inputs: ReplayInput[] = [];
+  const skipped = new Map<string, { count: number; line: number }>();
+  let number = 0;
+  for (const line of text.split('\n')) {
+    number += 1;
+    if (line.trim() === '') continue;
+    const read = inputs.length >= MAX_INPUTS ? `after the first ${MAX_INPUTS} inputs` : readLine(line, entrypoint);
+    if (typeof read === 'string') {
+      const known = skipped.get(read);
+      if (known === undefined) skipped.set(read, { count: 1, line: number });
+      else known.count += 1;
+    } else inputs.push({ ...read, line: number });
+  }
+  const list = [...skipped].map(([reason, { count, line }]) => ({ reason, count, line })).sort((a, b) => a.line - b.line);
+  if (inputs.length === 0) {
+    throw new ConfigurationError(
+      list.length === 0
+        ? { message: 'the replay corpus is empty.', location: { file }, expected: 'lines of {"input": ...} or OPA decision-log events' }
+        : list.slice(0, 20).map((s) => ({ message: `no line of the corpus can be replayed: ${s.reason} (${s.count} lines).`, location: { file, line: s.line }, expected: 'lines of {"input": ...} or OPA decision-log events' })),
+    );
+  }
+  return { file, inputs, skipped: list };
+}
+
+function readLine(line: string, entrypoint: string): Omit<ReplayInput, 'line'> | string {
+  if (line.length > MAX_LINE_CHARS) return `longer than ${MAX_LINE_CHARS} characters`;
+  if (nesting(line) > MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
+  let event: Json;
+  try {
+    event = JSON.parse(line) as Json;
+  } catch {
+    return 'not JSON';
+  }
+  if (!isObject(event)) return 'not an object';
+  if (typeof event['path'] === 'string' && event['path'].replace(/^\/+/, '') !== entrypoint) return 'a decision of another entrypoint';
+  if (['erased', 'masked'].some((key) => Array.isArray(event[key]) && (event[key] as readonly Json[]).some((path) => String(path).startsWith('/input')))) return 'the input is masked';
+  if (isObject(event['nd_builtin_cache'])) return 'the decision used time, randomness or the network';
+  if (!Object.hasOwn(event, 'input')) return 'no input';
+  const weight = event['weight'] ?? 1;
+  if (typeof weight !== 'number' || !Number.isFinite(weight) || weight <= 0) return 'the weight is no positive number';
+  return { input: JSON.stringify(event['input']), weight };
+}
+
+/** Deepest bracket nesting, strings left out; cheap, before a parser sees the line. */
+function nesting(line: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < line.length; i += 1) {
+    const c = line.charCodeAt(i);
+    if (inString) {
+      if (c === 92) i += 1;
+      else if (c === 34) inString = false;
+    } else if (c === 34) inString = true;
+    else if (c === 123 || c === 91) {
+      depth += 1;
+      if (depth > deepest) deepest = depth;
+    } else if (c === 125 || c === 93) depth -= 1;
+  }
+  return deepest;
+}
+
+export function skippedCount(corpus: Corpus): number {
+  return corpus.skipped.reduce((sum, s) => sum + s.count, 0);
+}

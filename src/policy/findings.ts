@@ -1,0 +1,221 @@
+import type { Finding, Location } from '../core/finding.ts';
+import type { Table } from '../core/gate.ts';
+import type { Json } from '../core/json.ts';
+import { type Attribution, describeDefinition, isChanged } from './attribution.ts';
+import type { Corpus } from './corpus.ts';
+import { skippedCount } from './corpus.ts';
+import type { DiffClass } from './decision.ts';
+import type { Definition } from './definitions.ts';
+import type { DecisionDiff, DiffGroup, DiffSide } from './diff.ts';
+import type { Domain } from './domain.ts';
+import { coverageText, type Counterexample, type Proof, regoTest } from './prove.ts';
+import { policyFinding, type PolicyRuleId } from './rules.ts';
+import type { EvaluationFailure } from './wasm.ts';
+
+const CLASS_RULES: { readonly [C in Exclude<DiffClass, 'error-fixed'>]: PolicyRuleId } = {
+  widened: 'policy-decision-widened',
+  error: 'policy-decision-error',
+  rerouted: 'policy-decision-rerouted',
+  'became-undefined': 'policy-decision-became-undefined',
+  'became-defined': 'policy-decision-became-defined',
+  narrowed: 'policy-decision-narrowed',
+  'obligation-changed': 'policy-decision-obligation-changed',
+  'reason-changed': 'policy-decision-reason-changed',
+};
+
+const CLASS_TEXT: { readonly [C in DiffClass]: string } = {
+  widened: 'refused on base and allowed on head',
+  error: 'decided on base and an error on head',
+  rerouted: 'sent somewhere else',
+  'became-undefined': 'decided on base and undefined on head',
+  'became-defined': 'undefined on base and decided on head',
+  narrowed: 'allowed on base and refused on head',
+  'obligation-changed': 'served by the same target with other fallbacks, priority, quota or tracing',
+  'reason-changed': 'decided the same for another reason',
+  'error-fixed': 'an error on base and decided on head',
+};
+
+/** Classes that fail the gate unless the configuration says otherwise. */
+export const DEFAULT_BLOCKING: readonly DiffClass[] = ['became-undefined', 'error'];
+
+/** One finding a class of changed decisions, on the line that decided on head. */
+export function diffFindings(diff: DecisionDiff, what: string, blocking: readonly string[] = DEFAULT_BLOCKING, headDefinitions?: readonly Definition[], baseDefinitions?: readonly Definition[]): readonly Finding[] {
+  return diff.groups.flatMap((group) => {
+    if (group.class === 'error-fixed') return [];
+    const { head, base } = group.example;
+    const removed = headDefinitions === undefined ? undefined : base.attribution?.because.find((d) => isChanged(d, headDefinitions));
+    const added = baseDefinitions === undefined ? undefined : head.attribution?.because.find((d) => isChanged(d, baseDefinitions));
+    const place = added ?? decidingLine(head) ?? decidingLine(base);
+    const from = removed ?? decidingLine(base);
+    return [
+      policyFinding({
+        ruleId: CLASS_RULES[group.class],
+        ...(blocking.includes(group.class) ? { level: 'error' as const, blocking: true } : { blocking: false, level: group.class === 'reason-changed' ? ('note' as const) : ('warning' as const) }),
+        message: `${share(group.share)} of ${what} (${group.count} of ${diff.replayed} requests) is ${CLASS_TEXT[group.class]}.${sentence(group)}`,
+        location: place?.location,
+        related: from === undefined ? undefined : [{ ...from.location, message: `decided on base: ${from.rule}` }],
+        subject: `${diff.entrypoint} ${what}`,
+        evidence: groupEvidence(group),
+        fix: 'If the change is meant, say so in the pull request; otherwise correct the rule named here.',
+      }),
+    ];
+  });
+}
+
+function sentence(group: DiffGroup): string {
+  const moved = group.fields.includes('jurisdiction') && group.example.base.jurisdiction !== group.example.head.jurisdiction ? ` Jurisdiction ${group.example.base.jurisdiction ?? 'none'} to ${group.example.head.jurisdiction ?? 'none'}.` : '';
+  const data = group.causes.data > 0 ? ` ${group.causes.data} of them by the data document.` : '';
+  return `${moved}${data}`;
+}
+
+function decidingLine(side: DiffSide): Definition | undefined {
+  return side.attribution?.because[0] ?? side.attribution?.decided;
+}
+
+function groupEvidence(group: DiffGroup): Json {
+  const { example } = group;
+  const side = (s: DiffSide): Json => ({
+    decision: s.decision ?? null,
+    ...(s.failure === undefined ? {} : { error: s.failure.message }),
+    ...(s.jurisdiction === undefined ? {} : { jurisdiction: s.jurisdiction }),
+    ...attributionEvidence(s.attribution),
+  });
+  return {
+    class: group.class,
+    count: group.count,
+    share: round(group.share),
+    causes: { ...group.causes },
+    fields: [...group.fields],
+    example: { ...(example.line === 0 ? {} : { line: example.line }), input: example.input, base: side(example.base), head: side(example.head) },
+  };
+}
+
+export function attributionEvidence(attribution: Attribution | undefined): { [key: string]: Json } {
+  if (attribution === undefined) return {};
+  return {
+    ...(attribution.decided === undefined ? {} : { decidedBy: { ...describeDefinition(attribution.decided) } }),
+    because: attribution.because.slice(0, 5).map((d) => ({ ...describeDefinition(d) })),
+  };
+}
+
+/** The table of the decision diff that people read first. */
+export function diffTable(diff: DecisionDiff, title: string): Table {
+  return {
+    title,
+    columns: ['Class', 'Requests', 'Share', 'By policy', 'By data', 'Base', 'Head', 'Rules'],
+    rows: diff.groups.map((g) => [
+      g.class,
+      String(g.count),
+      share(g.share),
+      String(g.causes.policy + g.causes.both),
+      String(g.causes.data + g.causes.both),
+      shortDecision(g.example.base),
+      shortDecision(g.example.head),
+      g.transitions
+        .slice(0, 3)
+        .map((t) => (t.from === t.to ? t.from : `${t.from} → ${t.to}`))
+        .join(', '),
+    ]),
+    note: `${diff.changed} of ${diff.replayed} decisions differ.`,
+  };
+}
+
+function shortDecision(side: DiffSide): string {
+  if (side.failure !== undefined) return `error: ${side.failure.kind}`;
+  const decision = side.decision;
+  if (decision === undefined) return 'undefined';
+  if (typeof decision !== 'object' || decision === null || Array.isArray(decision)) return JSON.stringify(decision).slice(0, 60);
+  const { allow, target } = decision as { allow?: Json; target?: Json };
+  if (allow === false) return 'refused';
+  const pool = typeof target === 'object' && target !== null && 'pool' in target ? `${String(target['pool'])}` : 'allowed';
+  return side.jurisdiction === undefined ? pool : `${pool} (${side.jurisdiction})`;
+}
+
+/** One finding a counterexample, on the line of the policy that decided. */
+export function proofFindings(proof: Proof, seed: number): readonly Finding[] {
+  const findings = proof.counterexamples.map((example) => invariantFinding(proof, example, seed));
+  if (proof.failure !== undefined) findings.push(failureFinding(proof.entrypoint, proof.failure.failure, proof.failure.input, proof.failures));
+  return findings;
+}
+
+function invariantFinding(proof: Proof, example: Counterexample, seed: number): Finding {
+  const blamed = example.attribution?.because[0] ?? example.attribution?.decided;
+  const related: (Location & { message?: string })[] = (example.attribution?.because ?? [])
+    .filter((d) => d !== blamed)
+    .slice(0, 4)
+    .map((d) => ({ ...d.location, message: d.rule }));
+  return policyFinding({
+    ruleId: 'policy-invariant-violated',
+    message: `The invariant ${example.invariant} is broken: ${example.message.replace(/\.$/, '')}. ${example.count} of ${proof.evaluated - proof.excluded} points of the domain do it (${coverageText(proof, seed)}).`,
+    location: blamed?.location,
+    ...(related.length === 0 ? {} : { related }),
+    subject: `${example.invariant}`,
+    evidence: {
+      counterexample: example.input,
+      decision: example.decision ?? null,
+      differs: [...example.differs],
+      points: example.count,
+      ...attributionEvidence(example.attribution),
+      test: regoTest(example, proof.entrypoint),
+    },
+    fix: `Correct ${blamed === undefined ? 'the policy' : `${blamed.rule} (${blamed.location.file}:${blamed.location.line})`} so that the counterexample no longer breaks the invariant; the test in the evidence can be pasted into a *_test.rego file.`,
+  });
+}
+
+export function failureFinding(entrypoint: string, failure: EvaluationFailure, input: Json, count: number): Finding {
+  const limit = failure.kind === 'time' || failure.kind === 'memory' || failure.kind === 'stack';
+  const [file, line, column] = (failure.place ?? '').split(':');
+  return policyFinding({
+    ruleId: limit ? 'policy-evaluation-limit' : 'policy-evaluation-error',
+    message: `Evaluating ${entrypoint} ends in ${limit ? 'a limit' : 'an error'}: ${failure.message}. ${count} input${count === 1 ? '' : 's'} of those looked at.`,
+    location: failure.place === undefined ? undefined : { file: file!, line: Number(line), column: Number(column) },
+    subject: entrypoint,
+    evidence: { input: shorten(input), kind: failure.kind },
+    fix: failure.kind === 'conflict' ? 'Run `mixgate policy lint` for both sides of the conflict.' : limit ? 'Bound what the rule iterates over, or move topology from input to data.' : 'Correct the rule for this input.',
+  });
+}
+
+function shorten(input: Json): Json {
+  const text = JSON.stringify(input);
+  return text.length > 20_000 ? `${text.slice(0, 20_000)}...` : input;
+}
+
+/** Says what of a corpus was not replayed; `inconclusive` when it is too much of it. */
+export function replayFindings(corpus: Corpus): { readonly findings: readonly Finding[]; readonly inconclusive: string | undefined } {
+  const skipped = skippedCount(corpus);
+  if (skipped === 0) return { findings: [], inconclusive: undefined };
+  const all = skipped + corpus.inputs.length;
+  const findings = corpus.skipped.map((s) =>
+    policyFinding({
+      ruleId: 'policy-replay-incomplete',
+      message: `${s.count} of ${all} lines of the replay corpus could not be replayed: ${s.reason}.`,
+      location: { file: corpus.file, line: s.line },
+      subject: s.reason,
+      fix: 'Record decision logs with their inputs, or remove the lines.',
+    }),
+  );
+  return { findings, inconclusive: skipped / all > MAX_SKIPPED_SHARE ? `Only ${corpus.inputs.length} of ${all} lines of ${corpus.file} could be replayed; at least ${Math.round((1 - MAX_SKIPPED_SHARE) * 100)} % are needed.` : undefined };
+}
+
+/** A corpus of which more than a fifth can't be replayed says too little about traffic. */
+const MAX_SKIPPED_SHARE = 0.2;
+
+export function proofTable(proof: Proof, domain: Domain, seed: number): Table {
+  return {
+    title: 'Invariants',
+    columns: ['Invariant', 'Result', 'Points'],
+    rows: proof.packages.map((name) => {
+      const broken = proof.counterexamples.filter((c) => c.invariant === name);
+      return [name, broken.length === 0 ? (proof.failures > 0 ? 'not decided' : proof.exhaustive ? 'holds' : 'not broken in the search') : 'broken', broken.length === 0 ? coverageText(proof, seed) : broken.map((c) => String(c.count)).join(', ')];
+    }),
+    note: `Domain ${domain.location.file}: ${domain.dimensions.map((d) => `${d.text} (${d.choices.length})`).join(' × ')} = ${domain.size} points${proof.excluded > 0 ? `, ${proof.excluded} left out by where` : ''}.`,
+  };
+}
+
+export function share(value: number): string {
+  return `${(100 * value).toFixed(value > 0 && value < 0.001 ? 3 : 1)} %`;
+}
+
+function round(value: number): number {
+  return Math.round(value * 1e6) / 1e6;
+}

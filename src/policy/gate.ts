@@ -1,0 +1,223 @@
+import type { Config } from '../config/load.ts';
+import { ConfigurationError } from '../core/errors.ts';
+import type { Finding } from '../core/finding.ts';
+import { type GateResult, gateResult, type Measurement, type Table } from '../core/gate.ts';
+import type { FileTree, GateContext } from '../core/gate-context.ts';
+import type { Json } from '../core/json.ts';
+import { normalise } from '../workspace/tree.ts';
+import type { Section } from '../config/load.ts';
+import { comparisonsOf } from './boundaries.ts';
+import { type Corpus, readCorpus } from './corpus.ts';
+import { type Domain, readDomain } from './domain.ts';
+import { failureFinding, proofFindings, proofTable } from './findings.ts';
+import { changedGuards, type Guards, judgeBaseTests, readGuards } from './guards.ts';
+import { invariantPackages } from './invariants.ts';
+import { DEFAULT_BUDGET_MS, judgeLatency } from './latency.ts';
+import { lintOnDomain } from './lint.ts';
+import { lintStatic } from './lint-static.ts';
+import { Opa } from './opa.ts';
+import { compareWithOpa } from './parity.ts';
+import { EvaluatorPool } from './pool.ts';
+import { coverageText, DEFAULT_MAX_POINTS, prove } from './prove.ts';
+import { DEFAULT_DIFF_POINTS, domainInputs, replay } from './replay.ts';
+import { policyFinding } from './rules.ts';
+import { checkFinding, type Prepared, prepareSide, refusedFindings, type Side } from './side.ts';
+import { loadPolicySource, type PolicySource, sourceDigest, withoutTests } from './source.ts';
+import { runTests } from './tests.ts';
+
+/** In a pull request, seconds count: lint looks at this many points before it says "not seen in M of N". */
+const LINT_POINTS = 20_000;
+const PARITY_INPUTS = 300;
+const BENCH_INPUTS = 200;
+const BENCH_ROUNDS = 10_000;
+
+interface Collected {
+  readonly findings: Finding[];
+  readonly measurements: Measurement[];
+  readonly tables: Table[];
+  readonly facts: Record<string, Json>;
+  inconclusive: string | undefined;
+}
+
+/**
+ * The policy gate on base..head. Policies come from head; the tests, invariants, domain and replay corpus that judge
+ * them from base wherever base has them, and head's own are checked as well when it changes them.
+ */
+export async function runPolicyGate(context: GateContext, section: Section<'policy'>, _config: Config): Promise<GateResult> {
+  await using opa = new Opa(await context.tool('opa'), context.signal);
+  await using pool = new EvaluatorPool({ limitMs: section.evaluationLimitMs, signal: context.signal });
+  const { progress } = context;
+  progress.step('policy: check and compile');
+  const head = await loadPolicySource(context.head, section);
+  const base = await baseSource(context.base, section);
+  const out: Collected = { findings: [], measurements: [], tables: [], facts: {}, inconclusive: undefined };
+  const prepared = await prepareSide(opa, pool, head, section.entrypoints);
+  out.findings.push(...prepared.findings, ...(prepared.side === undefined ? [] : await checkGuards(opa, head)));
+  const baseSide = base === undefined ? undefined : await prepareBase(opa, pool, base, section, out);
+  if (prepared.side !== undefined) {
+    await judgeTests(opa, head, base, section, out);
+    await judgeBehaviour(context, section, prepared.side, baseSide, base, out);
+  }
+  const proof = out.facts['proof'];
+  return gateResult({
+    id: 'policy',
+    findings: out.findings,
+    measurements: out.measurements,
+    tables: out.tables,
+    subjects: [
+      { name: 'policy', digest: { sha256: sourceDigest(head) } },
+      ...(prepared.side === undefined ? [] : [{ name: 'policy.wasm', digest: { sha256: prepared.side.program.digest } }]),
+    ],
+    facts: out.facts,
+    inconclusive: out.inconclusive,
+    passReason: `${head.modules.size} modules checked${typeof proof === 'string' ? `; invariants ${proof}` : ''}`,
+  });
+}
+
+async function baseSource(tree: FileTree | undefined, section: Section<'policy'>): Promise<PolicySource | undefined> {
+  if (tree === undefined) return undefined;
+  const files = (await Promise.all(section.roots.map((root) => tree.list(normalise(root))))).flat();
+  // A policy that is new on head has nothing to be compared with.
+  if (!files.some((path) => path.endsWith('.rego'))) return undefined;
+  const has = async (path: string | undefined): Promise<boolean> => path !== undefined && (await tree.list(normalise(path))).length > 0;
+  const data = (await Promise.all((section.data ?? []).map(async (path) => ((await has(path)) ? [path] : [])))).flat();
+  const roots = (await Promise.all(section.roots.map(async (root) => ((await has(root)) ? [root] : [])))).flat();
+  return loadPolicySource(tree, { roots, data, ...((await has(section.invariants)) ? { invariants: section.invariants } : {}) });
+}
+
+async function prepareBase(opa: Opa, pool: EvaluatorPool, base: PolicySource, section: Section<'policy'>, out: Collected): Promise<Side | undefined> {
+  let prepared: Prepared;
+  try {
+    prepared = await prepareSide(opa, pool, base, section.entrypoints);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    prepared = { side: undefined, findings: [] };
+  }
+  if (prepared.side === undefined) {
+    out.facts['decisionDiff'] = 'none: the policy of base does not compile, so there is nothing to compare with';
+  }
+  return prepared.side;
+}
+
+/** `opa check --strict` over tests and invariants too; the policy itself has passed already. */
+async function checkGuards(opa: Opa, head: PolicySource): Promise<readonly Finding[]> {
+  if (head.tests.size === 0 && head.invariants.size === 0) return [];
+  return (await opa.check(new Map([...head.modules, ...head.invariants, ...head.tests]), head.data)).map(checkFinding);
+}
+
+async function judgeTests(opa: Opa, head: PolicySource, base: PolicySource | undefined, section: Section<'policy'>, out: Collected): Promise<void> {
+  const tests = await runTests(opa, { ...head, threshold: section.coverage });
+  out.findings.push(...tests.findings);
+  out.measurements.push(...tests.measurements);
+  out.tables.push(...tests.tables);
+  out.facts['tests'] = `${tests.passed} of ${tests.total} passed`;
+  if (base === undefined) return;
+  const edited = changedGuards({ modules: base.tests, what: 'the tests' }, head.tests);
+  if (![...base.tests].some(([path, text]) => head.tests.get(path) !== text)) return;
+  out.findings.push(...edited);
+  const again = await runTests(opa, { modules: head.modules, tests: base.tests, invariants: head.invariants, data: head.data, threshold: undefined });
+  out.findings.push(...judgeBaseTests(again.findings, base.tests, head.tests));
+}
+
+async function judgeBehaviour(context: GateContext, section: Section<'policy'>, head: Side, base: Side | undefined, baseFiles: PolicySource | undefined, out: Collected): Promise<void> {
+  const { progress } = context;
+  const entrypoint = section.entrypoints[0]!;
+  const own = await readGuards(context.head, head.source.invariants, section.domain);
+  const kept = baseFiles === undefined || context.base === undefined ? undefined : await readGuards(context.base, baseFiles.invariants, section.domain);
+  const guards: Guards = { from: kept?.domain === undefined ? own.from : kept.from, invariants: kept !== undefined && kept.invariants.size > 0 ? kept.invariants : own.invariants, domain: kept?.domain ?? own.domain };
+  if (section.domain !== undefined && guards.domain === undefined) throw new ConfigurationError({ message: 'the file does not exist (named by policy.domain).', location: { file: section.domain } });
+  const invariantsChanged = kept !== undefined && kept.invariants.size > 0 && differ(kept.invariants, own.invariants);
+  const domainChanged = kept?.domain !== undefined && JSON.stringify(kept.domain.value) !== JSON.stringify(own.domain?.value ?? null);
+  if (invariantsChanged) out.findings.push(...changedGuards({ modules: kept!.invariants, what: 'the invariants' }, own.invariants));
+  if (domainChanged) out.findings.push(policyFinding({ ruleId: 'policy-gate-changed', message: `The change edits the input domain ${section.domain}; base's version still judges it, and head's own version is checked as well.`, location: { file: section.domain!, line: 1 }, subject: section.domain! }));
+
+  const domain = guards.domain === undefined ? undefined : domainFor(guards.domain, head, base);
+  const corpus = await corpusFor(context, section, entrypoint);
+  const lint = lintStatic(head);
+  out.findings.push(...lint);
+  if (domain !== undefined) {
+    progress.step('policy: invariants');
+    await judgeInvariants(context, section, head, base, guards, domain, '', out);
+    if ((invariantsChanged || domainChanged) && own.invariants.size > 0) {
+      const ownDomain = own.domain === undefined ? domain : domainFor(own.domain, head, base);
+      await judgeInvariants(context, section, head, base, own, ownDomain, " (head's own)", out);
+    }
+    progress.step('policy: rule analysis');
+    const analysed = await lintOnDomain(head, entrypoint, domain, { maxPoints: LINT_POINTS, progress });
+    const known = new Set(lint.map((f) => `${f.ruleId} ${f.subject}`));
+    out.findings.push(...analysed.findings.filter((f) => !known.has(`${f.ruleId} ${f.subject}`)));
+    out.facts['ruleAnalysis'] = `${analysed.effective} of ${analysed.definitions} definitions change a decision; ${analysed.examined} of ${analysed.size} points traced`;
+  }
+  const inputs = [...(corpus?.inputs ?? []).slice(0, BENCH_INPUTS), ...(domain === undefined ? [] : domainInputs(domain, BENCH_INPUTS))].map((i) => i.input);
+  if (corpus !== undefined) await evaluationErrors(head, entrypoint, corpus, out);
+  if (base !== undefined && (corpus !== undefined || domain !== undefined)) {
+    progress.step('policy: decision diff');
+    const replayed = await replay(base, head, { entrypoint, corpus, domain, maxPoints: DEFAULT_DIFF_POINTS, blocking: section.diff?.block });
+    out.findings.push(...replayed.findings);
+    out.tables.push(...replayed.tables);
+    out.inconclusive ??= replayed.inconclusive;
+    for (const { what, diff, skipped } of replayed.diffs) {
+      out.facts[`decisionDiff.${what}`] = `${diff.changed} of ${diff.replayed} decisions differ`;
+      out.measurements.push({ name: 'policy.diff.changed', value: diff.changed, unit: '{request}', segment: what, n: diff.replayed });
+      if (skipped > 0) out.measurements.push({ name: 'policy.diff.not_replayed', value: skipped, unit: '{request}', segment: what });
+    }
+  }
+  if (inputs.length === 0) return;
+  progress.step('policy: parity and latency');
+  const parity = await compareWithOpa(head, entrypoint, inputs.slice(0, PARITY_INPUTS));
+  out.findings.push(...parity.findings);
+  out.facts['parity'] = `${parity.compared} decisions compared with OPA's own evaluator`;
+  const latency = await judgeLatency(head, base, inputs, { budgetMs: section.latencyBudgetMs ?? DEFAULT_BUDGET_MS, rounds: BENCH_ROUNDS });
+  out.findings.push(...latency.findings);
+  out.measurements.push(...latency.measurements);
+}
+
+async function judgeInvariants(context: GateContext, section: Section<'policy'>, head: Side, base: Side | undefined, guards: Guards, domain: Domain, suffix: string, out: Collected): Promise<void> {
+  const invariants = withoutTests(guards.invariants);
+  if (invariants.size === 0) return;
+  const entrypoint = section.entrypoints[0]!;
+  let packages: readonly string[];
+  try {
+    packages = invariantPackages(await head.opa.parse(invariants), section.invariants ?? 'invariants');
+    const proof = await prove(head, { entrypoint, domain, invariants, packages, maxPoints: section.maxPoints ?? DEFAULT_MAX_POINTS, seed: context.seed, progress: context.progress, other: base?.definitions });
+    const findings = proofFindings(proof, context.seed);
+    const known = new Set(out.findings.map((f) => f.id));
+    out.findings.push(...findings.filter((f) => !known.has(f.id)));
+    out.tables.push({ ...proofTable(proof, domain, context.seed), title: `Invariants${suffix}` });
+    out.facts[suffix === '' ? 'proof' : 'proofOfHeadsOwn'] = coverageText(proof, context.seed);
+    out.measurements.push({ name: 'policy.proof.points', value: proof.evaluated, unit: '{point}', ...(suffix === '' ? {} : { segment: 'head' }), n: proof.size });
+    if (proof.excluded === proof.evaluated) out.inconclusive ??= `No point of the domain satisfies ${domain.where ?? 'where'}: the invariants were checked on nothing.`;
+  } catch (error) {
+    out.findings.push(...refusedFindings(error));
+  }
+}
+
+/** Inputs of recorded traffic on which head ends in an error. */
+async function evaluationErrors(head: Side, entrypoint: string, corpus: Corpus, out: Collected): Promise<void> {
+  const outcomes = await head.pool.outcomes(head.plain, entrypoint, corpus.inputs.map((i) => i.input));
+  const failed = outcomes.flatMap((outcome, index) => ('failure' in outcome ? [{ failure: outcome.failure, input: corpus.inputs[index]!.input }] : []));
+  const first = failed[0];
+  if (first !== undefined) out.findings.push(failureFinding(entrypoint, first.failure, JSON.parse(first.input) as Json, failed.length));
+}
+
+async function corpusFor(context: GateContext, section: Section<'policy'>, entrypoint: string): Promise<Corpus | undefined> {
+  if (section.corpus === undefined) return undefined;
+  const file = normalise(section.corpus);
+  const bytes = (await context.base?.read(file)) ?? (await context.head.read(file));
+  if (bytes === undefined) throw new ConfigurationError({ message: 'the file does not exist (named by policy.corpus).', location: { file } });
+  return readCorpus(bytes, file, entrypoint);
+}
+
+/** Boundaries are mined from both sides, so that a limit that head moves is looked at where it was and where it is. */
+export function domainFor(document: SourceDocumentLike, head: Side, base: Side | undefined): Domain {
+  const sides = base === undefined ? [head] : [head, base];
+  return readDomain(document, {
+    comparisons: sides.flatMap((side) => comparisonsOf(side.asts, side.source.data)),
+    texts: sides.flatMap((side) => [...side.source.modules.values(), JSON.stringify(side.source.data)]),
+  });
+}
+type SourceDocumentLike = Parameters<typeof readDomain>[0];
+
+function differ(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size !== b.size || [...a].some(([path, text]) => b.get(path) !== text);
+}

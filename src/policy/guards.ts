@@ -1,0 +1,65 @@
+import type { SourceDocument } from '../config/document.ts';
+import type { Finding } from '../core/finding.ts';
+import type { FileTree } from '../core/gate-context.ts';
+import { normalise, readYaml, type Tree } from '../workspace/tree.ts';
+import { policyFinding } from './rules.ts';
+import { type Modules, testNames } from './source.ts';
+
+/** What judges the policy: kept from base, so that a change cannot weaken its own gate. */
+export interface Guards {
+  readonly from: string;
+  readonly invariants: Modules;
+  readonly domain: SourceDocument | undefined;
+}
+
+export async function readGuards(tree: FileTree, invariants: Modules, domain: string | undefined): Promise<Guards> {
+  const present = domain !== undefined && (await tree.read(normalise(domain))) !== undefined;
+  return { from: tree.name, invariants, domain: present ? await readYaml(tree as Tree, domain!) : undefined };
+}
+
+/** Notes on guards that the change edits. */
+export function changedGuards(base: { readonly modules: Modules; readonly what: string }, head: Modules): readonly Finding[] {
+  const findings: Finding[] = [];
+  for (const [path, text] of [...base.modules].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const now = head.get(path);
+    if (now === text) continue;
+    findings.push(
+      policyFinding({
+        ruleId: 'policy-gate-changed',
+        message: `The change ${now === undefined ? 'removes' : 'edits'} ${base.what} ${path}; base's version still judges it, and head's own version is checked as well.`,
+        location: { file: path, line: 1 },
+        subject: path,
+      }),
+    );
+  }
+  for (const path of [...head.keys()].sort()) {
+    if (base.modules.has(path)) continue;
+    findings.push(policyFinding({ ruleId: 'policy-gate-changed', message: `The change adds ${base.what} ${path}.`, location: { file: path, line: 1 }, subject: path }));
+  }
+  return findings;
+}
+
+/**
+ * Failures of base's tests on head's policy. A test that head removed blocks (the change would weaken its gate); one
+ * that head edited warns, because a meant change of behaviour has to edit its test; one that head left alone fails
+ * in head's own run already.
+ */
+export function judgeBaseTests(failures: readonly Finding[], base: Modules, head: Modules): readonly Finding[] {
+  return failures.flatMap((f) => {
+    if (f.ruleId !== 'policy-test-failed') return [];
+    const file = f.location?.file ?? '';
+    const now = head.get(file);
+    if (now !== undefined && now === base.get(file)) return [];
+    const kept = now !== undefined && testNames(now).has(f.subject ?? '');
+    return [
+      policyFinding({
+        ruleId: 'policy-test-failed',
+        ...(kept ? { level: 'warning' as const, blocking: false } : {}),
+        message: `${f.message.replace(/\.$/, '')} on base's version of the test, which the change ${kept ? 'edits' : 'removes'}.`,
+        location: f.location,
+        subject: `${f.subject ?? ''} on base`,
+        fix: kept ? 'If the new behaviour is meant, say so in the pull request.' : 'Keep the test, or waive it with a reason.',
+      }),
+    ];
+  });
+}

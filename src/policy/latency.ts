@@ -1,0 +1,74 @@
+import type { Finding } from '../core/finding.ts';
+import type { Measurement, Table } from '../core/gate.ts';
+import { benchmark, type Latency } from './bench.ts';
+import { policyFinding } from './rules.ts';
+import type { Side } from './side.ts';
+
+/** Inline budget of one decision: a router can't spend more before the first token. */
+export const DEFAULT_BUDGET_MS = 10;
+/** A median that grew by less than this, or by less than half, is noise on a shared machine. */
+const REGRESSION_FACTOR = 1.5;
+const REGRESSION_MS = 0.05;
+
+export interface LatencyResult {
+  readonly findings: readonly Finding[];
+  readonly measurements: readonly Measurement[];
+  readonly tables: readonly Table[];
+}
+
+/** p50 and p99 of each entrypoint against the budget, and against base where there is one. */
+export async function judgeLatency(head: Side, base: Side | undefined, inputs: readonly string[], options: { readonly budgetMs: number; readonly rounds: number; readonly entrypoints?: readonly string[] }): Promise<LatencyResult> {
+  const findings: Finding[] = [];
+  const measurements: Measurement[] = [];
+  const rows: string[][] = [];
+  for (const entrypoint of options.entrypoints ?? head.entrypoints) {
+    const now = await benchmark(head, entrypoint, inputs, options.rounds);
+    const before = base?.entrypoints.includes(entrypoint) === true ? await benchmark(base, entrypoint, inputs, options.rounds) : undefined;
+    measurements.push(...measure(now, before, options.budgetMs));
+    rows.push([entrypoint, ms(now.p50), ms(now.p99), ms(options.budgetMs), before === undefined ? '' : ms(before.p50), before === undefined ? '' : ms(before.p99), String(now.n)]);
+    const location = head.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location;
+    if (now.p99 > options.budgetMs) {
+      findings.push(
+        policyFinding({
+          ruleId: 'policy-latency-over-budget',
+          message: `The p99 evaluation latency of ${entrypoint} is over the budget of ${options.budgetMs} ms.`,
+          location,
+          subject: entrypoint,
+          evidence: { p50Ms: now.p50, p99Ms: now.p99, budgetMs: options.budgetMs, n: now.n },
+          fix: 'Narrow the entrypoint to what the router reads, move topology from input to data, and avoid loops over loops.',
+        }),
+      );
+    }
+    if (before !== undefined && now.p50 > before.p50 * REGRESSION_FACTOR && now.p50 - before.p50 > REGRESSION_MS) {
+      findings.push(
+        policyFinding({
+          ruleId: 'policy-latency-regressed',
+          message: `The median evaluation latency of ${entrypoint} grew by more than half against base.`,
+          location,
+          subject: entrypoint,
+          evidence: { baseP50Ms: before.p50, headP50Ms: now.p50, baseP99Ms: before.p99, headP99Ms: now.p99 },
+          fix: 'Look for a new loop over pools, tenants or rules.',
+        }),
+      );
+    }
+  }
+  return { findings, measurements, tables: [{ title: 'Policy evaluation latency', columns: ['Entrypoint', 'p50', 'p99', 'Budget', 'Base p50', 'Base p99', 'Evaluations'], rows, note: 'In the WASM host, one thread, input parsing included.' }] };
+}
+
+function measure(now: Latency, before: Latency | undefined, budgetMs: number): Measurement[] {
+  const one = (name: string, value: number, baseline: number | undefined, limit?: number): Measurement => ({
+    name: `policy.evaluation.${name}`,
+    value,
+    unit: 'ms',
+    segment: now.entrypoint,
+    n: now.n,
+    volatile: true,
+    ...(baseline === undefined ? {} : { baseline, candidate: value }),
+    ...(limit === undefined ? {} : { limit }),
+  });
+  return [one('p50', now.p50, before?.p50), one('p99', now.p99, before?.p99, budgetMs)];
+}
+
+function ms(value: number): string {
+  return `${value < 1 ? value.toFixed(4) : value.toFixed(2)} ms`;
+}

@@ -1,0 +1,283 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { ExternalError } from '../core/errors.ts';
+import type { Location } from '../core/finding.ts';
+import type { Tool } from '../core/gate-context.ts';
+import type { JsonObject } from '../core/json.ts';
+import { exec, type ExecResult } from '../tools/exec.ts';
+import type { AstModule } from './ast.ts';
+import { untarMember } from './bundle.ts';
+import type { Modules } from './source.ts';
+
+/** One error of OPA, with its place. */
+export interface OpaProblem {
+  readonly message: string;
+  /** OPA's own code, e.g. `rego_type_error`. */
+  readonly code: string;
+  readonly location: Location | undefined;
+}
+
+/** What OPA refused: the modules are at fault, not the run. */
+export class OpaRefused extends Error {
+  readonly problems: readonly OpaProblem[];
+  constructor(problems: readonly OpaProblem[]) {
+    super(problems.map((p) => p.message).join('; '));
+    this.name = 'OpaRefused';
+    this.problems = problems;
+  }
+}
+
+export interface TestResult {
+  readonly name: string;
+  readonly package: string;
+  readonly location: Location;
+  readonly outcome: 'pass' | 'fail' | 'error' | 'skip';
+  readonly message?: string;
+}
+
+export interface Coverage {
+  /** Percent of lines, test files left out. */
+  readonly percent: number;
+  readonly files: readonly { readonly file: string; readonly covered: number; readonly notCovered: number; readonly missing: readonly Location[] }[];
+}
+
+/** Builtins of a policy that may never run in a gate: they reach the network or read the machine. */
+export const FORBIDDEN_BUILTINS: ReadonlySet<string> = new Set(['http.send', 'net.lookup_ip_addr', 'opa.runtime', 'providers.aws.sign_req']);
+
+/** Builtins that instrumented modules call; see instrument.ts. */
+const HOOKS = [
+  { name: 'mixgate.on', decl: { type: 'function', args: [{ type: 'string' }], result: { type: 'boolean' } } },
+  { name: 'mixgate.fired', decl: { type: 'function', args: [{ type: 'string' }, { type: 'any' }], result: { type: 'boolean' } } },
+];
+
+const TIMEOUT_MS = 60_000;
+const MAX_OUTPUT = 256 * 1024 * 1024;
+
+/**
+ * The pinned `opa` program: the only parser, type checker and compiler here. Every run has a time limit, a soft memory
+ * limit (GOMEMLIMIT) and capabilities without the network.
+ */
+export class Opa {
+  readonly tool: Tool;
+  readonly #signal: AbortSignal;
+  #capabilities: Promise<string> | undefined;
+  #dir: Promise<string> | undefined;
+
+  constructor(tool: Tool, signal: AbortSignal) {
+    this.tool = tool;
+    this.#signal = signal;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#dir !== undefined) await rm(await this.#dir, { recursive: true, force: true });
+  }
+
+  /** `opa check --strict` over modules and data together. Empty when all is well. */
+  async check(modules: Modules, data: JsonObject): Promise<readonly OpaProblem[]> {
+    await using stage = await stageFiles(modules, data);
+    const result = await this.#run(['check', '--strict', '--format', 'json', '--max-errors', '50', '--capabilities', await this.#caps(), '--bundle', '.'], stage.dir);
+    if (result.timedOut) return [limitProblem('opa check')];
+    return result.code === 0 ? [] : problemsOf(result);
+  }
+
+  /** `opa parse` of every module. @throws OpaRefused */
+  async parse(modules: Modules): Promise<ReadonlyMap<string, AstModule>> {
+    await using stage = await stageFiles(modules, {});
+    const asts = new Map<string, AstModule>();
+    const problems: OpaProblem[] = [];
+    const paths = [...modules.keys()].sort();
+    // Two at a time: each is one short process.
+    const next = async (): Promise<void> => {
+      for (let path = paths.shift(); path !== undefined; path = paths.shift()) {
+        const result = await this.#run(['parse', '--format', 'json', '--json-include', 'locations', `./${path}`], stage.dir);
+        if (result.timedOut) problems.push(limitProblem('opa parse'));
+        else if (result.code === 0) asts.set(path, JSON.parse(result.stdout) as AstModule);
+        else problems.push(...problemsOf(result, path));
+      }
+    };
+    await Promise.all([next(), next()]);
+    if (problems.length > 0) throw new OpaRefused(sorted(problems));
+    return new Map([...asts].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** Compiles to WASM. Only the named entrypoints are in the module. @throws OpaRefused */
+  async buildWasm(modules: Modules, entrypoints: readonly string[]): Promise<Uint8Array<ArrayBuffer>> {
+    await using stage = await stageFiles(modules, {});
+    const out = join(await this.#folder(), `bundle-${Math.trunc(performance.now() * 1e6).toString(36)}.tar.gz`);
+    const result = await this.#run(
+      ['build', '--target', 'wasm', '--prune-unused', '--capabilities', await this.#caps(), ...entrypoints.flatMap((e) => ['--entrypoint', e]), '--output', out, '--bundle', '.'],
+      stage.dir,
+    );
+    if (result.timedOut) throw new OpaRefused([limitProblem('opa build')]);
+    if (result.code !== 0) throw new OpaRefused(problemsOf(result));
+    const archive = await readFile(out);
+    await rm(out, { force: true });
+    return untarMember(archive, 'policy.wasm');
+  }
+
+  /** `opa test`: every test with its outcome. @throws OpaRefused when the tests don't compile */
+  async test(modules: Modules, data: JsonObject): Promise<readonly TestResult[]> {
+    await using stage = await stageFiles(modules, data);
+    const result = await this.#run(['test', '--format', 'json', '--timeout', '5s', '--capabilities', await this.#caps(), '--bundle', '.'], stage.dir);
+    if (result.timedOut) throw new OpaRefused([limitProblem('opa test')]);
+    if (result.code === 1 || !result.stdout.trimStart().startsWith('[')) {
+      if (result.code === 0) return [];
+      throw new OpaRefused(problemsOf(result));
+    }
+    return (JSON.parse(result.stdout) as RawTest[])
+      .map((raw): TestResult => ({
+        name: raw.name,
+        package: raw.package,
+        location: placeOf(raw.location) ?? { file: '.' },
+        outcome: raw.error !== undefined ? 'error' : raw.fail === true ? 'fail' : raw.skip === true ? 'skip' : 'pass',
+        ...(raw.error === undefined ? {} : { message: raw.error.message ?? 'error' }),
+      }))
+      .sort((a, b) => compare(a.location.file, b.location.file) || (a.location.line ?? 0) - (b.location.line ?? 0) || compare(a.name, b.name));
+  }
+
+  /** `opa test --coverage`, test files left out of the count. */
+  async coverage(modules: Modules, data: JsonObject, counted: ReadonlySet<string>): Promise<Coverage> {
+    await using stage = await stageFiles(modules, data);
+    const result = await this.#run(['test', '--coverage', '--format', 'json', '--timeout', '5s', '--capabilities', await this.#caps(), '--bundle', '.'], stage.dir);
+    if (result.timedOut) throw new OpaRefused([limitProblem('opa test --coverage')]);
+    if (!result.stdout.trimStart().startsWith('{')) throw new OpaRefused(problemsOf(result));
+    const raw = JSON.parse(result.stdout) as { files?: Record<string, RawCoverage> };
+    const files = [...counted].sort().map((file) => {
+      const entry = Object.entries(raw.files ?? {}).find(([path]) => tidyPath(path) === file)?.[1];
+      const missing = (entry?.not_covered ?? []).map((span): Location => ({ file, line: span.start.row, endLine: span.end.row }));
+      return { file, covered: entry?.covered_lines ?? 0, notCovered: entry?.not_covered_lines ?? 0, missing };
+    });
+    const covered = files.reduce((sum, f) => sum + f.covered, 0);
+    const all = files.reduce((sum, f) => sum + f.covered + f.notCovered, 0);
+    return { percent: all === 0 ? 0 : (100 * covered) / all, files };
+  }
+
+  /** OPA's own evaluator on many inputs in one process: outcome JSON by index, undefined ones left out. */
+  async evaluateAll(modules: Modules, data: JsonObject, entrypoint: string, inputs: readonly string[]): Promise<ReadonlyMap<number, unknown>> {
+    await using stage = await stageFiles(modules, data);
+    const file = join(await this.#folder(), 'inputs.json');
+    await writeFile(file, `[${inputs.join(',')}]`);
+    const query = `{sprintf("%d", [i]): d | some i, one in input; d := data.${entrypoint.replaceAll('/', '.')} with input as one}`;
+    const result = await this.#run(['eval', '--format', 'json', '--capabilities', await this.#caps(), '--input', file, '--bundle', '.', query], stage.dir);
+    if (result.timedOut || result.code !== 0) throw new OpaRefused(result.timedOut ? [limitProblem('opa eval')] : problemsOf(result));
+    const raw = JSON.parse(result.stdout) as { result?: { expressions: { value: Record<string, unknown> }[] }[] };
+    return new Map(Object.entries(raw.result?.[0]?.expressions[0]?.value ?? {}).map(([index, value]) => [Number(index), value]));
+  }
+
+  async #caps(): Promise<string> {
+    this.#capabilities ??= (async () => {
+      const dir = await this.#folder();
+      const result = await this.#run(['capabilities', '--current'], dir);
+      if (result.code !== 0) throw new ExternalError(`opa capabilities ended with ${result.code}: ${result.stderr.slice(0, 500)}`);
+      const caps = JSON.parse(result.stdout) as { builtins: { name: string }[]; allow_net?: string[] };
+      caps.builtins = [...caps.builtins.filter((b) => !FORBIDDEN_BUILTINS.has(b.name)), ...HOOKS];
+      caps.allow_net = [];
+      const file = join(dir, 'capabilities.json');
+      await writeFile(file, JSON.stringify(caps));
+      return file;
+    })();
+    return this.#capabilities;
+  }
+
+  #folder(): Promise<string> {
+    this.#dir ??= mkdtemp(join(tmpdir(), 'mixgate-opa-'));
+    return this.#dir;
+  }
+
+  #run(args: readonly string[], cwd: string): Promise<ExecResult> {
+    return exec(this.tool.path, args, {
+      cwd,
+      timeoutMs: TIMEOUT_MS,
+      maxBytes: MAX_OUTPUT,
+      signal: this.#signal,
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: process.env['TMPDIR'], GOMEMLIMIT: '1GiB', GOMAXPROCS: '2' },
+    });
+  }
+}
+
+interface RawTest {
+  readonly location: RawLocation;
+  readonly package: string;
+  readonly name: string;
+  readonly fail?: boolean;
+  readonly skip?: boolean;
+  readonly error?: { readonly message?: string };
+}
+interface RawLocation {
+  readonly file?: string;
+  readonly row?: number;
+  readonly col?: number;
+}
+interface RawCoverage {
+  readonly not_covered?: readonly { readonly start: { readonly row: number }; readonly end: { readonly row: number } }[];
+  readonly covered_lines?: number;
+  readonly not_covered_lines?: number;
+}
+
+async function stageFiles(modules: Modules, data: JsonObject): Promise<{ readonly dir: string } & AsyncDisposable> {
+  const dir = await mkdtemp(join(tmpdir(), 'mixgate-rego-'));
+  const made = new Set<string>();
+  for (const [path, text] of modules) {
+    const target = join(dir, path);
+    if (!made.has(dirname(target))) await mkdir(dirname(target), { recursive: true });
+    made.add(dirname(target));
+    await writeFile(target, text);
+  }
+  await writeFile(join(dir, 'data.json'), JSON.stringify(data));
+  return { dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
+}
+
+/** OPA's paths are relative to the bundle root, sometimes with a leading slash. */
+export function tidyPath(path: string): string {
+  return path.replace(/^(?:\.?\/)+/, '');
+}
+
+function placeOf(raw: RawLocation | undefined, fallback?: string): Location | undefined {
+  const file = raw?.file === undefined || raw.file === '' ? fallback : tidyPath(raw.file);
+  if (file === undefined) return undefined;
+  return { file, ...(raw?.row === undefined ? {} : { line: Math.max(1, raw.row) }), ...(raw?.col === undefined ? {} : { column: Math.max(1, raw.col) }) };
+}
+
+/** Errors come as JSON on stdout or stderr (`check`, `parse`, `eval`), or as text lines `file:row: code: message`. */
+function problemsOf(result: ExecResult, fallback?: string): OpaProblem[] {
+  for (const text of [result.stdout, result.stderr]) {
+    try {
+      const parsed = JSON.parse(text) as { errors?: RawError[] } | RawError[];
+      const errors = Array.isArray(parsed) ? parsed : (parsed.errors ?? []);
+      if (errors.length > 0) {
+        return sorted(errors.map((e) => ({ message: e.message ?? 'error', code: e.code ?? 'opa_error', location: placeOf(e.location, fallback) })));
+      }
+    } catch {
+      // Not JSON: the text form below.
+    }
+  }
+  const problems: OpaProblem[] = [];
+  for (const line of `${result.stderr}\n${result.stdout}`.split('\n')) {
+    const match = /^(?:\d+ errors? occurred(?: during loading)?: )?(?:error: )?(?:load error: )?(?<file>[^\s:][^:]*\.rego):(?<row>\d+)(?::(?<col>\d+))?: (?:(?<code>rego_\w+): )?(?<message>.+)$/.exec(line.trim());
+    if (match === null) continue;
+    const g = match.groups!;
+    problems.push({ message: g['message']!, code: g['code'] ?? 'opa_error', location: { file: tidyPath(g['file']!), line: Number(g['row']), ...(g['col'] === undefined ? {} : { column: Number(g['col']) }) } });
+  }
+  if (problems.length > 0) return sorted(problems);
+  const text = (result.stderr || result.stdout).trim().split('\n').slice(0, 5).join(' ').slice(0, 500);
+  return [{ message: text === '' ? `opa ended with ${result.code}` : text, code: 'opa_error', location: fallback === undefined ? undefined : { file: fallback } }];
+}
+
+interface RawError {
+  readonly message?: string;
+  readonly code?: string;
+  readonly location?: RawLocation;
+}
+
+function limitProblem(what: string): OpaProblem {
+  return { message: `${what} took longer than ${TIMEOUT_MS / 1000} s and was stopped`, code: 'limit', location: undefined };
+}
+
+function sorted(problems: readonly OpaProblem[]): OpaProblem[] {
+  return [...problems].sort((a, b) => compare(a.location?.file ?? '', b.location?.file ?? '') || (a.location?.line ?? 0) - (b.location?.line ?? 0) || compare(a.message, b.message));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,221 @@
+import type { Json, JsonObject } from '../core/json.ts';
+import type { Progress } from '../core/context.ts';
+import { InternalError } from '../core/errors.ts';
+import { attribute, type Attribution } from './attribution.ts';
+import { compileProgram } from './compile.ts';
+import { decisionOf } from './decision.ts';
+import { digitsOf, type Domain, inputOf } from './domain.ts';
+import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
+import { OpaRefused } from './opa.ts';
+import { EvaluationLimit } from './pool.ts';
+import { samplePoints, take } from './sampling.ts';
+import { type Side, tracedProgram } from './side.ts';
+import type { Definition } from './definitions.ts';
+import type { Modules } from './source.ts';
+import type { ProveResult, TaskDomain, Violation } from './tasks.ts';
+import type { EvaluationFailure, Outcome } from './wasm.ts';
+
+/** Above this many points a domain is searched instead of enumerated. About 15 s a million points on one slow core. */
+export const DEFAULT_MAX_POINTS = 2_000_000;
+const CHUNK = 4096;
+
+export interface ProofOptions {
+  readonly entrypoint: string;
+  readonly domain: Domain;
+  readonly invariants: Modules;
+  readonly packages: readonly string[];
+  readonly maxPoints: number;
+  readonly seed: number;
+  readonly progress: Progress;
+  /** Definitions of the base side, for pointing at what changed. */
+  readonly other?: readonly Definition[] | undefined;
+}
+
+export interface Counterexample {
+  readonly invariant: string;
+  readonly message: string;
+  /** Points of the domain that break it in this way. */
+  readonly count: number;
+  readonly input: JsonObject;
+  readonly decision: Json | undefined;
+  /** Paths in which the input differs from the domain's base. */
+  readonly differs: readonly string[];
+  readonly attribution: Attribution | undefined;
+}
+
+export interface Proof {
+  readonly entrypoint: string;
+  /** Points that were evaluated, `where` applied or not. */
+  readonly evaluated: number;
+  /** Points of the whole domain. */
+  readonly size: number;
+  readonly excluded: number;
+  readonly exhaustive: boolean;
+  readonly counterexamples: readonly Counterexample[];
+  readonly failures: number;
+  readonly failure: { readonly input: JsonObject; readonly failure: EvaluationFailure } | undefined;
+  readonly packages: readonly string[];
+  readonly seconds: number;
+}
+
+/** "proved on 124416 of 124416" or "searched 2000000 of 8000000 (seed 1)". */
+export function coverageText(proof: Pick<Proof, 'exhaustive' | 'evaluated' | 'size'>, seed: number): string {
+  return proof.exhaustive ? `proved on ${proof.evaluated} of ${proof.size}` : `searched ${proof.evaluated} of ${proof.size} (seed ${seed})`;
+}
+
+/** Evaluates decision and invariants on the domain: every point where it is small enough, else a seeded search. */
+export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
+  const { domain, entrypoint, maxPoints, seed, packages, progress } = options;
+  const extra: Modules = new Map([...options.invariants, ...checkModule(entrypoint, packages, domain.where)]);
+  const program = side.pool.add(await compileProgram(side.opa, new Map([...side.source.modules, ...extra]), side.source.data, [CHECK_ENTRYPOINT]));
+  const task: TaskDomain = { base: domain.base, dimensions: domain.dimensions, digest: domain.digest };
+  const exhaustive = domain.size <= maxPoints;
+  const start = performance.now();
+  const parts: ProveResult[] = [];
+  const search = exhaustive ? undefined : samplePoints(domain, maxPoints, seed);
+  const total = exhaustive ? domain.size : maxPoints;
+  let next = 0;
+  let done = 0;
+  let stopped: Proof['failure'];
+  // Two chunks in flight a worker: a large domain never makes a large queue, nor many points in memory.
+  const lane = async (): Promise<void> => {
+    while (stopped === undefined && next < total) {
+      const from = next;
+      const digits = search === undefined ? undefined : take(search, Math.min(CHUNK, total - from));
+      if (digits?.length === 0) return;
+      const to = from + (digits?.length ?? Math.min(CHUNK, total - from));
+      next = to;
+      try {
+        parts.push(await side.pool.run({ kind: 'prove', program, entrypoint: CHECK_ENTRYPOINT, domain: task, from, to, ...(digits === undefined ? {} : { digits }) }));
+      } catch (error) {
+        if (!(error instanceof EvaluationLimit)) throw error;
+        const item = Math.max(0, error.item);
+        stopped ??= { input: inputOf(domain, digits?.[item] ?? digitsOf(domain, from + item)), failure: error.failure };
+      }
+      done += to - from;
+      progress.fraction(done, total, 'domain points');
+    }
+  };
+  await Promise.all(Array.from({ length: side.pool.workers * 2 }, lane));
+  const seconds = (performance.now() - start) / 1000;
+  const merged = mergeViolations(parts.flatMap((part) => part.violations));
+  const failures = parts.reduce((sum, part) => sum + part.failures, 0) + (stopped === undefined ? 0 : 1);
+  const failed = parts.flatMap((part) => (part.failure === undefined ? [] : [part.failure])).sort((a, b) => compareDigits(a.digits, b.digits))[0];
+  const traced = merged.length === 0 ? undefined : await tracedProgram(side, extra, [...new Set([...side.entrypoints, entrypoint, CHECK_ENTRYPOINT])]);
+  const counterexamples: Counterexample[] = [];
+  for (const violation of merged) counterexamples.push(await counterexample(side, program, traced, violation, options, task, extra));
+  return {
+    entrypoint,
+    evaluated: parts.reduce((sum, part) => sum + part.evaluated, 0),
+    size: domain.size,
+    excluded: parts.reduce((sum, part) => sum + part.excluded, 0),
+    exhaustive: exhaustive && stopped === undefined,
+    counterexamples,
+    failures,
+    failure: stopped ?? (failed === undefined ? undefined : { input: inputOf(domain, failed.digits), failure: failed.failure }),
+    packages,
+    seconds,
+  };
+}
+
+/** At most this many ways of breaking one invariant are reported; the rest is counted with the last. */
+const MAX_EXAMPLES = 5;
+
+function mergeViolations(all: readonly Violation[]): readonly Violation[] {
+  const byKey = new Map<string, Violation>();
+  for (const v of all) {
+    const key = `${v.invariant}\0${v.message}`;
+    const known = byKey.get(key);
+    if (known === undefined) byKey.set(key, v);
+    else {
+      const better = v.distance < known.distance || (v.distance === known.distance && compareDigits(v.digits, known.digits) < 0) ? v : known;
+      byKey.set(key, { ...better, count: known.count + v.count });
+    }
+  }
+  const sorted = [...byKey.values()].sort((a, b) => (a.invariant < b.invariant ? -1 : a.invariant > b.invariant ? 1 : a.distance - b.distance || b.count - a.count || (a.message < b.message ? -1 : 1)));
+  const perInvariant = new Map<string, number>();
+  return sorted.filter((v) => {
+    const n = (perInvariant.get(v.invariant) ?? 0) + 1;
+    perInvariant.set(v.invariant, n);
+    return n <= MAX_EXAMPLES;
+  });
+}
+
+async function counterexample(side: Side, program: number, traced: number | undefined, violation: Violation, options: ProofOptions, task: TaskDomain, extra: Modules): Promise<Counterexample> {
+  const { domain, entrypoint } = options;
+  const digits = await shrink(side, program, violation, domain, task);
+  const input = inputOf(domain, digits);
+  const text = JSON.stringify(input);
+  const holds = (outcome: Outcome): boolean => {
+    const value = decisionOf(outcome);
+    return typeof value === 'object' && value !== null && violation.invariant in value;
+  };
+  const [again, decision] = await Promise.all([side.pool.outcomes(program, CHECK_ENTRYPOINT, [text]), side.pool.outcomes(side.plain, entrypoint, [text])]);
+  // Executed again, by the WASM module on the printed input and by OPA's own evaluator: a spurious one never gets out.
+  if (!holds(again[0]!)) throw new InternalError('a counterexample did not hold when it was executed again.');
+  await confirmWithOpa(side, violation, text, extra);
+  const attribution = traced === undefined ? undefined : await attribute(side, traced, { entrypoint: CHECK_ENTRYPOINT, input: text, holds, other: options.other });
+  return {
+    invariant: violation.invariant,
+    message: violation.message,
+    count: violation.count,
+    input,
+    decision: decisionOf(decision[0]!),
+    differs: domain.dimensions.filter((d, index) => digits[index] !== d.base).map((d) => d.text),
+    attribution,
+  };
+}
+
+async function confirmWithOpa(side: Side, violation: Violation, text: string, extra: Modules): Promise<void> {
+  let results: ReadonlyMap<number, unknown>;
+  try {
+    results = await side.opa.evaluateAll(new Map([...side.source.modules, ...extra]), side.source.data, CHECK_ENTRYPOINT, [text]);
+  } catch (error) {
+    if (error instanceof OpaRefused) throw new InternalError(`OPA's own evaluator fails on a counterexample: ${error.message}`);
+    throw error;
+  }
+  const value = results.get(0);
+  if (typeof value !== 'object' || value === null || !(violation.invariant in value)) {
+    throw new InternalError(`the WASM module and OPA's own evaluator disagree about ${violation.invariant}; input: ${text.slice(0, 2000)}`);
+  }
+}
+
+/** Moves one dimension after the other back to the base value as long as the same invariant stays broken. */
+async function shrink(side: Side, program: number, violation: Violation, domain: Domain, task: TaskDomain): Promise<readonly number[]> {
+  let best = [...violation.digits];
+  for (;;) {
+    const candidates = domain.dimensions.flatMap((d, index) => (d.base === undefined || best[index] === d.base ? [] : [best.map((digit, i) => (i === index ? d.base! : digit))]));
+    let improved: number[] | undefined;
+    for (const digits of candidates) {
+      const result = await side.pool.run({ kind: 'prove', program, entrypoint: CHECK_ENTRYPOINT, domain: task, from: 0, to: 1, digits: [digits] });
+      if (result.violations.some((v) => v.invariant === violation.invariant && v.message === violation.message)) {
+        improved = digits;
+        break;
+      }
+    }
+    if (improved === undefined) return best;
+    best = improved;
+  }
+}
+
+function compareDigits(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return 0;
+}
+
+/** The counterexample as a Rego test to paste: it fails until the policy (or the invariant) is corrected. */
+export function regoTest(example: Pick<Counterexample, 'invariant' | 'input' | 'decision'>, entrypoint: string): string {
+  const name = `test_${example.invariant.replaceAll(/\W+/g, '_')}_holds`;
+  const decided = example.decision !== undefined;
+  return [
+    `package ${entrypoint.split('/').slice(0, -1).join('.')}_counterexample_test`,
+    '',
+    `${name} if {`,
+    `\tsample := ${JSON.stringify(example.input)}`,
+    ...(decided ? [`\tdecision := data.${entrypoint.replaceAll('/', '.')} with input as sample`] : []),
+    `\tviolations := data.${example.invariant}.violation with input as {"input": sample${decided ? ', "decision": decision' : ''}}`,
+    '\tcount(violations) == 0',
+    '}',
+    '',
+  ].join('\n');
+}

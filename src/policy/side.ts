@@ -1,0 +1,124 @@
+import type { Finding } from '../core/finding.ts';
+import type { AstModule } from './ast.ts';
+import { callsOf, compileProgram, missingBuiltins, type Program } from './compile.ts';
+import { type Definition, definitionsOf, type Graph, graphOf } from './definitions.ts';
+import { instrument } from './instrument.ts';
+import { FORBIDDEN_BUILTINS, type Opa, type OpaProblem, OpaRefused } from './opa.ts';
+import type { EvaluatorPool } from './pool.ts';
+import { policyFinding } from './rules.ts';
+import type { Modules, PolicySource } from './source.ts';
+import { PolicyLoadError } from './wasm.ts';
+
+/** One side of a change, checked and compiled. */
+export interface Side {
+  readonly source: PolicySource;
+  readonly asts: ReadonlyMap<string, AstModule>;
+  readonly definitions: readonly Definition[];
+  readonly graph: Graph;
+  readonly entrypoints: readonly string[];
+  /** The plain module, and its number in the pool. */
+  readonly program: Program;
+  readonly plain: number;
+  readonly opa: Opa;
+  readonly pool: EvaluatorPool;
+}
+
+export type Prepared = { readonly side: Side; readonly findings: readonly Finding[] } | { readonly side: undefined; readonly findings: readonly Finding[] };
+
+/**
+ * Checks and compiles a policy. Nothing is evaluated before `opa check --strict` accepts it, every entrypoint exists and
+ * every builtin has a host function; what is wrong comes back as findings.
+ */
+export async function prepareSide(opa: Opa, pool: EvaluatorPool, source: PolicySource, entrypoints: readonly string[]): Promise<Prepared> {
+  const problems = await opa.check(source.modules, source.data);
+  if (problems.length > 0) return { side: undefined, findings: problems.map((p) => checkFinding(p)) };
+  let asts: ReadonlyMap<string, AstModule>;
+  try {
+    asts = await opa.parse(source.modules);
+  } catch (error) {
+    return { side: undefined, findings: refusedFindings(error) };
+  }
+  const definitions = definitionsOf(asts);
+  const unknown = entrypoints.filter((entrypoint) => !definitions.some((d) => d.rule === entrypoint.replaceAll('/', '.')));
+  if (unknown.length > 0) {
+    const known = [...new Set(definitions.filter((d) => d.kind !== 'function').map((d) => d.rule.replaceAll('.', '/')))].sort();
+    return {
+      side: undefined,
+      findings: unknown.map((entrypoint) =>
+        policyFinding({
+          ruleId: 'policy-entrypoint-missing',
+          message: `The entrypoint ${entrypoint} is no rule of the policy in ${source.name}.`,
+          location: { file: [...source.modules.keys()].sort()[0] ?? '.', line: 1 },
+          subject: entrypoint,
+          fix: `Add the rule, or name one of: ${known.slice(0, 12).join(', ')}${known.length > 12 ? ', ...' : ''}.`,
+        }),
+      ),
+    };
+  }
+  let program: Program;
+  try {
+    program = await compileProgram(opa, source.modules, source.data, entrypoints);
+  } catch (error) {
+    return { side: undefined, findings: refusedFindings(error) };
+  }
+  const missing = missingBuiltins(program);
+  if (missing.length > 0) return { side: undefined, findings: missing.flatMap((name) => portabilityFindings(name, asts)) };
+  const graph = graphOf(definitions, entrypoints);
+  return { side: { source, asts, definitions, graph, entrypoints, program, plain: pool.add(program), opa, pool }, findings: [] };
+}
+
+/** Compiles the side with hooks in every definition, plus modules that are left alone; undefined when OPA refuses the edit. */
+export async function tracedProgram(side: Side, extra: Modules = new Map(), entrypoints: readonly string[] = side.entrypoints): Promise<number | undefined> {
+  const { modules } = instrument(side.source.modules, side.definitions);
+  try {
+    return side.pool.add(await compileProgram(side.opa, new Map([...modules, ...extra]), side.source.data, entrypoints, true));
+  } catch (error) {
+    // A module that reads its own package as a document, or a shape the edit doesn't know: attribution is left out.
+    if (error instanceof OpaRefused || error instanceof PolicyLoadError) return undefined;
+    throw error;
+  }
+}
+
+function portabilityFindings(name: string, asts: ReadonlyMap<string, AstModule>): Finding[] {
+  const calls = callsOf(asts, name);
+  const places = calls.length > 0 ? calls : [undefined];
+  return places.map((location) =>
+    policyFinding({
+      ruleId: 'policy-builtin-not-portable',
+      message: `The builtin ${name} has no function in the WASM host, so the policy would fail where it is reached.`,
+      location,
+      subject: name,
+      fix: 'Use a builtin that WASM has, or put what it computes into input or data.',
+    }),
+  );
+}
+
+/** An error of `opa check` as a finding; a call of a builtin that is shut off becomes a portability finding. */
+export function checkFinding(problem: OpaProblem): Finding {
+  const forbidden = /^undefined function (?<name>[\w.]+)$/.exec(problem.message)?.groups?.['name'];
+  if (forbidden !== undefined && FORBIDDEN_BUILTINS.has(forbidden)) {
+    return policyFinding({
+      ruleId: 'policy-builtin-not-portable',
+      message: `The builtin ${forbidden} reaches outside the policy, which neither the gate nor the WASM host allows.`,
+      location: problem.location,
+      subject: forbidden,
+      fix: 'Put what it would fetch into input or data.',
+    });
+  }
+  if (problem.code === 'limit') return policyFinding({ ruleId: 'policy-evaluation-limit', message: `${problem.message}.`, location: problem.location });
+  return policyFinding({
+    ruleId: 'policy-check-failed',
+    message: `opa check refuses the module: ${problem.message}.`,
+    location: problem.location,
+    subject: problem.code,
+    fix: 'Run `opa check --strict` on the folder and correct what it names.',
+  });
+}
+
+export function refusedFindings(error: unknown): Finding[] {
+  if (error instanceof OpaRefused) return error.problems.map(checkFinding);
+  if (error instanceof PolicyLoadError) {
+    return [policyFinding({ ruleId: error.failure.kind === 'memory' ? 'policy-evaluation-limit' : 'policy-evaluation-error', message: `The compiled policy can't be loaded: ${error.failure.message}.` })];
+  }
+  throw error;
+}

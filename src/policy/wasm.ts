@@ -1,0 +1,231 @@
+import * as sdk from '@open-policy-agent/opa-wasm';
+import { InternalError } from '../core/errors.ts';
+
+/** The SDK's own type declarations leave out its default export, which has the synchronous loader. */
+const { loadPolicySync } = (sdk as unknown as { default: Sdk }).default;
+
+interface Sdk {
+  loadPolicySync(
+    module: WebAssembly.Module,
+    memory: { initial: number; maximum: number },
+    builtins: Record<string, (...args: never[]) => unknown>,
+  ): unknown;
+}
+
+/** WebAssembly.Memory; TypeScript knows it with the DOM library only. */
+interface Memory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+/** Host functions that the SDK brings (npm-opa-wasm 1.10.0, src/builtins); a test compares this list with the package. */
+export const SDK_BUILTINS: ReadonlySet<string> = new Set(['json.is_valid', 'regex.split', 'sprintf', 'yaml.is_valid', 'yaml.marshal', 'yaml.unmarshal']);
+
+/** Host functions that mixgate adds. */
+export const HOST_BUILTINS: ReadonlySet<string> = new Set(['time.now_ns']);
+
+/** Time that policies see: 2026-01-01T00:00:00Z, the same in every evaluation, so that results can be compared. */
+export const PINNED_CLOCK_NS = 1_767_225_600_000_000_000;
+
+/** 64 KiB each; 2048 pages are 128 MiB. */
+export const DEFAULT_MAX_PAGES = 2048;
+
+export interface EvaluationFailure {
+  readonly kind: 'conflict' | 'memory' | 'stack' | 'builtin' | 'time' | 'trap' | 'input';
+  readonly message: string;
+  /** `file.rego:row:col` of OPA's message, when it gave one. */
+  readonly place?: string;
+}
+
+/** What one evaluation gave, compact enough to cross threads: a JSON text, nothing, or a failure. */
+export type Outcome = { readonly value: string } | { readonly undefined: true } | { readonly failure: EvaluationFailure };
+
+export interface Hooks {
+  /** Whether a definition takes part; see instrument.ts. */
+  on(id: string): boolean;
+  fired(id: string, value: unknown): void;
+}
+
+export interface InstanceOptions {
+  readonly data: string;
+  readonly clockNs?: number;
+  readonly maxPages?: number;
+  readonly hooks?: Hooks;
+}
+
+/** The fields of the SDK's LoadedPolicy that we use; checked at load. */
+interface LoadedPolicy {
+  readonly mem: Memory;
+  readonly wasmInstance: { readonly exports: OpaExports };
+  readonly dataAddr: number;
+  readonly dataHeapPtr: number;
+  readonly entrypoints: { readonly [name: string]: number };
+  setData(data: ArrayBuffer): void;
+}
+interface OpaExports {
+  opa_eval(reserved: number, entrypoint: number, data: number, input: number, inputLength: number, heap: number, format: number): number;
+  opa_json_dump(address: number): number;
+  builtins(): number;
+}
+
+const decoder = new TextDecoder();
+
+/**
+ * One instance of a policy module. Not re-entrant and without a time limit: run it in a worker (pool.ts) when the
+ * policy is not trusted. Every failure comes back as a value; nothing the SDK throws (strings, plain objects) gets out.
+ */
+export class PolicyInstance {
+  readonly #module: WebAssembly.Module;
+  readonly #pages: number;
+  readonly #options: InstanceOptions;
+  #policy: LoadedPolicy;
+
+  /** @param pages memory minimum of the module, from `memoryMinimum`. @throws PolicyLoadError */
+  constructor(module: WebAssembly.Module, pages: number, options: InstanceOptions) {
+    this.#module = module;
+    this.#pages = pages;
+    this.#options = options;
+    this.#policy = this.#load();
+  }
+
+  get entrypoints(): { readonly [name: string]: number } {
+    return this.#policy.entrypoints;
+  }
+
+  /** Names of the builtins that the module asks its host for. */
+  get builtins(): readonly string[] {
+    const { exports } = this.#policy.wasmInstance;
+    const names = JSON.parse(readString(this.#policy.mem, exports.opa_json_dump(exports.builtins()))) as Record<string, number>;
+    return Object.keys(names).sort();
+  }
+
+  /**
+   * Evaluates on a JSON text. Falsy inputs (`null`, `0`, `false`, `""`) are inputs here; the SDK's own evaluate takes
+   * them for none.
+   */
+  evaluate(entrypoint: number, input: Uint8Array): Outcome {
+    const policy = this.#policy;
+    try {
+      const address = policy.dataHeapPtr;
+      const end = address + input.byteLength;
+      const missing = end - policy.mem.buffer.byteLength;
+      if (missing > 0) policy.mem.grow(Math.ceil(missing / 65_536));
+      new Uint8Array(policy.mem.buffer).set(input, address);
+      const result = policy.wasmInstance.exports.opa_eval(0, entrypoint, policy.dataAddr, address, input.byteLength, end, 0);
+      const text = readString(policy.mem, result);
+      // The result set is `[]` or `[{"result":X}]`.
+      return text === '[]' ? { undefined: true } : { value: text.slice(11, -2) };
+    } catch (error) {
+      const failure = describeFailure(error);
+      // A trap can leave the module's heap half-written.
+      if (failure.kind !== 'conflict') this.#policy = this.#load();
+      return { failure };
+    }
+  }
+
+  #load(): LoadedPolicy {
+    const { data, clockNs = PINNED_CLOCK_NS, maxPages = DEFAULT_MAX_PAGES, hooks } = this.#options;
+    const builtins: Record<string, (...args: never[]) => unknown> = {
+      'time.now_ns': () => clockNs,
+      'mixgate.on': (id: string) => hooks?.on(id) ?? true,
+      'mixgate.fired': (id: string, value: unknown) => {
+        hooks?.fired(id, value);
+        return true;
+      },
+    };
+    const bytes = new TextEncoder().encode(data);
+    // The SDK's default of 5 pages is too small for most modules; room for the data avoids growing in steps.
+    const initial = Math.min(maxPages, Math.max(this.#pages, 5) + 2);
+    try {
+      const policy = loadPolicySync(this.#module, { initial, maximum: maxPages }, builtins) as LoadedPolicy;
+      if (typeof policy.dataHeapPtr !== 'number' || typeof policy.wasmInstance?.exports?.opa_eval !== 'function') {
+        throw new InternalError('the WASM host library changed its shape.');
+      }
+      policy.setData(bytes.buffer as ArrayBuffer);
+      return policy;
+    } catch (error) {
+      if (error instanceof InternalError) throw error;
+      throw new PolicyLoadError(describeFailure(error));
+    }
+  }
+}
+
+/** The module or its data could not be loaded. */
+export class PolicyLoadError extends Error {
+  readonly failure: EvaluationFailure;
+  constructor(failure: EvaluationFailure) {
+    super(failure.message);
+    this.name = 'PolicyLoadError';
+    this.failure = failure;
+  }
+}
+
+function readString(memory: Memory, address: number): string {
+  const bytes = new Uint8Array(memory.buffer);
+  const end = bytes.indexOf(0, address);
+  return decoder.decode(bytes.subarray(address, end < 0 ? bytes.length : end));
+}
+
+/** The SDK throws strings, plain objects and errors; V8 throws RangeError and RuntimeError. */
+export function describeFailure(error: unknown): EvaluationFailure {
+  const message = typeof error === 'string' ? error : typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
+  const place = /^(?<place>[^\s:]+\.rego:\d+:\d+): (?<rest>[\s\S]*)$/.exec(message);
+  if (place !== null) {
+    const text = place.groups!['rest']!;
+    return { kind: text.includes('conflict') ? 'conflict' : 'trap', message: text, place: place.groups!['place']!.replace(/^\/+/, '') };
+  }
+  if (message.includes('not implemented: built-in function')) return { kind: 'builtin', message: message.replace(/^.*?: \d+: |not implemented: built-in function \d+: /, 'no host function for ') };
+  if (/opa_malloc: failed|Memory\.grow|failed to grow|out of memory|data segment is out of bounds|larger than maximum|Invalid typed array length|offset is out of bounds/i.test(message))
+    return { kind: 'memory', message: 'the memory limit was reached' };
+  if (error instanceof RangeError || /call stack/i.test(message)) return { kind: 'stack', message: 'the call stack ran over' };
+  if (/failed to parse json|json parse|illegal (?:value|data)|opa_eval: invalid input|input/i.test(message)) return { kind: 'input', message };
+  return { kind: 'trap', message: message.slice(0, 500) };
+}
+
+/**
+ * Smallest memory (in pages) that a module's imported memory asks for.
+ * WebAssembly core specification 2.0, section 5.5.5 (import section).
+ */
+export function memoryMinimum(bytes: Uint8Array): number {
+  let at = 8;
+  const unsigned = (): number => {
+    let result = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes[at++]!;
+      result += (byte & 0x7f) * 2 ** shift;
+      if ((byte & 0x80) === 0) return result;
+    }
+  };
+  while (at < bytes.length) {
+    const section = bytes[at++];
+    const size = unsigned();
+    if (section !== 2) {
+      at += size;
+      continue;
+    }
+    for (let count = unsigned(); count > 0; count -= 1) {
+      at += unsigned();
+      at += unsigned();
+      const kind = bytes[at++];
+      if (kind === 0) unsigned();
+      else if (kind === 1) {
+        at += 1;
+        limits();
+      } else if (kind === 2) return limits();
+      else at += 2;
+    }
+    return 0;
+  }
+  return 0;
+  function limits(): number {
+    const flags = bytes[at++]!;
+    const minimum = unsigned();
+    if ((flags & 1) === 1) unsigned();
+    return minimum;
+  }
+}
+
+/** Compiles a module off the main thread. @throws CompileError of the engine for bytes that are no module */
+export function compileModule(bytes: Uint8Array): Promise<WebAssembly.Module> {
+  return (globalThis as unknown as { WebAssembly: { compile(bytes: Uint8Array): Promise<WebAssembly.Module> } }).WebAssembly.compile(bytes);
+}

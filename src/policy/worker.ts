@@ -1,0 +1,36 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Program } from './compile.ts';
+import { type Task, TaskRunner } from './tasks.ts';
+import { PolicyLoadError } from './wasm.ts';
+
+/** What pool.ts sends. */
+export type ToWorker = { readonly add: number; readonly program: Program } | { readonly job: number; readonly task: Task };
+/** What comes back. */
+export type FromWorker = { readonly job: number; readonly result: unknown } | { readonly job: number; readonly loadFailure: PolicyLoadError['failure'] } | { readonly job: number; readonly error: string };
+
+export interface WorkerSetup {
+  /** [0] counts evaluations (wraps), [1] is the place of the running one in its task; -1 while loading. */
+  readonly beat: Int32Array;
+  readonly maxPages: number;
+}
+
+const { beat, maxPages } = workerData as WorkerSetup;
+const runner = new TaskRunner(maxPages, (item) => {
+  beat[1] = item;
+  Atomics.add(beat, 0, 1);
+});
+
+parentPort!.on('message', (message: ToWorker) => {
+  if ('add' in message) {
+    runner.add(message.add, message.program);
+    return;
+  }
+  const { job, task } = message;
+  let answer: FromWorker;
+  try {
+    answer = { job, result: runner.run(task) };
+  } catch (error) {
+    answer = error instanceof PolicyLoadError ? { job, loadFailure: error.failure } : { job, error: error instanceof Error ? error.message : String(error) };
+  }
+  parentPort!.postMessage(answer);
+});
