@@ -4,7 +4,6 @@
 #   What `mixgate-runtime serve --dev` routes by. The shape of input and decision is the fleet's own, so that a client that works here
 #   works there. Requests of a known tenant go to the least saturated warm pool that serves the model; restricted data stays in the
 #   jurisdiction of its origin.
-# entrypoint: true
 package routing
 
 default decision := {
@@ -41,7 +40,7 @@ candidates := [pool |
 	some pool in input.fleet.pools
 	pool.model == input.request.model
 	pool.warm
-	admissible(pool)
+	not excluded(pool)
 ]
 
 # By saturation, then by id: sort works on arrays, element by element.
@@ -49,12 +48,15 @@ ordered := [entry[2] |
 	some entry in sort([[pool.saturation, pool.id, pool] | some pool in candidates])
 ]
 
-admissible(_) if input.request.data_class != "restricted"
-
-admissible(pool) if {
-	input.request.data_class == "restricted"
-	pool.jurisdiction == data.jurisdictions[input.request.origin_region]
+# Restricted data of an unknown origin has no jurisdiction to stay in, and so no pool.
+excluded(pool) if {
+	restricted
+	not at_home(pool)
 }
+
+at_home(pool) if pool.jurisdiction == data.jurisdictions[input.request.origin_region]
+
+restricted if input.request.data_class == "restricted"
 
 target(pool) := {
 	"cluster": pool.cluster,

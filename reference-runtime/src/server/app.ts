@@ -12,7 +12,6 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   const app = Fastify({
     bodyLimit: config.limits.bodyBytes,
     logger: false,
-    disableRequestLogging: true,
     forceCloseConnections: 'idle',
   });
   const receivedAt = new WeakMap<FastifyRequest, number>();

@@ -20,6 +20,8 @@ export interface RequestAttributes {
   priority?: string;
   includeTimings: boolean;
   includeMoe: boolean;
+  /** Also the experts of each token, inside `moe`. */
+  includeExperts: boolean;
 }
 
 /** One request in flight. */

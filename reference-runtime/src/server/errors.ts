@@ -80,3 +80,13 @@ export function internal(): HttpError {
     stage: 'server',
   });
 }
+
+/** The client went away: nobody reads this answer, telemetry does (status 499 as nginx has it). */
+export function clientClosed(): HttpError {
+  return new HttpError(499, {
+    type: 'client_closed_request',
+    code: 'client_closed_request',
+    message: 'the client closed the connection',
+    stage: 'client',
+  });
+}

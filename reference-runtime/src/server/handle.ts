@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
 import { parseTraceparent } from '../telemetry/otlp.ts';
 import { newContext, overheadMs, type RequestContext } from './context.ts';
-import { errorBody, HttpError, internal, unavailable } from './errors.ts';
+import { clientClosed, errorBody, HttpError, internal, unavailable } from './errors.ts';
 import { execute } from './execute.ts';
 import { mixgateObject } from './mixgate-object.ts';
 import { type CompletionRequest, parseRequest } from './openai.ts';
@@ -31,7 +31,12 @@ export function contextOf(request: FastifyRequest, receivedAt: number): RequestC
     priority: header(request, 'x-mixgate-priority'),
   };
   const present = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
-  const attributes = { ...present, includeTimings: include.has('timings'), includeMoe: include.has('moe') };
+  const attributes = {
+    ...present,
+    includeTimings: include.has('timings'),
+    includeMoe: include.has('moe'),
+    includeExperts: include.has('experts'),
+  };
   const unixMs = performance.timeOrigin + receivedAt;
   return newContext(receivedAt, unixMs, attributes, parseTraceparent(header(request, 'traceparent')), request.ip);
 }
@@ -90,7 +95,7 @@ export async function handleCompletion(
     );
     await answer(runtime, context, context.request, reply, watched.signal);
   } catch (error) {
-    failure = asHttpError(runtime, error);
+    failure = watched.clientGone() ? clientClosed() : asHttpError(runtime, error);
     if (watched.clientGone()) runtime.metrics.cancelled.inc();
     else await refuse(reply, failure, context);
   } finally {

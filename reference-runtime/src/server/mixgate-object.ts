@@ -1,6 +1,6 @@
-// The extra object `mixgate` of a response, opted in by the header `x-mixgate-include: timings,moe`.
+// The extra object `mixgate` of a response, opted in by the header `x-mixgate-include: timings,moe,experts`.
 import { interTokenMs, overheadMs, type RequestContext } from './context.ts';
-import { moeSummary } from './moe.ts';
+import { expertIds, moeSummary } from './moe.ts';
 
 /** The object, or undefined when the client did not opt in. Times in milliseconds. */
 export function mixgateObject(context: RequestContext, now: number): object | undefined {
@@ -21,6 +21,13 @@ export function mixgateObject(context: RequestContext, now: number): object | un
       overhead_ms: overheadMs(context, now),
     },
     tokens: { prompt: context.promptTokens, completion: context.completionTokens },
-    ...(context.attributes.includeMoe && context.routing !== undefined ? { moe: moeSummary(context.routing) } : {}),
+    ...moeObject(context),
   };
+}
+
+function moeObject(context: RequestContext): { moe?: object } {
+  const { attributes, routing } = context;
+  if (!attributes.includeMoe || routing === undefined) return {};
+  const experts = attributes.includeExperts && routing.rows !== undefined ? { experts: expertIds(routing.rows) } : {};
+  return { moe: { ...moeSummary(routing), ...experts } };
 }

@@ -25,6 +25,22 @@ export function moeSummary(trace: RequestTrace): MoeSummary {
   };
 }
 
+/**
+ * The experts of each position and layer, `[position][layer][expert ids, most probable first]`: enough to attribute a change of
+ * likelihood to experts, a hundredth of a full trace. A layer that was not computed for a position has an empty list.
+ */
+export function expertIds(rows: TraceRows): number[][][] {
+  const ids: number[][][] = [];
+  for (let index = 0; index < rows.position.length; index++) {
+    const [position, layer] = [rows.position[index] as number, rows.layer[index] as number];
+    while (ids.length <= position) ids.push([]);
+    const layers = ids[position] as number[][];
+    while (layers.length <= layer) layers.push([]);
+    layers[layer] = topExperts(rows.probabilities.subarray(index * rows.experts, (index + 1) * rows.experts), rows.expertsUsed);
+  }
+  return ids;
+}
+
 /** One token of a trace, layer by layer. A layer that was not computed for the token is absent. */
 export interface TokenTrace {
   position: number;

@@ -1,0 +1,287 @@
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { backoffMs, LlamaEngine } from '../src/engine/llama-engine.ts';
+import { EngineError, type EngineInfo } from '../src/engine/types.ts';
+import { makeVariant } from '../src/gguf/variants.ts';
+import { engineOptions, microModel, randomModel, temporary } from './support/models.ts';
+import { collect, request } from './support/requests.ts';
+
+const dir = temporary();
+const engine = new LlamaEngine(engineOptions(microModel()));
+let info: EngineInfo;
+
+beforeAll(async () => {
+  info = await engine.load();
+});
+afterAll(async () => {
+  await engine.dispose();
+  dir.remove();
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  const limit = Date.now() + 30_000;
+  while (!condition()) {
+    if (Date.now() > limit) throw new Error('the condition did not become true in 30 s');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+describe('llama engine on mixtral-micro', () => {
+  it('says what it loaded', () => {
+    expect(info).toMatchObject({
+      engine: 'llama',
+      layers: 4,
+      experts: 8,
+      expertsUsed: 2,
+      sequences: 4,
+      threads: 1,
+      gpu: 'false',
+    });
+  });
+
+  it('generates the same text twice at temperature 0', async () => {
+    const [first, second] = [
+      await collect(engine, request({ text: 'The Congress' })),
+      await collect(engine, request({ text: 'The Congress' })),
+    ];
+    expect(first.text).not.toBe('');
+    expect(second.text).toBe(first.text);
+    expect(first.done).toMatchObject({ finishReason: 'length', completionTokens: 16 });
+  });
+
+  it('samples the same text for the same seed and others for others', async () => {
+    const texts = await Promise.all(
+      [1, 1, 2, 3].map((seed) => collect(engine, request({ text: 'def ', temperature: 1, seed, maxTokens: 24 }))),
+    );
+    expect(texts[1]?.text).toBe(texts[0]?.text);
+    expect(new Set(texts.map((entry) => entry.text)).size).toBeGreaterThan(1);
+  });
+
+  it('samples the same text with log probabilities as without at temperature 0', async () => {
+    const plain = await collect(engine, request({ text: 'Die Datei' }));
+    const scored = await collect(engine, request({ text: 'Die Datei', logprobs: 3 }));
+    expect(scored.text).toBe(plain.text);
+    for (const score of scored.scores) {
+      expect(score.top).toHaveLength(3);
+      expect(score.top[0]?.id).toBe(score.id);
+      expect(score.logprob).toBe(score.top[0]?.logprob);
+    }
+  });
+
+  it('scores a prompt as it scores the same tokens when generating them', async () => {
+    const generated = await collect(engine, request({ text: 'The', logprobs: 0, maxTokens: 12 }));
+    const whole = await collect(engine, request({ text: `The${generated.text}`, echo: true, logprobs: 0, maxTokens: 0 }));
+    // The tokeniser may cut the joined text otherwise; where it cuts it the same, the scores must agree.
+    const tail = whole.promptScores.slice(-generated.scores.length);
+    expect(tail.map((score) => score.id)).toEqual(generated.scores.map((score) => score.id));
+    for (const [index, score] of tail.entries()) expect(score.logprob).toBeCloseTo(generated.scores[index]?.logprob as number, 2);
+    expect(whole.promptScores[0]).toMatchObject({ text: '<s>', logprob: null });
+  });
+
+  it('stops at a stop sequence and leaves it out', async () => {
+    const free = await collect(engine, request({ text: 'The Congress', maxTokens: 24 }));
+    const stop = free.text.slice(8, 11);
+    const stopped = await collect(engine, request({ text: 'The Congress', maxTokens: 24, stop: [stop] }));
+    expect(stopped.text).toBe(free.text.slice(0, free.text.indexOf(stop)));
+    expect(stopped.done?.finishReason).toBe('stop');
+  });
+
+  it('refuses a prompt longer than its context', async () => {
+    await expect(collect(engine, request({ text: 'word '.repeat(600) }))).rejects.toMatchObject({ code: 'CONTEXT_EXCEEDED' });
+  });
+
+  it('refuses a token that is not in the vocabulary', async () => {
+    await expect(collect(engine, request({ prompt: { kind: 'tokens', tokens: [1, 99_999] } }))).rejects.toThrow(
+      /token 99999 is not in the vocabulary of 2048/,
+    );
+  });
+
+  it('refuses a chat that does not alternate', async () => {
+    const messages = [
+      { role: 'user' as const, content: 'a' },
+      { role: 'user' as const, content: 'b' },
+    ];
+    await expect(collect(engine, request({ prompt: { kind: 'chat', messages } }))).rejects.toThrow(/must alternate/);
+  });
+
+  it('frees the sequence of a cancelled request', async () => {
+    for (let round = 0; round < 8; round++) {
+      const controller = new AbortController();
+      const pending = collect(engine, request({ maxTokens: 200 }), controller.signal);
+      setTimeout(() => controller.abort(), 5 * round);
+      expect((await pending).done?.completionTokens ?? 0).toBeLessThanOrEqual(200);
+    }
+    expect(engine.stats().active).toBe(0);
+    const all = await Promise.all([1, 2, 3, 4].map(() => collect(engine, request({ maxTokens: 4 }))));
+    expect(all.map((entry) => entry.done?.completionTokens)).toEqual([4, 4, 4, 4]);
+  });
+});
+
+describe('router traces', () => {
+  it('are available on this platform', () => {
+    // The trace is Linux-first: elsewhere the runtime must say why not.
+    if (process.platform === 'linux') expect(info.trace).toEqual({ available: true, reason: '' });
+    else expect(info.trace.reason).not.toBe('');
+  });
+
+  it('do not change a token', async () => {
+    for (const text of ['The Congress', 'Die Datei', 'def main', '{"a": ']) {
+      const [off, on] = [
+        await collect(engine, request({ text, maxTokens: 32 })),
+        await collect(engine, request({ text, maxTokens: 32, trace: 'full' })),
+      ];
+      expect(on.text).toBe(off.text);
+      expect(off.trace).toBeUndefined();
+      expect(on.trace?.tokensTraced).toBe((on.done?.promptTokens ?? 0) + 31);
+    }
+  });
+
+  it('have one row per computed token and layer, and slots that add up', async () => {
+    const { trace, done } = await collect(engine, request({ text: 'Bonjour le monde', maxTokens: 5, trace: 'full' }));
+    const prompt = done?.promptTokens ?? 0;
+    // The last layer is computed for the last prompt token and every generated one that was fed back.
+    expect(trace?.layers.map((layer) => layer.rows)).toEqual([prompt + 4, prompt + 4, prompt + 4, 5]);
+    for (const layer of trace?.layers ?? []) expect(layer.usage.reduce((sum, slots) => sum + slots, 0)).toBe(layer.rows * 2);
+    expect(trace?.dropped).toBe(0);
+  });
+
+  it('give a request the same routing alone and among others', async () => {
+    const texts = [
+      'The Congress shall',
+      'Die Datei wird',
+      'import os',
+      '{"name": "x", "value": 12}',
+      'The Congress shall',
+      'Le fichier',
+    ];
+    const options = { maxTokens: 20, trace: 'full' as const, echo: true, logprobs: 0 };
+    const alone = [];
+    for (const text of texts) alone.push(await collect(engine, request({ text, ...options })));
+    // Four at a time, as the engine has four sequences.
+    const together = [
+      ...(await Promise.all(texts.slice(0, 4).map((text) => collect(engine, request({ text, ...options }))))),
+      ...(await Promise.all(texts.slice(4).map((text) => collect(engine, request({ text, ...options }))))),
+    ];
+    for (const [index, one] of alone.entries()) {
+      const other = together[index];
+      expect(other?.text).toBe(one.text);
+      expect(other?.trace?.layers.map((layer) => layer.usage)).toEqual(one.trace?.layers.map((layer) => layer.usage));
+      expect(other?.trace?.dropped).toBe(0);
+    }
+    expect(engine.stats().trace?.unattributed).toBe(0);
+  });
+
+  it('count what a full ring loses and never fail the request', async () => {
+    const small = new LlamaEngine(engineOptions(randomModel(dir.file('ring.gguf')), { traceRecords: 16, sequences: 1 }));
+    await small.load();
+    const { done, trace } = await collect(small, request({ text: 'x'.repeat(100), trace: 'full', maxTokens: 4 }));
+    expect(done?.completionTokens).toBe(4);
+    expect(trace?.dropped).toBeGreaterThan(0);
+    expect(small.stats().trace?.dropped).toBeGreaterThan(0);
+    await small.dispose();
+  });
+
+  it('stay unloaded when switched off', async () => {
+    const off = new LlamaEngine(engineOptions(randomModel(dir.file('off.gguf')), { traceRecords: 0 }));
+    expect((await off.load()).trace).toEqual({ available: false, reason: 'tracing is switched off' });
+    const { trace, done } = await collect(off, request({ trace: 'full' }));
+    expect(trace).toBeUndefined();
+    expect(done?.completionTokens).toBe(16);
+    await off.dispose();
+  });
+});
+
+describe('an engine process that dies', () => {
+  it('fails what is running at once, comes back, and serves again', async () => {
+    const logs: string[] = [];
+    const mortal = new LlamaEngine(engineOptions(randomModel(dir.file('mortal.gguf'))), (line) => logs.push(line));
+    await mortal.load();
+    const running = collect(mortal, request({ maxTokens: 240 }));
+    const pid = mortal.pid as number;
+    const failed = expect(running).rejects.toMatchObject({ code: 'ENGINE_DIED' });
+    await until(() => mortal.stats().active === 1);
+    process.kill(pid, 'SIGKILL');
+    await failed;
+    await expect(collect(mortal, request())).rejects.toBeInstanceOf(EngineError);
+    await until(() => mortal.stats().state === 'ready');
+    expect(mortal.pid).not.toBe(pid);
+    expect(mortal.stats().restarts).toBe(1);
+    expect((await collect(mortal, request())).done?.completionTokens).toBe(16);
+    expect(logs[0]).toMatch(/engine ended \(signal SIGKILL\).*restart in 200 ms/);
+    await mortal.dispose();
+  });
+
+  it('leaves no process behind when disposed', async () => {
+    const gone = new LlamaEngine(engineOptions(randomModel(dir.file('gone.gguf'))));
+    await gone.load();
+    const pid = gone.pid as number;
+    await gone.dispose();
+    expect(() => process.kill(pid, 0)).toThrow(/ESRCH/);
+  });
+
+  it.each([
+    [1, 200],
+    [2, 400],
+    [5, 3200],
+    [12, 10_000],
+  ])('waits before restart %i for %i ms', (attempt, wait) => {
+    expect(backoffMs(attempt)).toBe(wait);
+  });
+});
+
+describe('models that must not be loaded', () => {
+  it.each([
+    ['a text file', () => new URL(import.meta.url).pathname, /not a GGUF file/],
+    ['experts in one tensor each', () => randomModel(dir.file('split.gguf'), { splitExperts: true }), /merged experts/],
+    ['a model larger than memory', () => microModel(), /does not fit/],
+  ])('%s', async (name, path, message) => {
+    const more = name.includes('memory') ? { context: 1_048_576, sequences: 256 } : {};
+    const refused = new LlamaEngine(engineOptions(path(), more));
+    await expect(refused.load()).rejects.toThrow(message);
+    expect(refused.stats().state).toBe('failed');
+    await refused.dispose();
+  });
+});
+
+describe('variants in the real engine', () => {
+  async function perplexity(path: string): Promise<number> {
+    const one = new LlamaEngine(engineOptions(path));
+    await one.load();
+    const texts = [
+      'Klicken Sie auf die Datei, um die Einstellungen zu ändern.',
+      'Wählen Sie im Menü den Befehl Einfügen und dann Tabelle.',
+    ];
+    let sum = 0;
+    let count = 0;
+    for (const text of texts) {
+      for (const score of (await collect(one, request({ text, echo: true, logprobs: 0, maxTokens: 0 }))).promptScores) {
+        if (score.logprob === null) continue;
+        sum -= score.logprob;
+        count++;
+      }
+    }
+    await one.dispose();
+    return Math.exp(sum / count);
+  }
+
+  it('rebuild scores exactly as the original; noise in the attention scores worse', async () => {
+    const [rebuilt, noisy] = [dir.file('rebuilt.gguf'), dir.file('noisy.gguf')];
+    makeVariant(microModel(), rebuilt, { kind: 'rebuild' });
+    makeVariant(microModel(), noisy, { kind: 'attention-noise', strength: 0.5 });
+    const original = await perplexity(microModel());
+    expect(await perplexity(rebuilt)).toBe(original);
+    expect(await perplexity(noisy)).toBeGreaterThan(original * 1.05);
+  });
+});
+
+describe('the exported symbols of the pinned node-llama-cpp', () => {
+  it.runIf(process.platform === 'linux' && process.arch === 'x64')('are the ones the tracing addon stands in front of', () => {
+    const bins = new URL('../node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/', import.meta.url).pathname;
+    const symbols = (file: string): string => execFileSync('nm', ['-D', `${bins}${file}`], { encoding: 'utf8' });
+    expect(symbols('llama-addon.node')).toMatch(/ U llama_decode$/m);
+    const llama = symbols('libllama.v0.4.0.so');
+    expect(llama).toMatch(/ U ggml_backend_sched_set_eval_callback$/m);
+    expect(llama).toMatch(/ U ggml_backend_tensor_set$/m);
+    expect(llama).toMatch(/ T _ZNK13llama_context9get_schedEv$/m);
+  });
+});
