@@ -1,7 +1,7 @@
 import type { Path } from '../config/document.ts';
 import type { Json } from '../core/json.ts';
-import { parseImage, isMoving } from '../kubernetes/image.ts';
 import { podContainers } from '../kubernetes/argv.ts';
+import { isMoving, parseImage } from '../kubernetes/image.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { groupOf, type KubeObject, objectKey } from '../kubernetes/object.ts';
 import { textAt, within } from '../kubernetes/path.ts';
@@ -21,7 +21,12 @@ export interface Change {
   readonly left: Json | undefined;
   readonly right: Json | undefined;
   /** For a change of traffic: what the rule serves and how its shares moved. */
-  readonly traffic?: { readonly model: string; readonly shares: readonly ShareChange[]; readonly right: RuleShare; readonly left: RuleShare };
+  readonly traffic?: {
+    readonly model: string;
+    readonly shares: readonly ShareChange[];
+    readonly right: RuleShare;
+    readonly left: RuleShare;
+  };
   /** Only the right side has it, and nobody knows the defaults of this kind: it may be one. */
   readonly maybeDefault?: true;
 }
@@ -37,7 +42,8 @@ export function changesOf(left: NormalisedObject, right: NormalisedObject, versi
   const covered = (difference: Difference): boolean =>
     traffic.some(
       (change) =>
-        within(difference.leftPath, refsPath(change.traffic!.left, left.kind)) || within(difference.rightPath, refsPath(change.traffic!.right, right.kind)),
+        within(difference.leftPath, refsPath(change.traffic!.left, left.kind)) ||
+        within(difference.rightPath, refsPath(change.traffic!.right, right.kind)),
     );
   const fields = differences(left.kind, left.value, right.value)
     .filter((difference) => !covered(difference))
@@ -60,11 +66,16 @@ function trafficChanges(left: NormalisedObject, right: NormalisedObject, version
     true,
   );
   return pairs.flatMap(({ leftIndex, rightIndex }) => {
-    const [a, b] = [leftIndex === undefined ? undefined : before[leftIndex], rightIndex === undefined ? undefined : after[rightIndex]];
+    const [a, b] = [
+      leftIndex === undefined ? undefined : before[leftIndex],
+      rightIndex === undefined ? undefined : after[rightIndex],
+    ];
     if (a === undefined || b === undefined) return [];
     const shares = shareChanges(a, b);
     if (shares.length === 0) return [];
-    const largest = [...shares].sort((x, y) => Math.abs(y.right - y.left) - Math.abs(x.right - x.left) || y.right - y.left - (x.right - x.left))[0]!;
+    const largest = [...shares].sort(
+      (x, y) => Math.abs(y.right - y.left) - Math.abs(x.right - x.left) || y.right - y.left - (x.right - x.left),
+    )[0]!;
     return [
       {
         rule: 'drift-traffic-changed' as const,
@@ -105,7 +116,10 @@ export function matchObjects(left: readonly NormalisedObject[], right: readonly 
 function sameNameElsewhere(object: KubeObject, candidates: readonly NormalisedObject[]): NormalisedObject | undefined {
   const found = candidates.filter(
     (each) =>
-      each.kind === object.kind && each.name === object.name && groupOf(each.apiVersion) === groupOf(object.apiVersion) && (object.namespace === '' || each.namespace === ''),
+      each.kind === object.kind &&
+      each.name === object.name &&
+      groupOf(each.apiVersion) === groupOf(object.apiVersion) &&
+      (object.namespace === '' || each.namespace === ''),
   );
   return found.length === 1 ? found[0] : undefined;
 }
@@ -114,12 +128,16 @@ function sameNameElsewhere(object: KubeObject, candidates: readonly NormalisedOb
 function withNamespace(object: NormalisedObject, like: NormalisedObject): NormalisedObject {
   if (object.namespace === like.namespace) return object;
   const { namespace: _namespace, ...metadata } = object.value['metadata'] as { readonly [key: string]: Json };
-  return { ...object, value: { ...object.value, metadata: like.namespace === '' ? metadata : { ...metadata, namespace: like.namespace } } };
+  return {
+    ...object,
+    value: { ...object.value, metadata: like.namespace === '' ? metadata : { ...metadata, namespace: like.namespace } },
+  };
 }
 
 /** Images that both sides name by a tag that moves: equal text proves nothing. */
 export function movingImages(left: NormalisedObject, right: NormalisedObject): readonly string[] {
-  const images = (object: NormalisedObject): readonly string[] => podContainers(object.value).flatMap((container) => textAt(container, ['image']) ?? []);
+  const images = (object: NormalisedObject): readonly string[] =>
+    podContainers(object.value).flatMap((container) => textAt(container, ['image']) ?? []);
   const others = images(right);
   return images(left).filter((image) => isMoving(parseImage(image)) && others.includes(image));
 }

@@ -27,7 +27,8 @@ const ROUTING_KINDS = new Set([
   'Service',
 ]);
 const WORKLOAD_KINDS = new Set(['Deployment', 'StatefulSet', 'DaemonSet']);
-const HARMLESS = /\.(revisionHistoryLimit|progressDeadlineSeconds|minReadySeconds|terminationMessagePath|terminationMessagePolicy|terminationGracePeriodSeconds|schedulerName|imagePullPolicy|paused)$/;
+const HARMLESS =
+  /\.(revisionHistoryLimit|progressDeadlineSeconds|minReadySeconds|terminationMessagePath|terminationMessagePolicy|terminationGracePeriodSeconds|schedulerName|imagePullPolicy|paused)$/;
 
 export function isRouting(kind: string): boolean {
   return ROUTING_KINDS.has(kind);
@@ -38,11 +39,17 @@ export function classify(object: NormalisedObject, difference: Difference): Clas
   const { label } = difference;
   const { kind } = object;
   if (WORKLOAD_KINDS.has(kind)) {
-    if (/^\.spec\.template\.metadata\.labels\["mixgate\.dev\/model/.test(label)) return { rule: 'drift-model-changed', class: 'traffic' };
-    if (/\.containers\[[^\]]*\](\.image$|\.args\.(model|revision|tokenizer|quantization|dtype|served-model-name|max-model-len|tensor-parallel-size|enable-expert-parallel|enable-lora|lora-modules|load-format|kv-cache-dtype|code-revision))/.test(label))
+    if (/^\.spec\.template\.metadata\.labels\["mixgate\.dev\/model/.test(label))
+      return { rule: 'drift-model-changed', class: 'traffic' };
+    if (
+      /\.containers\[[^\]]*\](\.image$|\.args\.(model|revision|tokenizer|quantization|dtype|served-model-name|max-model-len|tensor-parallel-size|enable-expert-parallel|enable-lora|lora-modules|load-format|kv-cache-dtype|code-revision))/.test(
+        label,
+      )
+    )
       return { rule: 'drift-model-changed', class: 'traffic' };
     // An autoscaler moves replicas; none at all is another matter.
-    if (label === '.spec.replicas') return { rule: 'drift-field-changed', class: difference.left === 0 || difference.right === 0 ? 'traffic' : 'cosmetic' };
+    if (label === '.spec.replicas')
+      return { rule: 'drift-field-changed', class: difference.left === 0 || difference.right === 0 ? 'traffic' : 'cosmetic' };
     if (label.startsWith('.spec.selector')) return { rule: 'drift-field-changed', class: 'traffic' };
   }
   if (kind === 'ConfigMap' && (label.startsWith('.data') || label.startsWith('.binaryData'))) {
@@ -50,7 +57,8 @@ export function classify(object: NormalisedObject, difference: Difference): Clas
     return { rule: policy ? 'drift-policy-changed' : 'drift-field-changed', class: 'safety' };
   }
   if (label.startsWith('.metadata.')) return { rule: 'drift-field-changed', class: 'cosmetic' };
-  if (HARMLESS.test(label) || /\.(metadata\.(labels|annotations))/.test(label)) return { rule: 'drift-field-changed', class: 'cosmetic' };
+  if (HARMLESS.test(label) || /\.(metadata\.(labels|annotations))/.test(label))
+    return { rule: 'drift-field-changed', class: 'cosmetic' };
   if (ROUTING_KINDS.has(kind)) {
     // A backend with no traffic that comes or goes moves nothing.
     if (/\.backendRefs\[[^\]]*\]$/.test(label) && isIdle(difference)) return { rule: 'drift-field-changed', class: 'cosmetic' };
@@ -61,11 +69,17 @@ export function classify(object: NormalisedObject, difference: Difference): Clas
 
 export function isPolicyBundle(object: Pick<NormalisedObject, 'value'>): boolean {
   const metadata = object.value['metadata'];
-  const labels = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata) ? (metadata as { labels?: Record<string, unknown> }).labels : undefined;
+  const labels =
+    typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
+      ? (metadata as { labels?: Record<string, unknown> }).labels
+      : undefined;
   return labels?.['mixgate.dev/policy-bundle'] !== undefined || labels?.['openpolicyagent.org/policy'] !== undefined;
 }
 
 function isIdle(difference: Difference): boolean {
   const member = difference.left ?? difference.right;
-  return (difference.left === undefined || difference.right === undefined) && (member as { weight?: unknown } | undefined)?.weight === 0;
+  return (
+    (difference.left === undefined || difference.right === undefined) &&
+    (member as { weight?: unknown } | undefined)?.weight === 0
+  );
 }

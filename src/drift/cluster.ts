@@ -1,7 +1,7 @@
 import type { Finding } from '../core/finding.ts';
+import { show } from '../kubernetes/mask.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { groupOf, objectKey, objectName } from '../kubernetes/object.ts';
-import { show } from '../kubernetes/mask.ts';
 import { isObject, parsePointer, textAt, valueAt, within } from '../kubernetes/path.ts';
 import { type Change, changesOf, matchObjects, movingImages } from './changes.ts';
 import { type DriftClass, isPolicyBundle, isRouting } from './classify.ts';
@@ -73,7 +73,10 @@ export function compareCluster(input: ClusterComparison, contract: Contract, rul
     }
     for (const image of movingImages(left, right)) moving.add(`${objectName(left)}: ${image}`);
     const base = baseByKey.get(objectKey(left));
-    const notYet = base === undefined ? undefined : new Set(changesOf(base, right, { left: baseVersions, right: versions.right }).map((change) => change.label));
+    const notYet =
+      base === undefined
+        ? undefined
+        : new Set(changesOf(base, right, { left: baseVersions, right: versions.right }).map((change) => change.label));
     const buckets = new Map<DriftState | 'stuck', Change[]>();
     for (const change of changesOf(left, right, versions)) {
       const state = stateOf(change, left, input.cluster, notYet, contract, rules);
@@ -91,7 +94,9 @@ export function compareCluster(input: ClusterComparison, contract: Contract, rul
     if (!allowed) findings.push(missingFinding(object, isNew, input.cluster, rules));
   }
   const kinds = new Set(input.desired.map((object) => `${groupOf(object.apiVersion)}/${object.kind}/${object.namespace}`));
-  const declaredKinds = input.live.filter((object) => kinds.has(`${groupOf(object.apiVersion)}/${object.kind}/${object.namespace}`));
+  const declaredKinds = input.live.filter((object) =>
+    kinds.has(`${groupOf(object.apiVersion)}/${object.kind}/${object.namespace}`),
+  );
   for (const object of matched.onlyRight) {
     if (!isExtra(object, kinds) || !rules.reportExtra) continue;
     const removed = baseByKey.has(objectKey(object));
@@ -99,10 +104,25 @@ export function compareCluster(input: ClusterComparison, contract: Contract, rul
     mark(object, allowed ? 'allowed' : removed ? 'pending' : 'extra');
     if (!allowed) findings.push(extraFinding(object, removed, input.cluster, rules));
   }
-  return { findings, states, movingImages: [...moving], coverage: { live: declaredKinds.length, declared: declaredKinds.length - matched.onlyRight.filter((object) => declaredKinds.includes(object)).length } };
+  return {
+    findings,
+    states,
+    movingImages: [...moving],
+    coverage: {
+      live: declaredKinds.length,
+      declared: declaredKinds.length - matched.onlyRight.filter((object) => declaredKinds.includes(object)).length,
+    },
+  };
 }
 
-function stateOf(change: Change, left: NormalisedObject, cluster: string, baseLabels: ReadonlySet<string> | undefined, contract: Contract, rules: ComparisonRules): DriftState | 'stuck' {
+function stateOf(
+  change: Change,
+  left: NormalisedObject,
+  cluster: string,
+  baseLabels: ReadonlySet<string> | undefined,
+  contract: Contract,
+  rules: ComparisonRules,
+): DriftState | 'stuck' {
   const window = rolloutOf(change, left, cluster, rules);
   if (window === 'in-transit' || window === 'stuck') return window;
   if (baseLabels !== undefined && !baseLabels.has(change.label)) return 'pending';
@@ -110,7 +130,12 @@ function stateOf(change: Change, left: NormalisedObject, cluster: string, baseLa
   return 'drifted';
 }
 
-function rolloutOf(change: Change, left: NormalisedObject, cluster: string, rules: ComparisonRules): ReturnType<typeof rolloutState> {
+function rolloutOf(
+  change: Change,
+  left: NormalisedObject,
+  cluster: string,
+  rules: ComparisonRules,
+): ReturnType<typeof rolloutState> {
   for (const rollout of rules.rollouts) {
     if (rollout.object !== objectName(left) || (rollout.cluster !== undefined && rollout.cluster !== cluster)) continue;
     const path = parsePointer(rollout.path);
@@ -125,15 +150,28 @@ function rolloutOf(change: Change, left: NormalisedObject, cluster: string, rule
   return undefined;
 }
 
-function findingsOf(state: DriftState | 'stuck', changes: readonly Change[], left: NormalisedObject, right: NormalisedObject, sides: Sides, rules: ComparisonRules): readonly Finding[] {
+function findingsOf(
+  state: DriftState | 'stuck',
+  changes: readonly Change[],
+  left: NormalisedObject,
+  right: NormalisedObject,
+  sides: Sides,
+  rules: ComparisonRules,
+): readonly Finding[] {
   const [first] = changes as readonly [Change, ...Change[]];
   const what = first.traffic === undefined ? first.label.replace(/^\./, '') : `the weights of ${first.traffic.model}`;
-  const common = { location: left.locate(first.leftPath), related: [{ ...right.locate(first.rightPath), message: `${sides.right} has it here` }], subject: sides.subject };
+  const common = {
+    location: left.locate(first.leftPath),
+    related: [{ ...right.locate(first.rightPath), message: `${sides.right} has it here` }],
+    subject: sides.subject,
+  };
   switch (state) {
     case 'drifted': {
       const byRule = new Map<DriftRule, Change[]>();
       for (const change of changes) byRule.set(change.rule, [...(byRule.get(change.rule) ?? []), change]);
-      return [...byRule].map(([rule, group]) => changeFinding(rule, [...group].sort(gravest), left, right, sides, rules.remark(sides.subject, right)));
+      return [...byRule].map(([rule, group]) =>
+        changeFinding(rule, [...group].sort(gravest), left, right, sides, rules.remark(sides.subject, right)),
+      );
     }
     case 'pending':
       return [
@@ -171,7 +209,11 @@ function gravest(a: Change, b: Change): number {
 function missingFinding(object: NormalisedObject, isNew: boolean, cluster: string, rules: ComparisonRules): Finding {
   const name = objectName(object);
   if (isNew)
-    return driftFinding('drift-pending', { message: `${cluster} does not have ${name} yet, which this change adds.`, location: object.locate(['metadata', 'name']), subject: cluster });
+    return driftFinding('drift-pending', {
+      message: `${cluster} does not have ${name} yet, which this change adds.`,
+      location: object.locate(['metadata', 'name']),
+      subject: cluster,
+    });
   const remark = rules.remark(cluster, object);
   return driftFinding('drift-object-missing', {
     message: `${cluster} has no ${name}, which Git declares.${remark === undefined ? '' : ` ${remark}`}`,
@@ -199,7 +241,11 @@ function extraFinding(object: NormalisedObject, removed: boolean, cluster: strin
   const name = objectName(object);
   const location = object.locate(['metadata', 'name']);
   if (removed)
-    return driftFinding('drift-pending', { message: `${cluster} still has ${name}, which this change removes.`, location, subject: cluster });
+    return driftFinding('drift-pending', {
+      message: `${cluster} still has ${name}, which this change removes.`,
+      location,
+      subject: cluster,
+    });
   const grave = isRouting(object.kind) && rules.blocking.has('traffic');
   const parent = textAt(object.value, ['spec', 'parentRefs', '0', 'name']);
   return driftFinding('drift-object-extra', {

@@ -24,7 +24,14 @@ export function compareSets(left: ComparedSide, right: ComparedSide, blocking: R
   const rows: string[][] = [];
   for (const { left: a, right: b } of matched.pairs) {
     const changes = changesOf(a, b, versions);
-    rows.push([objectName(a), changes.length === 0 ? 'equal' : 'drifted', changes.map((change) => change.label.replace(/^\./, '')).join(', ').slice(0, 200)]);
+    rows.push([
+      objectName(a),
+      changes.length === 0 ? 'equal' : 'drifted',
+      changes
+        .map((change) => change.label.replace(/^\./, ''))
+        .join(', ')
+        .slice(0, 200),
+    ]);
     const byRule = new Map<DriftRule, Change[]>();
     for (const change of changes) byRule.set(change.rule, [...(byRule.get(change.rule) ?? []), change]);
     for (const [rule, group] of byRule) findings.push(changeFinding(rule, group, a, b, sides));
@@ -76,7 +83,11 @@ export function compareSets(left: ComparedSide, right: ComparedSide, blocking: R
   }
   const view = [{ name: right.name, desired: left.objects, live: right.objects, states: undefined }];
   const traffic = trafficTable(view);
-  const table: Table = { title: `${left.name} against ${right.name}`, columns: ['object', 'state', 'fields'], rows: rows.sort(([a], [b]) => (a! < b! ? -1 : 1)) };
+  const table: Table = {
+    title: `${left.name} against ${right.name}`,
+    columns: ['object', 'state', 'fields'],
+    rows: rows.sort(([a], [b]) => (a! < b! ? -1 : 1)),
+  };
   return gateResult({
     id: 'drift',
     findings,
@@ -84,7 +95,10 @@ export function compareSets(left: ComparedSide, right: ComparedSide, blocking: R
       { name: 'drift.objects.compared', value: rows.length, unit: '{object}' },
       { name: 'drift.objects.drifted', value: rows.filter((row) => row[1] !== 'equal').length, unit: '{object}' },
     ],
-    tables: traffic === undefined ? [table] : [{ ...traffic, note: `${right.name}; ${left.name} in brackets where it says otherwise` }, table],
+    tables:
+      traffic === undefined
+        ? [table]
+        : [{ ...traffic, note: `${right.name}; ${left.name} in brackets where it says otherwise` }, table],
     passReason: `${matched.pairs.length} of ${rows.length} objects are on both sides and mean the same`,
     inconclusive: rows.length === 0 ? 'There is no object on either side: nothing was compared.' : undefined,
   });

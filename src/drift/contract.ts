@@ -120,7 +120,10 @@ export function rolloutState(rollout: Rollout, value: number, now: string): Roll
   if (Math.abs(value - rollout.to) <= 0.5 && (instantMs(now) ?? 0) > (instantMs(rollout.until) ?? 0)) return undefined;
   const [low, high] = [Math.min(rollout.from, rollout.to), Math.max(rollout.from, rollout.to)];
   const points = [rollout.from, ...(rollout.steps ?? []), rollout.to];
-  const inside = rollout.steps === undefined ? value >= low - 0.5 && value <= high + 0.5 : points.some((point) => Math.abs(point - value) <= 0.5);
+  const inside =
+    rollout.steps === undefined
+      ? value >= low - 0.5 && value <= high + 0.5
+      : points.some((point) => Math.abs(point - value) <= 0.5);
   if (!inside) return 'outside';
   return (instantMs(now) ?? 0) > (instantMs(rollout.until) ?? 0) ? 'stuck' : 'in-transit';
 }

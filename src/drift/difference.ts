@@ -38,7 +38,13 @@ function walk(kind: string, left: Json | undefined, right: Json | undefined, at:
   if (found.length >= MAX_DIFFERENCES) return;
   if (isObject(left) && isObject(right)) {
     for (const key of [...new Set([...Object.keys(left), ...Object.keys(right)])].sort())
-      walk(kind, own(left, key), own(right, key), { left: [...at.left, key], right: [...at.right, key], label: `${at.label}${step(key)}` }, found);
+      walk(
+        kind,
+        own(left, key),
+        own(right, key),
+        { left: [...at.left, key], right: [...at.right, key], label: `${at.label}${step(key)}` },
+        found,
+      );
   } else if (isList(left) && isList(right)) {
     walkLists(kind, left, right, at, found);
   } else if (left === undefined || right === undefined || canonicalJson(left) !== canonicalJson(right)) {
@@ -51,7 +57,13 @@ function walkLists(kind: string, left: readonly Json[], right: readonly Json[], 
   const [leftKeys, rightKeys] = [keysOf(kind, at.left, left), keysOf(kind, at.right, right)];
   if (leftKeys === undefined || rightKeys === undefined) {
     for (let index = 0; index < Math.max(left.length, right.length); index += 1)
-      walk(kind, left[index], right[index], { left: [...at.left, index], right: [...at.right, index], label: `${at.label}[${index}]` }, found);
+      walk(
+        kind,
+        left[index],
+        right[index],
+        { left: [...at.left, index], right: [...at.right, index], label: `${at.label}[${index}]` },
+        found,
+      );
     return;
   }
   const pairs = pair(leftKeys, rightKeys, at.label.endsWith('.rules'));
@@ -86,7 +98,9 @@ export function pair(left: readonly string[], right: readonly string[], leftover
   }));
   for (const [rightIndex, key] of right.entries()) {
     if (left.includes(key)) continue;
-    const open = leftovers ? pairs.find((candidate) => candidate.rightIndex === undefined && candidate.leftIndex !== undefined) : undefined;
+    const open = leftovers
+      ? pairs.find((candidate) => candidate.rightIndex === undefined && candidate.leftIndex !== undefined)
+      : undefined;
     if (open === undefined) pairs.push({ leftIndex: undefined, rightIndex, key });
     else open.rightIndex = rightIndex;
   }

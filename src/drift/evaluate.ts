@@ -67,17 +67,21 @@ export function evaluateDrift(input: DriftInput): GateResult {
   for (const cluster of usable) {
     outcomes.set(
       cluster.name,
-      compareCluster({ cluster: cluster.name, desired: cluster.desired, base: cluster.base, live: live.get(cluster.name)! }, contract, {
-        blocking: input.blocking,
-        rollouts: input.rollouts,
-        reportExtra: input.reportExtra,
-        now: input.now,
-        remark(name, object) {
-          const found = odd.filter((each) => each.cluster === name && sameObject(each, object));
-          for (const each of found) remarked.add(each);
-          return found[0] === undefined ? undefined : oddOne(found[0]);
+      compareCluster(
+        { cluster: cluster.name, desired: cluster.desired, base: cluster.base, live: live.get(cluster.name)! },
+        contract,
+        {
+          blocking: input.blocking,
+          rollouts: input.rollouts,
+          reportExtra: input.reportExtra,
+          now: input.now,
+          remark(name, object) {
+            const found = odd.filter((each) => each.cluster === name && sameObject(each, object));
+            for (const each of found) remarked.add(each);
+            return found[0] === undefined ? undefined : oddOne(found[0]);
+          },
         },
-      }),
+      ),
     );
   }
   const findings: Finding[] = [
@@ -94,7 +98,12 @@ export function evaluateDrift(input: DriftInput): GateResult {
       })),
       input.policyMaxAgeMs,
     ),
-    ...outlierFindings(odd.filter((each) => !remarked.has(each)), declaredOutliers(input), outcomes, contract),
+    ...outlierFindings(
+      odd.filter((each) => !remarked.has(each)),
+      declaredOutliers(input),
+      outcomes,
+      contract,
+    ),
     ...movingFindings(outcomes, usable),
   ];
   findings.push(...contract.findings(new Set(usable.map((cluster) => cluster.name))));
@@ -109,7 +118,9 @@ export function evaluateDrift(input: DriftInput): GateResult {
     id: 'drift',
     findings,
     measurements: measurements(outcomes, input),
-    tables: [trafficTable(view), stateTable(view), allowanceTable(contract)].filter((table): table is Table => table !== undefined),
+    tables: [trafficTable(view), stateTable(view), allowanceTable(contract)].filter(
+      (table): table is Table => table !== undefined,
+    ),
     charts: trafficCharts(view),
     passReason: passReason(outcomes, input),
     inconclusive: reasons.length === 0 ? undefined : reasons.map((reason) => reason.sentence).join(' '),
@@ -117,9 +128,13 @@ export function evaluateDrift(input: DriftInput): GateResult {
 }
 
 function passReason(outcomes: ReadonlyMap<string, ClusterOutcome>, input: DriftInput): string {
-  const pending = [...outcomes.values()].flatMap((outcome) => [...outcome.states.values()]).filter((state) => state === 'pending').length;
+  const pending = [...outcomes.values()]
+    .flatMap((outcome) => [...outcome.states.values()])
+    .filter((state) => state === 'pending').length;
   const base = `${outcomes.size} of ${input.clusters.length} clusters run what Git declares`;
-  return pending === 0 ? base : `${outcomes.size} of ${input.clusters.length} clusters run what Git declared before this change, which brings ${pending} objects`;
+  return pending === 0
+    ? base
+    : `${outcomes.size} of ${input.clusters.length} clusters run what Git declared before this change, which brings ${pending} objects`;
 }
 
 interface Unusable {
@@ -134,17 +149,42 @@ function unusable(cluster: DriftCluster, input: DriftInput): Unusable | undefine
     sentence,
     finding: driftFinding('drift-snapshot-unusable', { message: sentence, location, fix, subject: name }),
   });
-  const how = 'Capture it again: `kubectl get httproutes,inferencepools,deployments,configmaps -A -o yaml` behind a ClusterSnapshot document with `capturedAt`.';
-  if (snapshot === undefined) return tell(`${name} has no snapshot at ${cluster.snapshotFile}, so nothing is known about what it runs.`, { file: cluster.snapshotFile }, how);
+  const how =
+    'Capture it again: `kubectl get httproutes,inferencepools,deployments,configmaps -A -o yaml` behind a ClusterSnapshot document with `capturedAt`.';
+  if (snapshot === undefined)
+    return tell(
+      `${name} has no snapshot at ${cluster.snapshotFile}, so nothing is known about what it runs.`,
+      { file: cluster.snapshotFile },
+      how,
+    );
   if (snapshot.cluster !== undefined && snapshot.cluster !== name)
-    return tell(`The snapshot of ${name} says that it is from ${snapshot.cluster}.`, snapshot.capturedAtLocation, 'Name the right file for each cluster.');
-  if (snapshot.capturedAt === undefined) return tell(`The snapshot of ${name} does not say when it was captured.`, snapshot.capturedAtLocation, how);
+    return tell(
+      `The snapshot of ${name} says that it is from ${snapshot.cluster}.`,
+      snapshot.capturedAtLocation,
+      'Name the right file for each cluster.',
+    );
+  if (snapshot.capturedAt === undefined)
+    return tell(`The snapshot of ${name} does not say when it was captured.`, snapshot.capturedAtLocation, how);
   const captured = instantMs(snapshot.capturedAt);
   if (captured === undefined)
-    return tell(`The capture time of the snapshot of ${name} is not an RFC 3339 instant: ${snapshot.capturedAt.slice(0, 60)}.`, snapshot.capturedAtLocation, 'Write it like 2026-01-15T06:00:00Z.');
+    return tell(
+      `The capture time of the snapshot of ${name} is not an RFC 3339 instant: ${snapshot.capturedAt.slice(0, 60)}.`,
+      snapshot.capturedAtLocation,
+      'Write it like 2026-01-15T06:00:00Z.',
+    );
   const old = instantMs(input.now)! - captured;
-  if (old < -CLOCK_SKEW_MS) return tell(`The snapshot of ${name} is from the future (${snapshot.capturedAt}).`, snapshot.capturedAtLocation, 'Correct the clock that stamps it.');
-  if (old > input.maxAgeMs) return tell(`The snapshot of ${name} is ${age(old)} old, more than the ${age(input.maxAgeMs)} that count.`, snapshot.capturedAtLocation, how);
+  if (old < -CLOCK_SKEW_MS)
+    return tell(
+      `The snapshot of ${name} is from the future (${snapshot.capturedAt}).`,
+      snapshot.capturedAtLocation,
+      'Correct the clock that stamps it.',
+    );
+  if (old > input.maxAgeMs)
+    return tell(
+      `The snapshot of ${name} is ${age(old)} old, more than the ${age(input.maxAgeMs)} that count.`,
+      snapshot.capturedAtLocation,
+      how,
+    );
   return undefined;
 }
 
@@ -188,7 +228,12 @@ function declaredOutliers(input: DriftInput): readonly Outlier[] {
   return now.filter((each) => !before.has(`${each.cluster}|${each.name}|${each.aspect}|${each.value}`));
 }
 
-function outlierFindings(liveOdd: readonly Outlier[], declaredOdd: readonly Outlier[], outcomes: ReadonlyMap<string, ClusterOutcome>, contract: Contract): readonly Finding[] {
+function outlierFindings(
+  liveOdd: readonly Outlier[],
+  declaredOdd: readonly Outlier[],
+  outcomes: ReadonlyMap<string, ClusterOutcome>,
+  contract: Contract,
+): readonly Finding[] {
   const findings: Finding[] = [];
   const seen = new Set<string>();
   const add = (each: Outlier, where: 'live' | 'Git'): void => {
@@ -204,8 +249,19 @@ function outlierFindings(liveOdd: readonly Outlier[], declaredOdd: readonly Outl
       driftFinding('drift-cluster-outlier', {
         message: `${oddOne(each)} ${each.aspect === 'weights' ? 'Traffic' : 'The ' + each.aspect} of ${objectName(object)} ${where === 'Git' ? 'is declared as' : 'is'} ${unlike(each.value, each.expected)}, in ${each.reference.cluster} ${unlike(each.expected, each.value)}.`,
         location: object.locate(each.path),
-        related: each.reference.object === undefined ? [] : [{ ...each.reference.object.locate(each.path), message: `as ${each.reference.cluster} has it` }],
-        evidence: { aspect: each.aspect, cluster: each.cluster, value: each.value, reference: each.reference.cluster, expected: each.expected, clusters: each.of, tie: each.tie },
+        related:
+          each.reference.object === undefined
+            ? []
+            : [{ ...each.reference.object.locate(each.path), message: `as ${each.reference.cluster} has it` }],
+        evidence: {
+          aspect: each.aspect,
+          cluster: each.cluster,
+          value: each.value,
+          reference: each.reference.cluster,
+          expected: each.expected,
+          clusters: each.of,
+          tie: each.tie,
+        },
         fix: 'Make the clusters equal, or write the difference down in `drift.allow` with owner, reason and expiry.',
         subject: each.cluster,
       }),
@@ -217,14 +273,17 @@ function outlierFindings(liveOdd: readonly Outlier[], declaredOdd: readonly Outl
 }
 
 function oddOne(each: Outlier): string {
-  if (each.tie) return `The ${each.of} clusters disagree and none has a majority; ${each.cluster} differs from ${each.reference.cluster}.`;
-  return each.outliers === 1 ? `${each.cluster} is the odd one of ${each.of} clusters.` : `${each.cluster} is one of ${each.outliers} of ${each.of} clusters that differ from ${each.reference.cluster}.`;
+  if (each.tie)
+    return `The ${each.of} clusters disagree and none has a majority; ${each.cluster} differs from ${each.reference.cluster}.`;
+  return each.outliers === 1
+    ? `${each.cluster} is the odd one of ${each.of} clusters.`
+    : `${each.cluster} is one of ${each.outliers} of ${each.of} clusters that differ from ${each.reference.cluster}.`;
 }
 
 /** The parts of one description that the other doesn't have. */
 function unlike(text: string, other: string): string {
   const parts = text.split(', ').filter((part) => !other.split(', ').includes(part));
-  return parts.join(', ') || text;
+  return (parts.join(', ') || text).slice(0, 300);
 }
 
 function sameObject(outlier: Outlier, object: NormalisedObject): boolean {
@@ -245,7 +304,8 @@ function declaredRevisions(objects: readonly NormalisedObject[]): ReadonlyMap<st
 
 function movingFindings(outcomes: ReadonlyMap<string, ClusterOutcome>, clusters: readonly DriftCluster[]): readonly Finding[] {
   const where = new Map<string, string[]>();
-  for (const [cluster, outcome] of outcomes) for (const image of outcome.movingImages) where.set(image, [...(where.get(image) ?? []), cluster]);
+  for (const [cluster, outcome] of outcomes)
+    for (const image of outcome.movingImages) where.set(image, [...(where.get(image) ?? []), cluster]);
   return [...where].map(([image, names]) => {
     const title = image.slice(0, image.indexOf(': '));
     const object = clusters.find((cluster) => cluster.name === names[0])?.desired.find((each) => objectName(each) === title);
@@ -265,9 +325,21 @@ function measurements(outcomes: ReadonlyMap<string, ClusterOutcome>, input: Drif
     const captured = instantMs(input.clusters.find((each) => each.name === cluster)!.snapshot!.capturedAt!)!;
     return [
       { name: 'drift.objects.compared', value: states.length, unit: '{object}', cluster },
-      { name: 'drift.objects.drifted', value: states.filter((state) => ['drifted', 'missing', 'extra'].includes(state)).length, unit: '{object}', cluster },
+      {
+        name: 'drift.objects.drifted',
+        value: states.filter((state) => ['drifted', 'missing', 'extra'].includes(state)).length,
+        unit: '{object}',
+        cluster,
+      },
       { name: 'drift.coverage', value: live === 0 ? 1 : declared / live, unit: '1', cluster },
-      { name: 'drift.snapshot.age', value: Math.round((instantMs(input.now)! - captured) / 1000), unit: 's', cluster, limit: input.maxAgeMs / 1000, volatile: true },
+      {
+        name: 'drift.snapshot.age',
+        value: Math.round((instantMs(input.now)! - captured) / 1000),
+        unit: 's',
+        cluster,
+        limit: input.maxAgeMs / 1000,
+        volatile: true,
+      },
     ];
   });
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { parseYaml, decodeText, type SourceDocument } from '../config/document.ts';
+import { decodeText, parseYaml, type SourceDocument } from '../config/document.ts';
 import { CONFIG_FILE, type Config, type Section } from '../config/load.ts';
 import { ConfigurationError, isMixgateError } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
@@ -23,10 +23,18 @@ export interface DriftGateOptions {
 type ClusterConfig = Section<'clusters'>[number];
 
 /** Live snapshots against what Git declares for each cluster, and the clusters against each other. */
-export async function runDriftGate(context: GateContext, section: Section<'drift'>, config: Config, options: DriftGateOptions = {}): Promise<GateResult> {
+export async function runDriftGate(
+  context: GateContext,
+  section: Section<'drift'>,
+  config: Config,
+  options: DriftGateOptions = {},
+): Promise<GateResult> {
   const clusters = config.clusters ?? [];
   checkClusterNames(clusters, options);
-  const normaliseOptions: NormaliseOptions = { defaults: await loadDefaults(context.head, section.crds ?? []), maskKey: randomBytes(32) };
+  const normaliseOptions: NormaliseOptions = {
+    defaults: await loadDefaults(context.head, section.crds ?? []),
+    maskKey: randomBytes(32),
+  };
   const judged: DriftCluster[] = [];
   for (const [index, cluster] of clusters.entries()) {
     context.progress.fraction(index, clusters.length, 'drift: rendering overlays');
@@ -50,14 +58,26 @@ function checkClusterNames(clusters: readonly ClusterConfig[], options: DriftGat
   const names = clusters.map((cluster) => cluster.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
-    throw new ConfigurationError({ message: `two clusters are named ${twice}.`, location: { file: CONFIG_FILE }, fix: 'give each cluster its own name.' });
+    throw new ConfigurationError({
+      message: `two clusters are named ${twice}.`,
+      location: { file: CONFIG_FILE },
+      fix: 'give each cluster its own name.',
+    });
   for (const name of options.snapshots?.keys() ?? []) {
     if (!names.includes(name))
-      throw new ConfigurationError({ message: `--snapshot names the cluster ${JSON.stringify(name)}, which is not in ${CONFIG_FILE}.`, expected: `one of ${names.join(', ') || 'the clusters there (it has none)'}` });
+      throw new ConfigurationError({
+        message: `--snapshot names the cluster ${JSON.stringify(name)}, which is not in ${CONFIG_FILE}.`,
+        expected: `one of ${names.join(', ') || 'the clusters there (it has none)'}`,
+      });
   }
 }
 
-async function loadCluster(cluster: ClusterConfig, context: GateContext, options: NormaliseOptions, gate: DriftGateOptions): Promise<DriftCluster> {
+async function loadCluster(
+  cluster: ClusterConfig,
+  context: GateContext,
+  options: NormaliseOptions,
+  gate: DriftGateOptions,
+): Promise<DriftCluster> {
   const source = gate.snapshots?.get(cluster.name);
   const snapshotFile = source?.shown ?? cluster.snapshot ?? '(no snapshot in mixgate.yaml)';
   const snapshot =
@@ -66,10 +86,12 @@ async function loadCluster(cluster: ClusterConfig, context: GateContext, options
       : cluster.snapshot === undefined
         ? undefined
         : await readSnapshot(context.head, cluster.snapshot);
-  const all = (objects: readonly Parameters<typeof normalise>[0][]): readonly NormalisedObject[] => objects.map((object) => normalise(object, options));
+  const all = (objects: readonly Parameters<typeof normalise>[0][]): readonly NormalisedObject[] =>
+    objects.map((object) => normalise(object, options));
   const live: LiveState | undefined = snapshot === undefined ? undefined : { ...snapshot, objects: all(snapshot.objects) };
   const desired = all(await renderFolder(context.head, cluster.overlay, context));
-  const applied = context.base ?? (snapshot?.appliedCommit === undefined ? undefined : await gate.appliedTree?.(snapshot.appliedCommit));
+  const applied =
+    context.base ?? (snapshot?.appliedCommit === undefined ? undefined : await gate.appliedTree?.(snapshot.appliedCommit));
   const base = applied === undefined ? undefined : await renderBase(applied, cluster, context);
   return {
     name: cluster.name,
@@ -83,13 +105,19 @@ async function loadCluster(cluster: ClusterConfig, context: GateContext, options
 }
 
 /** What Git declared before. A base that can't be rendered says nothing about what is pending. */
-async function renderBase(tree: FileTree, cluster: ClusterConfig, context: GateContext): Promise<readonly Parameters<typeof normalise>[0][] | undefined> {
+async function renderBase(
+  tree: FileTree,
+  cluster: ClusterConfig,
+  context: GateContext,
+): Promise<readonly Parameters<typeof normalise>[0][] | undefined> {
   if ((await tree.list(cluster.overlay)).length === 0) return [];
   try {
     return await renderFolder(tree, cluster.overlay, context);
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
-    context.progress.warn(`drift: the overlay of ${cluster.name} cannot be rendered at ${tree.name}; nothing is taken as pending there.`);
+    context.progress.warn(
+      `drift: the overlay of ${cluster.name} cannot be rendered at ${tree.name}; nothing is taken as pending there.`,
+    );
     return undefined;
   }
 }

@@ -33,19 +33,36 @@ export function changeFinding(
   const grave = changes.some((change) => sides.blocking.has(change.class) && change.maybeDefault !== true);
   const location = placeOf(right, first.rightPath, first);
   const manager = managerOf(right.raw, first.rightPath);
-  const more = changes.length > 1 ? ` ${changes.length - 1} more ${changes.length === 2 ? 'field differs' : 'fields differ'}.` : '';
+  const more =
+    changes.length > 1 ? ` ${changes.length - 1} more ${changes.length === 2 ? 'field differs' : 'fields differ'}.` : '';
   return driftFinding(rule, {
     level: grave ? 'error' : 'warning',
     blocking: grave,
-    message: [sentence(first, right, sides) + more, remark, manager === undefined ? undefined : `The field was ${describeManager(manager)}.`].filter((part) => part !== undefined).join(' '),
+    message: [
+      sentence(first, right, sides) + more,
+      remark,
+      manager === undefined ? undefined : `The field was ${describeManager(manager)}.`,
+    ]
+      .filter((part) => part !== undefined)
+      .join(' '),
     location,
     related: [{ ...placeOf(left, first.leftPath, first), message: `${sides.left} declares it here` }],
     evidence: {
       object: objectName(right),
-      class: changes.some((change) => change.class === 'traffic') ? 'traffic' : changes.some((change) => change.class === 'safety') ? 'safety' : 'cosmetic',
+      class: changes.some((change) => change.class === 'traffic')
+        ? 'traffic'
+        : changes.some((change) => change.class === 'safety')
+          ? 'safety'
+          : 'cosmetic',
       changes: changes.slice(0, MAX_LISTED).map(evidenceOf),
       ...(changes.length > MAX_LISTED ? { more: changes.length - MAX_LISTED } : {}),
-      ...(manager === undefined ? {} : { manager: manager.manager, managerTime: manager.time ?? '', managerOwns: manager.exact ? 'this field' : 'a list or map that holds it' }),
+      ...(manager === undefined
+        ? {}
+        : {
+            manager: manager.manager,
+            managerTime: manager.time ?? '',
+            managerOwns: manager.exact ? 'this field' : 'a list or map that holds it',
+          }),
     },
     fix: fixOf(rule, first, sides),
     subject: sides.subject,
@@ -60,10 +77,12 @@ function sentence(change: Change, object: NormalisedObject, sides: Sides): strin
     return `${sides.right} sends ${percent(main.right)} of ${change.traffic.model} traffic to ${main.name}${serves}, ${sides.left} says ${percent(main.left)} (${points(main.right - main.left)}).`;
   }
   const path = change.label.replace(/^\./, '');
-  if (change.rule === 'drift-policy-changed') return `${sides.right} holds another ${path.replace(/^data\.?/, '')} in ${title} than ${sides.left}.`;
+  if (change.rule === 'drift-policy-changed')
+    return `${sides.right} holds another ${path.replace(/^data\.?/, '')} in ${title} than ${sides.left}.`;
   const hint = change.maybeDefault === true ? ' (maybe a default: its CRD is not in drift.crds)' : '';
   const [before, after] = [show(change.left, 'before'), show(change.right, 'after')];
-  if (change.left === undefined) return `${title} in ${sides.right} has ${path} = ${after}, which ${sides.left} does not declare${hint}.`;
+  if (change.left === undefined)
+    return `${title} in ${sides.right} has ${path} = ${after}, which ${sides.left} does not declare${hint}.`;
   if (change.right === undefined) return `${title} in ${sides.right} lacks ${path}, ${sides.left} says ${before}.`;
   return `${title} in ${sides.right} has ${path} = ${after}, ${sides.left} says ${before}.`;
 }
@@ -89,7 +108,14 @@ function round(value: number): number {
 }
 
 function fixOf(rule: DriftRule, change: Change, sides: Sides): string {
-  const what = rule === 'drift-traffic-changed' ? 'the weights' : rule === 'drift-model-changed' ? 'the model' : rule === 'drift-policy-changed' ? 'the policy' : 'the field';
+  const what =
+    rule === 'drift-traffic-changed'
+      ? 'the weights'
+      : rule === 'drift-model-changed'
+        ? 'the model'
+        : rule === 'drift-policy-changed'
+          ? 'the policy'
+          : 'the field';
   if (sides.left !== 'Git') return `Bring ${sides.left} and ${sides.right} to the same value of ${what}.`;
   return change.class === 'cosmetic'
     ? `Apply the overlay again, or write what should be there into it; a difference that is meant goes into \`drift.allow\` with owner, reason and expiry.`
@@ -101,8 +127,14 @@ export function placeOf(object: NormalisedObject, path: readonly (string | numbe
   const args = path.indexOf('args');
   const flag = path[args + 1];
   if (args !== -1 && typeof flag === 'string' && change !== undefined) {
-    const words = path.slice(0, args + 1).reduce<unknown>((value, step) => (value as Record<string | number, unknown> | undefined)?.[step], object.raw);
-    const index = Array.isArray(words) ? words.findIndex((word) => typeof word === 'string' && word.replace(/^--?/, '').replaceAll('_', '-').split('=')[0] === flag) : -1;
+    const words = path
+      .slice(0, args + 1)
+      .reduce<unknown>((value, step) => (value as Record<string | number, unknown> | undefined)?.[step], object.raw);
+    const index = Array.isArray(words)
+      ? words.findIndex(
+          (word) => typeof word === 'string' && word.replace(/^--?/, '').replaceAll('_', '-').split('=')[0] === flag,
+        )
+      : -1;
     if (index !== -1) return object.locate([...path.slice(0, args + 1), index]);
   }
   return object.locate(path);

@@ -3,8 +3,8 @@ import { digestJson, type Json } from '../core/json.ts';
 import { modelServer, podContainers } from '../kubernetes/argv.ts';
 import { canonicalForm } from '../kubernetes/lists.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
-import { isObject, parsePointer, textAt, textsAt, valueAt } from '../kubernetes/path.ts';
 import { groupOf } from '../kubernetes/object.ts';
+import { isObject, parsePointer, textAt, textsAt, valueAt } from '../kubernetes/path.ts';
 import { isPolicyBundle } from './classify.ts';
 import { percent, poolVersions, ruleShares } from './traffic.ts';
 
@@ -57,7 +57,14 @@ export function outliers(members: readonly Member[], equal: readonly string[]): 
       for (const aspect of aspectsOf(object, versions, equal)) {
         const name = `${groupOf(object.apiVersion)}|${replaceAliases(objectTitle(object), member.aliases)}|${aspect.aspect}`;
         const row = table.get(name) ?? new Map<string, { object: NormalisedObject; aspect: Aspect }>();
-        row.set(member.name, { object, aspect: { ...aspect, value: withoutAliases(aspect.value, member.aliases), text: replaceAliases(aspect.text, member.aliases) } });
+        row.set(member.name, {
+          object,
+          aspect: {
+            ...aspect,
+            value: withoutAliases(aspect.value, member.aliases),
+            text: replaceAliases(aspect.text, member.aliases),
+          },
+        });
         table.set(name, row);
       }
     }
@@ -65,7 +72,11 @@ export function outliers(members: readonly Member[], equal: readonly string[]): 
   return [...table].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, row]) => judgeRow(name, row, members));
 }
 
-function judgeRow(name: string, row: ReadonlyMap<string, { object: NormalisedObject; aspect: Aspect }>, members: readonly Member[]): readonly Outlier[] {
+function judgeRow(
+  name: string,
+  row: ReadonlyMap<string, { object: NormalisedObject; aspect: Aspect }>,
+  members: readonly Member[],
+): readonly Outlier[] {
   const digest = (cluster: string): string => (row.has(cluster) ? digestJson(row.get(cluster)!.aspect.value) : 'absent');
   const groups = new Map<string, string[]>();
   for (const member of members) groups.set(digest(member.name), [...(groups.get(digest(member.name)) ?? []), member.name]);
@@ -75,7 +86,8 @@ function judgeRow(name: string, row: ReadonlyMap<string, { object: NormalisedObj
   const tie = baseline === undefined && sizes[0] === sizes[1];
   const largest = [...groups.values()].find((group) => group.length === sizes[0])!;
   // A baseline that stands alone against all others is itself the odd one.
-  const alone = baseline !== undefined && groups.size === 2 && groups.get(digest(baseline.name))!.length === 1 && members.length > 2;
+  const alone =
+    baseline !== undefined && groups.size === 2 && groups.get(digest(baseline.name))!.length === 1 && members.length > 2;
   const reference = baseline === undefined || alone ? largest[0]! : baseline.name;
   const odd = members.filter((member) => digest(member.name) !== digest(reference)).map((member) => member.name);
   const [, title, aspect] = name.split('|') as [string, string, string];
@@ -108,7 +120,12 @@ function aspectsOf(object: NormalisedObject, versions: ReadonlyMap<string, strin
   if (equal.includes('weights')) {
     const rules = ruleShares(object, versions);
     if (rules.length > 0) {
-      const value = rules.map((rule) => rule.backends.filter((each) => each.share > 0).map((each) => [each.name, Number(each.share.toFixed(6))] as const).sort());
+      const value = rules.map((rule) =>
+        rule.backends
+          .filter((each) => each.share > 0)
+          .map((each) => [each.name, Number(each.share.toFixed(6))] as const)
+          .sort(),
+      );
       const text = rules
         .map((rule) => rule.backends.map((each) => `${each.name} ${percent(each.share)}`).join(', ') || 'no backend')
         .join('; ');
@@ -122,29 +139,61 @@ function aspectsOf(object: NormalisedObject, versions: ReadonlyMap<string, strin
   if (equal.includes('policy') && object.kind === 'ConfigMap') {
     const data = object.value['data'];
     const rego = isObject(data) && Object.keys(data).some((key) => key.endsWith('.rego'));
-    if (isObject(data) && (rego || isPolicyBundle(object))) found.push({ aspect: 'policy', path: ['data'], value: data, text: `policy ${digestJson(data).slice(0, 12)}${typeof data['revision'] === 'string' ? ` (revision ${data['revision']})` : ''}` });
+    if (isObject(data) && (rego || isPolicyBundle(object)))
+      found.push({
+        aspect: 'policy',
+        path: ['data'],
+        value: data,
+        text: `policy ${digestJson(data).slice(0, 12)}${typeof data['revision'] === 'string' ? ` (revision ${data['revision']})` : ''}`,
+      });
   }
   if (equal.includes('pools') && object.kind === 'InferencePool' && isObject(object.value['spec']))
-    found.push({ aspect: 'pools', path: ['spec'], value: canonicalForm(object.kind, object.value['spec']), text: `spec ${digestJson(object.value['spec']).slice(0, 12)}` });
+    found.push({
+      aspect: 'pools',
+      path: ['spec'],
+      value: canonicalForm(object.kind, object.value['spec']),
+      text: `spec ${digestJson(object.value['spec']).slice(0, 12)}`,
+    });
   for (const text of equal) {
     if (!text.startsWith('/')) continue;
     const path = parsePointer(text);
     const value = valueAt(object.value, path);
-    if (value !== undefined) found.push({ aspect: text, path, value: canonicalForm(object.kind, value, path), text: JSON.stringify(value).slice(0, 120) });
+    if (value !== undefined)
+      found.push({
+        aspect: text,
+        path,
+        value: canonicalForm(object.kind, value, path),
+        text: JSON.stringify(value).slice(0, 120),
+      });
   }
   return found;
 }
 
-const MODEL_FLAGS = ['model', 'revision', 'quantization', 'dtype', 'served-model-name', 'tensor-parallel-size', 'enable-expert-parallel', 'max-model-len'];
+const MODEL_FLAGS = [
+  'model',
+  'revision',
+  'quantization',
+  'dtype',
+  'served-model-name',
+  'tensor-parallel-size',
+  'enable-expert-parallel',
+  'max-model-len',
+];
 
 function modelOf(object: NormalisedObject): Json | undefined {
   const labels = textsAt(object.value, ['spec', 'template', 'metadata', 'labels']);
   const containers = podContainers(object.value);
-  const servers = containers.filter((container) => isObject(container['args']) || modelServer(container) !== undefined || labels['mixgate.dev/model'] !== undefined);
+  const servers = containers.filter(
+    (container) =>
+      isObject(container['args']) || modelServer(container) !== undefined || labels['mixgate.dev/model'] !== undefined,
+  );
   if (servers.length === 0) return undefined;
   const flags = servers.map((container) => {
     const args = isObject(container['args']) ? container['args'] : {};
-    return { image: textAt(container, ['image']) ?? '', ...Object.fromEntries(MODEL_FLAGS.flatMap((flag) => (args[flag] === undefined ? [] : [[flag, args[flag]]]))) };
+    return {
+      image: textAt(container, ['image']) ?? '',
+      ...Object.fromEntries(MODEL_FLAGS.flatMap((flag) => (args[flag] === undefined ? [] : [[flag, args[flag]]]))),
+    };
   });
   return { model: labels['mixgate.dev/model'] ?? '', version: labels['mixgate.dev/model-version'] ?? '', containers: flags };
 }
@@ -154,7 +203,7 @@ function showModel(model: Json): string {
   const label = `${textAt(model, ['model'])} ${textAt(model, ['version'])}`.trim();
   const first = containers[0] ?? {};
   const details = Object.entries(first).map(([flag, value]) => (flag === 'image' ? String(value) : `--${flag} ${String(value)}`));
-  return [label, ...details].filter((part) => part !== '').join(', ').slice(0, 240);
+  return [label, ...details].filter((part) => part !== '').join(', ');
 }
 
 /** The cluster's own words replaced by placeholders, so that `us-east-gpu` and `eu-west-gpu` are the same pool of two clusters. */
@@ -171,6 +220,7 @@ function replaceAliases(text: string, aliases: Member['aliases']): string {
 function withoutAliases(value: Json, aliases: Member['aliases']): Json {
   if (typeof value === 'string') return replaceAliases(value, aliases);
   if (Array.isArray(value)) return (value as readonly Json[]).map((item) => withoutAliases(item, aliases));
-  if (isObject(value)) return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, withoutAliases(member, aliases)]));
+  if (isObject(value))
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, withoutAliases(member, aliases)]));
   return value;
 }

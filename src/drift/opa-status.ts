@@ -37,7 +37,9 @@ export function bundleStatuses(value: Json, source: SourceDocument, at: Path, fa
       bundle,
       revision: textAt(state, ['active_revision']) ?? '',
       lastRequest:
-        textAt(state, ['last_successful_request']) ?? textAt(state, ['last_successful_download']) ?? textAt(state, ['last_successful_activation']),
+        textAt(state, ['last_successful_request']) ??
+        textAt(state, ['last_successful_download']) ??
+        textAt(state, ['last_successful_activation']),
       code: code === '' ? undefined : code,
       message: textAt(state, ['message']),
       location: source.locate([...base, 'bundles', bundle]),

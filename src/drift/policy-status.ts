@@ -42,7 +42,7 @@ export function policyFindings(sides: readonly PolicySide[], maxAgeMs: number): 
             ...common,
             message: `${who} last reached the server of policy bundle ${status.bundle} ${age(captured - last)} before the snapshot.`,
             evidence: { lastSuccessfulRequest: status.lastRequest!, limitSeconds: maxAgeMs / 1000 },
-            fix: 'Check the engine\'s access to its bundle server; a new policy would not arrive. Raise `drift.policyMaxAge` if it polls more rarely by design.',
+            fix: "Check the engine's access to its bundle server; a new policy would not arrive. Raise `drift.policyMaxAge` if it polls more rarely by design.",
           }),
         );
       }
@@ -60,7 +60,7 @@ function revisionFinding(status: BundleStatus, side: PolicySide, sides: readonly
       driftFinding('drift-unverifiable', {
         ...common,
         message: `${who} reports no revision for policy bundle ${status.bundle}, so nobody can tell which policy it runs.`,
-        fix: 'Set `revision` in the bundle\'s .manifest when it is built.',
+        fix: "Set `revision` in the bundle's .manifest when it is built.",
       }),
     ];
   }
@@ -78,7 +78,11 @@ function revisionFinding(status: BundleStatus, side: PolicySide, sides: readonly
     driftFinding('drift-policy-revision-skew', {
       ...common,
       message: `${who} runs revision ${status.revision} of policy bundle ${status.bundle}, ${declared === undefined ? 'most of the fleet' : 'Git'} says ${expected}.`,
-      evidence: { active: status.revision, expected, fleet: Object.fromEntries(sides.map((each) => [each.cluster, revisions(status.bundle, each)])) },
+      evidence: {
+        active: status.revision,
+        expected,
+        fleet: Object.fromEntries(sides.map((each) => [each.cluster, revisions(status.bundle, each)])),
+      },
       fix: 'Find out why the engine did not take the bundle (its log, `GET /v1/status`), or declare the revision that should run.',
     }),
   ];
@@ -92,7 +96,8 @@ function revisions(bundle: string, side: PolicySide): readonly string[] {
 function majority(bundle: string, sides: readonly PolicySide[]): string | undefined {
   const counts = new Map<string, number>();
   for (const side of sides)
-    for (const status of side.statuses) if (status.bundle === bundle && status.revision !== '') counts.set(status.revision, (counts.get(status.revision) ?? 0) + 1);
+    for (const status of side.statuses)
+      if (status.bundle === bundle && status.revision !== '') counts.set(status.revision, (counts.get(status.revision) ?? 0) + 1);
   const sorted = [...counts].sort((a, b) => b[1] - a[1]);
   return sorted[0] !== undefined && sorted[0][1] > (sorted[1]?.[1] ?? 0) ? sorted[0][0] : undefined;
 }

@@ -27,7 +27,8 @@ export function managerOf(raw: JsonObject, path: Path): FieldManager | undefined
     if (depth === 0) continue;
     const time = textAt(entry, ['time']);
     const later = best !== undefined && depth === best.depth && (time ?? '') > (best.manager.time ?? '');
-    if (best === undefined || depth > best.depth || later) best = { depth, manager: { manager: manager.slice(0, 80), time, exact: depth === path.length } };
+    if (best === undefined || depth > best.depth || later)
+      best = { depth, manager: { manager: manager.slice(0, 80), time, exact: depth === path.length } };
   }
   return best?.manager;
 }
@@ -37,7 +38,11 @@ function ownedDepth(fields: JsonObject, raw: JsonObject, path: Path): number {
   let node: Json | undefined = fields;
   let depth = 0;
   for (const [index, step] of path.entries()) {
-    const next: Json | undefined = isObject(node) ? (typeof step === 'number' ? listMember(node, valueAt(raw, path.slice(0, index + 1))) : node[`f:${step}`]) : undefined;
+    const next: Json | undefined = isObject(node)
+      ? typeof step === 'number'
+        ? listMember(node, valueAt(raw, path.slice(0, index + 1)))
+        : node[`f:${step}`]
+      : undefined;
     if (next === undefined) break;
     node = next;
     depth += 1;

@@ -1,4 +1,4 @@
-import { finding, type Finding, type FindingInput } from '../core/finding.ts';
+import { type Finding, type FindingInput, finding } from '../core/finding.ts';
 import type { RuleInfo } from '../core/rules.ts';
 
 export const RULES = [
@@ -8,10 +8,18 @@ export const RULES = [
   { id: 'drift-field-changed', level: 'error', summary: 'A field of a live object differs from Git.' },
   { id: 'drift-object-missing', level: 'error', summary: 'An object that Git declares does not exist in the cluster.' },
   { id: 'drift-object-extra', level: 'warning', summary: 'A cluster has an object that Git does not declare.' },
-  { id: 'drift-cluster-outlier', level: 'warning', summary: 'One cluster differs from the others in something that must be equal.' },
+  {
+    id: 'drift-cluster-outlier',
+    level: 'warning',
+    summary: 'One cluster differs from the others in something that must be equal.',
+  },
   { id: 'drift-policy-revision-skew', level: 'error', summary: 'A policy engine runs another bundle revision than the fleet.' },
   { id: 'drift-policy-stale', level: 'warning', summary: 'A policy engine has not reached its bundle server for too long.' },
-  { id: 'drift-policy-activation-failed', level: 'error', summary: 'A policy engine could not activate its bundle and serves an old policy.' },
+  {
+    id: 'drift-policy-activation-failed',
+    level: 'error',
+    summary: 'A policy engine could not activate its bundle and serves an old policy.',
+  },
   { id: 'drift-api-generation', level: 'warning', summary: 'A cluster still holds an object in an older API generation.' },
   { id: 'drift-pending', level: 'note', summary: 'A change in Git has not reached the cluster yet.' },
   { id: 'drift-rollout-in-transit', level: 'note', summary: 'A live weight is inside its declared rollout window.' },
@@ -26,6 +34,9 @@ export const RULES = [
 export type DriftRule = (typeof RULES)[number]['id'];
 
 /** A finding of this gate; the level is the rule's unless one is given. */
-export function driftFinding(ruleId: DriftRule, input: Omit<FindingInput, 'ruleId' | 'level'> & Partial<Pick<FindingInput, 'level'>>): Finding {
+export function driftFinding(
+  ruleId: DriftRule,
+  input: Omit<FindingInput, 'ruleId' | 'level'> & Partial<Pick<FindingInput, 'level'>>,
+): Finding {
   return finding({ level: RULES.find((rule) => rule.id === ruleId)!.level, ...input, ruleId });
 }

@@ -48,7 +48,11 @@ export async function readSnapshot(tree: FileTree, file: string): Promise<Snapsh
         const at = [...path, 'policyEngines', index];
         const status = valueAt(engine, ['status']);
         const instance = textAt(engine, ['instance']) ?? `engine ${index + 1}`;
-        policies.push(...(status === undefined ? bundleStatuses(engine, source, at, instance) : bundleStatuses(status, source, [...at, 'status'], instance)));
+        policies.push(
+          ...(status === undefined
+            ? bundleStatuses(engine, source, at, instance)
+            : bundleStatuses(status, source, [...at, 'status'], instance)),
+        );
       }
     } else if (isOpaStatus(value)) {
       policies.push(...bundleStatuses(value, source, path, source.file));
@@ -83,6 +87,8 @@ function argoObjects({ value, source, path }: OtherDocument): readonly KubeObjec
     } catch {
       return [];
     }
-    return isObject(live) && textAt(live, ['kind']) !== undefined ? [kubeObject(live, () => source.locate([...path, 'items', index, 'liveState']))] : [];
+    return isObject(live) && textAt(live, ['kind']) !== undefined
+      ? [kubeObject(live, () => source.locate([...path, 'items', index, 'liveState']))]
+      : [];
   });
 }

@@ -38,8 +38,13 @@ export function poolVersions(objects: readonly KubeObject[]): ReadonlyMap<string
     if (pool.kind !== 'InferencePool' && pool.kind !== 'Service') continue;
     const selector = textsAt(pool.value, pool.kind === 'Service' ? ['spec', 'selector'] : ['spec', 'selector', 'matchLabels']);
     const labels = textsAt(pool.value, ['metadata', 'labels']);
-    const pods = Object.keys(selector).length === 0 ? [] : workloads.filter((pod) => Object.entries(selector).every(([k, v]) => pod[k] === v));
-    const found = new Set([labels, ...pods].flatMap((each) => (each[VERSION] === undefined ? [] : [`${each[MODEL] ?? ''} ${each[VERSION]}`.trim()])));
+    const pods =
+      Object.keys(selector).length === 0
+        ? []
+        : workloads.filter((pod) => Object.entries(selector).every(([k, v]) => pod[k] === v));
+    const found = new Set(
+      [labels, ...pods].flatMap((each) => (each[VERSION] === undefined ? [] : [`${each[MODEL] ?? ''} ${each[VERSION]}`.trim()])),
+    );
     if (found.size === 1) versions.set(`${pool.kind}/${pool.namespace}/${pool.name}`, [...found][0]!);
   }
   return versions;
@@ -50,7 +55,8 @@ export function poolVersions(objects: readonly KubeObject[]): ReadonlyMap<string
  * 1, all zero means none. AIGatewayRoute: only the lowest priority number carries traffic while it is healthy.
  */
 export function ruleShares(route: KubeObject, versions: ReadonlyMap<string, string>): readonly RuleShare[] {
-  const [rulesPath, field]: [Path, string] = route.kind === 'VirtualService' ? [['spec', 'http'], 'route'] : [['spec', 'rules'], 'backendRefs'];
+  const [rulesPath, field]: [Path, string] =
+    route.kind === 'VirtualService' ? [['spec', 'http'], 'route'] : [['spec', 'rules'], 'backendRefs'];
   if (!['HTTPRoute', 'GRPCRoute', 'AIGatewayRoute', 'VirtualService'].includes(route.kind)) return [];
   const rules = valueAt(route.value, rulesPath);
   if (!isList(rules)) return [];
@@ -74,14 +80,24 @@ function modelOf(route: KubeObject): string {
 
 function shares(refs: readonly JsonObject[], route: KubeObject): readonly number[] {
   const lowest = Math.min(...refs.map((ref) => Number(ref['priority'] ?? 0)));
-  const weights = refs.map((ref) => (route.kind === 'AIGatewayRoute' && Number(ref['priority'] ?? 0) !== lowest ? 0 : Number(ref['weight'] ?? 1)));
+  const weights = refs.map((ref) =>
+    route.kind === 'AIGatewayRoute' && Number(ref['priority'] ?? 0) !== lowest ? 0 : Number(ref['weight'] ?? 1),
+  );
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return weights.map((weight) => (total > 0 ? weight / total : 0));
 }
 
-function backend(ref: JsonObject, share: number, path: Path, route: KubeObject, versions: ReadonlyMap<string, string>): BackendShare {
+function backend(
+  ref: JsonObject,
+  share: number,
+  path: Path,
+  route: KubeObject,
+  versions: ReadonlyMap<string, string>,
+): BackendShare {
   const target = route.kind === 'VirtualService' && isObject(ref['destination']) ? ref['destination'] : ref;
-  const name = textAt(target, ['name']) ?? [textAt(target, ['host']), textAt(target, ['subset'])].filter((part) => part !== undefined).join(' ');
+  const name =
+    textAt(target, ['name']) ??
+    [textAt(target, ['host']), textAt(target, ['subset'])].filter((part) => part !== undefined).join(' ');
   const kind = textAt(target, ['kind']) ?? 'Service';
   const namespace = textAt(target, ['namespace']) ?? route.namespace;
   return {

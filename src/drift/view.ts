@@ -18,7 +18,13 @@ const UNKNOWN = 'unknown';
 const placeholder = (text: string, cluster: string): string => text.replaceAll(cluster, '{cluster}');
 
 export function stateTable(clusters: readonly ViewCluster[]): Table {
-  const names = [...new Set(clusters.flatMap((c) => [...c.desired.map((object) => fullName(object)), ...(c.states?.keys() ?? [])].map((name) => placeholder(name, c.name))))].sort();
+  const names = [
+    ...new Set(
+      clusters.flatMap((c) =>
+        [...c.desired.map((object) => fullName(object)), ...(c.states?.keys() ?? [])].map((name) => placeholder(name, c.name)),
+      ),
+    ),
+  ].sort();
   return {
     title: 'State of each object in each cluster',
     columns: ['object', ...clusters.map((c) => c.name)],
@@ -61,7 +67,10 @@ function shareRows(clusters: readonly ViewCluster[]): readonly ShareRow[] {
     }
   };
   for (const cluster of clusters) {
-    for (const [side, objects] of [['declared', cluster.desired], ['live', cluster.live]] as const) {
+    for (const [side, objects] of [
+      ['declared', cluster.desired],
+      ['live', cluster.live],
+    ] as const) {
       if (objects === undefined) continue;
       const versions = poolVersions(objects);
       for (const object of objects) add(cluster.name, side, ruleShares(object, versions));
@@ -121,6 +130,14 @@ export function allowanceTable(contract: Contract): Table | undefined {
   return {
     title: 'Allowed differences',
     columns: ['cluster', 'object', 'path', 'owner', 'reason', 'expires', 'hid'],
-    rows: entries.map((each) => [each.cluster ?? 'all', each.object ?? 'all', each.path, each.owner, each.reason, each.expires, String(contract.hidden(each))]),
+    rows: entries.map((each) => [
+      each.cluster ?? 'all',
+      each.object ?? 'all',
+      each.path,
+      each.owner,
+      each.reason,
+      each.expires,
+      String(contract.hidden(each)),
+    ]),
   };
 }

@@ -43,7 +43,12 @@ function shellWords(line: string): string[] {
   const words = line.slice(0, 65_536).match(/(?:"(?:\\[\s\S]|[^"\\])*"|'[^']*'|\\[\s\S]|[^\s"'\\])+/g) ?? [];
   return words
     .filter((word) => !/^[;&|]+$/.test(word))
-    .map((word) => word.replaceAll(/"((?:\\[\s\S]|[^"\\])*)"|'([^']*)'|\\([\s\S])/g, (_, a?: string, b?: string, c?: string) => a ?? b ?? c ?? ''));
+    .map((word) =>
+      word.replaceAll(
+        /"((?:\\[\s\S]|[^"\\])*)"|'([^']*)'|\\([\s\S])/g,
+        (_, a?: string, b?: string, c?: string) => a ?? b ?? c ?? '',
+      ),
+    );
 }
 
 export type ModelServer = 'vllm' | 'sglang' | 'tgi';

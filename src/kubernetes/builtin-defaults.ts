@@ -160,7 +160,9 @@ export function applyBuiltinDefaults(group: string, kind: string, value: JsonObj
 function serviceSpec(spec: JsonObject): JsonObject {
   const ports = isList(spec['ports'])
     ? spec['ports'].map((port) =>
-        isObject(port) && port['targetPort'] === undefined && port['port'] !== undefined ? { ...port, targetPort: port['port'] } : port,
+        isObject(port) && port['targetPort'] === undefined && port['port'] !== undefined
+          ? { ...port, targetPort: port['port'] }
+          : port,
       )
     : undefined;
   // Given by the server, unless somebody asked for a headless service.

@@ -11,7 +11,11 @@ export async function loadDefaults(tree: FileTree, patterns: readonly string[]):
   if (patterns.length === 0) return GATEWAY_DEFAULTS;
   const files = await glob(tree, patterns);
   if (files.length === 0)
-    throw new ConfigurationError({ message: `drift.crds matches no file: ${patterns.join(', ')}.`, expected: 'CustomResourceDefinition files', fix: 'correct the pattern, or remove it.' });
+    throw new ConfigurationError({
+      message: `drift.crds matches no file: ${patterns.join(', ')}.`,
+      expected: 'CustomResourceDefinition files',
+      fix: 'correct the pattern, or remove it.',
+    });
   const registry = new Map<string, DefaultsNode>(GATEWAY_DEFAULTS);
   for (const [file, bytes] of await tree.readMany(files)) {
     let found = 0;
@@ -20,7 +24,11 @@ export async function loadDefaults(tree: FileTree, patterns: readonly string[]):
       found += 1;
       for (const [key, node] of defaultsOfCrd(source.value)) registry.set(key, node);
     }
-    if (found === 0) throw new ConfigurationError({ message: 'there is no CustomResourceDefinition in this file (named by drift.crds).', location: { file } });
+    if (found === 0)
+      throw new ConfigurationError({
+        message: 'there is no CustomResourceDefinition in this file (named by drift.crds).',
+        location: { file },
+      });
   }
   return registry;
 }

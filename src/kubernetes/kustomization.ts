@@ -59,7 +59,11 @@ export async function readKustomization(tree: FileTree, overlay: string): Promis
     folders.push(folder);
     const file = NAMES.map((name) => posix.join(folder, name)).find((path) => all.has(path));
     if (file === undefined) {
-      problems.push({ message: `${folder} has no kustomization.yaml.`, location: { file: folder }, fix: 'add one, or correct the reference.' });
+      problems.push({
+        message: `${folder} has no kustomization.yaml.`,
+        location: { file: folder },
+        fix: 'add one, or correct the reference.',
+      });
       return;
     }
     const source = parseYaml(decodeText((await tree.read(file))!, file), file);
@@ -94,9 +98,14 @@ export async function readKustomization(tree: FileTree, overlay: string): Promis
       } else if (reference.folder && isFolder(target)) {
         next.push(target);
       } else {
-        problems.push({ message: `${JSON.stringify(reference.target)} does not exist.`, location, fix: 'add the file, or correct the path.' });
+        problems.push({
+          message: `${JSON.stringify(reference.target)} does not exist.`,
+          location,
+          fix: 'add the file, or correct the path.',
+        });
       }
-      if (files.length > MAX_FILES) throw new ConfigurationError({ message: `${overlay} builds on more than ${MAX_FILES} files.`, location });
+      if (files.length > MAX_FILES)
+        throw new ConfigurationError({ message: `${overlay} builds on more than ${MAX_FILES} files.`, location });
     }
     for (const target of next) await visit(target, [...trail, folder]);
   };
@@ -143,7 +152,8 @@ function references(source: SourceDocument): readonly Reference[] {
       if (!isObject(item)) continue;
       for (const key of ['files', 'envs']) {
         for (const [at, entry] of (isList(item[key]) ? item[key] : []).entries())
-          if (typeof entry === 'string') found.push({ target: entry.replace(/^[^=]*=/, ''), path: [field, index, key, at], folder: false });
+          if (typeof entry === 'string')
+            found.push({ target: entry.replace(/^[^=]*=/, ''), path: [field, index, key, at], folder: false });
       }
     }
   }
@@ -152,7 +162,9 @@ function references(source: SourceDocument): readonly Reference[] {
 
 /** What kustomize would take for a URL or a Git repository (its repospec: scheme, scp form, known hosts, ?ref=). */
 function isRemote(target: string): boolean {
-  return /:\/\/|^[\w.-]+@[\w.-]+:|^(?:git::)|^(?:www\.)?(?:github|gitlab|bitbucket)\.(?:com|org)[/:]|[?&](?:ref|version|timeout|submodules)=|\/\/|^[\w-]+:/i.test(target);
+  return /:\/\/|^[\w.-]+@[\w.-]+:|^(?:git::)|^(?:www\.)?(?:github|gitlab|bitbucket)\.(?:com|org)[/:]|[?&](?:ref|version|timeout|submodules)=|\/\/|^[\w-]+:/i.test(
+    target,
+  );
 }
 
 /** Whether every manifest parses; bad YAML is reported with our file and line rather than kustomize's. */

@@ -11,7 +11,8 @@ const by =
     isObject(item) ? fields.map((field) => String(item[field] ?? '')).join('/') : undefined;
 
 const whole: ListKey = (item) => canonicalJson(item);
-const byLowerName: ListKey = (item) => (isObject(item) && typeof item['name'] === 'string' ? item['name'].toLowerCase() : undefined);
+const byLowerName: ListKey = (item) =>
+  isObject(item) && typeof item['name'] === 'string' ? item['name'].toLowerCase() : undefined;
 const byMatches: ListKey = (item) =>
   isObject(item) ? (typeof item['name'] === 'string' ? item['name'] : canonicalJson(sortedList(item['matches']))) : undefined;
 const byDestination: ListKey = (item) => (isObject(item) ? canonicalJson(item['destination'] ?? null) : undefined);
@@ -66,7 +67,8 @@ export function keysOf(kind: string, path: Path, list: readonly Json[]): readonl
   return keys as string[];
 }
 
-const uniqueName: ListKey = (item) => (typeof (item as JsonObject)['name'] === 'string' ? String((item as JsonObject)['name']) : undefined);
+const uniqueName: ListKey = (item) =>
+  typeof (item as JsonObject)['name'] === 'string' ? String((item as JsonObject)['name']) : undefined;
 
 function sortedList(value: Json | undefined): Json {
   return Array.isArray(value) ? (value as readonly Json[]).map((item) => canonicalJson(item)).sort() : (value ?? null);

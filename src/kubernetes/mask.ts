@@ -8,7 +8,9 @@ const PREFIX = '\u0000masked:';
 const SECRET_NAME = /(passw(or)?d|secret|token|api[-_]?key|apikey|credential|private[-_]?key|authorization|cookie)/i;
 
 export function mask(value: Json, key: Uint8Array): string {
-  return `${PREFIX}${createHmac('sha256', key).update(typeof value === 'string' ? value : JSON.stringify(value)).digest('hex')}`;
+  return `${PREFIX}${createHmac('sha256', key)
+    .update(typeof value === 'string' ? value : JSON.stringify(value))
+    .digest('hex')}`;
 }
 
 export function isMasked(value: Json | undefined): boolean {
@@ -17,7 +19,9 @@ export function isMasked(value: Json | undefined): boolean {
 
 /** Whether a name (of an environment variable, header, flag or key) says that its value is a credential. */
 export function namesSecret(name: string): boolean {
-  return SECRET_NAME.test(name) && !/(secretName|secretKeyRef|tokenExpiration|automountServiceAccountToken|max-?tokens)/i.test(name);
+  return (
+    SECRET_NAME.test(name) && !/(secretName|secretKeyRef|tokenExpiration|automountServiceAccountToken|max-?tokens)/i.test(name)
+  );
 }
 
 /** A value for people: masked ones as stars, long ones cut, wherever they sit. */
@@ -39,5 +43,8 @@ export function redact(value: Json): Json {
 
 /** `/spec/x/0/y` for messages. */
 export function showPath(path: Path): string {
-  return path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('').replace(/^\./, '');
+  return path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
+    .join('')
+    .replace(/^\./, '');
 }

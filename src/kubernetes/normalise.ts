@@ -55,7 +55,11 @@ export function normalise(object: KubeObject, options: NormaliseOptions): Normal
   const apiVersion = textAt(converted, ['apiVersion']) ?? '';
   const group = groupOf(apiVersion);
   const node = options.defaults.get(`${apiVersion}/${kind}`);
-  const filled = applyBuiltinDefaults(group, kind, node === undefined ? converted : (applyDefaults(dropNulls(converted), node) as JsonObject));
+  const filled = applyBuiltinDefaults(
+    group,
+    kind,
+    node === undefined ? converted : (applyDefaults(dropNulls(converted), node) as JsonObject),
+  );
   const walk = new Walk(kind, object.namespace, options.maskKey);
   const value = walk.value(withData(filled, kind, options.maskKey), []) as JsonObject;
   return {
@@ -175,12 +179,21 @@ class Walk {
     if (path.at(-1) === 'metadata' && path.length > 1) return withoutControllerKeys(value);
     if (typeof path.at(-1) !== 'number') return value;
     if (parent === 'containers' || parent === 'initContainers') return this.#container(value);
-    if ((parent === 'backendRefs' || parent === 'parentRefs') && value['namespace'] === this.#namespace && this.#namespace !== '') {
+    if (
+      (parent === 'backendRefs' || parent === 'parentRefs') &&
+      value['namespace'] === this.#namespace &&
+      this.#namespace !== ''
+    ) {
       const { namespace: _same, ...rest } = value;
       return rest;
     }
     const name = value['name'];
-    if (typeof name === 'string' && typeof value['value'] === 'string' && namesSecret(name) && ['env', 'headers', 'queryParams', 'set', 'add'].includes(String(parent)))
+    if (
+      typeof name === 'string' &&
+      typeof value['value'] === 'string' &&
+      namesSecret(name) &&
+      ['env', 'headers', 'queryParams', 'set', 'add'].includes(String(parent))
+    )
       return { ...value, value: masked1(value['value'], this.#key) };
     return value;
   }
@@ -218,14 +231,24 @@ class Walk {
   #scalar(value: Json, path: Path): Json {
     const field = String(path.at(-1));
     const parent = String(path.at(-2));
-    if ((typeof value === 'string' || typeof value === 'number') && this.#isQuantity(parent, field)) return canonicalQuantity(value);
-    if (typeof value === 'string' && ROUTES.has(this.#kind) && (parent === 'timeouts' || parent === 'retry') && DURATION_FIELDS.has(field))
+    if ((typeof value === 'string' || typeof value === 'number') && this.#isQuantity(parent, field))
+      return canonicalQuantity(value);
+    if (
+      typeof value === 'string' &&
+      ROUTES.has(this.#kind) &&
+      (parent === 'timeouts' || parent === 'retry') &&
+      DURATION_FIELDS.has(field)
+    )
       return canonicalDuration(value);
     return value;
   }
 
   #isQuantity(parent: string, field: string): boolean {
-    return QUANTITY_PARENTS.has(parent) || field === 'sizeLimit' || ((this.#kind === 'ResourceFlavor' || this.#kind === 'ClusterQueue') && field === 'nominalQuota');
+    return (
+      QUANTITY_PARENTS.has(parent) ||
+      field === 'sizeLimit' ||
+      ((this.#kind === 'ResourceFlavor' || this.#kind === 'ClusterQueue') && field === 'nominalQuota')
+    );
   }
 
   /**

@@ -6,7 +6,8 @@ const BINARY: { readonly [suffix: string]: bigint } = { Ki: 10n, Mi: 20n, Gi: 30
 const SCALE = 24;
 const ONE = 10n ** BigInt(SCALE);
 
-const PATTERN = /^(?<sign>[+-]?)(?<whole>\d{0,24})(?:\.(?<fraction>\d{0,15}))?(?<suffix>n|u|m|k|M|G|T|P|E|[KMGTPE]i|[eE][+-]?\d{1,2})?$/;
+const PATTERN =
+  /^(?<sign>[+-]?)(?<whole>\d{0,24})(?:\.(?<fraction>\d{0,15}))?(?<suffix>n|u|m|k|M|G|T|P|E|[KMGTPE]i|[eE][+-]?\d{1,2})?$/;
 
 /**
  * A Kubernetes quantity as an exact number in units of 10^-24; undefined when the text is none.

@@ -8,7 +8,8 @@ export function regoDigest(source: string): string {
   return sha256(tokens(source).join('\u0001'));
 }
 
-const TOKEN = /(?<comment>#[^\n]*)|(?<text>"(?:\\.|[^"\\\n])*"|`[^`]*`)|(?<line>[\n;]+)|(?<space>[ \t\r]+)|(?<word>[\p{L}\p{N}_]+)|(?<operator>:=|==|!=|<=|>=|[\s\S])/gu;
+const TOKEN =
+  /(?<comment>#[^\n]*)|(?<text>"(?:\\.|[^"\\\n])*"|`[^`]*`)|(?<line>[\n;]+)|(?<space>[ \t\r]+)|(?<word>[\p{L}\p{N}_]+)|(?<operator>:=|==|!=|<=|>=|[\s\S])/gu;
 const OPENS = new Set(['{', '(', '[', ',', '|', 'LINE']);
 const CLOSES = new Set(['}', ')', ']', '|']);
 

@@ -56,13 +56,28 @@ async function build(tree: FileTree, folder: string, files: readonly string[], c
     maxBytes: MAX_RENDERED_BYTES,
     signal: context.signal,
     // No PATH, so no git to fetch with; no home, so no plugins; a proxy that isn't there, so no network.
-    env: { PATH: '', HOME: root.dir, XDG_CONFIG_HOME: root.dir, HTTP_PROXY: 'http://127.0.0.1:9', HTTPS_PROXY: 'http://127.0.0.1:9', GOMAXPROCS: '2' },
+    env: {
+      PATH: '',
+      HOME: root.dir,
+      XDG_CONFIG_HOME: root.dir,
+      HTTP_PROXY: 'http://127.0.0.1:9',
+      HTTPS_PROXY: 'http://127.0.0.1:9',
+      GOMAXPROCS: '2',
+    },
   });
   if (result.timedOut) {
-    throw new ExternalError({ message: `kustomize did not render ${folder} in ${RENDER_TIMEOUT_MS / 1000} s.`, location: { file: folder } });
+    throw new ExternalError({
+      message: `kustomize did not render ${folder} in ${RENDER_TIMEOUT_MS / 1000} s.`,
+      location: { file: folder },
+    });
   }
   if (result.code !== 0) {
-    const said = result.stderr.replaceAll(`${root.dir}/`, '').replaceAll(root.dir, '.').replace(/^Error: /, '').trim().slice(0, 600);
+    const said = result.stderr
+      .replaceAll(`${root.dir}/`, '')
+      .replaceAll(root.dir, '.')
+      .replace(/^Error: /, '')
+      .trim()
+      .slice(0, 600);
     throw new ConfigurationError({
       message: `kustomize cannot render the overlay: ${said}`,
       location: { file: files[0]! },

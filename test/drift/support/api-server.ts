@@ -13,7 +13,9 @@ const LATER = '2026-01-14T09:12:44Z';
  */
 export function asLive(applied: JsonObject): JsonObject {
   const object = structuredClone(applied) as Mutable;
-  const uid = createHash('sha256').update(`${object['kind']}/${object['metadata'].namespace}/${object['metadata'].name}`).digest('hex');
+  const uid = createHash('sha256')
+    .update(`${object['kind']}/${object['metadata'].namespace}/${object['metadata'].name}`)
+    .digest('hex');
   const lastApplied = `${JSON.stringify({ ...object, metadata: { annotations: {}, ...object['metadata'] } })}\n`;
   object['metadata'] = {
     ...object['metadata'],
@@ -66,9 +68,16 @@ function deployment(object: Mutable): void {
       Object.assign(container.readinessProbe, { failureThreshold: 3, periodSeconds: 10, successThreshold: 1, timeoutSeconds: 1 });
       container.readinessProbe.httpGet.scheme = 'HTTP';
     }
-    if (container.resources?.limits) container.resources.requests = { ...container.resources.limits, ...container.resources.requests };
+    if (container.resources?.limits)
+      container.resources.requests = { ...container.resources.limits, ...container.resources.requests };
   }
-  object['status'] = { availableReplicas: spec.replicas, observedGeneration: 4, readyReplicas: spec.replicas, replicas: spec.replicas, updatedReplicas: spec.replicas };
+  object['status'] = {
+    availableReplicas: spec.replicas,
+    observedGeneration: 4,
+    readyReplicas: spec.replicas,
+    replicas: spec.replicas,
+    updatedReplicas: spec.replicas,
+  };
 }
 
 function route(object: Mutable): void {
@@ -86,7 +95,16 @@ function route(object: Mutable): void {
   object['status'] = {
     parents: [
       {
-        conditions: [{ lastTransitionTime: '2026-01-05T10:00:03Z', message: '', observedGeneration: 4, reason: 'Accepted', status: 'True', type: 'Accepted' }],
+        conditions: [
+          {
+            lastTransitionTime: '2026-01-05T10:00:03Z',
+            message: '',
+            observedGeneration: 4,
+            reason: 'Accepted',
+            status: 'True',
+            type: 'Accepted',
+          },
+        ],
         controllerName: 'example.com/gateway-controller',
         parentRef: { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'llm-gateway' },
       },

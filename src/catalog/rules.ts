@@ -1,0 +1,40 @@
+import { type Finding, type FindingInput, finding } from '../core/finding.ts';
+import type { RuleInfo } from '../core/rules.ts';
+
+export const RULES = [
+  { id: 'catalog-metadata-invalid', level: 'error', summary: "A model's metadata lacks something or has the wrong form." },
+  { id: 'catalog-digest-mismatch', level: 'error', summary: 'A model file is not the one that its metadata names.' },
+  { id: 'catalog-digest-missing', level: 'error', summary: 'Nothing says which bytes a model version consists of.' },
+  { id: 'catalog-artifact-missing', level: 'error', summary: 'The model file that the metadata names is not in the repository.' },
+  { id: 'catalog-version-duplicate', level: 'error', summary: 'Two files describe the same version of a model.' },
+  { id: 'catalog-version-mutated', level: 'error', summary: 'A change alters what an existing model version is.' },
+  {
+    id: 'catalog-reference-unknown',
+    level: 'error',
+    summary: 'A deployment runs a model version that the catalogue does not have.',
+  },
+  {
+    id: 'catalog-reference-mismatch',
+    level: 'error',
+    summary: 'A deployment starts a model otherwise than the catalogue describes it.',
+  },
+  { id: 'catalog-lifecycle-violated', level: 'error', summary: 'A deployment runs a model that is deprecated or retired.' },
+  { id: 'catalog-memory-exceeded', level: 'error', summary: 'A model does not fit the memory of the pool it is deployed to.' },
+  { id: 'catalog-pool-unknown', level: 'warning', summary: 'Nobody can tell which pool, or how much memory, a deployment has.' },
+  {
+    id: 'catalog-parameters-active',
+    level: 'error',
+    summary: 'The parameter count is not the total of the architecture, e.g. the active count.',
+  },
+  { id: 'catalog-architecture-inconsistent', level: 'error', summary: 'Facts about the architecture contradict each other.' },
+] as const satisfies readonly RuleInfo[];
+
+export type CatalogRule = (typeof RULES)[number]['id'];
+
+/** A finding of this gate; the level is the rule's unless one is given. */
+export function catalogFinding(
+  ruleId: CatalogRule,
+  input: Omit<FindingInput, 'ruleId' | 'level'> & Partial<Pick<FindingInput, 'level'>>,
+): Finding {
+  return finding({ level: RULES.find((rule) => rule.id === ruleId)!.level, ...input, ruleId });
+}

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { parseYaml } from '../config/document.ts';
+import { ConfigurationError } from '../core/errors.ts';
+
+/**
+ * Writes the digest and size of a real model file into its metadata; comments stay. The new text goes to a temporary file
+ * that takes the old one's place.
+ * @returns the digest, `sha256:...`
+ */
+export async function stampModelDigest(metadataFile: string, modelFile: string): Promise<string> {
+  const source = parseYaml(await readFile(metadataFile, 'utf8'), metadataFile);
+  const size = await stat(modelFile).catch((cause: unknown) => {
+    throw new ConfigurationError({ message: 'the model file cannot be read.', location: { file: modelFile } }, { cause });
+  });
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(modelFile)) hash.update(chunk as Buffer);
+  const digest = `sha256:${hash.digest('hex')}`;
+  source.yaml.setIn(['artifact', 'digest'], digest);
+  source.yaml.setIn(['artifact', 'bytes'], size.size);
+  const temporary = `${metadataFile}.${process.pid}.tmp`;
+  await writeFile(temporary, source.yaml.toString({ lineWidth: 0 }));
+  await rename(temporary, metadataFile);
+  return digest;
+}
