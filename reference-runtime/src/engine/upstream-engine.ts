@@ -222,7 +222,8 @@ export class UpstreamEngine implements Engine {
     const rest = (choice?.text ?? '').slice(promptText.length);
     const own = scores.slice(split);
     if (own.length === 0 && rest !== '') yield { type: 'token', text: rest };
-    for (const score of own) yield { type: 'token', text: score.text, score };
+    // The text as a whole is exact; the tokens' own texts are not where a character spans several.
+    for (const [index, score] of own.entries()) yield { type: 'token', text: index === 0 ? rest : '', score };
     yield {
       type: 'done',
       finishReason: choice?.finish_reason === 'length' ? 'length' : 'stop',

