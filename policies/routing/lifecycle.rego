@@ -7,9 +7,13 @@ package routing.lifecycle
 
 # METADATA
 # title: Problems with the model that was asked for
-problems contains "MODEL_UNKNOWN" if not known
+# description: A model that no version of takes traffic, because it is retired or has no record.
+problems contains "MODEL_NOT_SERVED" if not served
 
-known if data.models[input.request.model]
+served if {
+	some version, _ in data.models[input.request.model].versions
+	servable(input.request.model, version)
+}
 
 # METADATA
 # title: Whether a version of a model takes traffic

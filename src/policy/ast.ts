@@ -54,7 +54,9 @@ export function walkTerms(node: unknown, visit: (term: AstTerm) => void): void {
     const next = stack.pop();
     if (typeof next !== 'object' || next === null) continue;
     if (isTerm(next)) visit(next);
-    const children = Array.isArray(next) ? next : Object.entries(next).flatMap(([key, child]) => (key === 'location' ? [] : [child]));
+    const children = Array.isArray(next)
+      ? next
+      : Object.entries(next).flatMap(([key, child]) => (key === 'location' ? [] : [child]));
     for (let i = children.length - 1; i >= 0; i -= 1) stack.push(children[i]);
   }
 }

@@ -32,13 +32,19 @@ export interface AttributionOptions {
  */
 export async function attribute(side: Side, traced: number, options: AttributionOptions): Promise<Attribution> {
   const { input, entrypoint, holds } = options;
-  const run = async (items: readonly { input: string; off?: string }[], values: boolean): Promise<readonly Trace[]> => side.pool.run({ kind: 'trace', program: traced, entrypoint, items, values });
+  const run = async (items: readonly { input: string; off?: string }[], values: boolean): Promise<readonly Trace[]> =>
+    side.pool.run({ kind: 'trace', program: traced, entrypoint, items, values });
   const [plain] = await run([{ input }], true);
   const known = plain!.fired.map(([id]) => side.graph.byId.get(id)).filter((d) => d !== undefined);
   const fired = known.sort((a, b) => depthOf(side, a) - depthOf(side, b) || order(a) - order(b));
-  const without = await run(fired.map((d) => ({ input, off: d.id })), false);
+  const without = await run(
+    fired.map((d) => ({ input, off: d.id })),
+    false,
+  );
   const responsible = fired.filter((_, index) => !holds(without[index]!.outcome));
-  const rule = side.entrypoints.map((e) => e.replaceAll('/', '.')).find((r) => fired.some((d) => d.rule === r)) ?? side.entrypoints[0]!.replaceAll('/', '.');
+  const rule =
+    side.entrypoints.map((e) => e.replaceAll('/', '.')).find((r) => fired.some((d) => d.rule === r)) ??
+    side.entrypoints[0]!.replaceAll('/', '.');
   const own = fired.filter((d) => d.rule === rule);
   return {
     decided: own.at(-1) ?? (side.graph.byRule.get(rule) ?? []).find((d) => d.kind === 'default'),
@@ -49,11 +55,17 @@ export async function attribute(side: Side, traced: number, options: Attribution
 }
 
 /** New or changed definitions first, then those with alternatives (they chose something), the deepest first. */
-export function rankResponsible(side: Side, responsible: readonly Definition[], other?: readonly Definition[]): readonly Definition[] {
+export function rankResponsible(
+  side: Side,
+  responsible: readonly Definition[],
+  other?: readonly Definition[],
+): readonly Definition[] {
   const before = other === undefined ? undefined : new Set(other.map((d) => `${d.rule} ${d.text}`));
   const changed = (d: Definition): number => (before === undefined || before.has(`${d.rule} ${d.text}`) ? 1 : 0);
   const chooses = (d: Definition): number => (hasAlternatives(side, d) ? 0 : 1);
-  return [...responsible].sort((a, b) => changed(a) - changed(b) || chooses(a) - chooses(b) || depthOf(side, b) - depthOf(side, a) || order(a) - order(b));
+  return [...responsible].sort(
+    (a, b) => changed(a) - changed(b) || chooses(a) - chooses(b) || depthOf(side, b) - depthOf(side, a) || order(a) - order(b),
+  );
 }
 
 export function isChanged(definition: Definition, other: readonly Definition[]): boolean {
@@ -74,12 +86,23 @@ function order(definition: Definition): number {
 }
 
 /** `routing/decision.rego:31` and the rule's name, for evidence and tables. */
-export function describeDefinition(definition: Definition): { readonly rule: string; readonly file: string; readonly line: number; readonly text: string } {
-  return { rule: definition.rule, file: definition.location.file, line: definition.location.line ?? 1, text: definition.text.slice(0, 200) };
+export function describeDefinition(definition: Definition): {
+  readonly rule: string;
+  readonly file: string;
+  readonly line: number;
+  readonly text: string;
+} {
+  return {
+    rule: definition.rule,
+    file: definition.location.file,
+    line: definition.location.line ?? 1,
+    text: definition.text.slice(0, 200),
+  };
 }
 
 export function sameOutcome(a: Outcome, b: Outcome): boolean {
-  if ('value' in a && 'value' in b) return a.value === b.value || canonicalJson(JSON.parse(a.value) as Json) === canonicalJson(JSON.parse(b.value) as Json);
+  if ('value' in a && 'value' in b)
+    return a.value === b.value || canonicalJson(JSON.parse(a.value) as Json) === canonicalJson(JSON.parse(b.value) as Json);
   if ('failure' in a && 'failure' in b) return a.failure.kind === b.failure.kind;
   return 'undefined' in a && 'undefined' in b;
 }

@@ -12,7 +12,12 @@ export interface Latency {
 export const DEFAULT_ROUNDS = 20_000;
 
 /** Evaluation latency of one entrypoint in the WASM host, over the inputs in turn, JSON parsing and result text included. */
-export async function benchmark(side: Side, entrypoint: string, inputs: readonly string[], rounds: number = DEFAULT_ROUNDS): Promise<Latency> {
+export async function benchmark(
+  side: Side,
+  entrypoint: string,
+  inputs: readonly string[],
+  rounds: number = DEFAULT_ROUNDS,
+): Promise<Latency> {
   const times = await side.pool.run({ kind: 'bench', program: side.plain, entrypoint, inputs, rounds });
   return { entrypoint, ...summarise(times), n: times.length };
 }

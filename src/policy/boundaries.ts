@@ -37,7 +37,8 @@ export function comparisonsOf(asts: ReadonlyMap<string, AstModule>, data: JsonOb
       if (typeof node !== 'object' || node === null) continue;
       const terms = (node as { terms?: unknown }).terms;
       if (Array.isArray(terms)) visitCall(terms as AstTerm[]);
-      if ((node as AstTerm).type === 'call' && Array.isArray((node as AstTerm).value)) visitCall((node as AstTerm).value as AstTerm[]);
+      if ((node as AstTerm).type === 'call' && Array.isArray((node as AstTerm).value))
+        visitCall((node as AstTerm).value as AstTerm[]);
       stack.push(...Object.values(node));
     }
   }
@@ -66,7 +67,9 @@ export function unknownString(texts: readonly string[]): string {
 }
 
 function operatorName(term: AstTerm): string | undefined {
-  return term.type === 'ref' && Array.isArray(term.value) ? (term.value as AstTerm[]).map((part) => String(part.value)).join('.') : undefined;
+  return term.type === 'ref' && Array.isArray(term.value)
+    ? (term.value as AstTerm[]).map((part) => String(part.value)).join('.')
+    : undefined;
 }
 
 function lastName(term: AstTerm): string | undefined {
@@ -80,14 +83,20 @@ function numbersOf(term: AstTerm, scope: ReadonlyMap<string, readonly string[]>,
   if (term.type === 'number') return [Number(term.value)];
   const ref = refPath(term);
   if (ref === undefined) return [];
-  const full = ref.head === 'data' ? ref.path : scope.get(ref.head)?.[0] === 'data' ? [...scope.get(ref.head)!.slice(1), ...ref.path] : undefined;
+  const full =
+    ref.head === 'data'
+      ? ref.path
+      : scope.get(ref.head)?.[0] === 'data'
+        ? [...scope.get(ref.head)!.slice(1), ...ref.path]
+        : undefined;
   if (full === undefined) return [];
   // Variables in the reference stand for every key below it: all numbers with the same last name.
   let nodes: Json[] = [data];
   const steps = term.type === 'ref' ? [...full, ...restAfterPath(term, ref.path.length)] : full;
   for (const step of steps) {
     nodes = nodes.flatMap((node) => {
-      if (step === undefined) return isObject(node) ? Object.values(node) : Array.isArray(node) ? [...(node as readonly Json[])] : [];
+      if (step === undefined)
+        return isObject(node) ? Object.values(node) : Array.isArray(node) ? [...(node as readonly Json[])] : [];
       return isObject(node) && Object.hasOwn(node, step) ? [node[step]!] : [];
     });
     if (nodes.length > 1000) return [];
@@ -97,6 +106,7 @@ function numbersOf(term: AstTerm, scope: ReadonlyMap<string, readonly string[]>,
 
 /** The steps of a ref after its constant prefix: a name, or undefined for a variable. */
 function restAfterPath(term: AstTerm, constantSteps: number): (string | undefined)[] {
-  return (term.value as AstTerm[]).slice(1 + constantSteps).map((part) => (part.type === 'string' ? String(part.value) : undefined));
+  return (term.value as AstTerm[])
+    .slice(1 + constantSteps)
+    .map((part) => (part.type === 'string' ? String(part.value) : undefined));
 }
-

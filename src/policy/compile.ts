@@ -20,13 +20,27 @@ export interface Program {
 }
 
 /** Compiles modules with OPA. @throws OpaRefused, PolicyLoadError */
-export async function compileProgram(opa: Opa, modules: Modules, data: JsonObject, entrypoints: readonly string[], hooked = false): Promise<Program> {
+export async function compileProgram(
+  opa: Opa,
+  modules: Modules,
+  data: JsonObject,
+  entrypoints: readonly string[],
+  hooked = false,
+): Promise<Program> {
   const bytes = await opa.buildWasm(modules, entrypoints);
   const module = await compileModule(bytes);
   const pages = memoryMinimum(bytes);
   // Data is loaded by the workers; here only the module's own tables are read.
   const probe = new PolicyInstance(module, pages, { data: '{}' });
-  return { module, pages, data: JSON.stringify(data), entrypoints: { ...probe.entrypoints }, builtins: probe.builtins, digest: sha256(bytes), hooked };
+  return {
+    module,
+    pages,
+    data: JSON.stringify(data),
+    entrypoints: { ...probe.entrypoints },
+    builtins: probe.builtins,
+    digest: sha256(bytes),
+    hooked,
+  };
 }
 
 export function withData(program: Program, data: JsonObject): Program {

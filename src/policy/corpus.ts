@@ -1,5 +1,5 @@
-import { ConfigurationError } from '../core/errors.ts';
 import { decodeText } from '../config/document.ts';
+import { ConfigurationError } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
 import { isObject } from './source.ts';
 
@@ -53,8 +53,18 @@ export function readCorpus(bytes: Uint8Array, file: string, entrypoint: string):
   if (inputs.length === 0) {
     throw new ConfigurationError(
       list.length === 0
-        ? { message: 'the replay corpus is empty.', location: { file }, expected: 'lines of {"input": ...} or OPA decision-log events' }
-        : list.slice(0, 20).map((s) => ({ message: `no line of the corpus can be replayed: ${s.reason} (${s.count} lines).`, location: { file, line: s.line }, expected: 'lines of {"input": ...} or OPA decision-log events' })),
+        ? {
+            message: 'the replay corpus is empty.',
+            location: { file },
+            expected: 'lines of {"input": ...} or OPA decision-log events',
+          }
+        : list
+            .slice(0, 20)
+            .map((s) => ({
+              message: `no line of the corpus can be replayed: ${s.reason} (${s.count} lines).`,
+              location: { file, line: s.line },
+              expected: 'lines of {"input": ...} or OPA decision-log events',
+            })),
     );
   }
   return { file, inputs, skipped: list };
@@ -70,8 +80,14 @@ function readLine(line: string, entrypoint: string): Omit<ReplayInput, 'line'> |
     return 'not JSON';
   }
   if (!isObject(event)) return 'not an object';
-  if (typeof event['path'] === 'string' && event['path'].replace(/^\/+/, '') !== entrypoint) return 'a decision of another entrypoint';
-  if (['erased', 'masked'].some((key) => Array.isArray(event[key]) && (event[key] as readonly Json[]).some((path) => String(path).startsWith('/input')))) return 'the input is masked';
+  if (typeof event['path'] === 'string' && event['path'].replace(/^\/+/, '') !== entrypoint)
+    return 'a decision of another entrypoint';
+  if (
+    ['erased', 'masked'].some(
+      (key) => Array.isArray(event[key]) && (event[key] as readonly Json[]).some((path) => String(path).startsWith('/input')),
+    )
+  )
+    return 'the input is masked';
   if (isObject(event['nd_builtin_cache'])) return 'the decision used time, randomness or the network';
   if (!Object.hasOwn(event, 'input')) return 'no input';
   const weight = event['weight'] ?? 1;

@@ -3,7 +3,17 @@ import { isObject } from './source.ts';
 import type { Outcome } from './wasm.ts';
 
 /** Classes of a decision diff, worst first. */
-export const DIFF_CLASSES = ['widened', 'error', 'rerouted', 'became-undefined', 'became-defined', 'narrowed', 'obligation-changed', 'reason-changed', 'error-fixed'] as const;
+export const DIFF_CLASSES = [
+  'widened',
+  'error',
+  'rerouted',
+  'became-undefined',
+  'became-defined',
+  'narrowed',
+  'obligation-changed',
+  'reason-changed',
+  'error-fixed',
+] as const;
 export type DiffClass = (typeof DIFF_CLASSES)[number];
 
 /** Whether a decision lets the request through; undefined when it doesn't say. */
@@ -48,7 +58,8 @@ export function classify(base: Outcome, head: Outcome): Change | undefined {
   if (was !== is) return { class: is === true || (is === undefined && was === false) ? 'widened' : 'narrowed', fields };
   const moving = fields.filter((field) => !EXPLAINING.has(field.split('.')[0]!));
   if (moving.length === 0) return { class: 'reason-changed', fields };
-  if (moving.some((field) => field === 'target' || field.startsWith('target.')) || !isObject(before)) return { class: 'rerouted', fields };
+  if (moving.some((field) => field === 'target' || field.startsWith('target.')) || !isObject(before))
+    return { class: 'rerouted', fields };
   return { class: 'obligation-changed', fields };
 }
 
@@ -84,7 +95,12 @@ export function jurisdictionOf(decision: Json | undefined, data: Json, input: Js
       ['pools', pool],
     ] as const) {
       const group = fleet[name];
-      const entry = isObject(group) && typeof wanted === 'string' && Object.hasOwn(group, wanted) ? group[wanted] : Array.isArray(group) ? group.find((one) => isObject(one) && (one['id'] === wanted || one['name'] === wanted)) : undefined;
+      const entry =
+        isObject(group) && typeof wanted === 'string' && Object.hasOwn(group, wanted)
+          ? group[wanted]
+          : Array.isArray(group)
+            ? group.find((one) => isObject(one) && (one['id'] === wanted || one['name'] === wanted))
+            : undefined;
       if (isObject(entry) && typeof entry['jurisdiction'] === 'string') return entry['jurisdiction'];
     }
   }

@@ -72,7 +72,10 @@ export function definitionsOf(asts: ReadonlyMap<string, AstModule>): readonly De
 }
 
 export function packageName(ast: AstModule): string {
-  return ast.package.path.slice(1).map((term) => String(term.value)).join('.');
+  return ast.package.path
+    .slice(1)
+    .map((term) => String(term.value))
+    .join('.');
 }
 
 function rulePath(owner: string, ref: readonly AstTerm[]): string {
@@ -95,7 +98,8 @@ function kindOf(rule: AstRule): Definition['kind'] {
 /** A link's own source: OPA's text spans the whole else chain. */
 export function ownText(rule: AstRule): string {
   const text = sourceText(rule.location) ?? '';
-  if (rule.default === true) return sourceText(rule.head.location) === undefined ? text : `default ${sourceText(rule.head.location)!}`;
+  if (rule.default === true)
+    return sourceText(rule.head.location) === undefined ? text : `default ${sourceText(rule.head.location)!}`;
   const nested = rule.else === undefined ? undefined : sourceText(rule.else.location);
   if (nested === undefined) return text;
   const at = text.lastIndexOf(nested);
@@ -158,7 +162,12 @@ export function importsOf(ast: AstModule): ReadonlyMap<string, readonly string[]
   return scope;
 }
 
-function refsIn(parts: readonly unknown[], owner: string, scope: ReadonlyMap<string, readonly string[]>, packages: ReadonlyMap<string, ReadonlySet<string>>): readonly string[] {
+function refsIn(
+  parts: readonly unknown[],
+  owner: string,
+  scope: ReadonlyMap<string, readonly string[]>,
+  packages: ReadonlyMap<string, ReadonlySet<string>>,
+): readonly string[] {
   const refs = new Set<string>();
   walkTerms(parts, (term) => {
     const ref = refPath(term);

@@ -1,10 +1,10 @@
 import { digestJson, type Json } from '../core/json.ts';
-import { attribute, type Attribution, sameOutcome } from './attribution.ts';
+import { type Attribution, attribute, sameOutcome } from './attribution.ts';
 import { withData } from './compile.ts';
 import type { ReplayInput } from './corpus.ts';
-import { classify, decisionOf, type DiffClass, DIFF_CLASSES, jurisdictionOf } from './decision.ts';
-import { isObject } from './source.ts';
+import { classify, DIFF_CLASSES, type DiffClass, decisionOf, jurisdictionOf } from './decision.ts';
 import { type Side, tracedProgram } from './side.ts';
+import { isObject } from './source.ts';
 import type { EvaluationFailure, Outcome } from './wasm.ts';
 
 /** What made a decision change: the Rego, the data document, or only both together. */
@@ -50,13 +50,21 @@ export interface DecisionDiff {
 }
 
 /** Evaluates base and head on the same inputs and groups what changed. */
-export async function decisionDiff(base: Side, head: Side, entrypoint: string, inputs: readonly ReplayInput[]): Promise<DecisionDiff> {
+export async function decisionDiff(
+  base: Side,
+  head: Side,
+  entrypoint: string,
+  inputs: readonly ReplayInput[],
+): Promise<DecisionDiff> {
   const { pool } = head;
   const texts = inputs.map((i) => i.input);
   const sameData = digestJson(base.source.data) === digestJson(head.source.data);
   const sameRules = digestJson([...base.source.modules].sort()) === digestJson([...head.source.modules].sort());
   const start = performance.now();
-  const [before, after] = sameData && sameRules ? await once(pool.outcomes(head.plain, entrypoint, texts)) : await Promise.all([pool.outcomes(base.plain, entrypoint, texts), pool.outcomes(head.plain, entrypoint, texts)]);
+  const [before, after] =
+    sameData && sameRules
+      ? await once(pool.outcomes(head.plain, entrypoint, texts))
+      : await Promise.all([pool.outcomes(base.plain, entrypoint, texts), pool.outcomes(head.plain, entrypoint, texts)]);
   const changed: { index: number; class: DiffClass; fields: readonly string[] }[] = [];
   let bothFail = 0;
   for (let index = 0; index < inputs.length; index += 1) {
@@ -64,7 +72,15 @@ export async function decisionDiff(base: Side, head: Side, entrypoint: string, i
     const change = classify(before[index]!, after[index]!);
     if (change !== undefined) changed.push({ index, ...change });
   }
-  const causes = await causesOf(base, head, entrypoint, changed.map((c) => texts[c.index]!), changed.map((c) => before[c.index]!), sameData, sameRules);
+  const causes = await causesOf(
+    base,
+    head,
+    entrypoint,
+    changed.map((c) => texts[c.index]!),
+    changed.map((c) => before[c.index]!),
+    sameData,
+    sameRules,
+  );
   const seconds = (performance.now() - start) / 1000;
   const weight = inputs.reduce((sum, i) => sum + i.weight, 0);
   const traced = changed.length === 0 ? [undefined, undefined] : await Promise.all([tracedProgram(base), tracedProgram(head)]);
@@ -75,10 +91,16 @@ export async function decisionDiff(base: Side, head: Side, entrypoint: string, i
     const smallest = members.reduce((best, m) => (compareInputs(texts[m.index]!, texts[best.index]!) < 0 ? m : best));
     const text = texts[smallest.index]!;
     const groupWeight = members.reduce((sum, m) => sum + inputs[m.index]!.weight, 0);
-    const sides = { base: await explainSide(base, traced[0], entrypoint, text, before[smallest.index]!, head), head: await explainSide(head, traced[1], entrypoint, text, after[smallest.index]!, base) };
+    const sides = {
+      base: await explainSide(base, traced[0], entrypoint, text, before[smallest.index]!, head),
+      head: await explainSide(head, traced[1], entrypoint, text, after[smallest.index]!, base),
+    };
     const moved = members.some((m) => {
       const input = JSON.parse(texts[m.index]!) as Json;
-      const [was, is] = [jurisdictionOf(decisionOf(before[m.index]!), base.source.data, input), jurisdictionOf(decisionOf(after[m.index]!), head.source.data, input)];
+      const [was, is] = [
+        jurisdictionOf(decisionOf(before[m.index]!), base.source.data, input),
+        jurisdictionOf(decisionOf(after[m.index]!), head.source.data, input),
+      ];
       return was !== undefined && is !== undefined && was !== is;
     });
     groups.push({
@@ -101,12 +123,23 @@ async function once<T>(work: Promise<T>): Promise<[T, T]> {
 }
 
 /** Base and head policy crossed with base and head data tell the causes apart. */
-async function causesOf(base: Side, head: Side, entrypoint: string, texts: readonly string[], before: readonly Outcome[], sameData: boolean, sameRules: boolean): Promise<readonly Cause[]> {
+async function causesOf(
+  base: Side,
+  head: Side,
+  entrypoint: string,
+  texts: readonly string[],
+  before: readonly Outcome[],
+  sameData: boolean,
+  sameRules: boolean,
+): Promise<readonly Cause[]> {
   if (sameData) return texts.map(() => 'policy');
   if (sameRules) return texts.map(() => 'data');
   const headRules = head.pool.add(withData(head.program, base.source.data));
   const headData = head.pool.add(withData(base.program, head.source.data));
-  const [byPolicy, byData] = await Promise.all([head.pool.outcomes(headRules, entrypoint, texts), head.pool.outcomes(headData, entrypoint, texts)]);
+  const [byPolicy, byData] = await Promise.all([
+    head.pool.outcomes(headRules, entrypoint, texts),
+    head.pool.outcomes(headData, entrypoint, texts),
+  ]);
   return texts.map((_, i) => {
     const policy = classify(before[i]!, byPolicy[i]!) !== undefined;
     const data = classify(before[i]!, byData[i]!) !== undefined;
@@ -114,13 +147,23 @@ async function causesOf(base: Side, head: Side, entrypoint: string, texts: reado
   });
 }
 
-async function explainSide(side: Side, traced: number | undefined, entrypoint: string, input: string, outcome: Outcome, other: Side): Promise<DiffSide> {
+async function explainSide(
+  side: Side,
+  traced: number | undefined,
+  entrypoint: string,
+  input: string,
+  outcome: Outcome,
+  other: Side,
+): Promise<DiffSide> {
   const decision = decisionOf(outcome);
   return {
     decision,
     failure: 'failure' in outcome ? outcome.failure : undefined,
     jurisdiction: jurisdictionOf(decision, side.source.data, JSON.parse(input) as Json),
-    attribution: traced === undefined || ('failure' in outcome && outcome.failure.kind === 'time') ? undefined : await attribute(side, traced, { entrypoint, input, holds: (o) => sameOutcome(o, outcome), other: other.definitions }),
+    attribution:
+      traced === undefined || ('failure' in outcome && outcome.failure.kind === 'time')
+        ? undefined
+        : await attribute(side, traced, { entrypoint, input, holds: (o) => sameOutcome(o, outcome), other: other.definitions }),
   };
 }
 
@@ -139,7 +182,9 @@ function transitionsOf(pairs: readonly (readonly [string, string])[]): DiffGroup
     if (known === undefined) counts.set(`${from}\0${to}`, { from, to, count: 1 });
     else known.count += 1;
   }
-  return [...counts.values()].sort((a, b) => b.count - a.count || (a.from < b.from ? -1 : a.from > b.from ? 1 : a.to < b.to ? -1 : 1)).slice(0, 10);
+  return [...counts.values()]
+    .sort((a, b) => b.count - a.count || (a.from < b.from ? -1 : a.from > b.from ? 1 : a.to < b.to ? -1 : 1))
+    .slice(0, 10);
 }
 
 /** Shorter first, then by code units. */

@@ -44,7 +44,10 @@ const MAX_CHOICES = 10_000;
  * comparisons, `unknown` is a string that occurs nowhere in policy or data.
  * @throws ConfigurationError with every problem
  */
-export function readDomain(source: SourceDocument, context: { readonly comparisons: readonly Comparison[]; readonly texts: readonly string[] }): Domain {
+export function readDomain(
+  source: SourceDocument,
+  context: { readonly comparisons: readonly Comparison[]; readonly texts: readonly string[] },
+): Domain {
   const document = checked('domain', source);
   const base = document.base as JsonObject;
   const problems: Problem[] = [];
@@ -53,16 +56,29 @@ export function readDomain(source: SourceDocument, context: { readonly compariso
     const location = source.locate(['vary', text], 'key');
     const path = parsePath(text);
     if (path === undefined) {
-      problems.push({ message: `\`${text}\` is no path.`, location, expected: 'keys with dots between, array places as [n], e.g. fleet.pools[0].saturation' });
+      problems.push({
+        message: `\`${text}\` is no path.`,
+        location,
+        expected: 'keys with dots between, array places as [n], e.g. fleet.pools[0].saturation',
+      });
       continue;
     }
     if (parentOf(base, path) === undefined) {
-      problems.push({ message: `\`${text}\` has no place in the base input.`, location, expected: 'a path whose parent is in `base`', fix: 'correct the path, or add the parent to `base`.' });
+      problems.push({
+        message: `\`${text}\` has no place in the base input.`,
+        location,
+        expected: 'a path whose parent is in `base`',
+        fix: 'correct the path, or add the parent to `base`.',
+      });
       continue;
     }
     const overlap = dimensions.find((d) => startsWith(d.path, path) || startsWith(path, d.path));
     if (overlap !== undefined) {
-      problems.push({ message: `\`${text}\` lies inside \`${overlap.text}\`, or the other way round.`, location, expected: 'paths that do not contain each other' });
+      problems.push({
+        message: `\`${text}\` lies inside \`${overlap.text}\`, or the other way round.`,
+        location,
+        expected: 'paths that do not contain each other',
+      });
       continue;
     }
     const choices: Choice[] = [];
@@ -84,9 +100,12 @@ export function readDomain(source: SourceDocument, context: { readonly compariso
       }
     }
     const unique = [...new Map(choices.map((c) => [c.json === undefined ? 'absent' : canonicalJson(c.json), c])).values()];
-    if (unique.length > MAX_CHOICES) problems.push({ message: `\`${text}\` has ${unique.length} values.`, location, expected: `at most ${MAX_CHOICES}` });
+    if (unique.length > MAX_CHOICES)
+      problems.push({ message: `\`${text}\` has ${unique.length} values.`, location, expected: `at most ${MAX_CHOICES}` });
     const own = valueAt(base, path);
-    const baseIndex = unique.findIndex((c) => (c.json === undefined ? own === undefined : own !== undefined && canonicalJson(c.json) === canonicalJson(own)));
+    const baseIndex = unique.findIndex((c) =>
+      c.json === undefined ? own === undefined : own !== undefined && canonicalJson(c.json) === canonicalJson(own),
+    );
     dimensions.push({ text, path, choices: unique, base: baseIndex < 0 ? undefined : baseIndex });
   }
   if (problems.length > 0) throw new ConfigurationError(problems);
@@ -96,7 +115,11 @@ export function readDomain(source: SourceDocument, context: { readonly compariso
     size: dimensions.reduce((product, d) => product * Math.max(1, d.choices.length), 1),
     where: document.where?.replaceAll('/', '.'),
     location: { file: source.file, line: 1 },
-    digest: digestJson([base, dimensions.map((d) => [d.text, d.choices.map((c) => c.json ?? { absent: true })]), document.where ?? null]),
+    digest: digestJson([
+      base,
+      dimensions.map((d) => [d.text, d.choices.map((c) => c.json ?? { absent: true })]),
+      document.where ?? null,
+    ]),
   };
 }
 
@@ -122,7 +145,15 @@ export function parsePath(text: string): InputPath | undefined {
 }
 
 export function pathText(path: InputPath): string {
-  return path.map((step, i) => (typeof step === 'number' ? `[${step}]` : /^[A-Za-z_$][\w$-]*$/.test(step) ? `${i === 0 ? '' : '.'}${step}` : `[${JSON.stringify(step)}]`)).join('');
+  return path
+    .map((step, i) =>
+      typeof step === 'number'
+        ? `[${step}]`
+        : /^[A-Za-z_$][\w$-]*$/.test(step)
+          ? `${i === 0 ? '' : '.'}${step}`
+          : `[${JSON.stringify(step)}]`,
+    )
+    .join('');
 }
 
 function startsWith(path: InputPath, prefix: InputPath): boolean {
@@ -183,7 +214,9 @@ export function inputOf(domain: Pick<Domain, 'dimensions' | 'base'>, digits: rea
     if (json === undefined) removals.push(dimension.path);
     else input = withValue(input, dimension.path, json);
   }
-  const byPlace = removals.sort((a, b) => (typeof a.at(-1) === 'number' && typeof b.at(-1) === 'number' ? Number(b.at(-1)) - Number(a.at(-1)) : 0));
+  const byPlace = removals.sort((a, b) =>
+    typeof a.at(-1) === 'number' && typeof b.at(-1) === 'number' ? Number(b.at(-1)) - Number(a.at(-1)) : 0,
+  );
   for (const path of byPlace) if (valueAt(input, path) !== undefined) input = withValue(input, path, undefined);
   return input as JsonObject;
 }

@@ -33,7 +33,8 @@ export class PointEncoder {
       const keys: (string | number)[] = list ? [...(value as readonly Json[]).keys()] : isObject(value) ? Object.keys(value) : [];
       for (const d of domain.dimensions) {
         const last = d.path.at(-1)!;
-        if (d.path.length === path.length + 1 && path.every((step, i) => d.path[i] === step) && !keys.includes(last)) keys.push(last);
+        if (d.path.length === path.length + 1 && path.every((step, i) => d.path[i] === step) && !keys.includes(last))
+          keys.push(last);
       }
       const mark = marks;
       marks += 1;
@@ -41,9 +42,13 @@ export class PointEncoder {
       for (const key of keys) {
         const inner = [...path, key];
         const name = list ? ',' : `,${JSON.stringify(key)}:`;
-        const dimension = domain.dimensions.findIndex((d) => d.path.length === inner.length && inner.every((step, i) => d.path[i] === step));
+        const dimension = domain.dimensions.findIndex(
+          (d) => d.path.length === inner.length && inner.every((step, i) => d.path[i] === step),
+        );
         if (dimension >= 0) {
-          const fragments = domain.dimensions[dimension]!.choices.map((c) => encoder.encode(c.json === undefined ? '' : `${name}${JSON.stringify(c.json)}`));
+          const fragments = domain.dimensions[dimension]!.choices.map((c) =>
+            encoder.encode(c.json === undefined ? '' : `${name}${JSON.stringify(c.json)}`),
+          );
           parts.push({ dimension, fragments });
         } else {
           parts.push({ bytes: encoder.encode(name) });
@@ -54,7 +59,11 @@ export class PointEncoder {
     };
     emit(domain.base, []);
     this.#parts = mergeBytes(parts);
-    const size = this.#parts.reduce((sum, part) => sum + ('bytes' in part ? part.bytes.length : 'fragments' in part ? Math.max(...part.fragments.map((f) => f.length)) : 0), 0);
+    const size = this.#parts.reduce(
+      (sum, part) =>
+        sum + ('bytes' in part ? part.bytes.length : 'fragments' in part ? Math.max(...part.fragments.map((f) => f.length)) : 0),
+      0,
+    );
     this.#buffer = new Uint8Array(size);
   }
 

@@ -8,8 +8,8 @@ import type { DiffClass } from './decision.ts';
 import type { Definition } from './definitions.ts';
 import type { DecisionDiff, DiffGroup, DiffSide } from './diff.ts';
 import type { Domain } from './domain.ts';
-import { coverageText, type Counterexample, type Proof, regoTest } from './prove.ts';
-import { policyFinding, type PolicyRuleId } from './rules.ts';
+import { type Counterexample, coverageText, type Proof, regoTest } from './prove.ts';
+import { type PolicyRuleId, policyFinding } from './rules.ts';
 import type { EvaluationFailure } from './wasm.ts';
 
 const CLASS_RULES: { readonly [C in Exclude<DiffClass, 'error-fixed'>]: PolicyRuleId } = {
@@ -39,18 +39,28 @@ const CLASS_TEXT: { readonly [C in DiffClass]: string } = {
 export const DEFAULT_BLOCKING: readonly DiffClass[] = ['became-undefined', 'error'];
 
 /** One finding a class of changed decisions, on the line that decided on head. */
-export function diffFindings(diff: DecisionDiff, what: string, blocking: readonly string[] = DEFAULT_BLOCKING, headDefinitions?: readonly Definition[], baseDefinitions?: readonly Definition[]): readonly Finding[] {
+export function diffFindings(
+  diff: DecisionDiff,
+  what: string,
+  blocking: readonly string[] = DEFAULT_BLOCKING,
+  headDefinitions?: readonly Definition[],
+  baseDefinitions?: readonly Definition[],
+): readonly Finding[] {
   return diff.groups.flatMap((group) => {
     if (group.class === 'error-fixed') return [];
     const { head, base } = group.example;
-    const removed = headDefinitions === undefined ? undefined : base.attribution?.because.find((d) => isChanged(d, headDefinitions));
-    const added = baseDefinitions === undefined ? undefined : head.attribution?.because.find((d) => isChanged(d, baseDefinitions));
+    const removed =
+      headDefinitions === undefined ? undefined : base.attribution?.because.find((d) => isChanged(d, headDefinitions));
+    const added =
+      baseDefinitions === undefined ? undefined : head.attribution?.because.find((d) => isChanged(d, baseDefinitions));
     const place = added ?? decidingLine(head) ?? decidingLine(base);
     const from = removed ?? decidingLine(base);
     return [
       policyFinding({
         ruleId: CLASS_RULES[group.class],
-        ...(blocking.includes(group.class) ? { level: 'error' as const, blocking: true } : { blocking: false, level: group.class === 'reason-changed' ? ('note' as const) : ('warning' as const) }),
+        ...(blocking.includes(group.class)
+          ? { level: 'error' as const, blocking: true }
+          : { blocking: false, level: group.class === 'reason-changed' ? ('note' as const) : ('warning' as const) }),
         message: `${share(group.share)} of ${what} (${group.count} of ${diff.replayed} requests) is ${CLASS_TEXT[group.class]}.${sentence(group)}`,
         location: place?.location,
         related: from === undefined ? undefined : [{ ...from.location, message: `decided on base: ${from.rule}` }],
@@ -63,13 +73,17 @@ export function diffFindings(diff: DecisionDiff, what: string, blocking: readonl
 }
 
 function sentence(group: DiffGroup): string {
-  const moved = group.fields.includes('jurisdiction') && group.example.base.jurisdiction !== group.example.head.jurisdiction ? ` Jurisdiction ${group.example.base.jurisdiction ?? 'none'} to ${group.example.head.jurisdiction ?? 'none'}.` : '';
+  const moved =
+    group.fields.includes('jurisdiction') && group.example.base.jurisdiction !== group.example.head.jurisdiction
+      ? ` Jurisdiction ${group.example.base.jurisdiction ?? 'none'} to ${group.example.head.jurisdiction ?? 'none'}.`
+      : '';
   const data = group.causes.data > 0 ? ` ${group.causes.data} of them by the data document.` : '';
   return `${moved}${data}`;
 }
 
+/** The entrypoint's own line says most when nothing on this side changed. */
 function decidingLine(side: DiffSide): Definition | undefined {
-  return side.attribution?.because[0] ?? side.attribution?.decided;
+  return side.attribution?.decided ?? side.attribution?.because[0];
 }
 
 function groupEvidence(group: DiffGroup): Json {
@@ -86,7 +100,12 @@ function groupEvidence(group: DiffGroup): Json {
     share: round(group.share),
     causes: { ...group.causes },
     fields: [...group.fields],
-    example: { ...(example.line === 0 ? {} : { line: example.line }), input: example.input, base: side(example.base), head: side(example.head) },
+    example: {
+      ...(example.line === 0 ? {} : { line: example.line }),
+      input: example.input,
+      base: side(example.base),
+      head: side(example.head),
+    },
   };
 }
 
@@ -134,7 +153,8 @@ function shortDecision(side: DiffSide): string {
 /** One finding a counterexample, on the line of the policy that decided. */
 export function proofFindings(proof: Proof, seed: number): readonly Finding[] {
   const findings = proof.counterexamples.map((example) => invariantFinding(proof, example, seed));
-  if (proof.failure !== undefined) findings.push(failureFinding(proof.entrypoint, proof.failure.failure, proof.failure.input, proof.failures));
+  if (proof.failure !== undefined)
+    findings.push(failureFinding(proof.entrypoint, proof.failure.failure, proof.failure.input, proof.failures));
   return findings;
 }
 
@@ -171,7 +191,12 @@ export function failureFinding(entrypoint: string, failure: EvaluationFailure, i
     location: failure.place === undefined ? undefined : { file: file!, line: Number(line), column: Number(column) },
     subject: entrypoint,
     evidence: { input: shorten(input), kind: failure.kind },
-    fix: failure.kind === 'conflict' ? 'Run `mixgate policy lint` for both sides of the conflict.' : limit ? 'Bound what the rule iterates over, or move topology from input to data.' : 'Correct the rule for this input.',
+    fix:
+      failure.kind === 'conflict'
+        ? 'Run `mixgate policy lint` for both sides of the conflict.'
+        : limit
+          ? 'Bound what the rule iterates over, or move topology from input to data.'
+          : 'Correct the rule for this input.',
   });
 }
 
@@ -181,7 +206,10 @@ function shorten(input: Json): Json {
 }
 
 /** Says what of a corpus was not replayed; `inconclusive` when it is too much of it. */
-export function replayFindings(corpus: Corpus): { readonly findings: readonly Finding[]; readonly inconclusive: string | undefined } {
+export function replayFindings(corpus: Corpus): {
+  readonly findings: readonly Finding[];
+  readonly inconclusive: string | undefined;
+} {
   const skipped = skippedCount(corpus);
   if (skipped === 0) return { findings: [], inconclusive: undefined };
   const all = skipped + corpus.inputs.length;
@@ -194,7 +222,13 @@ export function replayFindings(corpus: Corpus): { readonly findings: readonly Fi
       fix: 'Record decision logs with their inputs, or remove the lines.',
     }),
   );
-  return { findings, inconclusive: skipped / all > MAX_SKIPPED_SHARE ? `Only ${corpus.inputs.length} of ${all} lines of ${corpus.file} could be replayed; at least ${Math.round((1 - MAX_SKIPPED_SHARE) * 100)} % are needed.` : undefined };
+  return {
+    findings,
+    inconclusive:
+      skipped / all > MAX_SKIPPED_SHARE
+        ? `Only ${corpus.inputs.length} of ${all} lines of ${corpus.file} could be replayed; at least ${Math.round((1 - MAX_SKIPPED_SHARE) * 100)} % are needed.`
+        : undefined,
+  };
 }
 
 /** A corpus of which more than a fifth can't be replayed says too little about traffic. */
@@ -206,7 +240,17 @@ export function proofTable(proof: Proof, domain: Domain, seed: number): Table {
     columns: ['Invariant', 'Result', 'Points'],
     rows: proof.packages.map((name) => {
       const broken = proof.counterexamples.filter((c) => c.invariant === name);
-      return [name, broken.length === 0 ? (proof.failures > 0 ? 'not decided' : proof.exhaustive ? 'holds' : 'not broken in the search') : 'broken', broken.length === 0 ? coverageText(proof, seed) : broken.map((c) => String(c.count)).join(', ')];
+      return [
+        name,
+        broken.length === 0
+          ? proof.failures > 0
+            ? 'not decided'
+            : proof.exhaustive
+              ? 'holds'
+              : 'not broken in the search'
+          : 'broken',
+        broken.length === 0 ? coverageText(proof, seed) : broken.map((c) => String(c.count)).join(', '),
+      ];
     }),
     note: `Domain ${domain.location.file}: ${domain.dimensions.map((d) => `${d.text} (${d.choices.length})`).join(' × ')} = ${domain.size} points${proof.excluded > 0 ? `, ${proof.excluded} left out by where` : ''}.`,
   };

@@ -1,11 +1,10 @@
-import type { Config } from '../config/load.ts';
+import type { Config, Section } from '../config/load.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Measurement, type Table } from '../core/gate.ts';
 import type { FileTree, GateContext } from '../core/gate-context.ts';
 import type { Json } from '../core/json.ts';
 import { normalise } from '../workspace/tree.ts';
-import type { Section } from '../config/load.ts';
 import { comparisonsOf } from './boundaries.ts';
 import { type Corpus, readCorpus } from './corpus.ts';
 import { type Domain, readDomain } from './domain.ts';
@@ -79,13 +78,20 @@ async function baseSource(tree: FileTree | undefined, section: Section<'policy'>
   const files = (await Promise.all(section.roots.map((root) => tree.list(normalise(root))))).flat();
   // A policy that is new on head has nothing to be compared with.
   if (!files.some((path) => path.endsWith('.rego'))) return undefined;
-  const has = async (path: string | undefined): Promise<boolean> => path !== undefined && (await tree.list(normalise(path))).length > 0;
+  const has = async (path: string | undefined): Promise<boolean> =>
+    path !== undefined && (await tree.list(normalise(path))).length > 0;
   const data = (await Promise.all((section.data ?? []).map(async (path) => ((await has(path)) ? [path] : [])))).flat();
   const roots = (await Promise.all(section.roots.map(async (root) => ((await has(root)) ? [root] : [])))).flat();
   return loadPolicySource(tree, { roots, data, ...((await has(section.invariants)) ? { invariants: section.invariants } : {}) });
 }
 
-async function prepareBase(opa: Opa, pool: EvaluatorPool, base: PolicySource, section: Section<'policy'>, out: Collected): Promise<Side | undefined> {
+async function prepareBase(
+  opa: Opa,
+  pool: EvaluatorPool,
+  base: PolicySource,
+  section: Section<'policy'>,
+  out: Collected,
+): Promise<Side | undefined> {
   let prepared: Prepared;
   try {
     prepared = await prepareSide(opa, pool, base, section.entrypoints);
@@ -105,7 +111,13 @@ async function checkGuards(opa: Opa, head: PolicySource): Promise<readonly Findi
   return (await opa.check(new Map([...head.modules, ...head.invariants, ...head.tests]), head.data)).map(checkFinding);
 }
 
-async function judgeTests(opa: Opa, head: PolicySource, base: PolicySource | undefined, section: Section<'policy'>, out: Collected): Promise<void> {
+async function judgeTests(
+  opa: Opa,
+  head: PolicySource,
+  base: PolicySource | undefined,
+  section: Section<'policy'>,
+  out: Collected,
+): Promise<void> {
   const tests = await runTests(opa, { ...head, threshold: section.coverage });
   out.findings.push(...tests.findings);
   out.measurements.push(...tests.measurements);
@@ -115,21 +127,55 @@ async function judgeTests(opa: Opa, head: PolicySource, base: PolicySource | und
   const edited = changedGuards({ modules: base.tests, what: 'the tests' }, head.tests);
   if (![...base.tests].some(([path, text]) => head.tests.get(path) !== text)) return;
   out.findings.push(...edited);
-  const again = await runTests(opa, { modules: head.modules, tests: base.tests, invariants: head.invariants, data: head.data, threshold: undefined });
+  const again = await runTests(opa, {
+    modules: head.modules,
+    tests: base.tests,
+    invariants: head.invariants,
+    data: head.data,
+    threshold: undefined,
+  });
   out.findings.push(...judgeBaseTests(again.findings, base.tests, head.tests));
 }
 
-async function judgeBehaviour(context: GateContext, section: Section<'policy'>, head: Side, base: Side | undefined, baseFiles: PolicySource | undefined, out: Collected): Promise<void> {
+async function judgeBehaviour(
+  context: GateContext,
+  section: Section<'policy'>,
+  head: Side,
+  base: Side | undefined,
+  baseFiles: PolicySource | undefined,
+  out: Collected,
+): Promise<void> {
   const { progress } = context;
   const entrypoint = section.entrypoints[0]!;
   const own = await readGuards(context.head, head.source.invariants, section.domain);
-  const kept = baseFiles === undefined || context.base === undefined ? undefined : await readGuards(context.base, baseFiles.invariants, section.domain);
-  const guards: Guards = { from: kept?.domain === undefined ? own.from : kept.from, invariants: kept !== undefined && kept.invariants.size > 0 ? kept.invariants : own.invariants, domain: kept?.domain ?? own.domain };
-  if (section.domain !== undefined && guards.domain === undefined) throw new ConfigurationError({ message: 'the file does not exist (named by policy.domain).', location: { file: section.domain } });
+  const kept =
+    baseFiles === undefined || context.base === undefined
+      ? undefined
+      : await readGuards(context.base, baseFiles.invariants, section.domain);
+  const guards: Guards = {
+    from: kept?.domain === undefined ? own.from : kept.from,
+    invariants: kept !== undefined && kept.invariants.size > 0 ? kept.invariants : own.invariants,
+    domain: kept?.domain ?? own.domain,
+  };
+  if (section.domain !== undefined && guards.domain === undefined)
+    throw new ConfigurationError({
+      message: 'the file does not exist (named by policy.domain).',
+      location: { file: section.domain },
+    });
   const invariantsChanged = kept !== undefined && kept.invariants.size > 0 && differ(kept.invariants, own.invariants);
-  const domainChanged = kept?.domain !== undefined && JSON.stringify(kept.domain.value) !== JSON.stringify(own.domain?.value ?? null);
-  if (invariantsChanged) out.findings.push(...changedGuards({ modules: kept!.invariants, what: 'the invariants' }, own.invariants));
-  if (domainChanged) out.findings.push(policyFinding({ ruleId: 'policy-gate-changed', message: `The change edits the input domain ${section.domain}; base's version still judges it, and head's own version is checked as well.`, location: { file: section.domain!, line: 1 }, subject: section.domain! }));
+  const domainChanged =
+    kept?.domain !== undefined && JSON.stringify(kept.domain.value) !== JSON.stringify(own.domain?.value ?? null);
+  if (invariantsChanged)
+    out.findings.push(...changedGuards({ modules: kept!.invariants, what: 'the invariants' }, own.invariants));
+  if (domainChanged)
+    out.findings.push(
+      policyFinding({
+        ruleId: 'policy-gate-changed',
+        message: `The change edits the input domain ${section.domain}; base's version still judges it, and head's own version is checked as well.`,
+        location: { file: section.domain!, line: 1 },
+        subject: section.domain!,
+      }),
+    );
 
   const domain = guards.domain === undefined ? undefined : domainFor(guards.domain, head, base);
   const corpus = await corpusFor(context, section, entrypoint);
@@ -146,20 +192,37 @@ async function judgeBehaviour(context: GateContext, section: Section<'policy'>, 
     const analysed = await lintOnDomain(head, entrypoint, domain, { maxPoints: LINT_POINTS, progress });
     const known = new Set(lint.map((f) => `${f.ruleId} ${f.subject}`));
     out.findings.push(...analysed.findings.filter((f) => !known.has(`${f.ruleId} ${f.subject}`)));
-    out.facts['ruleAnalysis'] = `${analysed.effective} of ${analysed.definitions} definitions change a decision; ${analysed.examined} of ${analysed.size} points traced`;
+    out.facts['ruleAnalysis'] =
+      `${analysed.effective} of ${analysed.definitions} definitions change a decision; ${analysed.examined} of ${analysed.size} points traced`;
   }
-  const inputs = [...(corpus?.inputs ?? []).slice(0, BENCH_INPUTS), ...(domain === undefined ? [] : domainInputs(domain, BENCH_INPUTS))].map((i) => i.input);
+  const inputs = [
+    ...(corpus?.inputs ?? []).slice(0, BENCH_INPUTS),
+    ...(domain === undefined ? [] : domainInputs(domain, BENCH_INPUTS)),
+  ].map((i) => i.input);
   if (corpus !== undefined) await evaluationErrors(head, entrypoint, corpus, out);
   if (base !== undefined && (corpus !== undefined || domain !== undefined)) {
     progress.step('policy: decision diff');
-    const replayed = await replay(base, head, { entrypoint, corpus, domain, maxPoints: DEFAULT_DIFF_POINTS, blocking: section.diff?.block });
+    const replayed = await replay(base, head, {
+      entrypoint,
+      corpus,
+      domain,
+      maxPoints: DEFAULT_DIFF_POINTS,
+      blocking: section.diff?.block,
+    });
     out.findings.push(...replayed.findings);
     out.tables.push(...replayed.tables);
     out.inconclusive ??= replayed.inconclusive;
     for (const { what, diff, skipped } of replayed.diffs) {
       out.facts[`decisionDiff.${what}`] = `${diff.changed} of ${diff.replayed} decisions differ`;
-      out.measurements.push({ name: 'policy.diff.changed', value: diff.changed, unit: '{request}', segment: what, n: diff.replayed });
-      if (skipped > 0) out.measurements.push({ name: 'policy.diff.not_replayed', value: skipped, unit: '{request}', segment: what });
+      out.measurements.push({
+        name: 'policy.diff.changed',
+        value: diff.changed,
+        unit: '{request}',
+        segment: what,
+        n: diff.replayed,
+      });
+      if (skipped > 0)
+        out.measurements.push({ name: 'policy.diff.not_replayed', value: skipped, unit: '{request}', segment: what });
     }
   }
   if (inputs.length === 0) return;
@@ -167,26 +230,54 @@ async function judgeBehaviour(context: GateContext, section: Section<'policy'>, 
   const parity = await compareWithOpa(head, entrypoint, inputs.slice(0, PARITY_INPUTS));
   out.findings.push(...parity.findings);
   out.facts['parity'] = `${parity.compared} decisions compared with OPA's own evaluator`;
-  const latency = await judgeLatency(head, base, inputs, { budgetMs: section.latencyBudgetMs ?? DEFAULT_BUDGET_MS, rounds: BENCH_ROUNDS });
+  const latency = await judgeLatency(head, base, inputs, {
+    budgetMs: section.latencyBudgetMs ?? DEFAULT_BUDGET_MS,
+    rounds: BENCH_ROUNDS,
+  });
   out.findings.push(...latency.findings);
   out.measurements.push(...latency.measurements);
 }
 
-async function judgeInvariants(context: GateContext, section: Section<'policy'>, head: Side, base: Side | undefined, guards: Guards, domain: Domain, suffix: string, out: Collected): Promise<void> {
+async function judgeInvariants(
+  context: GateContext,
+  section: Section<'policy'>,
+  head: Side,
+  base: Side | undefined,
+  guards: Guards,
+  domain: Domain,
+  suffix: string,
+  out: Collected,
+): Promise<void> {
   const invariants = withoutTests(guards.invariants);
   if (invariants.size === 0) return;
   const entrypoint = section.entrypoints[0]!;
   let packages: readonly string[];
   try {
     packages = invariantPackages(await head.opa.parse(invariants), section.invariants ?? 'invariants');
-    const proof = await prove(head, { entrypoint, domain, invariants, packages, maxPoints: section.maxPoints ?? DEFAULT_MAX_POINTS, seed: context.seed, progress: context.progress, other: base?.definitions });
+    const proof = await prove(head, {
+      entrypoint,
+      domain,
+      invariants,
+      packages,
+      maxPoints: section.maxPoints ?? DEFAULT_MAX_POINTS,
+      seed: context.seed,
+      progress: context.progress,
+      other: base?.definitions,
+    });
     const findings = proofFindings(proof, context.seed);
     const known = new Set(out.findings.map((f) => f.id));
     out.findings.push(...findings.filter((f) => !known.has(f.id)));
     out.tables.push({ ...proofTable(proof, domain, context.seed), title: `Invariants${suffix}` });
     out.facts[suffix === '' ? 'proof' : 'proofOfHeadsOwn'] = coverageText(proof, context.seed);
-    out.measurements.push({ name: 'policy.proof.points', value: proof.evaluated, unit: '{point}', ...(suffix === '' ? {} : { segment: 'head' }), n: proof.size });
-    if (proof.excluded === proof.evaluated) out.inconclusive ??= `No point of the domain satisfies ${domain.where ?? 'where'}: the invariants were checked on nothing.`;
+    out.measurements.push({
+      name: 'policy.proof.points',
+      value: proof.evaluated,
+      unit: '{point}',
+      ...(suffix === '' ? {} : { segment: 'head' }),
+      n: proof.size,
+    });
+    if (proof.excluded === proof.evaluated)
+      out.inconclusive ??= `No point of the domain satisfies ${domain.where ?? 'where'}: the invariants were checked on nothing.`;
   } catch (error) {
     out.findings.push(...refusedFindings(error));
   }
@@ -194,17 +285,25 @@ async function judgeInvariants(context: GateContext, section: Section<'policy'>,
 
 /** Inputs of recorded traffic on which head ends in an error. */
 async function evaluationErrors(head: Side, entrypoint: string, corpus: Corpus, out: Collected): Promise<void> {
-  const outcomes = await head.pool.outcomes(head.plain, entrypoint, corpus.inputs.map((i) => i.input));
-  const failed = outcomes.flatMap((outcome, index) => ('failure' in outcome ? [{ failure: outcome.failure, input: corpus.inputs[index]!.input }] : []));
+  const outcomes = await head.pool.outcomes(
+    head.plain,
+    entrypoint,
+    corpus.inputs.map((i) => i.input),
+  );
+  const failed = outcomes.flatMap((outcome, index) =>
+    'failure' in outcome ? [{ failure: outcome.failure, input: corpus.inputs[index]!.input }] : [],
+  );
   const first = failed[0];
-  if (first !== undefined) out.findings.push(failureFinding(entrypoint, first.failure, JSON.parse(first.input) as Json, failed.length));
+  if (first !== undefined)
+    out.findings.push(failureFinding(entrypoint, first.failure, JSON.parse(first.input) as Json, failed.length));
 }
 
 async function corpusFor(context: GateContext, section: Section<'policy'>, entrypoint: string): Promise<Corpus | undefined> {
   if (section.corpus === undefined) return undefined;
   const file = normalise(section.corpus);
   const bytes = (await context.base?.read(file)) ?? (await context.head.read(file));
-  if (bytes === undefined) throw new ConfigurationError({ message: 'the file does not exist (named by policy.corpus).', location: { file } });
+  if (bytes === undefined)
+    throw new ConfigurationError({ message: 'the file does not exist (named by policy.corpus).', location: { file } });
   return readCorpus(bytes, file, entrypoint);
 }
 

@@ -34,7 +34,14 @@ export function changedGuards(base: { readonly modules: Modules; readonly what: 
   }
   for (const path of [...head.keys()].sort()) {
     if (base.modules.has(path)) continue;
-    findings.push(policyFinding({ ruleId: 'policy-gate-changed', message: `The change adds ${base.what} ${path}.`, location: { file: path, line: 1 }, subject: path }));
+    findings.push(
+      policyFinding({
+        ruleId: 'policy-gate-changed',
+        message: `The change adds ${base.what} ${path}.`,
+        location: { file: path, line: 1 },
+        subject: path,
+      }),
+    );
   }
   return findings;
 }

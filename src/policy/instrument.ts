@@ -31,7 +31,9 @@ export function instrument(modules: Modules, definitions: readonly Definition[])
   for (const [path, text] of modules) {
     let changed = text;
     // Last place first, so that earlier offsets stay true; at one place the earlier planned goes first.
-    const list = (edits.get(path) ?? []).map((edit, order) => ({ ...edit, order })).sort((a, b) => b.offset - a.offset || b.order - a.order);
+    const list = (edits.get(path) ?? [])
+      .map((edit, order) => ({ ...edit, order }))
+      .sort((a, b) => b.offset - a.offset || b.order - a.order);
     for (const { offset, text: inserted } of list) changed = changed.slice(0, offset) + inserted + changed.slice(offset);
     result.set(path, changed);
   }

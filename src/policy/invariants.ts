@@ -22,10 +22,15 @@ export function invariantPackages(asts: ReadonlyMap<string, AstModule>, folder: 
       });
     }
   }
-  for (const definition of definitionsOf(new Map(files))) if (definition.rule === `${definition.package}.violation`) names.add(definition.package);
+  for (const definition of definitionsOf(new Map(files)))
+    if (definition.rule === `${definition.package}.violation`) names.add(definition.package);
   if (problems.length > 0) throw new ConfigurationError(problems);
   if (names.size === 0) {
-    throw new ConfigurationError({ message: 'no invariant is declared here.', location: { file: folder }, expected: 'a module with `violation contains msg if {...}`' });
+    throw new ConfigurationError({
+      message: 'no invariant is declared here.',
+      location: { file: folder },
+      expected: 'a module with `violation contains msg if {...}`',
+    });
   }
   return [...names].sort();
 }
@@ -47,7 +52,15 @@ export function checkModule(entrypoint: string, packages: readonly string[], whe
     '',
     ...(where === undefined
       ? ['result := found if found := broken with input as document', '']
-      : ['result := found if {', `\tdata.${where} == true`, '\tfound := broken with input as document', '}', '', 'else := false', '']),
+      : [
+          'result := found if {',
+          `\tdata.${where} == true`,
+          '\tfound := broken with input as document',
+          '}',
+          '',
+          'else := false',
+          '',
+        ]),
   ];
   return new Map([['mixgate_gate.rego', lines.join('\n')]]);
 }

@@ -17,15 +17,29 @@ export interface LatencyResult {
 }
 
 /** p50 and p99 of each entrypoint against the budget, and against base where there is one. */
-export async function judgeLatency(head: Side, base: Side | undefined, inputs: readonly string[], options: { readonly budgetMs: number; readonly rounds: number; readonly entrypoints?: readonly string[] }): Promise<LatencyResult> {
+export async function judgeLatency(
+  head: Side,
+  base: Side | undefined,
+  inputs: readonly string[],
+  options: { readonly budgetMs: number; readonly rounds: number; readonly entrypoints?: readonly string[] },
+): Promise<LatencyResult> {
   const findings: Finding[] = [];
   const measurements: Measurement[] = [];
   const rows: string[][] = [];
   for (const entrypoint of options.entrypoints ?? head.entrypoints) {
     const now = await benchmark(head, entrypoint, inputs, options.rounds);
-    const before = base?.entrypoints.includes(entrypoint) === true ? await benchmark(base, entrypoint, inputs, options.rounds) : undefined;
+    const before =
+      base?.entrypoints.includes(entrypoint) === true ? await benchmark(base, entrypoint, inputs, options.rounds) : undefined;
     measurements.push(...measure(now, before, options.budgetMs));
-    rows.push([entrypoint, ms(now.p50), ms(now.p99), ms(options.budgetMs), before === undefined ? '' : ms(before.p50), before === undefined ? '' : ms(before.p99), String(now.n)]);
+    rows.push([
+      entrypoint,
+      ms(now.p50),
+      ms(now.p99),
+      ms(options.budgetMs),
+      before === undefined ? '' : ms(before.p50),
+      before === undefined ? '' : ms(before.p99),
+      String(now.n),
+    ]);
     const location = head.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location;
     if (now.p99 > options.budgetMs) {
       findings.push(
@@ -52,7 +66,18 @@ export async function judgeLatency(head: Side, base: Side | undefined, inputs: r
       );
     }
   }
-  return { findings, measurements, tables: [{ title: 'Policy evaluation latency', columns: ['Entrypoint', 'p50', 'p99', 'Budget', 'Base p50', 'Base p99', 'Evaluations'], rows, note: 'In the WASM host, one thread, input parsing included.' }] };
+  return {
+    findings,
+    measurements,
+    tables: [
+      {
+        title: 'Policy evaluation latency',
+        columns: ['Entrypoint', 'p50', 'p99', 'Budget', 'Base p50', 'Base p99', 'Evaluations'],
+        rows,
+        note: 'In the WASM host, one thread, input parsing included.',
+      },
+    ],
+  };
 }
 
 function measure(now: Latency, before: Latency | undefined, budgetMs: number): Measurement[] {

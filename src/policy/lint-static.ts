@@ -34,7 +34,12 @@ function certainConflicts(side: Side): Finding[] {
   for (const definitions of side.graph.byRule.values()) {
     const candidates = definitions.filter((d) => d.kind === 'complete' && d.chain.length === 0 && d.literal !== undefined);
     for (const [index, b] of candidates.entries()) {
-      const a = candidates.slice(0, index).find((one) => canonicalJson(one.literal) !== canonicalJson(b.literal) && (one.fact || b.fact || tidy(one.body) === tidy(b.body)));
+      const a = candidates
+        .slice(0, index)
+        .find(
+          (one) =>
+            canonicalJson(one.literal) !== canonicalJson(b.literal) && (one.fact || b.fact || tidy(one.body) === tidy(b.body)),
+        );
       if (a !== undefined) findings.push(conflictFinding(a, b, [canonicalJson(a.literal), canonicalJson(b.literal)], undefined));
     }
   }
@@ -42,5 +47,8 @@ function certainConflicts(side: Side): Finding[] {
 }
 
 function tidy(body: string): string {
-  return body.replaceAll(/#[^\n]*/g, '').replaceAll(/\s+/g, ' ').trim();
+  return body
+    .replaceAll(/#[^\n]*/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
 }

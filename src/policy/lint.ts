@@ -1,11 +1,11 @@
 import type { Progress } from '../core/context.ts';
+import { InternalError } from '../core/errors.ts';
 import type { Finding } from '../core/finding.ts';
 import type { Json } from '../core/json.ts';
 import { attribute, sameOutcome } from './attribution.ts';
 import { allows, decisionOf } from './decision.ts';
 import type { Definition } from './definitions.ts';
-import { digitsOf, type Domain, type InputPath, inputOf, pathText, withValue } from './domain.ts';
-import { InternalError } from '../core/errors.ts';
+import { type Domain, digitsOf, type InputPath, inputOf, pathText, withValue } from './domain.ts';
 import { policyFinding } from './rules.ts';
 import { spreadIndices, take } from './sampling.ts';
 import { type Side, tracedProgram } from './side.ts';
@@ -46,15 +46,29 @@ interface State {
  * constant entrypoints and fields whose absence opens the policy. Stops early once every definition has been seen to
  * matter, so a clean policy costs a fraction of its domain.
  */
-export async function lintOnDomain(side: Side, entrypoint: string, domain: Domain, options: { readonly maxPoints: number; readonly progress: Progress }): Promise<LintResult> {
+export async function lintOnDomain(
+  side: Side,
+  entrypoint: string,
+  domain: Domain,
+  options: { readonly maxPoints: number; readonly progress: Progress },
+): Promise<LintResult> {
   const traced = await tracedProgram(side);
   const mine = side.definitions.filter((d) => d.kind !== 'default' && side.graph.depth.has(d.rule));
   const total = Math.min(domain.size, options.maxPoints);
-  if (traced === undefined) return { findings: [], examined: 0, size: domain.size, definitions: mine.length, fired: 0, effective: 0 };
-  const state: State = { fired: new Map(), effective: new Set(), twins: new Map(), outcomes: new Set(), conflicts: new Map(), mismatch: undefined };
+  if (traced === undefined)
+    return { findings: [], examined: 0, size: domain.size, definitions: mine.length, fired: 0, effective: 0 };
+  const state: State = {
+    fired: new Map(),
+    effective: new Set(),
+    twins: new Map(),
+    outcomes: new Set(),
+    conflicts: new Map(),
+    mismatch: undefined,
+  };
   const absence = absenceItems(domain);
   const failOpen = await absenceFindings(side, traced, entrypoint, absence);
-  for (const items of chunks(absence.map((a) => JSON.stringify(a.input)))) await examine(side, traced, entrypoint, items, state, mine);
+  for (const items of chunks(absence.map((a) => JSON.stringify(a.input))))
+    await examine(side, traced, entrypoint, items, state, mine);
   const order = spreadIndices(domain.size, total);
   let examined = 0;
   const open = (): boolean => state.outcomes.size < 2 || mine.some((d) => !state.effective.has(d.id));
@@ -62,14 +76,24 @@ export async function lintOnDomain(side: Side, entrypoint: string, domain: Domai
     while (open() && state.mismatch === undefined) {
       const indices = take(order, CHUNK);
       if (indices.length === 0) return;
-      await examine(side, traced, entrypoint, indices.map((index) => JSON.stringify(inputOf(domain, digitsOf(domain, index)))), state, mine);
+      await examine(
+        side,
+        traced,
+        entrypoint,
+        indices.map((index) => JSON.stringify(inputOf(domain, digitsOf(domain, index)))),
+        state,
+        mine,
+      );
       examined += indices.length;
       options.progress.fraction(examined, total, 'points traced');
     }
   };
   // One lane: what counts as seen may not depend on which worker was faster.
   await lane();
-  if (state.mismatch !== undefined) throw new InternalError(`the instrumented policy decides differently from the plain one; input: ${state.mismatch.slice(0, 1000)}`);
+  if (state.mismatch !== undefined)
+    throw new InternalError(
+      `the instrumented policy decides differently from the plain one; input: ${state.mismatch.slice(0, 1000)}`,
+    );
   const whole = examined === domain.size;
   const seen = whole ? `on ${domain.size} of ${domain.size} points` : `in ${examined} of ${domain.size} points`;
   const findings = [...failOpen, ...ruleFindings(side, mine, state, seen, whole)];
@@ -86,11 +110,31 @@ export async function lintOnDomain(side: Side, entrypoint: string, domain: Domai
       }),
     );
   }
-  return { findings, examined, size: domain.size, definitions: mine.length, fired: state.fired.size, effective: state.effective.size };
+  return {
+    findings,
+    examined,
+    size: domain.size,
+    definitions: mine.length,
+    fired: state.fired.size,
+    effective: state.effective.size,
+  };
 }
 
-async function examine(side: Side, traced: number, entrypoint: string, inputs: readonly string[], state: State, mine: readonly Definition[]): Promise<void> {
-  const traces = await side.pool.run({ kind: 'trace', program: traced, entrypoint, items: inputs.map((input) => ({ input })), values: true });
+async function examine(
+  side: Side,
+  traced: number,
+  entrypoint: string,
+  inputs: readonly string[],
+  state: State,
+  mine: readonly Definition[],
+): Promise<void> {
+  const traces = await side.pool.run({
+    kind: 'trace',
+    program: traced,
+    entrypoint,
+    items: inputs.map((input) => ({ input })),
+    values: true,
+  });
   const plain = await side.pool.outcomes(side.plain, entrypoint, inputs);
   const known = new Set(mine.map((d) => d.id));
   const items: { input: string; off: string; at: number }[] = [];
@@ -104,7 +148,12 @@ async function examine(side: Side, traced: number, entrypoint: string, inputs: r
       if (!known.has(id)) continue;
       state.fired.set(id, (state.fired.get(id) ?? 0) + 1);
       const rule = side.graph.byId.get(id)!.rule;
-      const same = new Set(side.graph.byRule.get(rule)!.filter((d) => d.id !== id && values.get(d.id) === value).map((d) => d.id));
+      const same = new Set(
+        side.graph.byRule
+          .get(rule)!
+          .filter((d) => d.id !== id && values.get(d.id) === value)
+          .map((d) => d.id),
+      );
       const before = state.twins.get(id);
       state.twins.set(id, before === undefined ? same : new Set([...before].filter((twin) => same.has(twin))));
       if (!state.effective.has(id) && !('failure' in trace.outcome)) items.push({ input: inputs[at]!, off: id, at });
@@ -116,8 +165,15 @@ async function examine(side: Side, traced: number, entrypoint: string, inputs: r
   for (let from = 0, width = 2; ; from += width, width = Math.min(64, width * 4)) {
     const step = [...queues].flatMap(([off, list]) => (state.effective.has(off) ? [] : list.slice(from, from + width)));
     if (step.length === 0) break;
-    const without = await side.pool.run({ kind: 'trace', program: traced, entrypoint, items: step.map(({ input, off }) => ({ input, off })), values: false });
-    for (const [index, item] of step.entries()) if (!sameOutcome(without[index]!.outcome, plain[item.at]!)) state.effective.add(item.off);
+    const without = await side.pool.run({
+      kind: 'trace',
+      program: traced,
+      entrypoint,
+      items: step.map(({ input, off }) => ({ input, off })),
+      values: false,
+    });
+    for (const [index, item] of step.entries())
+      if (!sameOutcome(without[index]!.outcome, plain[item.at]!)) state.effective.add(item.off);
   }
 }
 
@@ -155,7 +211,9 @@ function ruleFindings(side: Side, mine: readonly Definition[], state: State, see
       findings.push(
         policyFinding({
           ruleId: 'policy-rule-dead',
-          message: whole ? `This definition of ${d.rule} never holds ${seen}.` : `This definition of ${d.rule} was not seen to hold ${seen}.`,
+          message: whole
+            ? `This definition of ${d.rule} never holds ${seen}.`
+            : `This definition of ${d.rule} was not seen to hold ${seen}.`,
           location: d.location,
           subject: d.rule,
           evidence,
@@ -193,7 +251,12 @@ function ruleFindings(side: Side, mine: readonly Definition[], state: State, see
   return findings;
 }
 
-export function conflictFinding(a: Definition, b: Definition, values: readonly [string, string], input: Json | undefined): Finding {
+export function conflictFinding(
+  a: Definition,
+  b: Definition,
+  values: readonly [string, string],
+  input: Json | undefined,
+): Finding {
   return policyFinding({
     ruleId: 'policy-rule-conflict',
     message: `Two definitions of ${b.rule} give different values for the same input: ${values[0].slice(0, 80)} and ${values[1].slice(0, 80)}.`,
@@ -214,7 +277,10 @@ interface Absence {
 /** Inputs with one field left out, from points spread over the domain. */
 function absenceItems(domain: Domain): readonly Absence[] {
   const items: Absence[] = [];
-  const points = [domain.base as Json, ...[...spreadIndices(domain.size, ABSENCE_POINTS)].map((index) => inputOf(domain, digitsOf(domain, index)) as Json)];
+  const points = [
+    domain.base as Json,
+    ...[...spreadIndices(domain.size, ABSENCE_POINTS)].map((index) => inputOf(domain, digitsOf(domain, index)) as Json),
+  ];
   for (const point of points) {
     for (const path of objectPaths(point)) items.push({ path, with: point, input: withValue(point, path, undefined) });
   }
@@ -241,7 +307,14 @@ function objectPaths(value: Json): InputPath[] {
 async function absenceFindings(side: Side, traced: number, entrypoint: string, items: readonly Absence[]): Promise<Finding[]> {
   const withField = [...new Map(items.map((item) => [item.with, JSON.stringify(item.with)])).entries()];
   const outcomes = new Map<Json, Outcome>();
-  for (const [index, outcome] of (await side.pool.outcomes(side.plain, entrypoint, withField.map(([, text]) => text))).entries()) outcomes.set(withField[index]![0], outcome);
+  for (const [index, outcome] of (
+    await side.pool.outcomes(
+      side.plain,
+      entrypoint,
+      withField.map(([, text]) => text),
+    )
+  ).entries())
+    outcomes.set(withField[index]![0], outcome);
   const texts = items.map((item) => JSON.stringify(item.input));
   const without = await side.pool.outcomes(side.plain, entrypoint, texts);
   const opened = new Map<string, { item: Absence; text: string; before: Outcome; after: Outcome; count: number }>();
@@ -266,7 +339,13 @@ async function absenceFindings(side: Side, traced: number, entrypoint: string, i
         message: `Leaving out ${key} turns a refusal into an allow.`,
         location: blamed?.location,
         subject: key,
-        evidence: { path: pathText(item.path), count, input: item.with, before: decisionOf(before) ?? null, after: decisionOf(after) ?? null },
+        evidence: {
+          path: pathText(item.path),
+          count,
+          input: item.with,
+          before: decisionOf(before) ?? null,
+          after: decisionOf(after) ?? null,
+        },
         fix: 'Refuse an input that lacks the field: require it in a rule that must hold, since `not f(input.x)` is undefined when input.x is absent.',
       }),
     );

@@ -5,7 +5,7 @@ import { ExternalError } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import type { Tool } from '../core/gate-context.ts';
 import type { JsonObject } from '../core/json.ts';
-import { exec, type ExecResult } from '../tools/exec.ts';
+import { type ExecResult, exec } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
 import { untarMember } from './bundle.ts';
 import type { Modules } from './source.ts';
@@ -39,11 +39,21 @@ export interface TestResult {
 export interface Coverage {
   /** Percent of lines, test files left out. */
   readonly percent: number;
-  readonly files: readonly { readonly file: string; readonly covered: number; readonly notCovered: number; readonly missing: readonly Location[] }[];
+  readonly files: readonly {
+    readonly file: string;
+    readonly covered: number;
+    readonly notCovered: number;
+    readonly missing: readonly Location[];
+  }[];
 }
 
 /** Builtins of a policy that may never run in a gate: they reach the network or read the machine. */
-export const FORBIDDEN_BUILTINS: ReadonlySet<string> = new Set(['http.send', 'net.lookup_ip_addr', 'opa.runtime', 'providers.aws.sign_req']);
+export const FORBIDDEN_BUILTINS: ReadonlySet<string> = new Set([
+  'http.send',
+  'net.lookup_ip_addr',
+  'opa.runtime',
+  'providers.aws.sign_req',
+]);
 
 /** Builtins that instrumented modules call; see instrument.ts. */
 const HOOKS = [
@@ -76,7 +86,10 @@ export class Opa {
   /** `opa check --strict` over modules and data together. Empty when all is well. */
   async check(modules: Modules, data: JsonObject): Promise<readonly OpaProblem[]> {
     await using stage = await stageFiles(modules, data);
-    const result = await this.#run(['check', '--strict', '--format', 'json', '--max-errors', '50', '--capabilities', await this.#caps(), '--bundle', '.'], stage.dir);
+    const result = await this.#run(
+      ['check', '--strict', '--format', 'json', '--max-errors', '50', '--capabilities', await this.#caps(), '--bundle', '.'],
+      stage.dir,
+    );
     if (result.timedOut) return [limitProblem('opa check')];
     return result.code === 0 ? [] : problemsOf(result);
   }
@@ -106,7 +119,19 @@ export class Opa {
     await using stage = await stageFiles(modules, {});
     const out = join(await this.#folder(), `bundle-${Math.trunc(performance.now() * 1e6).toString(36)}.tar.gz`);
     const result = await this.#run(
-      ['build', '--target', 'wasm', '--prune-unused', '--capabilities', await this.#caps(), ...entrypoints.flatMap((e) => ['--entrypoint', e]), '--output', out, '--bundle', '.'],
+      [
+        'build',
+        '--target',
+        'wasm',
+        '--prune-unused',
+        '--capabilities',
+        await this.#caps(),
+        ...entrypoints.flatMap((e) => ['--entrypoint', e]),
+        '--output',
+        out,
+        '--bundle',
+        '.',
+      ],
       stage.dir,
     );
     if (result.timedOut) throw new OpaRefused([limitProblem('opa build')]);
@@ -119,27 +144,38 @@ export class Opa {
   /** `opa test`: every test with its outcome. @throws OpaRefused when the tests don't compile */
   async test(modules: Modules, data: JsonObject): Promise<readonly TestResult[]> {
     await using stage = await stageFiles(modules, data);
-    const result = await this.#run(['test', '--format', 'json', '--timeout', '5s', '--capabilities', await this.#caps(), '--bundle', '.'], stage.dir);
+    const result = await this.#run(
+      ['test', '--format', 'json', '--timeout', '5s', '--capabilities', await this.#caps(), '--bundle', '.'],
+      stage.dir,
+    );
     if (result.timedOut) throw new OpaRefused([limitProblem('opa test')]);
     if (result.code === 1 || !result.stdout.trimStart().startsWith('[')) {
       if (result.code === 0) return [];
       throw new OpaRefused(problemsOf(result));
     }
     return (JSON.parse(result.stdout) as RawTest[])
-      .map((raw): TestResult => ({
-        name: raw.name,
-        package: raw.package,
-        location: placeOf(raw.location) ?? { file: '.' },
-        outcome: raw.error !== undefined ? 'error' : raw.fail === true ? 'fail' : raw.skip === true ? 'skip' : 'pass',
-        ...(raw.error === undefined ? {} : { message: raw.error.message ?? 'error' }),
-      }))
-      .sort((a, b) => compare(a.location.file, b.location.file) || (a.location.line ?? 0) - (b.location.line ?? 0) || compare(a.name, b.name));
+      .map(
+        (raw): TestResult => ({
+          name: raw.name,
+          package: raw.package,
+          location: placeOf(raw.location) ?? { file: '.' },
+          outcome: raw.error !== undefined ? 'error' : raw.fail === true ? 'fail' : raw.skip === true ? 'skip' : 'pass',
+          ...(raw.error === undefined ? {} : { message: raw.error.message ?? 'error' }),
+        }),
+      )
+      .sort(
+        (a, b) =>
+          compare(a.location.file, b.location.file) || (a.location.line ?? 0) - (b.location.line ?? 0) || compare(a.name, b.name),
+      );
   }
 
   /** `opa test --coverage`, test files left out of the count. */
   async coverage(modules: Modules, data: JsonObject, counted: ReadonlySet<string>): Promise<Coverage> {
     await using stage = await stageFiles(modules, data);
-    const result = await this.#run(['test', '--coverage', '--format', 'json', '--timeout', '5s', '--capabilities', await this.#caps(), '--bundle', '.'], stage.dir);
+    const result = await this.#run(
+      ['test', '--coverage', '--format', 'json', '--timeout', '5s', '--capabilities', await this.#caps(), '--bundle', '.'],
+      stage.dir,
+    );
     if (result.timedOut) throw new OpaRefused([limitProblem('opa test --coverage')]);
     if (!result.stdout.trimStart().startsWith('{')) throw new OpaRefused(problemsOf(result));
     const raw = JSON.parse(result.stdout) as { files?: Record<string, RawCoverage> };
@@ -154,13 +190,22 @@ export class Opa {
   }
 
   /** OPA's own evaluator on many inputs in one process: outcome JSON by index, undefined ones left out. */
-  async evaluateAll(modules: Modules, data: JsonObject, entrypoint: string, inputs: readonly string[]): Promise<ReadonlyMap<number, unknown>> {
+  async evaluateAll(
+    modules: Modules,
+    data: JsonObject,
+    entrypoint: string,
+    inputs: readonly string[],
+  ): Promise<ReadonlyMap<number, unknown>> {
     await using stage = await stageFiles(modules, data);
     const file = join(await this.#folder(), 'inputs.json');
     await writeFile(file, `[${inputs.join(',')}]`);
     const query = `{sprintf("%d", [i]): d | some i, one in input; d := data.${entrypoint.replaceAll('/', '.')} with input as one}`;
-    const result = await this.#run(['eval', '--format', 'json', '--capabilities', await this.#caps(), '--input', file, '--bundle', '.', query], stage.dir);
-    if (result.timedOut || result.code !== 0) throw new OpaRefused(result.timedOut ? [limitProblem('opa eval')] : problemsOf(result));
+    const result = await this.#run(
+      ['eval', '--format', 'json', '--capabilities', await this.#caps(), '--input', file, '--bundle', '.', query],
+      stage.dir,
+    );
+    if (result.timedOut || result.code !== 0)
+      throw new OpaRefused(result.timedOut ? [limitProblem('opa eval')] : problemsOf(result));
     const raw = JSON.parse(result.stdout) as { result?: { expressions: { value: Record<string, unknown> }[] }[] };
     return new Map(Object.entries(raw.result?.[0]?.expressions[0]?.value ?? {}).map(([index, value]) => [Number(index), value]));
   }
@@ -169,7 +214,8 @@ export class Opa {
     this.#capabilities ??= (async () => {
       const dir = await this.#folder();
       const result = await this.#run(['capabilities', '--current'], dir);
-      if (result.code !== 0) throw new ExternalError(`opa capabilities ended with ${result.code}: ${result.stderr.slice(0, 500)}`);
+      if (result.code !== 0)
+        throw new ExternalError(`opa capabilities ended with ${result.code}: ${result.stderr.slice(0, 500)}`);
       const caps = JSON.parse(result.stdout) as { builtins: { name: string }[]; allow_net?: string[] };
       caps.builtins = [...caps.builtins.filter((b) => !FORBIDDEN_BUILTINS.has(b.name)), ...HOOKS];
       caps.allow_net = [];
@@ -191,7 +237,13 @@ export class Opa {
       timeoutMs: TIMEOUT_MS,
       maxBytes: MAX_OUTPUT,
       signal: this.#signal,
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: process.env['TMPDIR'], GOMEMLIMIT: '1GiB', GOMAXPROCS: '2' },
+      env: {
+        PATH: process.env['PATH'],
+        HOME: process.env['HOME'],
+        TMPDIR: process.env['TMPDIR'],
+        GOMEMLIMIT: '1GiB',
+        GOMAXPROCS: '2',
+      },
     });
   }
 }
@@ -236,7 +288,11 @@ export function tidyPath(path: string): string {
 function placeOf(raw: RawLocation | undefined, fallback?: string): Location | undefined {
   const file = raw?.file === undefined || raw.file === '' ? fallback : tidyPath(raw.file);
   if (file === undefined) return undefined;
-  return { file, ...(raw?.row === undefined ? {} : { line: Math.max(1, raw.row) }), ...(raw?.col === undefined ? {} : { column: Math.max(1, raw.col) }) };
+  return {
+    file,
+    ...(raw?.row === undefined ? {} : { line: Math.max(1, raw.row) }),
+    ...(raw?.col === undefined ? {} : { column: Math.max(1, raw.col) }),
+  };
 }
 
 /** Errors come as JSON on stdout or stderr (`check`, `parse`, `eval`), or as text lines `file:row: code: message`. */
@@ -246,7 +302,13 @@ function problemsOf(result: ExecResult, fallback?: string): OpaProblem[] {
       const parsed = JSON.parse(text) as { errors?: RawError[] } | RawError[];
       const errors = Array.isArray(parsed) ? parsed : (parsed.errors ?? []);
       if (errors.length > 0) {
-        return sorted(errors.map((e) => ({ message: e.message ?? 'error', code: e.code ?? 'opa_error', location: placeOf(e.location, fallback) })));
+        return sorted(
+          errors.map((e) => ({
+            message: e.message ?? 'error',
+            code: e.code ?? 'opa_error',
+            location: placeOf(e.location, fallback),
+          })),
+        );
       }
     } catch {
       // Not JSON: the text form below.
@@ -254,14 +316,31 @@ function problemsOf(result: ExecResult, fallback?: string): OpaProblem[] {
   }
   const problems: OpaProblem[] = [];
   for (const line of `${result.stderr}\n${result.stdout}`.split('\n')) {
-    const match = /^(?:\d+ errors? occurred(?: during loading)?: )?(?:error: )?(?:load error: )?(?<file>[^\s:][^:]*\.rego):(?<row>\d+)(?::(?<col>\d+))?: (?:(?<code>rego_\w+): )?(?<message>.+)$/.exec(line.trim());
+    const match =
+      /^(?:\d+ errors? occurred(?: during loading)?: )?(?:error: )?(?:load error: )?(?<file>[^\s:][^:]*\.rego):(?<row>\d+)(?::(?<col>\d+))?: (?:(?<code>rego_\w+): )?(?<message>.+)$/.exec(
+        line.trim(),
+      );
     if (match === null) continue;
     const g = match.groups!;
-    problems.push({ message: g['message']!, code: g['code'] ?? 'opa_error', location: { file: tidyPath(g['file']!), line: Number(g['row']), ...(g['col'] === undefined ? {} : { column: Number(g['col']) }) } });
+    problems.push({
+      message: g['message']!,
+      code: g['code'] ?? 'opa_error',
+      location: {
+        file: tidyPath(g['file']!),
+        line: Number(g['row']),
+        ...(g['col'] === undefined ? {} : { column: Number(g['col']) }),
+      },
+    });
   }
   if (problems.length > 0) return sorted(problems);
   const text = (result.stderr || result.stdout).trim().split('\n').slice(0, 5).join(' ').slice(0, 500);
-  return [{ message: text === '' ? `opa ended with ${result.code}` : text, code: 'opa_error', location: fallback === undefined ? undefined : { file: fallback } }];
+  return [
+    {
+      message: text === '' ? `opa ended with ${result.code}` : text,
+      code: 'opa_error',
+      location: fallback === undefined ? undefined : { file: fallback },
+    },
+  ];
 }
 
 interface RawError {
@@ -275,7 +354,12 @@ function limitProblem(what: string): OpaProblem {
 }
 
 function sorted(problems: readonly OpaProblem[]): OpaProblem[] {
-  return [...problems].sort((a, b) => compare(a.location?.file ?? '', b.location?.file ?? '') || (a.location?.line ?? 0) - (b.location?.line ?? 0) || compare(a.message, b.message));
+  return [...problems].sort(
+    (a, b) =>
+      compare(a.location?.file ?? '', b.location?.file ?? '') ||
+      (a.location?.line ?? 0) - (b.location?.line ?? 0) ||
+      compare(a.message, b.message),
+  );
 }
 
 function compare(a: string, b: string): number {

@@ -13,14 +13,31 @@ export interface Parity {
 /** Decisions of the WASM module against OPA's own evaluator, on the same inputs in one `opa eval`. Inputs that fail in WASM are left out. */
 export async function compareWithOpa(side: Side, entrypoint: string, inputs: readonly string[]): Promise<Parity> {
   const outcomes = await side.pool.outcomes(side.plain, entrypoint, inputs);
-  const usable = inputs.map((input, index) => ({ input, outcome: outcomes[index]! })).filter(({ outcome }) => !('failure' in outcome));
+  const usable = inputs
+    .map((input, index) => ({ input, outcome: outcomes[index]! }))
+    .filter(({ outcome }) => !('failure' in outcome));
   if (usable.length === 0) return { compared: 0, findings: [] };
   let reference: ReadonlyMap<number, unknown>;
   try {
-    reference = await side.opa.evaluateAll(side.source.modules, side.source.data, entrypoint, usable.map((u) => u.input));
+    reference = await side.opa.evaluateAll(
+      side.source.modules,
+      side.source.data,
+      entrypoint,
+      usable.map((u) => u.input),
+    );
   } catch (error) {
     if (!(error instanceof OpaRefused)) throw error;
-    return { compared: 0, findings: [policyFinding({ ruleId: 'policy-parity-mismatch', message: `OPA's own evaluator fails where the WASM module decides: ${error.message.slice(0, 300)}.`, location: side.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location, subject: entrypoint })] };
+    return {
+      compared: 0,
+      findings: [
+        policyFinding({
+          ruleId: 'policy-parity-mismatch',
+          message: `OPA's own evaluator fails where the WASM module decides: ${error.message.slice(0, 300)}.`,
+          location: side.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location,
+          subject: entrypoint,
+        }),
+      ],
+    };
   }
   const wrong = usable.flatMap(({ input, outcome }, index) => {
     const [wasm, opa] = [decisionOf(outcome), reference.get(index) as Json | undefined];

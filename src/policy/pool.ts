@@ -110,7 +110,12 @@ export class EvaluatorPool implements AsyncDisposable {
   }
 
   /** Outcomes of many inputs in order. A runaway evaluation is that input's failure; after three of them the rest isn't tried. */
-  async outcomes(program: number, entrypoint: string, inputs: readonly string[], progress?: (done: number) => void): Promise<readonly Outcome[]> {
+  async outcomes(
+    program: number,
+    entrypoint: string,
+    inputs: readonly string[],
+    progress?: (done: number) => void,
+  ): Promise<readonly Outcome[]> {
     const chunk = 256;
     const results = new Array<Outcome>(inputs.length);
     let timeouts = 0;
@@ -118,7 +123,11 @@ export class EvaluatorPool implements AsyncDisposable {
     const work = async (from: number, to: number): Promise<void> => {
       if (from >= to) return;
       if (timeouts >= MAX_TIMEOUTS) {
-        results.fill({ failure: { kind: 'time', message: 'not tried: too many evaluations before it ran into the time limit' } }, from, to);
+        results.fill(
+          { failure: { kind: 'time', message: 'not tried: too many evaluations before it ran into the time limit' } },
+          from,
+          to,
+        );
         return;
       }
       try {
@@ -174,7 +183,10 @@ export class EvaluatorPool implements AsyncDisposable {
   #spawn(): Slot {
     const beat = new Int32Array(new SharedArrayBuffer(8));
     beat[1] = -1;
-    const worker = new Worker(workerUrl(), { workerData: { beat, maxPages: this.#maxPages } satisfies WorkerSetup, resourceLimits: { maxOldGenerationSizeMb: 512 } });
+    const worker = new Worker(workerUrl(), {
+      workerData: { beat, maxPages: this.#maxPages } satisfies WorkerSetup,
+      resourceLimits: { maxOldGenerationSizeMb: 512 },
+    });
     const slot: Slot = { worker, beat, known: new Set(), job: undefined, lastBeat: 0, since: 0 };
     this.#listen(slot);
     return slot;
@@ -192,7 +204,12 @@ export class EvaluatorPool implements AsyncDisposable {
     });
     slot.worker.on('error', (error: Error & { code?: string }) => {
       const memory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-      this.#replace(slot, memory ? new EvaluationLimit(slot.beat[1]!, { kind: 'memory', message: 'the memory limit was reached' }) : new InternalError(`policy worker: ${error.message}`));
+      this.#replace(
+        slot,
+        memory
+          ? new EvaluationLimit(slot.beat[1]!, { kind: 'memory', message: 'the memory limit was reached' })
+          : new InternalError(`policy worker: ${error.message}`),
+      );
     });
   }
 
@@ -221,7 +238,14 @@ export class EvaluatorPool implements AsyncDisposable {
       const item = Atomics.load(slot.beat, 1);
       const limit = item < 0 ? LOAD_LIMIT_MS : this.#limitMs;
       if (now - slot.since < limit) continue;
-      this.#replace(slot, new EvaluationLimit(item, { kind: 'time', message: item < 0 ? `loading took longer than ${LOAD_LIMIT_MS} ms` : `one evaluation took longer than ${this.#limitMs} ms` }));
+      this.#replace(
+        slot,
+        new EvaluationLimit(item, {
+          kind: 'time',
+          message:
+            item < 0 ? `loading took longer than ${LOAD_LIMIT_MS} ms` : `one evaluation took longer than ${this.#limitMs} ms`,
+        }),
+      );
     }
   }
 }

@@ -1,16 +1,16 @@
-import type { Json, JsonObject } from '../core/json.ts';
 import type { Progress } from '../core/context.ts';
 import { InternalError } from '../core/errors.ts';
-import { attribute, type Attribution } from './attribution.ts';
+import type { Json, JsonObject } from '../core/json.ts';
+import { type Attribution, attribute } from './attribution.ts';
 import { compileProgram } from './compile.ts';
 import { decisionOf } from './decision.ts';
-import { digitsOf, type Domain, inputOf } from './domain.ts';
+import type { Definition } from './definitions.ts';
+import { type Domain, digitsOf, inputOf } from './domain.ts';
 import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
 import { OpaRefused } from './opa.ts';
 import { EvaluationLimit } from './pool.ts';
 import { samplePoints, take } from './sampling.ts';
 import { type Side, tracedProgram } from './side.ts';
-import type { Definition } from './definitions.ts';
 import type { Modules } from './source.ts';
 import type { ProveResult, TaskDomain, Violation } from './tasks.ts';
 import type { EvaluationFailure, Outcome } from './wasm.ts';
@@ -60,14 +60,18 @@ export interface Proof {
 
 /** "proved on 124416 of 124416" or "searched 2000000 of 8000000 (seed 1)". */
 export function coverageText(proof: Pick<Proof, 'exhaustive' | 'evaluated' | 'size'>, seed: number): string {
-  return proof.exhaustive ? `proved on ${proof.evaluated} of ${proof.size}` : `searched ${proof.evaluated} of ${proof.size} (seed ${seed})`;
+  return proof.exhaustive
+    ? `proved on ${proof.evaluated} of ${proof.size}`
+    : `searched ${proof.evaluated} of ${proof.size} (seed ${seed})`;
 }
 
 /** Evaluates decision and invariants on the domain: every point where it is small enough, else a seeded search. */
 export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const { domain, entrypoint, maxPoints, seed, packages, progress } = options;
   const extra: Modules = new Map([...options.invariants, ...checkModule(entrypoint, packages, domain.where)]);
-  const program = side.pool.add(await compileProgram(side.opa, new Map([...side.source.modules, ...extra]), side.source.data, [CHECK_ENTRYPOINT]));
+  const program = side.pool.add(
+    await compileProgram(side.opa, new Map([...side.source.modules, ...extra]), side.source.data, [CHECK_ENTRYPOINT]),
+  );
   const task: TaskDomain = { base: domain.base, dimensions: domain.dimensions, digest: domain.digest };
   const exhaustive = domain.size <= maxPoints;
   const start = performance.now();
@@ -86,7 +90,17 @@ export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
       const to = from + (digits?.length ?? Math.min(CHUNK, total - from));
       next = to;
       try {
-        parts.push(await side.pool.run({ kind: 'prove', program, entrypoint: CHECK_ENTRYPOINT, domain: task, from, to, ...(digits === undefined ? {} : { digits }) }));
+        parts.push(
+          await side.pool.run({
+            kind: 'prove',
+            program,
+            entrypoint: CHECK_ENTRYPOINT,
+            domain: task,
+            from,
+            to,
+            ...(digits === undefined ? {} : { digits }),
+          }),
+        );
       } catch (error) {
         if (!(error instanceof EvaluationLimit)) throw error;
         const item = Math.max(0, error.item);
@@ -100,10 +114,16 @@ export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const seconds = (performance.now() - start) / 1000;
   const merged = mergeViolations(parts.flatMap((part) => part.violations));
   const failures = parts.reduce((sum, part) => sum + part.failures, 0) + (stopped === undefined ? 0 : 1);
-  const failed = parts.flatMap((part) => (part.failure === undefined ? [] : [part.failure])).sort((a, b) => compareDigits(a.digits, b.digits))[0];
-  const traced = merged.length === 0 ? undefined : await tracedProgram(side, extra, [...new Set([...side.entrypoints, entrypoint, CHECK_ENTRYPOINT])]);
+  const failed = parts
+    .flatMap((part) => (part.failure === undefined ? [] : [part.failure]))
+    .sort((a, b) => compareDigits(a.digits, b.digits))[0];
+  const traced =
+    merged.length === 0
+      ? undefined
+      : await tracedProgram(side, extra, [...new Set([...side.entrypoints, entrypoint, CHECK_ENTRYPOINT])]);
   const counterexamples: Counterexample[] = [];
-  for (const violation of merged) counterexamples.push(await counterexample(side, program, traced, violation, options, task, extra));
+  for (const violation of merged)
+    counterexamples.push(await counterexample(side, program, traced, violation, options, task, extra));
   return {
     entrypoint,
     evaluated: parts.reduce((sum, part) => sum + part.evaluated, 0),
@@ -128,11 +148,18 @@ function mergeViolations(all: readonly Violation[]): readonly Violation[] {
     const known = byKey.get(key);
     if (known === undefined) byKey.set(key, v);
     else {
-      const better = v.distance < known.distance || (v.distance === known.distance && compareDigits(v.digits, known.digits) < 0) ? v : known;
+      const better =
+        v.distance < known.distance || (v.distance === known.distance && compareDigits(v.digits, known.digits) < 0) ? v : known;
       byKey.set(key, { ...better, count: known.count + v.count });
     }
   }
-  const sorted = [...byKey.values()].sort((a, b) => (a.invariant < b.invariant ? -1 : a.invariant > b.invariant ? 1 : a.distance - b.distance || b.count - a.count || (a.message < b.message ? -1 : 1)));
+  const sorted = [...byKey.values()].sort((a, b) =>
+    a.invariant < b.invariant
+      ? -1
+      : a.invariant > b.invariant
+        ? 1
+        : a.distance - b.distance || b.count - a.count || (a.message < b.message ? -1 : 1),
+  );
   const perInvariant = new Map<string, number>();
   return sorted.filter((v) => {
     const n = (perInvariant.get(v.invariant) ?? 0) + 1;
@@ -141,7 +168,15 @@ function mergeViolations(all: readonly Violation[]): readonly Violation[] {
   });
 }
 
-async function counterexample(side: Side, program: number, traced: number | undefined, violation: Violation, options: ProofOptions, task: TaskDomain, extra: Modules): Promise<Counterexample> {
+async function counterexample(
+  side: Side,
+  program: number,
+  traced: number | undefined,
+  violation: Violation,
+  options: ProofOptions,
+  task: TaskDomain,
+  extra: Modules,
+): Promise<Counterexample> {
   const { domain, entrypoint } = options;
   const digits = await shrink(side, program, violation, domain, task);
   const input = inputOf(domain, digits);
@@ -150,11 +185,17 @@ async function counterexample(side: Side, program: number, traced: number | unde
     const value = decisionOf(outcome);
     return typeof value === 'object' && value !== null && violation.invariant in value;
   };
-  const [again, decision] = await Promise.all([side.pool.outcomes(program, CHECK_ENTRYPOINT, [text]), side.pool.outcomes(side.plain, entrypoint, [text])]);
+  const [again, decision] = await Promise.all([
+    side.pool.outcomes(program, CHECK_ENTRYPOINT, [text]),
+    side.pool.outcomes(side.plain, entrypoint, [text]),
+  ]);
   // Executed again, by the WASM module on the printed input and by OPA's own evaluator: a spurious one never gets out.
   if (!holds(again[0]!)) throw new InternalError('a counterexample did not hold when it was executed again.');
   await confirmWithOpa(side, violation, text, extra);
-  const attribution = traced === undefined ? undefined : await attribute(side, traced, { entrypoint: CHECK_ENTRYPOINT, input: text, holds, other: options.other });
+  const attribution =
+    traced === undefined
+      ? undefined
+      : await attribute(side, traced, { entrypoint: CHECK_ENTRYPOINT, input: text, holds, other: options.other });
   return {
     invariant: violation.invariant,
     message: violation.message,
@@ -176,18 +217,36 @@ async function confirmWithOpa(side: Side, violation: Violation, text: string, ex
   }
   const value = results.get(0);
   if (typeof value !== 'object' || value === null || !(violation.invariant in value)) {
-    throw new InternalError(`the WASM module and OPA's own evaluator disagree about ${violation.invariant}; input: ${text.slice(0, 2000)}`);
+    throw new InternalError(
+      `the WASM module and OPA's own evaluator disagree about ${violation.invariant}; input: ${text.slice(0, 2000)}`,
+    );
   }
 }
 
 /** Moves one dimension after the other back to the base value as long as the same invariant stays broken. */
-async function shrink(side: Side, program: number, violation: Violation, domain: Domain, task: TaskDomain): Promise<readonly number[]> {
+async function shrink(
+  side: Side,
+  program: number,
+  violation: Violation,
+  domain: Domain,
+  task: TaskDomain,
+): Promise<readonly number[]> {
   let best = [...violation.digits];
   for (;;) {
-    const candidates = domain.dimensions.flatMap((d, index) => (d.base === undefined || best[index] === d.base ? [] : [best.map((digit, i) => (i === index ? d.base! : digit))]));
+    const candidates = domain.dimensions.flatMap((d, index) =>
+      d.base === undefined || best[index] === d.base ? [] : [best.map((digit, i) => (i === index ? d.base! : digit))],
+    );
     let improved: number[] | undefined;
     for (const digits of candidates) {
-      const result = await side.pool.run({ kind: 'prove', program, entrypoint: CHECK_ENTRYPOINT, domain: task, from: 0, to: 1, digits: [digits] });
+      const result = await side.pool.run({
+        kind: 'prove',
+        program,
+        entrypoint: CHECK_ENTRYPOINT,
+        domain: task,
+        from: 0,
+        to: 1,
+        digits: [digits],
+      });
       if (result.violations.some((v) => v.invariant === violation.invariant && v.message === violation.message)) {
         improved = digits;
         break;

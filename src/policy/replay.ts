@@ -1,8 +1,8 @@
 import type { Finding } from '../core/finding.ts';
 import type { Table } from '../core/gate.ts';
 import type { Corpus, ReplayInput } from './corpus.ts';
-import { decisionDiff, type DecisionDiff } from './diff.ts';
-import { digitsOf, type Domain, inputOf } from './domain.ts';
+import { type DecisionDiff, decisionDiff } from './diff.ts';
+import { type Domain, digitsOf, inputOf } from './domain.ts';
 import { diffFindings, diffTable, replayFindings } from './findings.ts';
 import { spreadIndices } from './sampling.ts';
 import type { Side } from './side.ts';
@@ -12,7 +12,11 @@ export const DEFAULT_DIFF_POINTS = 20_000;
 
 /** Inputs generated from a domain: every point, or as many spread over it. */
 export function domainInputs(domain: Domain, limit: number): readonly ReplayInput[] {
-  return [...spreadIndices(domain.size, limit)].map((index) => ({ input: JSON.stringify(inputOf(domain, digitsOf(domain, index))), weight: 1, line: 0 }));
+  return [...spreadIndices(domain.size, limit)].map((index) => ({
+    input: JSON.stringify(inputOf(domain, digitsOf(domain, index))),
+    weight: 1,
+    line: 0,
+  }));
 }
 
 export interface ReplayResult {
@@ -58,4 +62,3 @@ export async function replay(base: Side, head: Side, options: ReplayOptions): Pr
   }
   return { findings, tables, inconclusive, diffs };
 }
-

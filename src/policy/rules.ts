@@ -3,33 +3,65 @@ import type { RuleInfo } from '../core/rules.ts';
 
 /** Every rule the policy gate can report; each has a page in docs/rules/. */
 export const RULES = [
-  { id: 'policy-check-failed', level: 'error', summary: '`opa check --strict` refuses a module, so nothing about the policy can be proved.' },
+  {
+    id: 'policy-check-failed',
+    level: 'error',
+    summary: '`opa check --strict` refuses a module, so nothing about the policy can be proved.',
+  },
   { id: 'policy-entrypoint-missing', level: 'error', summary: 'A configured entrypoint is no rule of the policy.' },
   { id: 'policy-test-failed', level: 'error', summary: "One of the policy's own unit tests fails." },
   { id: 'policy-test-missing', level: 'warning', summary: 'The policy has no unit tests.' },
-  { id: 'policy-coverage-low', level: 'error', summary: 'The unit tests reach fewer lines of the policy than the configured share.' },
-  { id: 'policy-builtin-not-portable', level: 'error', summary: 'The policy calls a builtin that the WASM host does not have, or must not have.' },
+  {
+    id: 'policy-coverage-low',
+    level: 'error',
+    summary: 'The unit tests reach fewer lines of the policy than the configured share.',
+  },
+  {
+    id: 'policy-builtin-not-portable',
+    level: 'error',
+    summary: 'The policy calls a builtin that the WASM host does not have, or must not have.',
+  },
   { id: 'policy-invariant-violated', level: 'error', summary: 'An input of the declared domain breaks an invariant.' },
   { id: 'policy-evaluation-error', level: 'error', summary: 'Evaluating the policy ends in an error on an input.' },
   { id: 'policy-evaluation-limit', level: 'error', summary: 'Evaluating the policy runs into the time or memory limit.' },
   { id: 'policy-decision-widened', level: 'warning', summary: 'Requests that base refuses are allowed by head.' },
   { id: 'policy-decision-narrowed', level: 'warning', summary: 'Requests that base allows are refused by head.' },
-  { id: 'policy-decision-rerouted', level: 'warning', summary: 'Allowed requests go to another cluster, pool, jurisdiction or model.' },
-  { id: 'policy-decision-obligation-changed', level: 'warning', summary: 'The target stays, but fallbacks, priority, quota or tracing change.' },
+  {
+    id: 'policy-decision-rerouted',
+    level: 'warning',
+    summary: 'Allowed requests go to another cluster, pool, jurisdiction or model.',
+  },
+  {
+    id: 'policy-decision-obligation-changed',
+    level: 'warning',
+    summary: 'The target stays, but fallbacks, priority, quota or tracing change.',
+  },
   { id: 'policy-decision-reason-changed', level: 'note', summary: 'Only the rule or reasons of a decision change.' },
   { id: 'policy-decision-became-defined', level: 'warning', summary: 'Head decides where base had no decision.' },
   { id: 'policy-decision-became-undefined', level: 'error', summary: 'Head has no decision where base had one.' },
   { id: 'policy-decision-error', level: 'error', summary: 'Head ends in an error where base decides.' },
   { id: 'policy-replay-incomplete', level: 'warning', summary: 'A part of the replay corpus could not be replayed.' },
-  { id: 'policy-gate-changed', level: 'note', summary: "The change edits what judges it: the domain, the invariants, the tests or the replay corpus." },
+  {
+    id: 'policy-gate-changed',
+    level: 'note',
+    summary: 'The change edits what judges it: the domain, the invariants, the tests or the replay corpus.',
+  },
   { id: 'policy-rule-dead', level: 'warning', summary: 'The body of a rule is never true on the domain.' },
   { id: 'policy-rule-shadowed', level: 'warning', summary: 'A rule only fires where another definition of it decides the same.' },
   { id: 'policy-rule-redundant', level: 'warning', summary: 'A rule fires, but removing it changes no decision on the domain.' },
   { id: 'policy-rule-unused', level: 'warning', summary: 'A rule cannot be reached from any entrypoint.' },
-  { id: 'policy-rule-conflict', level: 'error', summary: 'Two definitions of one rule give different values for the same input.' },
+  {
+    id: 'policy-rule-conflict',
+    level: 'error',
+    summary: 'Two definitions of one rule give different values for the same input.',
+  },
   { id: 'policy-entrypoint-constant', level: 'warning', summary: 'An entrypoint gives the same decision on the whole domain.' },
   { id: 'policy-fail-open', level: 'warning', summary: 'Leaving a field out turns a refusal into an allow.' },
-  { id: 'policy-latency-over-budget', level: 'error', summary: 'The p99 evaluation latency of an entrypoint is over the budget.' },
+  {
+    id: 'policy-latency-over-budget',
+    level: 'error',
+    summary: 'The p99 evaluation latency of an entrypoint is over the budget.',
+  },
   { id: 'policy-latency-regressed', level: 'warning', summary: 'An entrypoint is clearly slower than on base.' },
   { id: 'policy-parity-mismatch', level: 'error', summary: "The WASM module and OPA's own evaluator decide differently." },
 ] as const satisfies readonly RuleInfo[];
@@ -39,6 +71,8 @@ export type PolicyRuleId = (typeof RULES)[number]['id'];
 const LEVELS: ReadonlyMap<string, Level> = new Map(RULES.map((rule) => [rule.id, rule.level]));
 
 /** A finding of this gate; level and blocking come from the rule table unless given. */
-export function policyFinding(input: Omit<FindingInput, 'ruleId' | 'level'> & { readonly ruleId: PolicyRuleId; readonly level?: Level }): Finding {
+export function policyFinding(
+  input: Omit<FindingInput, 'ruleId' | 'level'> & { readonly ruleId: PolicyRuleId; readonly level?: Level },
+): Finding {
   return finding({ ...input, level: input.level ?? LEVELS.get(input.ruleId)! });
 }

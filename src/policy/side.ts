@@ -23,13 +23,20 @@ export interface Side {
   readonly pool: EvaluatorPool;
 }
 
-export type Prepared = { readonly side: Side; readonly findings: readonly Finding[] } | { readonly side: undefined; readonly findings: readonly Finding[] };
+export type Prepared =
+  | { readonly side: Side; readonly findings: readonly Finding[] }
+  | { readonly side: undefined; readonly findings: readonly Finding[] };
 
 /**
  * Checks and compiles a policy. Nothing is evaluated before `opa check --strict` accepts it, every entrypoint exists and
  * every builtin has a host function; what is wrong comes back as findings.
  */
-export async function prepareSide(opa: Opa, pool: EvaluatorPool, source: PolicySource, entrypoints: readonly string[]): Promise<Prepared> {
+export async function prepareSide(
+  opa: Opa,
+  pool: EvaluatorPool,
+  source: PolicySource,
+  entrypoints: readonly string[],
+): Promise<Prepared> {
   const problems = await opa.check(source.modules, source.data);
   if (problems.length > 0) return { side: undefined, findings: problems.map((p) => checkFinding(p)) };
   let asts: ReadonlyMap<string, AstModule>;
@@ -68,7 +75,11 @@ export async function prepareSide(opa: Opa, pool: EvaluatorPool, source: PolicyS
 }
 
 /** Compiles the side with hooks in every definition, plus modules that are left alone; undefined when OPA refuses the edit. */
-export async function tracedProgram(side: Side, extra: Modules = new Map(), entrypoints: readonly string[] = side.entrypoints): Promise<number | undefined> {
+export async function tracedProgram(
+  side: Side,
+  extra: Modules = new Map(),
+  entrypoints: readonly string[] = side.entrypoints,
+): Promise<number | undefined> {
   const { modules } = instrument(side.source.modules, side.definitions);
   try {
     return side.pool.add(await compileProgram(side.opa, new Map([...modules, ...extra]), side.source.data, entrypoints, true));
@@ -105,7 +116,8 @@ export function checkFinding(problem: OpaProblem): Finding {
       fix: 'Put what it would fetch into input or data.',
     });
   }
-  if (problem.code === 'limit') return policyFinding({ ruleId: 'policy-evaluation-limit', message: `${problem.message}.`, location: problem.location });
+  if (problem.code === 'limit')
+    return policyFinding({ ruleId: 'policy-evaluation-limit', message: `${problem.message}.`, location: problem.location });
   return policyFinding({
     ruleId: 'policy-check-failed',
     message: `opa check refuses the module: ${problem.message}.`,
@@ -118,7 +130,12 @@ export function checkFinding(problem: OpaProblem): Finding {
 export function refusedFindings(error: unknown): Finding[] {
   if (error instanceof OpaRefused) return error.problems.map(checkFinding);
   if (error instanceof PolicyLoadError) {
-    return [policyFinding({ ruleId: error.failure.kind === 'memory' ? 'policy-evaluation-limit' : 'policy-evaluation-error', message: `The compiled policy can't be loaded: ${error.failure.message}.` })];
+    return [
+      policyFinding({
+        ruleId: error.failure.kind === 'memory' ? 'policy-evaluation-limit' : 'policy-evaluation-error',
+        message: `The compiled policy can't be loaded: ${error.failure.message}.`,
+      }),
+    ];
   }
   throw error;
 }

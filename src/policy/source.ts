@@ -63,7 +63,10 @@ export async function loadPolicySource(tree: FileTree, options: SourceOptions): 
     const regos = files.filter((path) => path.endsWith('.rego'));
     if (regos.length === 0) {
       problems.push({
-        message: files.length === 0 ? `there is nothing at ${JSON.stringify(root)} in ${tree.name}.` : `${JSON.stringify(root)} holds no Rego module.`,
+        message:
+          files.length === 0
+            ? `there is nothing at ${JSON.stringify(root)} in ${tree.name}.`
+            : `${JSON.stringify(root)} holds no Rego module.`,
         location: { file: root === '' ? '.' : root },
         expected: 'a folder with *.rego files',
       });
@@ -76,11 +79,15 @@ export async function loadPolicySource(tree: FileTree, options: SourceOptions): 
       if (path.endsWith('.rego')) {
         const text = collect(() => decodeText(bytes, path, MAX_MODULE_BYTES));
         if (text === undefined) continue;
-        if ((invariantsRoot !== undefined && below(path, invariantsRoot)) || INVARIANTS_PACKAGE.test(text)) invariants.set(path, text);
+        if ((invariantsRoot !== undefined && below(path, invariantsRoot)) || INVARIANTS_PACKAGE.test(text))
+          invariants.set(path, text);
         else if (path.endsWith('_test.rego')) tests.set(path, text);
         else modules.set(path, text);
       } else if (!dataFiles.includes(path)) {
-        const folder = path.slice(root === '' ? 0 : root.length + 1).split('/').slice(0, -1);
+        const folder = path
+          .slice(root === '' ? 0 : root.length + 1)
+          .split('/')
+          .slice(0, -1);
         const value = collect(() => parseData(bytes, path));
         if (value === undefined) continue;
         data = collect(() => merge(data, nest(folder, value), path, [])) ?? data;
@@ -114,7 +121,11 @@ export function parseData(bytes: Uint8Array, file: string): JsonObject {
     value = parseYaml(text, file).value;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ConfigurationError({ message: 'a data document must be an object.', location: { file, line: 1 }, expected: 'a JSON or YAML mapping' });
+    throw new ConfigurationError({
+      message: 'a data document must be an object.',
+      location: { file, line: 1 },
+      expected: 'a JSON or YAML mapping',
+    });
   }
   return value as JsonObject;
 }

@@ -1,6 +1,6 @@
 import { canonicalJson } from '../core/json.ts';
 import type { Program } from './compile.ts';
-import { digitsOf, type Domain, distance } from './domain.ts';
+import { type Domain, digitsOf, distance } from './domain.ts';
 import { PointEncoder } from './encode.ts';
 import { type EvaluationFailure, type Outcome, PolicyInstance } from './wasm.ts';
 
@@ -9,9 +9,29 @@ export type TaskDomain = Pick<Domain, 'base' | 'dimensions' | 'digest'>;
 
 export type Task =
   | { readonly kind: 'outcomes'; readonly program: number; readonly entrypoint: string; readonly inputs: readonly string[] }
-  | { readonly kind: 'prove'; readonly program: number; readonly entrypoint: string; readonly domain: TaskDomain; readonly from: number; readonly to: number; readonly digits?: readonly (readonly number[])[] }
-  | { readonly kind: 'trace'; readonly program: number; readonly entrypoint: string; readonly items: readonly TraceItem[]; readonly values: boolean }
-  | { readonly kind: 'bench'; readonly program: number; readonly entrypoint: string; readonly inputs: readonly string[]; readonly rounds: number };
+  | {
+      readonly kind: 'prove';
+      readonly program: number;
+      readonly entrypoint: string;
+      readonly domain: TaskDomain;
+      readonly from: number;
+      readonly to: number;
+      readonly digits?: readonly (readonly number[])[];
+    }
+  | {
+      readonly kind: 'trace';
+      readonly program: number;
+      readonly entrypoint: string;
+      readonly items: readonly TraceItem[];
+      readonly values: boolean;
+    }
+  | {
+      readonly kind: 'bench';
+      readonly program: number;
+      readonly entrypoint: string;
+      readonly inputs: readonly string[];
+      readonly rounds: number;
+    };
 
 export interface TraceItem {
   readonly input: string;
@@ -149,7 +169,10 @@ export class TaskRunner {
     const { domain } = task;
     const points = this.#encoders.get(domain.digest) ?? new PointEncoder(domain);
     this.#encoders.set(domain.digest, points);
-    const violations = new Map<string, { invariant: string; message: string; count: number; digits: number[]; distance: number }>();
+    const violations = new Map<
+      string,
+      { invariant: string; message: string; count: number; digits: number[]; distance: number }
+    >();
     let excluded = 0;
     let failures = 0;
     let failure: ProveResult['failure'];
@@ -169,7 +192,8 @@ export class TaskRunner {
               const key = `${invariant}\0${message}`;
               const known = violations.get(key);
               if (known === undefined) {
-                if (violations.size < MAX_MESSAGES) violations.set(key, { invariant, message, count: 1, digits: [...here], distance: far });
+                if (violations.size < MAX_MESSAGES)
+                  violations.set(key, { invariant, message, count: 1, digits: [...here], distance: far });
               } else {
                 known.count += 1;
                 if (far < known.distance) Object.assign(known, { digits: [...here], distance: far });
@@ -183,13 +207,20 @@ export class TaskRunner {
       }
       if (task.digits === undefined) advance(domain, digits);
     }
-    return { evaluated: count, excluded, violations: [...violations.values()], failures, ...(failure === undefined ? {} : { failure }) };
+    return {
+      evaluated: count,
+      excluded,
+      violations: [...violations.values()],
+      failures,
+      ...(failure === undefined ? {} : { failure }),
+    };
   }
 }
 
 function messageOf(raw: unknown): string {
   if (typeof raw === 'string') return raw.slice(0, 500);
-  const text = typeof raw === 'object' && raw !== null && 'msg' in raw && typeof raw.msg === 'string' ? raw.msg : canonicalJson(raw);
+  const text =
+    typeof raw === 'object' && raw !== null && 'msg' in raw && typeof raw.msg === 'string' ? raw.msg : canonicalJson(raw);
   return text.slice(0, 500);
 }
 

@@ -43,7 +43,13 @@ export async function runTests(opa: Opa, input: TestInput): Promise<TestOutcome>
     // OPA prints no coverage when a test fails.
     if (results.some((r) => r.outcome === 'fail' || r.outcome === 'error')) {
       const passed = results.filter((r) => r.outcome === 'pass').length;
-      return { findings: results.filter((r) => r.outcome === 'fail' || r.outcome === 'error').map(failedFinding), measurements: [{ name: 'policy.tests.passed', value: passed, unit: '{test}', n: results.length }], tables: [], passed, total: results.length };
+      return {
+        findings: results.filter((r) => r.outcome === 'fail' || r.outcome === 'error').map(failedFinding),
+        measurements: [{ name: 'policy.tests.passed', value: passed, unit: '{test}', n: results.length }],
+        tables: [],
+        passed,
+        total: results.length,
+      };
     }
     coverage = await opa.coverage(all, input.data, new Set(input.modules.keys()));
   } catch (error) {
@@ -58,13 +64,24 @@ export async function runTests(opa: Opa, input: TestInput): Promise<TestOutcome>
     total: results.length,
     measurements: [
       { name: 'policy.tests.passed', value: passed, unit: '{test}', n: results.length },
-      { name: 'policy.tests.coverage', value: Math.round(coverage.percent * 100) / 100, unit: '%', ...(input.threshold === undefined ? {} : { limit: input.threshold }) },
+      {
+        name: 'policy.tests.coverage',
+        value: Math.round(coverage.percent * 100) / 100,
+        unit: '%',
+        ...(input.threshold === undefined ? {} : { limit: input.threshold }),
+      },
     ],
     tables: [
       {
         title: 'Policy test coverage',
         columns: ['Module', 'Covered lines', 'Lines', 'Percent', 'First uncovered line'],
-        rows: coverage.files.map((f) => [f.file, String(f.covered), String(f.covered + f.notCovered), percent(f.covered, f.covered + f.notCovered), f.missing[0]?.line === undefined ? '' : String(f.missing[0].line)]),
+        rows: coverage.files.map((f) => [
+          f.file,
+          String(f.covered),
+          String(f.covered + f.notCovered),
+          percent(f.covered, f.covered + f.notCovered),
+          f.missing[0]?.line === undefined ? '' : String(f.missing[0].line),
+        ]),
       },
     ],
   };
@@ -89,7 +106,11 @@ function coverageFindings(coverage: Coverage, threshold: number | undefined): Fi
       message: `The tests cover ${coverage.percent.toFixed(1)} % of the policy's lines, less than the ${threshold} % asked for.`,
       location: worst[0]?.missing[0],
       related: worst.flatMap((f) => f.missing).slice(1, 20),
-      evidence: { percent: Math.round(coverage.percent * 100) / 100, threshold, uncovered: Object.fromEntries(worst.map((f) => [f.file, f.missing.map((m) => m.line ?? 0)])) },
+      evidence: {
+        percent: Math.round(coverage.percent * 100) / 100,
+        threshold,
+        uncovered: Object.fromEntries(worst.map((f) => [f.file, f.missing.map((m) => m.line ?? 0)])),
+      },
       fix: 'Add tests for the lines named here.',
     }),
   ];

@@ -19,7 +19,14 @@ interface Memory {
 }
 
 /** Host functions that the SDK brings (npm-opa-wasm 1.10.0, src/builtins); a test compares this list with the package. */
-export const SDK_BUILTINS: ReadonlySet<string> = new Set(['json.is_valid', 'regex.split', 'sprintf', 'yaml.is_valid', 'yaml.marshal', 'yaml.unmarshal']);
+export const SDK_BUILTINS: ReadonlySet<string> = new Set([
+  'json.is_valid',
+  'regex.split',
+  'sprintf',
+  'yaml.is_valid',
+  'yaml.marshal',
+  'yaml.unmarshal',
+]);
 
 /** Host functions that mixgate adds. */
 export const HOST_BUILTINS: ReadonlySet<string> = new Set(['time.now_ns']);
@@ -63,7 +70,15 @@ interface LoadedPolicy {
   setData(data: ArrayBuffer): void;
 }
 interface OpaExports {
-  opa_eval(reserved: number, entrypoint: number, data: number, input: number, inputLength: number, heap: number, format: number): number;
+  opa_eval(
+    reserved: number,
+    entrypoint: number,
+    data: number,
+    input: number,
+    inputLength: number,
+    heap: number,
+    format: number,
+  ): number;
   opa_json_dump(address: number): number;
   builtins(): number;
 }
@@ -168,17 +183,35 @@ function readString(memory: Memory, address: number): string {
 
 /** The SDK throws strings, plain objects and errors; V8 throws RangeError and RuntimeError. */
 export function describeFailure(error: unknown): EvaluationFailure {
-  const message = typeof error === 'string' ? error : typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
+  const message =
+    typeof error === 'string'
+      ? error
+      : typeof error === 'object' && error !== null && 'message' in error
+        ? String(error.message)
+        : String(error);
   const place = /^(?<place>[^\s:]+\.rego:\d+:\d+): (?<rest>[\s\S]*)$/.exec(message);
   if (place !== null) {
     const text = place.groups!['rest']!;
-    return { kind: text.includes('conflict') ? 'conflict' : 'trap', message: text, place: place.groups!['place']!.replace(/^\/+/, '') };
+    return {
+      kind: text.includes('conflict') ? 'conflict' : 'trap',
+      message: text,
+      place: place.groups!['place']!.replace(/^\/+/, ''),
+    };
   }
-  if (message.includes('not implemented: built-in function')) return { kind: 'builtin', message: message.replace(/^.*?: \d+: |not implemented: built-in function \d+: /, 'no host function for ') };
-  if (/opa_malloc: failed|Memory\.grow|failed to grow|out of memory|data segment is out of bounds|larger than maximum|Invalid typed array length|offset is out of bounds/i.test(message))
+  if (message.includes('not implemented: built-in function'))
+    return {
+      kind: 'builtin',
+      message: message.replace(/^.*?: \d+: |not implemented: built-in function \d+: /, 'no host function for '),
+    };
+  if (
+    /opa_malloc: failed|Memory\.grow|failed to grow|out of memory|data segment is out of bounds|larger than maximum|Invalid typed array length|offset is out of bounds/i.test(
+      message,
+    )
+  )
     return { kind: 'memory', message: 'the memory limit was reached' };
   if (error instanceof RangeError || /call stack/i.test(message)) return { kind: 'stack', message: 'the call stack ran over' };
-  if (/failed to parse json|json parse|illegal (?:value|data)|opa_eval: invalid input|input/i.test(message)) return { kind: 'input', message };
+  if (/failed to parse json|json parse|illegal (?:value|data)|opa_eval: invalid input|input/i.test(message))
+    return { kind: 'input', message };
   return { kind: 'trap', message: message.slice(0, 500) };
 }
 
@@ -227,5 +260,7 @@ export function memoryMinimum(bytes: Uint8Array): number {
 
 /** Compiles a module off the main thread. @throws CompileError of the engine for bytes that are no module */
 export function compileModule(bytes: Uint8Array): Promise<WebAssembly.Module> {
-  return (globalThis as unknown as { WebAssembly: { compile(bytes: Uint8Array): Promise<WebAssembly.Module> } }).WebAssembly.compile(bytes);
+  return (
+    globalThis as unknown as { WebAssembly: { compile(bytes: Uint8Array): Promise<WebAssembly.Module> } }
+  ).WebAssembly.compile(bytes);
 }

@@ -6,7 +6,10 @@ import { PolicyLoadError } from './wasm.ts';
 /** What pool.ts sends. */
 export type ToWorker = { readonly add: number; readonly program: Program } | { readonly job: number; readonly task: Task };
 /** What comes back. */
-export type FromWorker = { readonly job: number; readonly result: unknown } | { readonly job: number; readonly loadFailure: PolicyLoadError['failure'] } | { readonly job: number; readonly error: string };
+export type FromWorker =
+  | { readonly job: number; readonly result: unknown }
+  | { readonly job: number; readonly loadFailure: PolicyLoadError['failure'] }
+  | { readonly job: number; readonly error: string };
 
 export interface WorkerSetup {
   /** [0] counts evaluations (wraps), [1] is the place of the running one in its task; -1 while loading. */
@@ -30,7 +33,10 @@ parentPort!.on('message', (message: ToWorker) => {
   try {
     answer = { job, result: runner.run(task) };
   } catch (error) {
-    answer = error instanceof PolicyLoadError ? { job, loadFailure: error.failure } : { job, error: error instanceof Error ? error.message : String(error) };
+    answer =
+      error instanceof PolicyLoadError
+        ? { job, loadFailure: error.failure }
+        : { job, error: error instanceof Error ? error.message : String(error) };
   }
   parentPort!.postMessage(answer);
 });

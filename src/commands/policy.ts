@@ -1,0 +1,384 @@
+import { decodeText, parseYaml } from '../config/document.ts';
+import { ConfigurationError } from '../core/errors.ts';
+import type { GateResult } from '../core/gate.ts';
+import type { Json } from '../core/json.ts';
+import { buildReport } from '../core/report.ts';
+import { DEFAULT_ROUNDS } from '../policy/bench.ts';
+import { readCorpus } from '../policy/corpus.ts';
+import { DIFF_CLASSES } from '../policy/decision.ts';
+import { DEFAULT_BUDGET_MS } from '../policy/latency.ts';
+import { DEFAULT_LINT_POINTS } from '../policy/lint.ts';
+import { openDiffSide, openPolicy, readUserFile } from '../policy/locate.ts';
+import {
+  benchPolicy,
+  checkPolicy,
+  type DomainDocument,
+  diffPolicies,
+  evaluatePolicy,
+  lintPolicy,
+  openWorkbench,
+  provePolicy,
+  testPolicy,
+  type Workbench,
+} from '../policy/operations.ts';
+import { DEFAULT_MAX_POINTS } from '../policy/prove.ts';
+import { DEFAULT_DIFF_POINTS } from '../policy/replay.ts';
+import { packageVersion } from '../tools/package-root.ts';
+import { resolveTool } from '../tools/resolve.ts';
+import type { CommandOutcome, CommandSpec, Invocation, OptionSpec } from './framework.ts';
+
+const ENTRYPOINT: OptionSpec = { type: 'string', value: 'PKG/RULE', description: 'the rule to evaluate, e.g. routing/decision' };
+const DATA: OptionSpec = {
+  type: 'string',
+  value: 'FILE',
+  description: 'data document (JSON or YAML) instead of the data files in the folder',
+};
+const DOMAIN: OptionSpec = { type: 'string', value: 'FILE', description: 'input domain: {base, vary, where?}' };
+const LIMIT: OptionSpec = { type: 'integer', value: 'MS', description: 'time limit of one evaluation (default 2000)' };
+const MAX_POINTS: OptionSpec = {
+  type: 'integer',
+  value: 'N',
+  description: `domain points up to which every one is looked at (default ${DEFAULT_MAX_POINTS})`,
+};
+const required = (spec: OptionSpec): OptionSpec => ({ ...spec, required: true });
+
+export const command: CommandSpec = {
+  name: 'policy',
+  summary: 'check, test, prove and compare Rego policies',
+  details:
+    'Compiles with OPA, evaluates in WASM. A folder is read as `opa build --bundle` does: *.rego, and data only from data.json or data.yaml.',
+  examples: [
+    {
+      command:
+        'mixgate policy prove policies/routing --entrypoint routing/decision --domain policies/domain.yaml --invariants policies/invariants',
+      does: 'invariants on the whole domain',
+    },
+    {
+      command:
+        'mixgate policy diff main:policies/routing policies/routing --entrypoint routing/decision --corpus policies/corpus.ndjson',
+      does: 'what this change does to recorded traffic',
+    },
+  ],
+  subcommands: [
+    {
+      name: 'check',
+      summary: 'opa check --strict, compilation to WASM, and the builtins the WASM host has',
+      positionals: 'DIR',
+      minPositionals: 1,
+      options: { entrypoint: { ...ENTRYPOINT, multiple: true }, data: DATA },
+      examples: [{ command: 'mixgate policy check policies/routing', does: 'every rule counts as an entrypoint' }],
+      run: (invocation) => onPolicy(invocation, async (bench, source) => checkPolicy(bench, source, entrypointsOf(invocation))),
+    },
+    {
+      name: 'test',
+      summary: 'run the unit tests and measure their coverage',
+      positionals: 'DIR',
+      minPositionals: 1,
+      options: { threshold: { type: 'number', value: 'PERCENT', description: 'least line coverage' }, data: DATA },
+      examples: [{ command: 'mixgate policy test policies/routing --threshold 90', does: 'fail below 90 %' }],
+      run: (invocation) =>
+        onPolicy(invocation, async (bench, source) => {
+          const threshold = invocation.options.number('threshold');
+          if (threshold !== undefined && (threshold < 0 || threshold > 100))
+            throw new ConfigurationError({ message: `--threshold is ${threshold}.`, expected: 'a percentage from 0 to 100' });
+          return testPolicy(bench, source, threshold);
+        }),
+    },
+    {
+      name: 'lint',
+      summary: 'dead, shadowed, redundant, unused and conflicting rules, and fields that fail open',
+      positionals: 'DIR',
+      minPositionals: 1,
+      options: {
+        entrypoint: { ...ENTRYPOINT, multiple: true },
+        domain: DOMAIN,
+        data: DATA,
+        'max-points': { ...MAX_POINTS, description: `points to trace (default ${DEFAULT_LINT_POINTS})` },
+        limit: LIMIT,
+      },
+      details: 'Without --domain only what the source proves by itself is reported.',
+      examples: [
+        {
+          command: 'mixgate policy lint policies/routing --entrypoint routing/decision --domain policies/domain.yaml',
+          does: 'rule analysis on the domain',
+        },
+      ],
+      run: (invocation) =>
+        onPolicy(invocation, async (bench, source) =>
+          lintPolicy(
+            bench,
+            source,
+            entrypointsOf(invocation),
+            await domainDocument(invocation),
+            positive(invocation, 'max-points') ?? DEFAULT_LINT_POINTS,
+          ),
+        ),
+    },
+    {
+      name: 'bench',
+      summary: 'p50 and p99 evaluation latency against the budget',
+      positionals: 'DIR',
+      minPositionals: 1,
+      options: {
+        entrypoint: { ...required(ENTRYPOINT), multiple: true },
+        corpus: { type: 'string', value: 'FILE', description: 'inputs to use (NDJSON)' },
+        domain: DOMAIN,
+        input: { type: 'string', value: 'FILE', description: 'one input to use (JSON)' },
+        budget: { type: 'number', value: 'MS', description: `p99 budget (default ${DEFAULT_BUDGET_MS})` },
+        rounds: { type: 'integer', value: 'N', description: `evaluations (default ${DEFAULT_ROUNDS})` },
+        data: DATA,
+      },
+      examples: [
+        {
+          command: 'mixgate policy bench policies/routing --entrypoint routing/decision --corpus policies/corpus.ndjson',
+          does: 'latency on recorded traffic',
+        },
+      ],
+      run: (invocation) =>
+        onPolicy(invocation, async (bench, source) => {
+          const entrypoints = entrypointsOf(invocation);
+          const corpus = await corpusOf(invocation, entrypoints[0]!);
+          const input = invocation.options.string('input');
+          const inputs = [
+            ...(corpus?.inputs ?? []).slice(0, 5000).map((i) => i.input),
+            ...(input === undefined ? [] : [JSON.stringify(await jsonFile(invocation, input))]),
+          ];
+          return benchPolicy(bench, source, {
+            entrypoints,
+            inputs,
+            document: await domainDocument(invocation),
+            budgetMs: positive(invocation, 'budget') ?? DEFAULT_BUDGET_MS,
+            rounds: positive(invocation, 'rounds') ?? DEFAULT_ROUNDS,
+          });
+        }),
+    },
+    {
+      name: 'diff',
+      summary: 'what a change of policy or data does to decisions',
+      positionals: 'BASE HEAD',
+      minPositionals: 2,
+      options: {
+        entrypoint: required(ENTRYPOINT),
+        corpus: {
+          type: 'string',
+          value: 'FILE',
+          description: 'replay corpus: NDJSON of {"input", "weight"?} or OPA decision-log events',
+        },
+        domain: DOMAIN,
+        'data-base': { ...DATA, description: 'data document of the base side' },
+        'data-head': { ...DATA, description: 'data document of the head side' },
+        'max-points': { ...MAX_POINTS, description: `domain points to compare (default ${DEFAULT_DIFF_POINTS})` },
+        block: {
+          type: 'string',
+          value: 'CLASS',
+          multiple: true,
+          choices: DIFF_CLASSES,
+          description: 'a class of change that fails; repeatable (default: became-undefined, error)',
+        },
+        limit: LIMIT,
+      },
+      details: 'BASE and HEAD are folders, REF:FOLDER, or Git refs whose mixgate.yaml names the policy roots.',
+      examples: [
+        {
+          command:
+            'mixgate policy diff main:policies/routing policies/routing --entrypoint routing/decision --corpus policies/corpus.ndjson',
+          does: 'compare the working tree with main',
+        },
+      ],
+      run: runDiff,
+    },
+    {
+      name: 'prove',
+      summary: 'invariants on every point of a declared input domain',
+      positionals: 'DIR',
+      minPositionals: 1,
+      options: {
+        entrypoint: required(ENTRYPOINT),
+        domain: required(DOMAIN),
+        invariants: { type: 'string', value: 'DIR', description: 'folder of Rego invariants', required: true },
+        data: DATA,
+        'max-points': MAX_POINTS,
+        limit: LIMIT,
+      },
+      examples: [
+        {
+          command:
+            'mixgate policy prove policies/routing --entrypoint routing/decision --domain policies/domain.yaml --invariants policies/invariants',
+          does: 'prints "proved on N of N", or a counterexample',
+        },
+      ],
+      run: (invocation) =>
+        onPolicy(invocation, async (bench, source) => {
+          const folder = invocation.options.string('invariants')!;
+          const { invariants, modules } = await openPolicy(invocation.dir, folder);
+          if (invariants.size === 0)
+            throw new ConfigurationError({
+              message: 'no invariant is declared here.',
+              location: { file: [...modules.keys()][0] ?? folder },
+              expected: 'modules of the package `invariants` or one below it, with `violation contains msg if {...}`',
+            });
+          return provePolicy(bench, source, {
+            entrypoint: entrypointsOf(invocation)[0]!,
+            document: (await domainDocument(invocation))!,
+            invariants,
+            folder,
+            maxPoints: positive(invocation, 'max-points') ?? DEFAULT_MAX_POINTS,
+          });
+        }),
+    },
+    {
+      name: 'eval',
+      summary: 'one decision and the rules that made it',
+      positionals: 'DIR',
+      minPositionals: 1,
+      options: {
+        entrypoint: required(ENTRYPOINT),
+        input: {
+          type: 'string',
+          value: 'FILE|-',
+          description: 'the input (JSON or YAML); - reads standard input',
+          required: true,
+        },
+        data: DATA,
+        limit: LIMIT,
+      },
+      examples: [
+        {
+          command: 'mixgate policy eval policies/routing --entrypoint routing/decision --input request.json',
+          does: 'decision, deciding rule and every rule that held',
+        },
+      ],
+      run: runEval,
+    },
+  ],
+};
+
+async function runDiff(invocation: Invocation): Promise<CommandOutcome> {
+  const { dir, config, options, positionals } = invocation;
+  const entrypoint = entrypointsOf(invocation)[0]!;
+  if (options.string('corpus') === undefined && options.string('domain') === undefined) {
+    throw new ConfigurationError({ message: 'there is nothing to compare on.', expected: '--corpus FILE or --domain FILE' });
+  }
+  const base = await openDiffSide(dir, positionals[0]!, config, options.string('data-base'));
+  const head = await openDiffSide(dir, positionals[1]!, config, options.string('data-head'));
+  const corpus = await corpusOf(invocation, entrypoint);
+  const document = await domainDocument(invocation);
+  const blocking = options.strings('block');
+  return withBench(invocation, (bench) =>
+    diffPolicies(bench, base, head, {
+      entrypoint,
+      corpus,
+      document,
+      maxPoints: positive(invocation, 'max-points') ?? DEFAULT_DIFF_POINTS,
+      blocking: blocking.length > 0 ? blocking : undefined,
+    }),
+  );
+}
+
+async function runEval(invocation: Invocation): Promise<CommandOutcome> {
+  const input = await jsonFile(invocation, invocation.options.string('input')!);
+  return onPolicy(
+    invocation,
+    async (bench, source) => evaluatePolicy(bench, source, entrypointsOf(invocation)[0]!, input),
+    (gate) => (gate.findings.length > 0 ? undefined : decisionText(gate)),
+  );
+}
+
+function decisionText(gate: GateResult): string {
+  const facts = gate.facts ?? {};
+  const rules = (facts['rules'] ?? []) as readonly { rule: string; file: string; line: number; decisive: boolean }[];
+  const by = facts['decidedBy'] as { rule: string; file: string; line: number } | undefined;
+  const width = Math.max(0, ...rules.map((r) => r.rule.length));
+  return [
+    facts['defined'] === true ? JSON.stringify(facts['decision'], null, 2) : 'undefined',
+    '',
+    ...(by === undefined ? [] : [`decided by ${by.rule} (${by.file}:${by.line})`, '']),
+    ...(rules.length === 0
+      ? []
+      : [
+          'rules that held (* the decision would be another one without it):',
+          ...rules.map((r) => `  ${r.decisive ? '*' : ' '} ${r.rule.padEnd(width)}  ${r.file}:${r.line}`),
+        ]),
+    '',
+  ].join('\n');
+}
+
+type Work = (bench: Workbench, source: Awaited<ReturnType<typeof openPolicy>>) => Promise<GateResult>;
+
+async function onPolicy(
+  invocation: Invocation,
+  work: Work,
+  text?: (gate: GateResult) => string | undefined,
+): Promise<CommandOutcome> {
+  const source = await openPolicy(invocation.dir, invocation.positionals[0]!, invocation.options.string('data'));
+  return withBench(invocation, (bench) => work(bench, source), text);
+}
+
+async function withBench(
+  invocation: Invocation,
+  work: (bench: Workbench) => Promise<GateResult>,
+  text?: (gate: GateResult) => string | undefined,
+): Promise<CommandOutcome> {
+  const limit = positive(invocation, 'limit');
+  const opa = await resolveTool('opa', { progress: invocation.progress, signal: invocation.signal, env: invocation.env });
+  await using bench = openWorkbench(opa, invocation, limit);
+  const gate = await work(bench);
+  const report = buildReport([gate], {
+    tool: { name: 'mixgate', version: packageVersion() },
+    command: invocation.command,
+    seed: invocation.seed,
+    tools: { opa: opa.version },
+  });
+  const shown = text?.(gate);
+  return shown === undefined ? { report } : { report, text: shown };
+}
+
+function entrypointsOf({ options }: Invocation): readonly string[] {
+  const names = options.strings('entrypoint').map((name) =>
+    name
+      .replace(/^data[./]/, '')
+      .replaceAll('.', '/')
+      .replace(/^\/+/, ''),
+  );
+  for (const name of names) {
+    if (!/^[A-Za-z_]\w*(?:\/[A-Za-z_]\w*)+$/.test(name))
+      throw new ConfigurationError({
+        message: `--entrypoint is ${JSON.stringify(name.slice(0, 100))}.`,
+        expected: 'PACKAGE/RULE, e.g. routing/decision',
+      });
+  }
+  return [...new Set(names)];
+}
+
+/** Numbers that must be above zero. */
+function positive({ options }: Invocation, flag: string): number | undefined {
+  const value = options.number(flag);
+  if (value !== undefined && value <= 0)
+    throw new ConfigurationError({ message: `--${flag} is ${value}.`, expected: 'a number above zero' });
+  return value;
+}
+
+async function domainDocument({ dir, options }: Invocation): Promise<DomainDocument | undefined> {
+  const file = options.string('domain');
+  return file === undefined ? undefined : parseYaml(decodeText(await readUserFile(dir, file), file), file);
+}
+
+async function corpusOf({ dir, options }: Invocation, entrypoint: string): Promise<ReturnType<typeof readCorpus> | undefined> {
+  const file = options.string('corpus');
+  return file === undefined ? undefined : readCorpus(await readUserFile(dir, file), file, entrypoint);
+}
+
+/** JSON or YAML; `-` is standard input. */
+async function jsonFile({ dir, stdin }: Invocation, file: string): Promise<Json> {
+  if (file !== '-') return parseYaml(decodeText(await readUserFile(dir, file), file), file).value;
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stdin) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Buffer);
+    size += bytes.length;
+    if (size > 8 * 1024 * 1024)
+      throw new ConfigurationError({ message: 'the input on stdin is too large.', expected: 'at most 8 MiB' });
+    chunks.push(bytes);
+  }
+  return parseYaml(decodeText(Buffer.concat(chunks), 'stdin'), 'stdin').value;
+}

@@ -1,0 +1,350 @@
+import type { RunContext } from '../core/context.ts';
+import { ConfigurationError } from '../core/errors.ts';
+import type { Finding } from '../core/finding.ts';
+import { type GateResult, gateResult, type Table } from '../core/gate.ts';
+import type { Tool } from '../core/gate-context.ts';
+import type { Json } from '../core/json.ts';
+import { attribute, describeDefinition, sameOutcome } from './attribution.ts';
+import { comparisonsOf } from './boundaries.ts';
+import type { Corpus } from './corpus.ts';
+import { decisionOf } from './decision.ts';
+import { definitionsOf } from './definitions.ts';
+import { type Domain, readDomain } from './domain.ts';
+import { failureFinding, proofFindings, proofTable } from './findings.ts';
+import { invariantPackages } from './invariants.ts';
+import { judgeLatency } from './latency.ts';
+import { lintOnDomain } from './lint.ts';
+import { lintStatic } from './lint-static.ts';
+import { Opa } from './opa.ts';
+import { EvaluatorPool } from './pool.ts';
+import { coverageText, prove } from './prove.ts';
+import { domainInputs, replay } from './replay.ts';
+import { checkFinding, prepareSide, refusedFindings, type Side, tracedProgram } from './side.ts';
+import { type Modules, type PolicySource, sourceDigest, withoutTests } from './source.ts';
+import { runTests } from './tests.ts';
+
+/** What every operation runs on. */
+export interface Workbench extends AsyncDisposable {
+  readonly opa: Opa;
+  readonly pool: EvaluatorPool;
+  readonly run: RunContext;
+}
+
+export function openWorkbench(tool: Tool, run: RunContext, limitMs?: number): Workbench {
+  const opa = new Opa(tool, run.signal);
+  const pool = new EvaluatorPool({ limitMs, signal: run.signal });
+  return {
+    opa,
+    pool,
+    run,
+    async [Symbol.asyncDispose]() {
+      await pool[Symbol.asyncDispose]();
+      await opa[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export type DomainDocument = Parameters<typeof readDomain>[0];
+
+/** `opa check --strict`, compilation and the builtin gate; without entrypoints every rule that takes no arguments is compiled. */
+export async function checkPolicy(bench: Workbench, source: PolicySource, entrypoints: readonly string[]): Promise<GateResult> {
+  const all: Modules = new Map([...source.modules, ...source.invariants, ...source.tests]);
+  const findings: Finding[] = (await bench.opa.check(all, source.data)).map(checkFinding);
+  if (findings.length === 0) {
+    const wanted = entrypoints.length > 0 ? entrypoints : await everyRule(bench, source);
+    if (wanted.length > 0) findings.push(...(await prepareSide(bench.opa, bench.pool, source, wanted)).findings);
+  }
+  return result(findings, source, `${all.size} modules pass opa check --strict and use only builtins that the WASM host has`);
+}
+
+async function everyRule(bench: Workbench, source: PolicySource): Promise<readonly string[]> {
+  const definitions = definitionsOf(await bench.opa.parse(source.modules));
+  return [
+    ...new Set(
+      definitions.filter((d) => d.kind !== 'function' && /^[\w.]+$/.test(d.rule)).map((d) => d.rule.replaceAll('.', '/')),
+    ),
+  ].sort();
+}
+
+export async function testPolicy(bench: Workbench, source: PolicySource, threshold: number | undefined): Promise<GateResult> {
+  const problems = (await bench.opa.check(new Map([...source.modules, ...source.invariants]), source.data)).map(checkFinding);
+  if (problems.length > 0) return result(problems, source, '');
+  const outcome = await runTests(bench.opa, { ...source, threshold });
+  return {
+    ...result(outcome.findings, source, `${outcome.passed} of ${outcome.total} tests pass`, outcome.tables),
+    measurements: outcome.measurements,
+    facts: { tests: `${outcome.passed} of ${outcome.total} passed` },
+  };
+}
+
+export async function lintPolicy(
+  bench: Workbench,
+  source: PolicySource,
+  entrypoints: readonly string[],
+  document: DomainDocument | undefined,
+  maxPoints: number,
+): Promise<GateResult> {
+  const prepared = await prepareSide(
+    bench.opa,
+    bench.pool,
+    source,
+    entrypoints.length > 0 ? entrypoints : await everyRuleOrNone(bench, source),
+  );
+  if (prepared.side === undefined) return result(prepared.findings, source, '');
+  const { side } = prepared;
+  const findings = [...lintStatic(side)];
+  if (document === undefined) {
+    const note =
+      entrypoints.length === 0
+        ? 'Every rule counts as an entrypoint: name yours with --entrypoint to find unused rules.'
+        : 'No domain given: dead, shadowed and fail-open rules can only be found on one (--domain).';
+    return {
+      ...result(
+        findings,
+        source,
+        `nothing provable without a domain: no certain conflict, no unused rule, no builtin that WASM lacks. ${note}`,
+      ),
+      facts: { analysed: 'from the source alone', note },
+    };
+  }
+  const domain = domainOf(document, [side]);
+  const facts: Record<string, Json> = {};
+  const known = new Set(findings.map((f) => `${f.ruleId} ${f.subject}`));
+  for (const entrypoint of entrypoints.length > 0 ? entrypoints : side.entrypoints) {
+    const analysed = await lintOnDomain(side, entrypoint, domain, { maxPoints, progress: bench.run.progress });
+    findings.push(...analysed.findings.filter((f) => !known.has(`${f.ruleId} ${f.subject}`)));
+    facts[entrypoint] =
+      `${analysed.effective} of ${analysed.definitions} definitions change a decision; ${analysed.examined} of ${analysed.size} points traced`;
+  }
+  return { ...result(findings, source, `every definition matters on the domain of ${domain.size} points`), facts };
+}
+
+async function everyRuleOrNone(bench: Workbench, source: PolicySource): Promise<readonly string[]> {
+  try {
+    return await everyRule(bench, source);
+  } catch {
+    // What doesn't parse is reported by the check that follows.
+    return [];
+  }
+}
+
+export async function provePolicy(
+  bench: Workbench,
+  source: PolicySource,
+  options: {
+    readonly entrypoint: string;
+    readonly document: DomainDocument;
+    readonly invariants: Modules;
+    readonly folder: string;
+    readonly maxPoints: number;
+  },
+): Promise<GateResult> {
+  const prepared = await prepareSide(bench.opa, bench.pool, source, [options.entrypoint]);
+  if (prepared.side === undefined) return result(prepared.findings, source, '');
+  const invariants = withoutTests(options.invariants);
+  const problems = (await bench.opa.check(new Map([...source.modules, ...invariants]), source.data)).map(checkFinding);
+  if (problems.length > 0) return result(problems, source, '');
+  const domain = domainOf(options.document, [prepared.side]);
+  const { seed, progress } = bench.run;
+  const packages = invariantPackages(await bench.opa.parse(invariants), options.folder);
+  try {
+    const proof = await prove(prepared.side, {
+      entrypoint: options.entrypoint,
+      domain,
+      invariants,
+      packages,
+      maxPoints: options.maxPoints,
+      seed,
+      progress,
+    });
+    const coverage = coverageText(proof, seed);
+    const nothing = proof.evaluated > 0 && proof.excluded === proof.evaluated;
+    return {
+      ...result(
+        proofFindings(proof, seed),
+        source,
+        `${packages.length} invariant packages ${coverage}`,
+        [proofTable(proof, domain, seed)],
+        nothing
+          ? `No point of the domain satisfies ${domain.where ?? 'where'}: the invariants were checked on nothing.`
+          : undefined,
+      ),
+      measurements: [
+        { name: 'policy.proof.points', value: proof.evaluated, unit: '{point}', n: proof.size },
+        {
+          name: 'policy.proof.rate',
+          value: Math.round(proof.evaluated / Math.max(proof.seconds, 1e-9)),
+          unit: '{point}/s',
+          volatile: true,
+        },
+      ],
+      facts: { proof: coverage, excluded: proof.excluded, domain: domain.digest },
+    };
+  } catch (error) {
+    return result(refusedFindings(error), source, '');
+  }
+}
+
+export async function diffPolicies(
+  bench: Workbench,
+  base: PolicySource,
+  head: PolicySource,
+  options: {
+    readonly entrypoint: string;
+    readonly corpus: Corpus | undefined;
+    readonly document: DomainDocument | undefined;
+    readonly maxPoints: number;
+    readonly blocking: readonly string[] | undefined;
+  },
+): Promise<GateResult> {
+  const [before, after] = [
+    await prepareSide(bench.opa, bench.pool, base, [options.entrypoint]),
+    await prepareSide(bench.opa, bench.pool, head, [options.entrypoint]),
+  ];
+  if (before.side === undefined) {
+    throw new ConfigurationError(
+      before.findings.map((f) => ({
+        message: `the base policy can't be evaluated: ${f.message}`,
+        ...(f.location === undefined ? {} : { location: f.location }),
+      })),
+    );
+  }
+  if (after.side === undefined) return result(after.findings, head, '');
+  const domain = options.document === undefined ? undefined : domainOf(options.document, [after.side, before.side]);
+  const replayed = await replay(before.side, after.side, { ...options, domain });
+  const changed = replayed.diffs.reduce((sum, d) => sum + d.diff.changed, 0);
+  const total = replayed.diffs.reduce((sum, d) => sum + d.diff.replayed, 0);
+  return {
+    ...result(
+      replayed.findings,
+      head,
+      changed === 0
+        ? `no decision differs in ${total} inputs`
+        : `${changed} of ${total} decisions differ, none in a class that blocks`,
+      replayed.tables,
+      replayed.inconclusive,
+    ),
+    measurements: replayed.diffs.flatMap(({ what, diff, skipped }) => [
+      { name: 'policy.diff.changed', value: diff.changed, unit: '{request}', segment: what, n: diff.replayed },
+      { name: 'policy.diff.not_replayed', value: skipped, unit: '{request}', segment: what },
+      { name: 'policy.diff.duration', value: Math.round(diff.seconds * 1000) / 1000, unit: 's', segment: what, volatile: true },
+    ]),
+    facts: Object.fromEntries(
+      replayed.diffs.map(({ what, diff }) => [
+        what,
+        {
+          replayed: diff.replayed,
+          changed: diff.changed,
+          classes: Object.fromEntries(
+            diff.groups.map((g) => [
+              g.class,
+              {
+                count: g.count,
+                share: Math.round(g.share * 1e6) / 1e6,
+                causes: { ...g.causes },
+                transitions: g.transitions.map((t) => ({ ...t })),
+              },
+            ]),
+          ),
+        } as Json,
+      ]),
+    ),
+  };
+}
+
+export async function benchPolicy(
+  bench: Workbench,
+  source: PolicySource,
+  options: {
+    readonly entrypoints: readonly string[];
+    readonly inputs: readonly string[];
+    readonly document: DomainDocument | undefined;
+    readonly budgetMs: number;
+    readonly rounds: number;
+  },
+): Promise<GateResult> {
+  const prepared = await prepareSide(bench.opa, bench.pool, source, options.entrypoints);
+  if (prepared.side === undefined) return result(prepared.findings, source, '');
+  const inputs =
+    options.document === undefined
+      ? options.inputs
+      : [...options.inputs, ...domainInputs(domainOf(options.document, [prepared.side]), 1000).map((i) => i.input)];
+  const latency = await judgeLatency(prepared.side, undefined, inputs.length > 0 ? inputs : ['{}'], {
+    budgetMs: options.budgetMs,
+    rounds: options.rounds,
+  });
+  return {
+    ...result(latency.findings, source, `every entrypoint is within ${options.budgetMs} ms at p99`, latency.tables),
+    measurements: latency.measurements,
+  };
+}
+
+/** One decision, and the rules that made it. */
+export async function evaluatePolicy(
+  bench: Workbench,
+  source: PolicySource,
+  entrypoint: string,
+  input: Json,
+): Promise<GateResult> {
+  const prepared = await prepareSide(bench.opa, bench.pool, source, [entrypoint]);
+  if (prepared.side === undefined) return result(prepared.findings, source, '');
+  const { side } = prepared;
+  const text = JSON.stringify(input);
+  const [outcome] = await bench.pool.outcomes(side.plain, entrypoint, [text]);
+  if ('failure' in outcome!) return result([failureFinding(entrypoint, outcome.failure, input, 1)], source, '');
+  const traced = await tracedProgram(side);
+  const attribution =
+    traced === undefined
+      ? undefined
+      : await attribute(side, traced, { entrypoint, input: text, holds: (o) => sameOutcome(o, outcome!) });
+  const decision = decisionOf(outcome!);
+  const because = new Set((attribution?.because ?? []).map((d) => d.id));
+  const facts: Record<string, Json> = {
+    entrypoint,
+    defined: decision !== undefined,
+    decision: decision ?? null,
+    ...(attribution?.decided === undefined ? {} : { decidedBy: { ...describeDefinition(attribution.decided) } }),
+    rules: (attribution?.fired ?? []).map((d) => ({ ...describeDefinition(d), decisive: because.has(d.id) })),
+  };
+  return {
+    ...result(
+      [],
+      source,
+      decision === undefined ? `${entrypoint} is undefined for this input` : `${entrypoint} decides`,
+      attribution === undefined ? [] : [rulesTable(attribution.fired, because)],
+    ),
+    facts,
+  };
+}
+
+function rulesTable(fired: Awaited<ReturnType<typeof attribute>>['fired'], because: ReadonlySet<string>): Table {
+  return {
+    title: 'Rules that held',
+    columns: ['Rule', 'Line', 'Without it the decision changes'],
+    rows: fired.map((d) => [d.rule, `${d.location.file}:${d.location.line}`, because.has(d.id) ? 'yes' : 'no']),
+  };
+}
+
+function domainOf(document: DomainDocument, sides: readonly Side[]): Domain {
+  return readDomain(document, {
+    comparisons: sides.flatMap((side) => comparisonsOf(side.asts, side.source.data)),
+    texts: sides.flatMap((side) => [...side.source.modules.values(), JSON.stringify(side.source.data)]),
+  });
+}
+
+function result(
+  findings: readonly Finding[],
+  source: PolicySource,
+  passReason: string,
+  tables: readonly Table[] = [],
+  inconclusive?: string,
+): GateResult {
+  return gateResult({
+    id: 'policy',
+    findings,
+    passReason,
+    tables,
+    inconclusive,
+    subjects: [{ name: 'policy', digest: { sha256: sourceDigest(source) } }],
+  });
+}
