@@ -181,7 +181,8 @@ function compareMetrics(before: Metric, after: Metric, item: string, options: Ca
       fix: 'Prometheus stores both as doubles; check consumers that read OTLP directly.', location: after.where('annotations'),
     });
   }
-  if (before.bounds !== undefined && JSON.stringify(before.bounds) !== JSON.stringify(after.bounds)) {
+  // With another unit the bounds must differ: the unit's own finding says it.
+  if (before.unit === after.unit && before.bounds !== undefined && JSON.stringify(before.bounds) !== JSON.stringify(after.bounds)) {
     const lost = before.bounds.filter((bound) => !(after.bounds ?? []).includes(bound));
     changes.push({
       ...common, rule: 'telemetry-metric-bounds-changed', field: 'bounds', before: before.bounds.join(' '), after: (after.bounds ?? []).join(' '), breaks: 'consumer', severity: 'fail-if-used',
