@@ -2,7 +2,8 @@
 // Idempotent and silent when nothing is missing. A stamp file records what was installed, so that a change of the lock file is noticed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -122,6 +123,30 @@ function npm(args) {
   }
 }
 
+/** Two runtimes started at once must not install into the same folder at once: the second waits, then finds everything there. */
+const LOCK_STALE_MS = 15 * 60_000;
+
+function withLock(work) {
+  const lock = join(tmpdir(), `mixgate-runtime-install-${createHash('sha256').update(ROOT).digest('hex').slice(0, 16)}`);
+  for (;;) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      const age = existsSync(lock) ? Date.now() - statSync(lock).mtimeMs : 0;
+      if (age > LOCK_STALE_MS) rmSync(lock, { recursive: true, force: true });
+      // No event loop is needed here: nothing else happens before the installation is done.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    }
+  }
+  try {
+    return work();
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
 /**
  * Installs what is missing.
  * @param {{ log?: (line: string) => void }} [options]
@@ -129,6 +154,11 @@ function npm(args) {
  */
 export function install({ log = (line) => process.stderr.write(`${line}\n`) } = {}) {
   const wanted = platformPackages();
+  if (isInstalled()) return false;
+  return withLock(() => installLocked(wanted, log));
+}
+
+function installLocked(wanted, log) {
   if (isInstalled()) return false;
   rmSync(stampPath(), { force: true });
   log('mixgate-runtime: installing dependencies (about 90 MB, usually 15 s)');

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { resolveTool } from '../../src/tools/resolve.ts';
 import { buildDevPolicy } from '../dev-policy/build.ts';
@@ -74,6 +75,49 @@ describe('the development policy', () => {
   ])('takes %s', async (_name, asked, expected) => {
     const policy = await activate(await loadBundle(SHIPPED_BUNDLE), 'routing/decision', new Date(0));
     expect(policy.decide(asked)).toMatchObject(expected);
+  });
+});
+
+describe('the fleet’s routing policy', () => {
+  it('decides here as it does in CI: the same WASM, fields of null and named priorities included', async () => {
+    const archive = dir.file('fleet.tar.gz');
+    const source = fileURLToPath(new URL('../../policies/routing', import.meta.url));
+    execFileSync(opa, ['build', '-t', 'wasm', '-e', 'routing/decision', '-b', '-o', archive, source]);
+    const policy = await activate(await loadBundle(archive), 'routing/decision', new Date(0));
+    const pools = ['us-east', 'eu-west'].map((cluster) => ({
+      id: `${cluster}-cpu`,
+      cluster,
+      region: cluster === 'us-east' ? 'us-east-1' : 'eu-west-1',
+      jurisdiction: cluster === 'us-east' ? 'US' : 'EU',
+      trust_zone: cluster.slice(0, 2),
+      accelerator: 'cpu',
+      model: 'mixtral-micro',
+      version: '1.0.0',
+      saturation: 0.1,
+      queue: 0,
+      p95_ms: 100,
+      cost_per_mtok: 0.1,
+      warm: true,
+    }));
+    const eu = {
+      tenant: 'nordbank',
+      workload_identity: 'spiffe://fleet.example/ns/nordbank/sa/advisor',
+      data_class: 'restricted',
+      origin_region: 'eu-west-1',
+      model: 'mixtral-micro',
+      task: 'chat',
+      priority: 'normal',
+      tokens: 100,
+    };
+    expect(policy.decide(input(eu, pools))).toMatchObject({ allow: true, rule: 'primary', target: { pool: 'eu-west-cpu' } });
+    const refused = policy.decide(input(eu, pools.slice(0, 1)));
+    expect(refused).toMatchObject({ allow: false });
+    expect(refused).not.toHaveProperty('target');
+    expect(policy.decide(input({ ...eu, data_class: '' }, pools))).toMatchObject({
+      allow: false,
+      rule: 'intake',
+      reasons: ['DATA_CLASS_MISSING'],
+    });
   });
 });
 

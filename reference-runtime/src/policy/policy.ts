@@ -54,15 +54,15 @@ const validate = new Ajv2020({ strict: false }).compile<Decision>({
   required: ['allow'],
   properties: {
     allow: { type: 'boolean' },
-    target,
-    fallbacks: { type: 'array', maxItems: 64, items: target },
-    priority: { type: ['number', 'string'] },
-    rule: { type: 'string' },
-    reasons: { type: 'array', maxItems: 64, items: { type: 'string' } },
+    target: { anyOf: [{ type: 'null' }, target] },
+    fallbacks: { type: ['array', 'null'], maxItems: 64, items: target },
+    priority: { type: ['number', 'string', 'null'] },
+    rule: { type: ['string', 'null'] },
+    reasons: { type: ['array', 'null'], maxItems: 64, items: { type: 'string' } },
   },
   if: { properties: { allow: { const: true } } },
   // biome-ignore lint/suspicious/noThenProperty: JSON Schema's keyword
-  then: { required: ['target'] },
+  then: { required: ['target'], properties: { target } },
 });
 
 const SELF_TEST: PolicyInput = {
@@ -119,7 +119,8 @@ export async function activate(bundle: Bundle, entrypoint: string, now: Date): P
         const problem = validate.errors?.[0];
         throw new PolicyError(`the policy's decision is malformed: ${problem?.instancePath ?? ''} ${problem?.message ?? ''}`);
       }
-      return first.result;
+      // A field of null says the same as one that is absent.
+      return Object.fromEntries(Object.entries(first.result).filter(([, value]) => value !== null)) as unknown as Decision;
     },
   };
   try {
