@@ -247,7 +247,7 @@ function outlierFindings(
     if (contract.cover({ cluster: each.cluster, object: objectName(object), path: each.path }) !== undefined) return;
     findings.push(
       driftFinding('drift-cluster-outlier', {
-        message: `${oddOne(each)} ${each.aspect === 'weights' ? 'Traffic' : 'The ' + each.aspect} of ${objectName(object)} ${where === 'Git' ? 'is declared as' : 'is'} ${unlike(each.value, each.expected)}, in ${each.reference.cluster} ${unlike(each.expected, each.value)}.`,
+        message: `${oddOne(each)} ${each.aspect === 'weights' ? 'Traffic' : `The ${each.aspect}`} of ${objectName(object)} ${where === 'Git' ? 'is declared as' : 'is'} ${unlike(each.value, each.expected)}, in ${each.reference.cluster} ${unlike(each.expected, each.value)}.`,
         location: object.locate(each.path),
         related:
           each.reference.object === undefined

@@ -2,6 +2,7 @@ import type { Path } from '../config/document.ts';
 import { digestJson, type Json } from '../core/json.ts';
 import { modelServer, podContainers } from '../kubernetes/argv.ts';
 import { canonicalForm } from '../kubernetes/lists.ts';
+import { show } from '../kubernetes/mask.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { groupOf } from '../kubernetes/object.ts';
 import { isObject, parsePointer, textAt, textsAt, valueAt } from '../kubernetes/path.ts';
@@ -163,7 +164,7 @@ function aspectsOf(object: NormalisedObject, versions: ReadonlyMap<string, strin
         aspect: text,
         path,
         value: canonicalForm(object.kind, value, path),
-        text: JSON.stringify(value).slice(0, 120),
+        text: show(value),
       });
   }
   return found;

@@ -1,9 +1,8 @@
 import { createHmac } from 'node:crypto';
-import type { Path } from '../config/document.ts';
 import type { Json } from '../core/json.ts';
 
 /** Values that must never be printed are replaced by this and a keyed digest: equal secrets still compare equal. */
-const PREFIX = '\u0000masked:';
+const PREFIX = '\uE000masked:';
 
 const SECRET_NAME = /(passw(or)?d|secret|token|api[-_]?key|apikey|credential|private[-_]?key|authorization|cookie)/i;
 
@@ -28,23 +27,7 @@ export function namesSecret(name: string): boolean {
 export function show(value: Json | undefined, side?: 'before' | 'after'): string {
   if (value === undefined) return '(absent)';
   const text = typeof value === 'string' ? value : JSON.stringify(value);
-  const clean = text.replaceAll(/(?:\u0000|\\u0000)masked:[0-9a-f]{64}/g, side === undefined ? '***' : `*** (${side})`);
+  const open = text.replaceAll(/:\/\/[^\s/:@"']{1,200}:[^\s/@"']{1,200}@/g, '://***@');
+  const clean = open.replaceAll(/\uE000masked:[0-9a-f]{64}/g, side === undefined ? '***' : `*** (${side})`);
   return clean.length > 200 ? `${clean.slice(0, 197)}...` : clean;
-}
-
-/** The same for JSON evidence: structure kept, masked values as stars. */
-export function redact(value: Json): Json {
-  if (typeof value === 'string') return isMasked(value) ? '***' : value;
-  if (Array.isArray(value)) return (value as readonly Json[]).map(redact);
-  if (typeof value === 'object' && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, redact(member)]));
-  return value;
-}
-
-/** `/spec/x/0/y` for messages. */
-export function showPath(path: Path): string {
-  return path
-    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
-    .join('')
-    .replace(/^\./, '');
 }

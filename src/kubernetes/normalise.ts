@@ -5,7 +5,7 @@ import { commandLine, modelServer, parseArgv } from './argv.ts';
 import { applyBuiltinDefaults, hasBuiltinDefaults } from './builtin-defaults.ts';
 import { convertGeneration } from './convert.ts';
 import { applyDefaults, type DefaultsRegistry } from './defaults.ts';
-import { mask, namesSecret } from './mask.ts';
+import { isMasked, mask, namesSecret } from './mask.ts';
 import { groupOf, type KubeObject, kubeObject } from './object.ts';
 import { isList, isObject, textAt } from './path.ts';
 import { canonicalDuration, canonicalQuantity } from './quantity.ts';
@@ -50,7 +50,7 @@ const SERVER_METADATA = [
  * policies and secrets in one form. Doing it twice changes nothing.
  */
 export function normalise(object: KubeObject, options: NormaliseOptions): NormalisedObject {
-  const { value: converted, from } = convertGeneration(stripped(object.value));
+  const { value: converted, from } = convertGeneration(withoutEmpty(stripped(object.value), []) as JsonObject);
   const kind = textAt(converted, ['kind']) ?? '';
   const apiVersion = textAt(converted, ['apiVersion']) ?? '';
   const group = groupOf(apiVersion);
@@ -58,10 +58,10 @@ export function normalise(object: KubeObject, options: NormaliseOptions): Normal
   const filled = applyBuiltinDefaults(
     group,
     kind,
-    node === undefined ? converted : (applyDefaults(dropNulls(converted), node) as JsonObject),
+    node === undefined ? converted : (applyDefaults(converted, node) as JsonObject),
   );
   const walk = new Walk(kind, object.namespace, options.maskKey);
-  const value = walk.value(withData(filled, kind, options.maskKey), []) as JsonObject;
+  const value = withoutEmpty(walk.value(withData(filled, kind, options.maskKey), []), []) as JsonObject;
   return {
     ...kubeObject(value, object.locate),
     raw: object.value,
@@ -87,14 +87,21 @@ function withoutControllerKeys(metadata: JsonObject): JsonObject {
   return result;
 }
 
-function dropNulls(value: Json): Json {
-  if (isList(value)) return value.map(dropNulls);
+/**
+ * Without nulls and empty maps and lists: to an API server they are the same as absent. Kept are selectors (`{}` selects
+ * everything) and the members of unnamed list items, where an empty one says which branch of a union it is: `{podSelector: {}}`.
+ */
+function withoutEmpty(value: Json, path: Path): Json {
+  if (isList(value)) return value.map((item, index) => withoutEmpty(item, [...path, index]));
   if (!isObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, member]) => member !== null)
-      .map(([key, member]) => [key, dropNulls(member)]),
-  );
+  const union = typeof path.at(-1) === 'number' && value['name'] === undefined;
+  const result: Record<string, Json> = {};
+  for (const [key, member] of Object.entries(value)) {
+    if (member === null) continue;
+    const clean = withoutEmpty(member, [...path, key]);
+    if (!isEmpty(clean) || union || UNION_KEEPERS.test(key)) result[key] = clean;
+  }
+  return result;
 }
 
 /** Secret: stringData into data, everything masked. ConfigMap: policies and JSON data by digest of what they mean. */
@@ -122,7 +129,7 @@ function withData(value: JsonObject, kind: string, key: Uint8Array): JsonObject 
 }
 
 function masked1(value: Json, key: Uint8Array): Json {
-  return typeof value === 'string' && value.startsWith('\u0000masked:') ? value : mask(value, key);
+  return isMasked(value) ? value : mask(value, key);
 }
 
 function jsonDigest(text: string): string {
@@ -162,14 +169,7 @@ class Walk {
   #map(input: JsonObject, path: Path): JsonObject {
     const value = this.#special(input, path);
     const result: Record<string, Json> = {};
-    // A list member without a name may be a union whose empty member says which branch it is: `{podSelector: {}}`.
-    const union = typeof path.at(-1) === 'number' && value['name'] === undefined;
-    for (const [key, member] of Object.entries(value)) {
-      if (member === null) continue;
-      const clean = this.value(member, [...path, key]);
-      if (isEmpty(clean) && !union && !UNION_KEEPERS.test(key)) continue;
-      result[key] = clean;
-    }
+    for (const [key, member] of Object.entries(value)) result[key] = this.value(member, [...path, key]);
     return result;
   }
 
