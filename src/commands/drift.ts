@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { lstat } from 'node:fs/promises';
-import { isAbsolute, relative, resolve } from 'node:path';
+import { lstat, realpath } from 'node:fs/promises';
+import { basename, isAbsolute, relative, resolve } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { FileTree, GateContext, Tool } from '../core/gate-context.ts';
@@ -8,9 +8,9 @@ import { buildReport, type Provenance, type Report } from '../core/report.ts';
 import { applyWaivers } from '../core/waiver.ts';
 import { packageVersion } from '../tools/package-root.ts';
 import { resolveTool } from '../tools/resolve.ts';
-import { openGit } from '../workspace/git.ts';
+import { type Git, openGit } from '../workspace/git.ts';
 import { commitTree, folderTree, subtree } from '../workspace/tree.ts';
-import { openSides } from './check-run.ts';
+import { openSides, type Sides } from './check-run.ts';
 import type { CommandSpec, Invocation } from './framework.ts';
 import { seedFromCommit } from './seed.ts';
 
@@ -71,9 +71,8 @@ Judges the working tree; with --head a commit.`,
 };
 
 async function runDrift(invocation: Invocation): Promise<Report> {
-  const { options, dir } = invocation;
-  const git = await openGit(dir);
-  const sides = await openSides(git, { dir, base: options.string('base'), head: options.string('head') });
+  const { options } = invocation;
+  const { git, sides, prefix } = await openRepository(invocation);
   const { config, waivers } = await loadConfig(sides.head, invocation.config);
   if (config.clusters === undefined)
     throw new ConfigurationError({
@@ -91,11 +90,11 @@ async function runDrift(invocation: Invocation): Promise<Report> {
     ...sides,
     tool: toolOf(invocation, tools),
   };
-  const prefix = (await git.raw(['-C', dir, 'rev-parse', '--show-prefix'])).trim().replace(/\/$/, '');
   const { runDriftGate } = await import('../drift/gate.ts');
   const result = await runDriftGate(context, config.drift ?? {}, config, {
     snapshots,
-    appliedTree: async (commit) => ((await git.exists(commit)) ? subtree(await commitTree(git, commit), prefix) : undefined),
+    appliedTree: async (commit) =>
+      git !== undefined && (await git.exists(commit)) ? subtree(await commitTree(git, commit), prefix) : undefined,
   });
   const waived = applyWaivers(
     [result],
@@ -112,6 +111,21 @@ async function runDrift(invocation: Invocation): Promise<Report> {
   );
 }
 
+/** The working tree or the named commits; without a Git repository the folder as it is. */
+async function openRepository(invocation: Invocation): Promise<{ git: Git | undefined; sides: Sides; prefix: string }> {
+  const { dir, options } = invocation;
+  const refs = { base: options.string('base'), head: options.string('head') };
+  let git: Git;
+  try {
+    git = await openGit(dir);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError) || refs.base !== undefined || refs.head !== undefined) throw error;
+    return { git: undefined, sides: { base: undefined, head: folderTree(dir), changed: undefined }, prefix: '' };
+  }
+  const prefix = relative(await realpath(git.root), await realpath(dir)).replaceAll('\\', '/');
+  return { git, sides: await openSides(git, { dir, ...refs }), prefix };
+}
+
 async function runCompare(invocation: Invocation): Promise<Report> {
   const [left, right] = invocation.positionals as [string, string];
   const tools = new Map<string, string>();
@@ -126,17 +140,24 @@ async function runCompare(invocation: Invocation): Promise<Report> {
     for (const [key, node] of await loadDefaults(place.tree, [place.path])) if (node !== defaults.get(key)) merged.set(key, node);
   }
   const maskKey = randomBytes(32);
-  const load = async (path: string): Promise<{ name: string; objects: ReturnType<typeof normalise>[] }> => {
+  const names = shortNames(left, right);
+  const load = async (path: string, name: string): Promise<{ name: string; objects: ReturnType<typeof normalise>[] }> => {
     const place = await onDisk(invocation.dir, path);
     return {
-      name: path,
+      name,
       objects: (await objectsAt(place, context)).map((object) =>
         normalise({ ...object, locate: (at) => shown(place, object.locate(at)) }, { defaults: merged, maskKey }),
       ),
     };
   };
-  const result = compareSets(await load(left), await load(right), new Set(['traffic', 'safety']));
+  const result = compareSets(await load(left, names[0]), await load(right, names[1]), new Set(['traffic', 'safety']));
   return buildReport([result], provenanceOf(invocation, invocation.options.number('seed') ?? 1, tools));
+}
+
+/** File names where they differ, else the paths as they were typed. */
+function shortNames(left: string, right: string): readonly [string, string] {
+  const [a, b] = [basename(resolve('/', left)), basename(resolve('/', right))];
+  return a === b || a === '' || b === '' ? [left, right] : [a, b];
 }
 
 interface Place {

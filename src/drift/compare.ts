@@ -82,7 +82,7 @@ export function compareSets(left: ComparedSide, right: ComparedSide, blocking: R
     );
   }
   const view = [{ name: right.name, desired: left.objects, live: right.objects, states: undefined }];
-  const traffic = trafficTable(view);
+  const traffic = trafficTable(view, left.name);
   const table: Table = {
     title: `${left.name} against ${right.name}`,
     columns: ['object', 'state', 'fields'],
@@ -95,10 +95,7 @@ export function compareSets(left: ComparedSide, right: ComparedSide, blocking: R
       { name: 'drift.objects.compared', value: rows.length, unit: '{object}' },
       { name: 'drift.objects.drifted', value: rows.filter((row) => row[1] !== 'equal').length, unit: '{object}' },
     ],
-    tables:
-      traffic === undefined
-        ? [table]
-        : [{ ...traffic, note: `${right.name}; ${left.name} in brackets where it says otherwise` }, table],
+    tables: traffic === undefined ? [table] : [{ ...traffic, note: `${left.name} in brackets where it says otherwise` }, table],
     passReason: `${matched.pairs.length} of ${rows.length} objects are on both sides and mean the same`,
     inconclusive: rows.length === 0 ? 'There is no object on either side: nothing was compared.' : undefined,
   });

@@ -80,22 +80,26 @@ function shareRows(clusters: readonly ViewCluster[]): readonly ShareRow[] {
 }
 
 /** Share of each model's traffic per backend: live, with Git's where that differs. */
-export function trafficTable(clusters: readonly ViewCluster[]): Table | undefined {
+export function trafficTable(clusters: readonly ViewCluster[], declaredBy = 'Git'): Table | undefined {
   const rows = shareRows(clusters);
   if (rows.length === 0) return undefined;
   return {
     title: 'Share of traffic per model and cluster',
     columns: ['model', 'backend', ...clusters.map((c) => c.name)],
-    rows: rows.map((row) => [row.model, row.backend, ...clusters.map((c) => cellText(row.shares.get(c.name), c))]),
-    note: 'live share; Git in brackets where it says otherwise',
+    rows: rows.map((row) => [row.model, row.backend, ...clusters.map((c) => cellText(row.shares.get(c.name), c, declaredBy))]),
+    note: `live share; ${declaredBy} in brackets where it says otherwise`,
   };
 }
 
-function cellText(cell: { declared: number | undefined; live: number | undefined } | undefined, cluster: ViewCluster): string {
+function cellText(
+  cell: { declared: number | undefined; live: number | undefined } | undefined,
+  cluster: ViewCluster,
+  declaredBy: string,
+): string {
   if (cell === undefined) return '-';
-  if (cluster.live === undefined) return `${UNKNOWN} (Git ${percent(cell.declared ?? 0)})`;
+  if (cluster.live === undefined) return `${UNKNOWN} (${declaredBy} ${percent(cell.declared ?? 0)})`;
   const [live, declared] = [cell.live ?? 0, cell.declared ?? 0];
-  return Math.abs(live - declared) < 1e-9 ? percent(live) : `${percent(live)} (Git ${percent(declared)})`;
+  return Math.abs(live - declared) < 1e-9 ? percent(live) : `${percent(live)} (${declaredBy} ${percent(declared)})`;
 }
 
 /** Bars of live and declared shares, one chart for each model whose traffic is split somewhere. */
