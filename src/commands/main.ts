@@ -70,7 +70,7 @@ async function dispatch(io: MainOptions, progress: Progress & { done(): void }):
   }
   const outcome = await command.run(invocation(io, parsed, progress));
   progress.done();
-  return finish(io, parsed.options, outcome, progress);
+  return finish(io, parsed.options, outcome, progress, command.options?.['evidence'] === undefined);
 }
 
 function invocation(io: MainOptions, parsed: Parsed, progress: Progress): Invocation {
@@ -102,7 +102,13 @@ function checkedNow(text: string): string {
   return new Date(time).toISOString();
 }
 
-async function finish(io: MainOptions, options: OptionValues, outcome: CommandOutcome, progress: Progress): Promise<number> {
+async function finish(
+  io: MainOptions,
+  options: OptionValues,
+  outcome: CommandOutcome,
+  progress: Progress,
+  writesEvidence: boolean,
+): Promise<number> {
   const format = (options.string('format') ?? 'text') as Format;
   const files = options.strings('report').map((value) => parseReportTarget(value, io.cwd));
   if (!('report' in outcome)) {
@@ -131,13 +137,19 @@ async function finish(io: MainOptions, options: OptionValues, outcome: CommandOu
     );
   }
   const evidence = options.string('evidence');
-  if (evidence !== undefined) await writeEvidenceTo(resolve(io.cwd, evidence), report, io);
+  // `promote` has an --evidence of its own: the folder it reads.
+  if (evidence !== undefined && writesEvidence) await writeEvidenceTo(resolve(io.cwd, evidence), report, io);
   return code;
 }
 
 async function writeEvidenceTo(dir: string, report: Report, io: MainOptions): Promise<void> {
-  const { writeEvidence } = await import('../promotion/evidence.ts');
-  await writeEvidence(report, { dir, now: checkedNow(io.env['MIXGATE_NOW'] ?? io.now) });
+  const { signingKey, writeEvidence } = await import('../promotion/evidence.ts');
+  const privateKey = await signingKey(io.env);
+  await writeEvidence(report, {
+    dir,
+    now: checkedNow(io.env['MIXGATE_NOW'] ?? io.now),
+    ...(privateKey === undefined ? {} : { privateKey }),
+  });
 }
 
 function exitPolicy(options: OptionValues): ExitPolicy {

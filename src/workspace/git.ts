@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { type SimpleGit, simpleGit } from 'simple-git';
 import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { exec } from '../tools/exec.ts';
 
 const TIMEOUT_MS = 60_000;
 
@@ -21,6 +22,8 @@ export interface Git {
   raw(args: readonly string[]): Promise<string>;
   /** Objects by `git cat-file --batch`: one process for many blobs; undefined where missing. */
   blobs(specs: readonly string[]): Promise<(Buffer | undefined)[]>;
+  /** Runs git with data on stdin and, where given, more environment; stdout as text. The arguments are the caller's, checked. */
+  pipe(args: readonly string[], input: string | Uint8Array, env?: Readonly<Record<string, string>>): Promise<string>;
   readonly client: SimpleGit;
 }
 
@@ -130,6 +133,17 @@ function wrap(client: SimpleGit, root: string): Git {
       return client.raw([...args]);
     },
     blobs: (specs) => catFile(root, specs),
+    async pipe(args, input, env = {}) {
+      const result = await exec('git', ['-c', 'core.hooksPath=/dev/null', ...args], {
+        cwd: root,
+        env: { ...cleanEnvironment(), GIT_TERMINAL_PROMPT: '0', ...env },
+        input,
+        timeoutMs: TIMEOUT_MS,
+      });
+      if (result.code !== 0)
+        throw new ExternalError(`git ${args[0]} ended with ${result.code}: ${result.stderr.trim().slice(0, 500)}`);
+      return result.stdout;
+    },
   };
   return git;
 }

@@ -1,0 +1,66 @@
+import { resolve } from 'node:path';
+import { buildReport } from '../core/report.ts';
+import { openEnvironment } from '../promotion/environment.ts';
+import { promote } from '../promotion/promote.ts';
+import { packageVersion } from '../tools/package-root.ts';
+import { resolveTool } from '../tools/resolve.ts';
+import { openGit } from '../workspace/git.ts';
+import type { CommandSpec } from './framework.ts';
+
+export const command: CommandSpec = {
+  name: 'promote',
+  summary: 'move an environment to a commit whose evidence the promotion policy accepts',
+  details: `Reads the evidence that the gates wrote for the commit, checks digests, signatures and the commit it is about, asks the
+promotion policy (Rego), and pushes one commit to the environment's branch that sets \`revision\` in its pin file, with the
+trailers Environment, Promoted-From, Gate-Verdict and Gate-Evidence. Configuration, policy and quarantine are read from the remote branch.
+Nothing is ever forced: when the branch moved meanwhile the promotion is refused and nothing changes. Your files are not touched.`,
+  options: {
+    to: { type: 'string', value: 'ENV', required: true, description: 'environment of mixgate.yaml' },
+    evidence: { type: 'string', value: 'DIR', required: true, description: 'folder of evidence statements that the gates wrote' },
+    commit: { type: 'string', value: 'REF', description: 'commit to promote (default HEAD)' },
+    'override-quarantine': {
+      type: 'string',
+      value: 'REASON',
+      description: 'promote a commit that was rolled back before; the reason goes into the commit',
+    },
+    'dry-run': { type: 'boolean', description: 'judge everything, push nothing' },
+  },
+  examples: [
+    { command: 'mixgate promote --to production --evidence evidence', does: 'HEAD, when every required gate passed on it' },
+    { command: 'mixgate promote --to production --evidence evidence --commit v1.4.0 --dry-run', does: 'what would happen' },
+  ],
+  async run(invocation) {
+    const { options } = invocation;
+    const git = await openGit(invocation.dir);
+    const ref = options.string('commit') ?? 'HEAD';
+    const commit = await git.resolve(ref);
+    const environment = await openEnvironment(git, invocation.dir, invocation.config, options.string('to')!);
+    const tools: Record<string, string> = {};
+    const gate = await promote({
+      git,
+      environment,
+      commit,
+      evidenceDir: resolve(invocation.dir, options.string('evidence')!),
+      now: invocation.now,
+      overrideQuarantine: options.string('override-quarantine'),
+      dryRun: options.boolean('dry-run'),
+      opa: async () => {
+        const tool = await resolveTool('opa', { progress: invocation.progress, signal: invocation.signal });
+        tools['opa'] = tool.version;
+        return tool;
+      },
+    });
+    const { target } = environment;
+    return {
+      report: buildReport([gate], {
+        tool: { name: 'mixgate', version: packageVersion() },
+        command: invocation.command,
+        base: { ref: `${target.remote}/${target.branch}`, commit: target.tip },
+        head: { ref, commit },
+        configFrom: `${target.remote}/${target.branch} ${target.tip.slice(0, 12)}`,
+        seed: invocation.seed,
+        tools,
+      }),
+    };
+  },
+};

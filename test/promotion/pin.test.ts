@@ -1,0 +1,65 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { editPin, newPin, parsePin } from '../../src/promotion/pin.ts';
+import { formatTrailers, parseTrailers } from '../../src/promotion/trailers.ts';
+
+const [A, B] = ['a'.repeat(40), 'b'.repeat(40)];
+
+describe('editPin', () => {
+  it.each([
+    [
+      'null with comments',
+      '# top\nenvironment: p\nrevision: null # why\n# end\n',
+      `# top\nenvironment: p\nrevision: ${A} # why\n# end\n`,
+    ],
+    ['an empty value', 'environment: p\nrevision:\n', `environment: p\nrevision: ${A}\n`],
+    ['a quoted revision', `environment: p\nrevision: "${B}"\n`, `environment: p\nrevision: ${A}\n`],
+    ['flow style', `{environment: p, revision: ${B}}\n`, `{environment: p, revision: ${A}}\n`],
+    ['Windows line ends', `environment: p\r\nrevision: ${B}\r\n`, `environment: p\r\nrevision: ${A}\r\n`],
+  ])('changes %s and nothing else', (_title, before, after) => {
+    expect(editPin(before, { revision: A })).toBe(after);
+  });
+  it('adds to quarantine and takes off it again', () => {
+    const barred = editPin(newPin('p'), {
+      revision: A,
+      quarantine: { revision: B, reason: 'slow: "very"', since: '2026-01-01T00:00:00Z' },
+    });
+    expect(parsePin(barred, 'p.yaml', 'p')).toEqual({
+      environment: 'p',
+      revision: A,
+      quarantine: [{ revision: B, reason: 'slow: "very"', since: '2026-01-01T00:00:00Z' }],
+    });
+    const free = editPin(barred, { revision: B, release: B });
+    expect(parsePin(free, 'p.yaml', 'p')).toEqual({ environment: 'p', revision: B });
+    expect(free).toContain('comments stay');
+  });
+  it('keeps any reason as one value', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1 }), (reason) => {
+        const pin = parsePin(
+          editPin(newPin('p'), { revision: A, quarantine: { revision: B, reason, since: '2026-01-01T00:00:00Z' } }),
+          'p.yaml',
+          'p',
+        );
+        return pin.quarantine?.[0]?.reason === reason && pin.revision === A;
+      }),
+    );
+  });
+});
+
+describe('trailers', () => {
+  const trailers = { environment: 'p', promotedFrom: A, verdict: 'pass', evidence: `sha256:${'0'.repeat(64)}` } as const;
+  it('round-trip', () => {
+    expect(parseTrailers(formatTrailers(trailers))).toEqual(trailers);
+    expect(parseTrailers(formatTrailers({ ...trailers, rollbackOf: B }))).toEqual({ ...trailers, rollbackOf: B });
+  });
+  it.each([
+    ['an abbreviated revision', (text: string) => text.replace(A, 'aaaa')],
+    ['an unknown verdict', (text: string) => text.replace('pass', 'great')],
+    ['a short digest', (text: string) => text.replace('0'.repeat(64), '0')],
+    ['one thing said twice', (text: string) => `${text}\nGate-Verdict: fail`],
+    ['a missing line', (text: string) => text.replace(/^Environment.*\n/, '')],
+  ])('with %s are not ours', (_title, edit) => {
+    expect(parseTrailers(edit(formatTrailers(trailers)))).toBeUndefined();
+  });
+});
