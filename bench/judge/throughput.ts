@@ -39,6 +39,14 @@ console.log(
   `batch: ${lines.length} cases of 60 + 60 points in ${batch.toFixed(2)} s = ${Math.round(lines.length / batch)} cases/s (bar 200); ${(batch / batchSort).toFixed(0)} x plain sorting`,
 );
 
+const sequential = small.map((input) => JSON.stringify({ ...input, looks: 20 }));
+const looked = seconds(() => {
+  for (const [i, line] of sequential.entries()) judgeLine(line, i + 1);
+});
+console.log(
+  `batch with looks 20: ${Math.round(sequential.length / looked)} cases/s (its table of boundaries is filled on the way)`,
+);
+
 for (const design of ['unpaired', 'paired'] as const) {
   const large: CaseInput = {
     id: 'large',

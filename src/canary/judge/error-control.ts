@@ -5,7 +5,29 @@ import { crossingProbability, MAX_PLANNED_LOOKS } from '../../stats/group-sequen
 /** Sample size near which the unlimited-looks boundary is tightest. */
 const MIXTURE_OPTIMUM = 60;
 
+/** Bound on the memo: 350 points for each of the 50 numbers of looks fit. */
+const MAX_CACHED = 20_000;
+
 const cache = new Map<string, number>();
+
+/** Step of the table below, in z: linear interpolation of ln p is then good to 1e-4 of p. */
+const STEP = 0.02;
+
+/** The recursion takes milliseconds; its value at multiples of STEP is kept, so that a batch pays for each point once. */
+function tabulatedCrossing(index: number, looks: number): number {
+  const key = `z${index}/${looks}`;
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const value = Math.log(crossingProbability(index * STEP, looks));
+  if (cache.size < MAX_CACHED) cache.set(key, value);
+  return value;
+}
+
+function interpolatedCrossing(z: number, looks: number): number {
+  const index = Math.floor(z / STEP);
+  const rest = z / STEP - index;
+  return Math.min(1, Math.exp((1 - rest) * tabulatedCrossing(index, looks) + rest * tabulatedCrossing(index + 1, looks)));
+}
 
 /**
  * Corrects a nominal one-sided p for repeated looks at growing data. Up to MAX_PLANNED_LOOKS equally spaced looks: the chance that a
@@ -17,7 +39,7 @@ export function adjustForLooks(p: number, looks: number, n: number, alpha: numbe
   const z = -normalQuantile(p);
   if (looks > MAX_PLANNED_LOOKS) return mixturePValue(z, n, MIXTURE_OPTIMUM, alpha);
   // Past z = 7 the recursion's grid error exceeds the value; the union bound is enough there.
-  return z > 7 ? Math.min(1, looks * p) : Math.min(1, crossingProbability(z, looks));
+  return z > 7 ? Math.min(1, looks * p) : interpolatedCrossing(z, looks);
 }
 
 /** Nominal one-sided level at each look that spends `alpha` over all looks. */
@@ -35,6 +57,6 @@ export function nominalLevel(alpha: number, looks: number, n: number): number {
     else high = middle;
   }
   const level = normalSf(high);
-  if (cache.size < 1000) cache.set(key, level);
+  if (cache.size < MAX_CACHED) cache.set(key, level);
   return level;
 }
