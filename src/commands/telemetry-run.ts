@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import { type Config, loadConfig, type Section } from '../config/load.ts';
 import { ConfigurationError } from '../core/errors.ts';
@@ -165,7 +165,7 @@ async function openFolder(invocation: Invocation, name: string): Promise<Tree> {
 
 async function openRefs(invocation: Invocation, base: string, head: string): Promise<[Tree, Tree]> {
   const git = await openGit(invocation.dir);
-  const prefix = (await git.raw(['-C', invocation.dir, 'rev-parse', '--show-prefix'])).trim().replace(/\/$/, '');
+  const prefix = relative(await realpath(git.root), await realpath(invocation.dir)).replaceAll('\\', '/');
   return [subtree(await commitTree(git, base), prefix), subtree(await commitTree(git, head), prefix)];
 }
 

@@ -7,9 +7,35 @@ export const DEFAULT_SERIES_LIMIT = 2000;
 
 /** Attributes whose values never stop growing: never a metric label. */
 export const BANNED_LABELS: ReadonlySet<string> = new Set([
-  'gen_ai.response.id', 'gen_ai.conversation.id', 'gen_ai.tool.call.id', 'gen_ai.agent.id', 'gen_ai.prompt', 'gen_ai.completion', 'gen_ai.input.messages', 'gen_ai.output.messages',
-  'user.id', 'user.email', 'user.name', 'enduser.id', 'session.id', 'session.previous_id', 'client.address', 'client.port', 'network.peer.address', 'network.peer.port',
-  'url.full', 'url.path', 'url.query', 'http.request.header', 'exception.message', 'exception.stacktrace', 'error.message', 'thread.id', 'process.pid', 'mixgate.decision.id', 'mixgate.request.id',
+  'gen_ai.response.id',
+  'gen_ai.conversation.id',
+  'gen_ai.tool.call.id',
+  'gen_ai.agent.id',
+  'gen_ai.prompt',
+  'gen_ai.completion',
+  'gen_ai.input.messages',
+  'gen_ai.output.messages',
+  'user.id',
+  'user.email',
+  'user.name',
+  'enduser.id',
+  'session.id',
+  'session.previous_id',
+  'client.address',
+  'client.port',
+  'network.peer.address',
+  'network.peer.port',
+  'url.full',
+  'url.path',
+  'url.query',
+  'http.request.header',
+  'exception.message',
+  'exception.stacktrace',
+  'error.message',
+  'thread.id',
+  'process.pid',
+  'mixgate.decision.id',
+  'mixgate.request.id',
 ]);
 
 export interface CardinalityOptions {
@@ -39,11 +65,18 @@ export function estimateCardinality(metric: Metric, options: CardinalityOptions 
   const unknown: string[] = [];
   for (const attribute of metric.attributes.values()) {
     if (attribute.requirement === 'opt_in') continue;
-    const cap = options.caps !== undefined && Object.hasOwn(options.caps, attribute.name) ? options.caps[attribute.name] : undefined;
+    const cap =
+      options.caps !== undefined && Object.hasOwn(options.caps, attribute.name) ? options.caps[attribute.name] : undefined;
     const type = attribute.definition?.type;
     if (cap !== undefined) factors.push({ attribute: attribute.name, values: cap, from: 'cap' });
-    else if (type?.kind === 'enum') factors.push({ attribute: attribute.name, values: new Set([...type.members.values()].map((member) => member.value)).size, from: 'enum' });
-    else if (type?.kind === 'scalar' && type.name === 'boolean') factors.push({ attribute: attribute.name, values: 2, from: 'boolean' });
+    else if (type?.kind === 'enum')
+      factors.push({
+        attribute: attribute.name,
+        values: new Set([...type.members.values()].map((member) => member.value)).size,
+        from: 'enum',
+      });
+    else if (type?.kind === 'scalar' && type.name === 'boolean')
+      factors.push({ attribute: attribute.name, values: 2, from: 'boolean' });
     else unknown.push(attribute.name);
   }
   const labelSets = factors.reduce((product, factor) => product * factor.values, 1);
@@ -52,7 +85,10 @@ export function estimateCardinality(metric: Metric, options: CardinalityOptions 
 }
 
 /** Estimates of every live metric, and findings where the limit is passed, a label is banned or a number is missing. */
-export function checkCardinality(registry: Registry, options: CardinalityOptions = {}): { estimates: readonly CardinalityEstimate[]; findings: readonly Finding[] } {
+export function checkCardinality(
+  registry: Registry,
+  options: CardinalityOptions = {},
+): { estimates: readonly CardinalityEstimate[]; findings: readonly Finding[] } {
   const limit = options.limit ?? DEFAULT_SERIES_LIMIT;
   const findings: Finding[] = [];
   const estimates: CardinalityEstimate[] = [];
@@ -85,7 +121,11 @@ export function checkCardinality(registry: Registry, options: CardinalityOptions
       );
     }
   }
-  const unknown = [...new Set(estimates.filter((estimate) => registry.metrics.get(estimate.metric)!.owned).flatMap((estimate) => estimate.unknown))].sort(compareText);
+  const unknown = [
+    ...new Set(
+      estimates.filter((estimate) => registry.metrics.get(estimate.metric)!.owned).flatMap((estimate) => estimate.unknown),
+    ),
+  ].sort(compareText);
   for (const name of unknown) {
     if (isBanned(name)) continue;
     const users = estimates.filter((estimate) => estimate.unknown.includes(name)).map((estimate) => estimate.metric);

@@ -21,7 +21,8 @@ export function judgeChanges(changes: readonly Change[], consumers: Consumers, m
     const uses = usesOf(change, consumers);
     const level = levelOf(change, mode, uses);
     const others = change.touches.metrics.length - 1;
-    const widely = change.touches.attribute !== undefined && others > 0 ? ` (${change.touches.metrics.length} metrics carry it)` : '';
+    const widely =
+      change.touches.attribute !== undefined && others > 0 ? ` (${change.touches.metrics.length} metrics carry it)` : '';
     const where = change.inBase ? ' The line is the one in base, where it last was.' : '';
     const impact = change.severity === 'warn' && uses.length === 0 ? '' : ` ${impactText(uses)}`;
     return {
@@ -34,7 +35,12 @@ export function judgeChanges(changes: readonly Change[], consumers: Consumers, m
         subject: change.subject,
         ...(change.related === undefined && uses.length === 0
           ? {}
-          : { related: [...(change.related ?? []), ...uses.map((use) => ({ ...use.location, message: `${use.kind} ${use.name} uses ${use.uses}` }))] }),
+          : {
+              related: [
+                ...(change.related ?? []),
+                ...uses.map((use) => ({ ...use.location, message: `${use.kind} ${use.name} uses ${use.uses}` })),
+              ],
+            }),
         evidence: {
           field: change.field,
           before: change.before,
@@ -42,8 +48,15 @@ export function judgeChanges(changes: readonly Change[], consumers: Consumers, m
           breaks: change.breaks,
           mode,
           metrics: change.touches.metrics.map((metric) => metric.name),
-          prometheus: change.touches.attribute === undefined ? change.touches.metrics.map((metric) => defaultPrometheusName(metric)) : [],
-          uses: uses.map((use) => ({ kind: use.kind, name: use.name, file: use.location.file, line: use.location.line ?? null, as: use.uses })),
+          prometheus:
+            change.touches.attribute === undefined ? change.touches.metrics.map((metric) => defaultPrometheusName(metric)) : [],
+          uses: uses.map((use) => ({
+            kind: use.kind,
+            name: use.name,
+            file: use.location.file,
+            line: use.location.line ?? null,
+            as: use.uses,
+          })),
         } satisfies Json,
         fix: change.fix,
       }),
@@ -55,17 +68,24 @@ export function judgeChanges(changes: readonly Change[], consumers: Consumers, m
 export function explainedNames(changes: readonly Change[]): ReadonlySet<string> {
   const names = new Set<string>();
   for (const change of changes) {
-    for (const metric of change.touches.metrics) for (const name of prometheusNames(metric)) for (const series of name.series) names.add(series);
-    if (change.touches.attribute !== undefined) names.add(change.touches.attribute.replaceAll('.', '_')).add(change.touches.attribute);
+    for (const metric of change.touches.metrics)
+      for (const name of prometheusNames(metric)) for (const series of name.series) names.add(series);
+    if (change.touches.attribute !== undefined)
+      names.add(change.touches.attribute.replaceAll('.', '_')).add(change.touches.attribute);
   }
   return names;
 }
 
 /** Metric names of base that head does not have under that name, for samples that still carry them. */
-export function goneMetrics(base: Registry | undefined, head: Registry, changes: readonly Change[]): ReadonlyMap<string, string | undefined> {
+export function goneMetrics(
+  base: Registry | undefined,
+  head: Registry,
+  changes: readonly Change[],
+): ReadonlyMap<string, string | undefined> {
   const gone = new Map<string, string | undefined>();
   for (const name of base?.metrics.keys() ?? []) if (!head.metrics.has(name)) gone.set(name, undefined);
-  for (const change of changes) if (change.rule === 'telemetry-metric-renamed' && gone.has(change.before)) gone.set(change.before, change.after);
+  for (const change of changes)
+    if (change.rule === 'telemetry-metric-renamed' && gone.has(change.before)) gone.set(change.before, change.after);
   return gone;
 }
 
@@ -96,17 +116,29 @@ export function cardinalityTable(estimates: readonly CardinalityEstimate[], limi
     rows: [...estimates]
       .sort((a, b) => b.labelSets - a.labelSets || (a.metric < b.metric ? -1 : 1))
       .slice(0, 20)
-      .map((estimate) => [estimate.metric, String(estimate.labelSets), `${Math.round((100 * estimate.labelSets) / limit)} %`, String(estimate.series), productText(estimate), estimate.unknown.join(', ')]),
+      .map((estimate) => [
+        estimate.metric,
+        String(estimate.labelSets),
+        `${Math.round((100 * estimate.labelSets) / limit)} %`,
+        String(estimate.series),
+        productText(estimate),
+        estimate.unknown.join(', '),
+      ]),
     note: 'Product of enum sizes and declared caps; attributes without either count as one value.',
   };
 }
 
 export function coverageTable(fleet: FleetResult): Table {
-  return { title: 'Telemetry coverage', columns: ['cluster', 'service', 'metric', 'points', 'state'], rows: fleet.coverage.map(([cluster, service, metric, points, state]) => [cluster, service, metric, String(points), state]) };
+  return {
+    title: 'Telemetry coverage',
+    columns: ['cluster', 'service', 'metric', 'points', 'state'],
+    rows: fleet.coverage.map(([cluster, service, metric, points, state]) => [cluster, service, metric, String(points), state]),
+  };
 }
 
 export function registryMeasurements(registry: Registry, estimates: readonly CardinalityEstimate[]): Measurement[] {
-  const sum = (of: (estimate: CardinalityEstimate) => number): number => estimates.reduce((total, estimate) => total + of(estimate), 0);
+  const sum = (of: (estimate: CardinalityEstimate) => number): number =>
+    estimates.reduce((total, estimate) => total + of(estimate), 0);
   return [
     { name: 'registry.metrics', value: registry.metrics.size, unit: '{metric}' },
     { name: 'registry.attributes', value: registry.attributes.size, unit: '{attribute}' },

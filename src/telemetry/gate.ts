@@ -7,14 +7,22 @@ import { glob, materialize, type Tree } from '../workspace/tree.ts';
 import { checkCardinality, DEFAULT_SERIES_LIMIT } from './cardinality.ts';
 import type { Change } from './diff/change.ts';
 import { diffRegistries } from './diff/registry.ts';
-import { cardinalityTable, changeTable, coverageTable, explainedNames, goneMetrics, judgeChanges, registryMeasurements } from './evaluate.ts';
+import {
+  cardinalityTable,
+  changeTable,
+  coverageTable,
+  explainedNames,
+  goneMetrics,
+  judgeChanges,
+  registryMeasurements,
+} from './evaluate.ts';
 import { diffEventSchemas } from './events/diff.ts';
 import { type EventSchema, loadEventSchemas } from './events/load.ts';
 import { loadQueryConsumers } from './impact/consumers.ts';
-import { checkConsumers, type Consumers } from './impact/index.ts';
+import { type Consumers, checkConsumers } from './impact/index.ts';
 import { type RegoUse, regoUses } from './impact/rego.ts';
 import { lintRegistry } from './lint.ts';
-import { type Registry } from './model.ts';
+import type { Registry } from './model.ts';
 import { checkFleet } from './otlp/fleet.ts';
 import { MAX_REQUEST_BYTES } from './otlp/json-lines.ts';
 import { checkSamples } from './otlp/samples.ts';
@@ -39,7 +47,11 @@ export async function runTelemetryGate(context: GateContext, section: Section<'t
   const judged = judgeChanges(changes, consumers, section.compatibility ?? 'FULL');
   findings.push(...judged.map((item) => item.finding), ...checkConsumers(head.registry, consumers, explainedNames(changes)));
   const tables: Table[] = [...(changes.length > 0 ? [changeTable(judged)] : []), cardinalityTable(cardinality.estimates, limit)];
-  const measurements: Measurement[] = [...registryMeasurements(head.registry, cardinality.estimates), { name: 'changes', value: changes.length, unit: '{change}' }, { name: 'consumers.queries', value: consumers.queries.length, unit: '{query}' }];
+  const measurements: Measurement[] = [
+    ...registryMeasurements(head.registry, cardinality.estimates),
+    { name: 'changes', value: changes.length, unit: '{change}' },
+    { name: 'consumers.queries', value: consumers.queries.length, unit: '{query}' },
+  ];
   const sampled = await judgeSamples(context, section, config, head.registry, events, goneMetrics(base, head.registry, changes));
   findings.push(...sampled.findings);
   tables.push(...sampled.tables);
@@ -62,44 +74,88 @@ export async function runTelemetryGate(context: GateContext, section: Section<'t
   });
 }
 
-async function headEvents(tree: FileTree, folder: string | undefined, findings: Finding[]): Promise<ReadonlyMap<string, EventSchema>> {
+async function headEvents(
+  tree: FileTree,
+  folder: string | undefined,
+  findings: Finding[],
+): Promise<ReadonlyMap<string, EventSchema>> {
   if (folder === undefined) return new Map();
   const events = await loadEventSchemas(tree, folder, findings);
   if (events.size === 0 && !findings.some((finding) => finding.ruleId === 'telemetry-event-schema-invalid')) {
-    findings.push(telemetryFinding('telemetry-event-schema-invalid', { message: `The folder ${folder} has no *.schema.json.`, location: { file: folder }, subject: folder, fix: 'Correct `telemetry.events`, or add the schemas.' }));
+    findings.push(
+      telemetryFinding('telemetry-event-schema-invalid', {
+        message: `The folder ${folder} has no *.schema.json.`,
+        location: { file: folder },
+        subject: folder,
+        fix: 'Correct `telemetry.events`, or add the schemas.',
+      }),
+    );
   }
   return events;
 }
 
-async function changesSince(context: GateContext, section: Section<'telemetry'>, head: Registry, events: ReadonlyMap<string, EventSchema>): Promise<{ changes: Change[]; base: Registry | undefined }> {
+async function changesSince(
+  context: GateContext,
+  section: Section<'telemetry'>,
+  head: Registry,
+  events: ReadonlyMap<string, EventSchema>,
+): Promise<{ changes: Change[]; base: Registry | undefined }> {
   if (context.base === undefined) return { changes: [], base: undefined };
   // What is wrong with base is not this change's fault: its findings are dropped.
   const present = [];
   for (const source of section.registries) if ((await context.base.list(source.path)).length > 0) present.push(source);
   const base = (await loadRegistries(context.base, present)).registry;
-  const baseEvents = section.events === undefined ? new Map<string, EventSchema>() : await loadEventSchemas(context.base, section.events, []);
+  const baseEvents =
+    section.events === undefined ? new Map<string, EventSchema>() : await loadEventSchemas(context.base, section.events, []);
   // A schema that head has but cannot be read is reported as that, not as removed.
   const headFiles = section.events === undefined ? [] : await context.head.list(section.events);
-  const readable = new Map([...baseEvents].filter(([name, schema]) => events.has(name) || !headFiles.includes(schema.document.file)));
+  const readable = new Map(
+    [...baseEvents].filter(([name, schema]) => events.has(name) || !headFiles.includes(schema.document.file)),
+  );
   return { changes: [...diffRegistries(base, head, section.cardinality ?? {}), ...diffEventSchemas(readable, events)], base };
 }
 
 /** SLO files are always read; alert rules, dashboards and Rego as `telemetry.consumers` names them. */
-async function loadConsumers(context: GateContext, section: Section<'telemetry'>, config: Config, findings: Finding[]): Promise<Consumers> {
+async function loadConsumers(
+  context: GateContext,
+  section: Section<'telemetry'>,
+  config: Config,
+  findings: Finding[],
+): Promise<Consumers> {
   const tree = context.head as Tree;
-  const paths = new Set([...(config.slo === undefined ? [] : await glob(tree, config.slo.files)), ...(section.consumers === undefined ? [] : await glob(tree, section.consumers))]);
-  const queries = await loadQueryConsumers(tree, [...paths].filter((path) => /\.(?:ya?ml|json)$/.test(path)), findings);
+  const paths = new Set([
+    ...(config.slo === undefined ? [] : await glob(tree, config.slo.files)),
+    ...(section.consumers === undefined ? [] : await glob(tree, section.consumers)),
+  ]);
+  const queries = await loadQueryConsumers(
+    tree,
+    [...paths].filter((path) => /\.(?:ya?ml|json)$/.test(path)),
+    findings,
+  );
   const rego = [...paths].filter((path) => path.endsWith('.rego'));
   return { queries, rego: rego.length === 0 ? [] : await loadRego(context, tree, rego, findings) };
 }
 
-async function loadRego(context: GateContext, tree: Tree, paths: readonly string[], findings: Finding[]): Promise<readonly RegoUse[]> {
+async function loadRego(
+  context: GateContext,
+  tree: Tree,
+  paths: readonly string[],
+  findings: Finding[],
+): Promise<readonly RegoUse[]> {
   const opa = await context.tool('opa');
   await using files = await materialize(tree, paths);
   const uses: RegoUse[] = [];
   for (const path of paths) {
     const found = await regoUses(opa.path, files.dir, path);
-    if (found === undefined) findings.push(telemetryFinding('telemetry-consumer-unreadable', { message: 'OPA cannot parse the policy, so what it uses is unknown.', location: { file: path }, subject: path, fix: 'Run `opa check` on it.' }));
+    if (found === undefined)
+      findings.push(
+        telemetryFinding('telemetry-consumer-unreadable', {
+          message: 'OPA cannot parse the policy, so what it uses is unknown.',
+          location: { file: path },
+          subject: path,
+          fix: 'Run `opa check` on it.',
+        }),
+      );
     else uses.push(...found);
   }
   return uses;
@@ -113,17 +169,38 @@ interface SampledPart {
   readonly inconclusive?: string | undefined;
 }
 
-async function judgeSamples(context: GateContext, section: Section<'telemetry'>, config: Config, registry: Registry, events: ReadonlyMap<string, EventSchema>, gone: ReadonlyMap<string, string | undefined>): Promise<SampledPart> {
-  if (section.samples === undefined && section.coverage === undefined) return { findings: [], tables: [], measurements: [], state: 'not configured' };
+async function judgeSamples(
+  context: GateContext,
+  section: Section<'telemetry'>,
+  config: Config,
+  registry: Registry,
+  events: ReadonlyMap<string, EventSchema>,
+  gone: ReadonlyMap<string, string | undefined>,
+): Promise<SampledPart> {
+  if (section.samples === undefined && section.coverage === undefined)
+    return { findings: [], tables: [], measurements: [], state: 'not configured' };
   const tree = context.head as Tree;
   const patterns = section.samples ?? [];
   const paths = patterns.length === 0 ? [] : await glob(tree, patterns);
   if (paths.length === 0) {
     const missing = `No sample file matches ${patterns.join(', ') || 'telemetry.samples'}; record OTLP/JSON of each cluster there.`;
-    return { findings: [telemetryFinding('telemetry-samples-insufficient', { message: missing, location: { file: CONFIG }, subject: 'samples' })], tables: [], measurements: [], state: 'none', inconclusive: missing };
+    return {
+      findings: [
+        telemetryFinding('telemetry-samples-insufficient', { message: missing, location: { file: CONFIG }, subject: 'samples' }),
+      ],
+      tables: [],
+      measurements: [],
+      state: 'none',
+      inconclusive: missing,
+    };
   }
   const files = paths.map((path) => ({ path, chunks: readTree(tree, path) }));
-  const result = await checkSamples(files, { registry, events, clusters: (config.clusters ?? []).map((cluster) => cluster.name), gone });
+  const result = await checkSamples(files, {
+    registry,
+    events,
+    clusters: (config.clusters ?? []).map((cluster) => cluster.name),
+    gone,
+  });
   const fleet = checkFleet(result.observed, {
     registry,
     ...(section.cardinality?.limit === undefined ? {} : { limit: section.cardinality.limit }),
@@ -132,7 +209,9 @@ async function judgeSamples(context: GateContext, section: Section<'telemetry'>,
     configFile: CONFIG,
   });
   const points = [...result.observed.metrics.values()].reduce((sum, metric) => sum + metric.points, 0);
-  const covered = new Set([...result.observed.metrics.values()].filter((metric) => registry.metrics.has(metric.name)).map((metric) => metric.name)).size;
+  const covered = new Set(
+    [...result.observed.metrics.values()].filter((metric) => registry.metrics.has(metric.name)).map((metric) => metric.name),
+  ).size;
   return {
     findings: [...result.findings, ...fleet.findings],
     tables: fleet.coverage.length > 0 ? [coverageTable(fleet)] : [],
@@ -151,7 +230,8 @@ async function judgeSamples(context: GateContext, section: Section<'telemetry'>,
 /** One file at a time, read only when its turn comes. A tree holds whole files, so they are capped like a request. */
 async function* readTree(tree: FileTree, path: string): AsyncGenerator<Uint8Array> {
   const bytes = await tree.read(path);
-  if (bytes === undefined) throw new ExternalError({ message: 'the sample file disappeared while it was read.', location: { file: path } });
+  if (bytes === undefined)
+    throw new ExternalError({ message: 'the sample file disappeared while it was read.', location: { file: path } });
   if (bytes.byteLength > MAX_REQUEST_BYTES * 4) {
     // One byte past the reader's limit makes it report the file as too large, with its name.
     yield bytes.subarray(0, MAX_REQUEST_BYTES + 1);

@@ -45,10 +45,24 @@ function lintItem(item: AttributeDefinition | Signal, kind: string, nameField: s
     );
   }
   if (item.brief.trim() === '') {
-    findings.push(telemetryFinding('telemetry-brief-missing', { message: `The ${kind} \`${name}\` has no brief.`, location: item.where('brief'), subject: name, fix: 'Say in one sentence what it measures or means.' }));
+    findings.push(
+      telemetryFinding('telemetry-brief-missing', {
+        message: `The ${kind} \`${name}\` has no brief.`,
+        location: item.where('brief'),
+        subject: name,
+        fix: 'Say in one sentence what it measures or means.',
+      }),
+    );
   }
   if (item.stability === undefined && item.deprecated === undefined) {
-    findings.push(telemetryFinding('telemetry-stability-missing', { message: `The ${kind} \`${name}\` declares no stability.`, location: item.where('stability'), subject: name, fix: 'Add `stability: development` (or alpha, beta, release_candidate, stable).' }));
+    findings.push(
+      telemetryFinding('telemetry-stability-missing', {
+        message: `The ${kind} \`${name}\` declares no stability.`,
+        location: item.where('stability'),
+        subject: name,
+        fix: 'Add `stability: development` (or alpha, beta, release_candidate, stable).',
+      }),
+    );
   }
 }
 
@@ -84,11 +98,22 @@ function lintEnum(attribute: AttributeDefinition, findings: Finding[]): void {
   }
   const types = new Set([...attribute.type.members.values()].map((member) => typeof member.value));
   if (types.size > 1) {
-    findings.push(telemetryFinding('telemetry-registry-wrong-type', { message: `The enum \`${attribute.name}\` mixes ${[...types].sort().join(' and ')} values. Expected one type.`, location: attribute.where('type'), subject: attribute.name }));
+    findings.push(
+      telemetryFinding('telemetry-registry-wrong-type', {
+        message: `The enum \`${attribute.name}\` mixes ${[...types].sort().join(' and ')} values. Expected one type.`,
+        location: attribute.where('type'),
+        subject: attribute.name,
+      }),
+    );
   }
 }
 
-function lintRename(item: AttributeDefinition | Signal, kind: string, known: ReadonlyMap<string, unknown>, findings: Finding[]): void {
+function lintRename(
+  item: AttributeDefinition | Signal,
+  kind: string,
+  known: ReadonlyMap<string, unknown>,
+  findings: Finding[],
+): void {
   const target = item.deprecated?.renamedTo;
   if (target === undefined || known.has(target)) return;
   findings.push(
@@ -104,7 +129,14 @@ function lintRename(item: AttributeDefinition | Signal, kind: string, known: Rea
 function lintUnit(name: string, unit: string, where: Signal['where'], findings: Finding[]): void {
   const problem = unitProblem(unit);
   if (problem !== undefined) {
-    findings.push(telemetryFinding('telemetry-unit-invalid', { message: `The unit ${JSON.stringify(unit)} of \`${name}\` is not UCUM: ${problem}.`, location: where('unit'), subject: name, fix: 'Write the unit in UCUM, e.g. `s`, `By`, `{request}`, `1`.' }));
+    findings.push(
+      telemetryFinding('telemetry-unit-invalid', {
+        message: `The unit ${JSON.stringify(unit)} of \`${name}\` is not UCUM: ${problem}.`,
+        location: where('unit'),
+        subject: name,
+        fix: 'Write the unit in UCUM, e.g. `s`, `By`, `{request}`, `1`.',
+      }),
+    );
     return;
   }
   const base = baseUnit(unit);

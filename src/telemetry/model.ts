@@ -145,7 +145,9 @@ export function describeType(type: AttributeType): string {
 export function enumValueType(members: Iterable<EnumMember>): 'string' | 'int' | 'double' | 'boolean' | 'any' {
   const kinds = new Set<'string' | 'int' | 'double' | 'boolean'>();
   for (const { value } of members) {
-    kinds.add(typeof value === 'string' ? 'string' : typeof value === 'boolean' ? 'boolean' : Number.isInteger(value) ? 'int' : 'double');
+    kinds.add(
+      typeof value === 'string' ? 'string' : typeof value === 'boolean' ? 'boolean' : Number.isInteger(value) ? 'int' : 'double',
+    );
   }
   return kinds.size === 1 ? [...kinds][0]! : 'any';
 }

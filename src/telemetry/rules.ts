@@ -6,8 +6,16 @@ export const RULES = [
   // Reading registries.
   { id: 'telemetry-registry-unreadable', level: 'error', summary: 'A registry file cannot be read.' },
   { id: 'telemetry-registry-unknown-key', level: 'error', summary: 'A registry file has a key that the format does not know.' },
-  { id: 'telemetry-registry-wrong-type', level: 'error', summary: 'A field of a registry has a value of the wrong type, or lacks one.' },
-  { id: 'telemetry-reference-unresolved', level: 'error', summary: 'A `ref`, `extends` or `ref_group` names something that no registry defines.' },
+  {
+    id: 'telemetry-registry-wrong-type',
+    level: 'error',
+    summary: 'A field of a registry has a value of the wrong type, or lacks one.',
+  },
+  {
+    id: 'telemetry-reference-unresolved',
+    level: 'error',
+    summary: 'A `ref`, `extends` or `ref_group` names something that no registry defines.',
+  },
   { id: 'telemetry-extends-cycle', level: 'error', summary: 'Groups extend each other in a circle.' },
   { id: 'telemetry-definition-duplicate', level: 'error', summary: 'Two definitions have one name.' },
   // Lint of registries that this repository owns.
@@ -62,7 +70,11 @@ export const RULES = [
   { id: 'telemetry-sample-unit-mismatch', level: 'error', summary: 'A sample has another unit than the registry.' },
   { id: 'telemetry-sample-instrument-mismatch', level: 'error', summary: 'A sample has another instrument than the registry.' },
   { id: 'telemetry-sample-attribute-missing', level: 'error', summary: 'A sample lacks a required attribute.' },
-  { id: 'telemetry-sample-attribute-unknown', level: 'warning', summary: 'A sample has an attribute that the registry does not give it.' },
+  {
+    id: 'telemetry-sample-attribute-unknown',
+    level: 'warning',
+    summary: 'A sample has an attribute that the registry does not give it.',
+  },
   { id: 'telemetry-sample-enum-undefined', level: 'error', summary: 'A sample has a value that the enum does not have.' },
   { id: 'telemetry-sample-type-mismatch', level: 'error', summary: 'A sample value has another type than the registry.' },
   { id: 'telemetry-sample-deprecated', level: 'warning', summary: 'A sample uses a deprecated name.' },
@@ -90,6 +102,9 @@ export type TelemetryRule = (typeof RULES)[number]['id'];
 const LEVELS: ReadonlyMap<string, Level> = new Map(RULES.map((rule) => [rule.id, rule.level]));
 
 /** A finding of this gate; the level is the rule's unless given. */
-export function telemetryFinding(ruleId: TelemetryRule, input: Omit<FindingInput, 'ruleId' | 'level'> & { readonly level?: Level }): Finding {
+export function telemetryFinding(
+  ruleId: TelemetryRule,
+  input: Omit<FindingInput, 'ruleId' | 'level'> & { readonly level?: Level },
+): Finding {
   return finding({ ...input, ruleId, level: input.level ?? LEVELS.get(ruleId)! });
 }

@@ -3,9 +3,92 @@
  * terms joined by `.` and `/`, a prefix and an atom with an integer exponent, annotations in braces.
  */
 
-const METRIC_ATOMS = new Set(['m', 's', 'g', 'rad', 'K', 'C', 'cd', 'mol', 'A', 'V', 'W', 'J', 'N', 'Pa', 'Hz', 'Ohm', 'F', 'H', 'T', 'Wb', 'lm', 'lx', 'Bq', 'Cel', 'l', 'L', 'B', 'By', 'bit', 'Bd', 'bar', 'eV', 't', 'S', 'sr', 'u']);
-const OTHER_ATOMS = new Set(['min', 'h', 'd', 'wk', 'mo', 'a', '%', '[ppth]', '[ppm]', '[ppb]', 'deg', "'", "''", '[degF]', '[in_i]', '[ft_i]', '[mi_i]', '10*', '10^', '[pi]']);
-const PREFIXES = ['da', 'Ki', 'Mi', 'Gi', 'Ti', 'Y', 'Z', 'E', 'P', 'T', 'G', 'M', 'k', 'h', 'd', 'c', 'm', 'u', 'n', 'p', 'f', 'a', 'z', 'y'];
+const METRIC_ATOMS = new Set([
+  'm',
+  's',
+  'g',
+  'rad',
+  'K',
+  'C',
+  'cd',
+  'mol',
+  'A',
+  'V',
+  'W',
+  'J',
+  'N',
+  'Pa',
+  'Hz',
+  'Ohm',
+  'F',
+  'H',
+  'T',
+  'Wb',
+  'lm',
+  'lx',
+  'Bq',
+  'Cel',
+  'l',
+  'L',
+  'B',
+  'By',
+  'bit',
+  'Bd',
+  'bar',
+  'eV',
+  't',
+  'S',
+  'sr',
+  'u',
+]);
+const OTHER_ATOMS = new Set([
+  'min',
+  'h',
+  'd',
+  'wk',
+  'mo',
+  'a',
+  '%',
+  '[ppth]',
+  '[ppm]',
+  '[ppb]',
+  'deg',
+  "'",
+  "''",
+  '[degF]',
+  '[in_i]',
+  '[ft_i]',
+  '[mi_i]',
+  '10*',
+  '10^',
+  '[pi]',
+]);
+const PREFIXES = [
+  'da',
+  'Ki',
+  'Mi',
+  'Gi',
+  'Ti',
+  'Y',
+  'Z',
+  'E',
+  'P',
+  'T',
+  'G',
+  'M',
+  'k',
+  'h',
+  'd',
+  'c',
+  'm',
+  'u',
+  'n',
+  'p',
+  'f',
+  'a',
+  'z',
+  'y',
+];
 const BINARY = new Set(['Ki', 'Mi', 'Gi', 'Ti']);
 const MAX_LENGTH = 63;
 
@@ -13,12 +96,16 @@ const MAX_LENGTH = 63;
 export function unitProblem(unit: string): string | undefined {
   if (unit === '') return 'it is empty; a unitless metric has `1`, a count of things has `{thing}`';
   if (unit.length > MAX_LENGTH) return `it is longer than ${MAX_LENGTH} characters`;
-  if (/^[A-Za-z]{3,}$/.test(unit) && WORDS[unit.toLowerCase()] !== undefined) return `UCUM writes it \`${WORDS[unit.toLowerCase()]}\``;
+  if (/^[A-Za-z]{3,}$/.test(unit) && WORDS[unit.toLowerCase()] !== undefined)
+    return `UCUM writes it \`${WORDS[unit.toLowerCase()]}\``;
   const outside = unit.replace(/\{[^{}]*\}/g, (annotation) => (/^\{[\x21-\x7e]+\}$/.test(annotation) ? '' : '\u0000'));
   if (outside.includes('\u0000')) return 'an annotation in braces is empty or has a space';
   if (/[{}]/.test(outside)) return 'its braces do not match';
   if (/\s/.test(unit)) return 'it has a space';
-  const terms = unit.replace(/\{[^{}]*\}/g, '{}').replace(/^\//, '').split(/[./]/);
+  const terms = unit
+    .replace(/\{[^{}]*\}/g, '{}')
+    .replace(/^\//, '')
+    .split(/[./]/);
   for (const term of terms) {
     const problem = termProblem(term);
     if (problem !== undefined) return problem;
@@ -28,12 +115,55 @@ export function unitProblem(unit: string): string | undefined {
 
 /** The unit that telemetry should use instead of a scaled one (semantic conventions: "use non-prefixed units"), if any. */
 export function baseUnit(unit: string): string | undefined {
-  return { ms: 's', us: 's', ns: 's', min: 's', h: 's', d: 's', KiBy: 'By', MiBy: 'By', GiBy: 'By', kBy: 'By', MBy: 'By', GBy: 'By', '%': '1' }[unit];
+  return {
+    ms: 's',
+    us: 's',
+    ns: 's',
+    min: 's',
+    h: 's',
+    d: 's',
+    KiBy: 'By',
+    MiBy: 'By',
+    GiBy: 'By',
+    kBy: 'By',
+    MBy: 'By',
+    GBy: 'By',
+    '%': '1',
+  }[unit];
 }
 
 const WORDS: Readonly<Record<string, string>> = {
-  second: 's', seconds: 's', sec: 's', secs: 's', millisecond: 'ms', milliseconds: 'ms', msec: 'ms', microseconds: 'us', nanoseconds: 'ns', minute: 'min', minutes: 'min', hour: 'h', hours: 'h', day: 'd', days: 'd',
-  byte: 'By', bytes: 'By', kilobytes: 'kBy', megabytes: 'MBy', percent: '%', ratio: '1', count: '{count}', request: '{request}', requests: '{request}', token: '{token}', tokens: '{token}', bits: 'bit', meters: 'm', watts: 'W', joules: 'J', celsius: 'Cel',
+  second: 's',
+  seconds: 's',
+  sec: 's',
+  secs: 's',
+  millisecond: 'ms',
+  milliseconds: 'ms',
+  msec: 'ms',
+  microseconds: 'us',
+  nanoseconds: 'ns',
+  minute: 'min',
+  minutes: 'min',
+  hour: 'h',
+  hours: 'h',
+  day: 'd',
+  days: 'd',
+  byte: 'By',
+  bytes: 'By',
+  kilobytes: 'kBy',
+  megabytes: 'MBy',
+  percent: '%',
+  ratio: '1',
+  count: '{count}',
+  request: '{request}',
+  requests: '{request}',
+  token: '{token}',
+  tokens: '{token}',
+  bits: 'bit',
+  meters: 'm',
+  watts: 'W',
+  joules: 'J',
+  celsius: 'Cel',
 };
 
 function termProblem(term: string): string | undefined {

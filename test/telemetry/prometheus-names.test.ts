@@ -1,8 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { defaultPrometheusName, familyOf, prometheusLabel, prometheusNames, TRANSLATION_STRATEGIES, type TranslatedMetric } from '../../src/telemetry/prometheus-names.ts';
+import {
+  defaultPrometheusName,
+  familyOf,
+  prometheusLabel,
+  prometheusNames,
+  TRANSLATION_STRATEGIES,
+  type TranslatedMetric,
+} from '../../src/telemetry/prometheus-names.ts';
 
-const metric = (name: string, unit: string, instrument: TranslatedMetric['instrument']): TranslatedMetric => ({ name, unit, instrument });
+const metric = (name: string, unit: string, instrument: TranslatedMetric['instrument']): TranslatedMetric => ({
+  name,
+  unit,
+  instrument,
+});
 
 describe('names in Prometheus', () => {
   test.each<[TranslatedMetric, string]>([
@@ -34,11 +45,18 @@ describe('names in Prometheus', () => {
   });
 
   test('a gauge of unit 1 has both forms, with and without _ratio', () => {
-    expect(prometheusNames(metric('engine.saturation', '1', 'gauge'), ['UnderscoreEscapingWithSuffixes']).map((name) => name.base)).toEqual(['engine_saturation', 'engine_saturation_ratio']);
+    expect(
+      prometheusNames(metric('engine.saturation', '1', 'gauge'), ['UnderscoreEscapingWithSuffixes']).map((name) => name.base),
+    ).toEqual(['engine_saturation', 'engine_saturation_ratio']);
   });
 
   test('a histogram has its three series', () => {
-    expect(prometheusNames(metric('a.b', 's', 'histogram'), ['UnderscoreEscapingWithSuffixes'])[0]!.series).toEqual(['a_b_seconds_bucket', 'a_b_seconds_sum', 'a_b_seconds_count', 'a_b_seconds']);
+    expect(prometheusNames(metric('a.b', 's', 'histogram'), ['UnderscoreEscapingWithSuffixes'])[0]!.series).toEqual([
+      'a_b_seconds_bucket',
+      'a_b_seconds_sum',
+      'a_b_seconds_count',
+      'a_b_seconds',
+    ]);
     expect(familyOf('a_b_seconds_bucket')).toBe('a_b_seconds');
   });
 
@@ -50,12 +68,18 @@ describe('names in Prometheus', () => {
 
   test('escaped names are valid classic names, whatever goes in', () => {
     fc.assert(
-      fc.property(fc.string({ minLength: 1, maxLength: 40 }), fc.constantFrom('s', 'By', '1', '{x}', 'm/s', '%'), fc.constantFrom('counter', 'gauge', 'histogram', 'updowncounter'), (name, unit, instrument) => {
-        fc.pre(/[A-Za-z0-9]/.test(name));
-        for (const strategy of TRANSLATION_STRATEGIES.slice(0, 2)) {
-          for (const { base } of prometheusNames(metric(name, unit, instrument), [strategy])) expect(base).toMatch(/^[A-Za-z_:][A-Za-z0-9_:]*$/);
-        }
-      }),
+      fc.property(
+        fc.string({ minLength: 1, maxLength: 40 }),
+        fc.constantFrom('s', 'By', '1', '{x}', 'm/s', '%'),
+        fc.constantFrom('counter', 'gauge', 'histogram', 'updowncounter'),
+        (name, unit, instrument) => {
+          fc.pre(/[A-Za-z0-9]/.test(name));
+          for (const strategy of TRANSLATION_STRATEGIES.slice(0, 2)) {
+            for (const { base } of prometheusNames(metric(name, unit, instrument), [strategy]))
+              expect(base).toMatch(/^[A-Za-z_:][A-Za-z0-9_:]*$/);
+          }
+        },
+      ),
     );
   });
 });

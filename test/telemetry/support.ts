@@ -16,13 +16,18 @@ export function memoryTree(files: { readonly [path: string]: string | Uint8Array
   };
 }
 
-export async function load(files: { readonly [path: string]: string | Uint8Array }, owned = true): Promise<{ registry: Registry; findings: readonly Finding[] }> {
+export async function load(
+  files: { readonly [path: string]: string | Uint8Array },
+  owned = true,
+): Promise<{ registry: Registry; findings: readonly Finding[] }> {
   return loadRegistries(memoryTree(files), [{ path: '', owned }]);
 }
 
 /** `rule file:line message` of each finding, for whole-finding assertions. */
 export function lines(findings: readonly Finding[]): string[] {
-  return findings.map((finding) => `${finding.level} ${finding.ruleId} ${finding.location?.file ?? '-'}:${finding.location?.line ?? '-'}`);
+  return findings.map(
+    (finding) => `${finding.level} ${finding.ruleId} ${finding.location?.file ?? '-'}:${finding.location?.line ?? '-'}`,
+  );
 }
 
 export const ATTRIBUTES = `groups:
@@ -48,7 +53,17 @@ export const ATTRIBUTES = `groups:
 `;
 
 /** A registry with one metric, whose lines can be replaced. */
-export function metricFile(fields: { name?: string; instrument?: string; unit?: string; brief?: string; stability?: string; attributes?: string; extra?: string } = {}): string {
+export function metricFile(
+  fields: {
+    name?: string;
+    instrument?: string;
+    unit?: string;
+    brief?: string;
+    stability?: string;
+    attributes?: string;
+    extra?: string;
+  } = {},
+): string {
   const name = fields.name ?? 'app.request.duration';
   return `${ATTRIBUTES}
   - id: metric.${name}

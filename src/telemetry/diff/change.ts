@@ -71,5 +71,11 @@ export type MakeFinding = (change: Change, level: Level, uses: readonly UseOfTel
 
 /** One stable order: by item, field and rule. */
 export function compareChanges(a: Change, b: Change): number {
-  return compareText(a.item, b.item) || compareText(a.field, b.field) || compareText(a.rule, b.rule) || compareText(a.before, b.before) || compareText(a.after, b.after);
+  return (
+    compareText(a.item, b.item) ||
+    compareText(a.field, b.field) ||
+    compareText(a.rule, b.rule) ||
+    compareText(a.before, b.before) ||
+    compareText(a.after, b.after)
+  );
 }

@@ -1,6 +1,14 @@
 import { formatLocation } from '../../core/errors.ts';
-import { type AttributeDefinition, type Metric, type Registry, type Signal, type SignalKind, STABILITIES, type Stability } from '../model.ts';
 import { type CardinalityOptions, estimateCardinality } from '../cardinality.ts';
+import {
+  type AttributeDefinition,
+  type Metric,
+  type Registry,
+  type Signal,
+  type SignalKind,
+  STABILITIES,
+  type Stability,
+} from '../model.ts';
 import type { TelemetryRule } from '../rules.ts';
 import { attributeTypeChanges } from './attribute.ts';
 import { type Change, compareChanges } from './change.ts';
@@ -43,10 +51,19 @@ function diffAttributes(base: Registry, head: Registry, changes: Change[]): Attr
     if (now === undefined) {
       fate.set(attribute.name, undefined);
       changes.push({
-        rule: 'telemetry-attribute-removed', item, subject: attribute.name, field: 'name', before: attribute.name, after: '', breaks: 'consumer', severity: 'fail',
+        rule: 'telemetry-attribute-removed',
+        item,
+        subject: attribute.name,
+        field: 'name',
+        before: attribute.name,
+        after: '',
+        breaks: 'consumer',
+        severity: 'fail',
         message: `The attribute \`${attribute.name}\` is gone.`,
         fix: `Keep it, mark it \`deprecated\`, and remove it once no cluster and no query uses it.`,
-        location: attribute.where('id'), inBase: true, touches,
+        location: attribute.where('id'),
+        inBase: true,
+        touches,
       });
       continue;
     }
@@ -68,7 +85,10 @@ interface Named {
 function goneAndAdded<T extends Named>(base: ReadonlyMap<string, T>, head: ReadonlyMap<string, T>): { gone: T[]; added: T[] } {
   const gone = [...base.values()].filter((item) => {
     const now = head.get(item.name);
-    return now === undefined || (now.deprecated?.renamedTo !== undefined && item.deprecated === undefined && head.has(now.deprecated.renamedTo));
+    return (
+      now === undefined ||
+      (now.deprecated?.renamedTo !== undefined && item.deprecated === undefined && head.has(now.deprecated.renamedTo))
+    );
   });
   return { gone, added: [...head.values()].filter((item) => !base.has(item.name) && item.deprecated === undefined) };
 }
@@ -81,25 +101,50 @@ function declaredTarget<T extends Named>(base: ReadonlyMap<string, T>, head: Rea
   };
 }
 
-function diffSignals<S extends Signal>(base: ReadonlyMap<string, S>, head: ReadonlyMap<string, S>, fate: AttributeFate, options: CardinalityOptions, changes: Change[]): void {
+function diffSignals<S extends Signal>(
+  base: ReadonlyMap<string, S>,
+  head: ReadonlyMap<string, S>,
+  fate: AttributeFate,
+  options: CardinalityOptions,
+  changes: Change[],
+): void {
   const { gone, added } = goneAndAdded(base, head);
-  const renames = new Map(findRenames(gone, added, declaredTarget(base, head), signalLikeness).map((rename) => [rename.from.name, rename]));
+  const renames = new Map(
+    findRenames(gone, added, declaredTarget(base, head), signalLikeness).map((rename) => [rename.from.name, rename]),
+  );
   for (const signal of base.values()) {
     const item = `${signal.kind} ${signal.name}`;
     const touches = touchesOf(signal);
     const rename = renames.get(signal.name);
     if (rename !== undefined) {
-      changes.push(renameChange(rename, item, signal.kind === 'metric' ? 'telemetry-metric-renamed' : 'telemetry-signal-renamed', nameField(signal.kind), touches));
+      changes.push(
+        renameChange(
+          rename,
+          item,
+          signal.kind === 'metric' ? 'telemetry-metric-renamed' : 'telemetry-signal-renamed',
+          nameField(signal.kind),
+          touches,
+        ),
+      );
       changes.push(...compareSignals(signal, rename.to, `${signal.kind} ${rename.to.name}`, fate, options));
       continue;
     }
     const now = head.get(signal.name);
     if (now === undefined) {
       changes.push({
-        rule: signal.kind === 'metric' ? 'telemetry-metric-removed' : 'telemetry-signal-removed', item, subject: signal.name, field: 'name', before: signal.name, after: '', breaks: 'consumer', severity: 'fail',
+        rule: signal.kind === 'metric' ? 'telemetry-metric-removed' : 'telemetry-signal-removed',
+        item,
+        subject: signal.name,
+        field: 'name',
+        before: signal.name,
+        after: '',
+        breaks: 'consumer',
+        severity: 'fail',
         message: `The ${signal.kind} \`${signal.name}\` is gone.`,
         fix: 'Keep it, mark it `deprecated`, and remove it once no cluster and no query uses it.',
-        location: signal.where(nameField(signal.kind)), inBase: true, touches,
+        location: signal.where(nameField(signal.kind)),
+        inBase: true,
+        touches,
       });
       continue;
     }
@@ -115,41 +160,83 @@ function touchesOf(signal: Signal): Change['touches'] {
   return { metrics: signal.kind === 'metric' ? [signal] : [] };
 }
 
-function renameChange<T extends { readonly name: string; readonly where: Signal['where'] }>(rename: Rename<T>, item: string, rule: TelemetryRule, field: string, touches: Change['touches']): Change {
+function renameChange<T extends { readonly name: string; readonly where: Signal['where'] }>(
+  rename: Rename<T>,
+  item: string,
+  rule: TelemetryRule,
+  field: string,
+  touches: Change['touches'],
+): Change {
   const kind = item.split(' ')[0]!;
   const { from, to } = rename;
   const was = from.where(field);
   return {
-    rule, item, subject: from.name, field: 'name', before: from.name, after: to.name, breaks: 'consumer', severity: 'fail',
+    rule,
+    item,
+    subject: from.name,
+    field: 'name',
+    before: from.name,
+    after: to.name,
+    breaks: 'consumer',
+    severity: 'fail',
     message: rename.declared
       ? `The ${kind} \`${from.name}\` was renamed to \`${to.name}\`.`
       : `The ${kind} \`${from.name}\` is gone and looks renamed to \`${to.name}\`.`,
     fix: rename.declared
       ? 'Emit both names until every cluster and query has moved, or change the queries in the same pull request.'
       : `Keep \`${from.name}\` with \`deprecated: {reason: renamed, renamed_to: ${to.name}}\`, emit both names until every cluster and query has moved.`,
-    location: to.where(field), inBase: false, touches,
+    location: to.where(field),
+    inBase: false,
+    touches,
     related: [{ ...was, message: `\`${from.name}\` in base (${formatLocation(was)})` }],
   };
 }
 
 function compareSignals(before: Signal, after: Signal, item: string, fate: AttributeFate, options: CardinalityOptions): Change[] {
   const touches = touchesOf(before);
-  const changes: Change[] = [...stabilityChanges(before, after, item, touches), ...signalAttributeChanges(before, after, item, fate)];
+  const changes: Change[] = [
+    ...stabilityChanges(before, after, item, touches),
+    ...signalAttributeChanges(before, after, item, fate),
+  ];
   if (before.kind === 'metric' && after.kind === 'metric') changes.push(...compareMetrics(before, after, item, options));
   if (before.kind === 'span' && after.kind === 'span' && before.spanKind !== undefined && before.spanKind !== after.spanKind) {
     changes.push({
-      rule: 'telemetry-span-kind-changed', item, subject: after.name, field: 'span_kind', before: before.spanKind, after: after.spanKind ?? '', breaks: 'consumer', severity: 'fail',
+      rule: 'telemetry-span-kind-changed',
+      item,
+      subject: after.name,
+      field: 'span_kind',
+      before: before.spanKind,
+      after: after.spanKind ?? '',
+      breaks: 'consumer',
+      severity: 'fail',
       message: `The span \`${after.name}\` changed its kind from ${before.spanKind} to ${after.spanKind ?? 'none'}.`,
-      fix: 'Keep the kind: service maps and span metrics are built from it.', location: after.where('span_kind'), inBase: false, touches,
+      fix: 'Keep the kind: service maps and span metrics are built from it.',
+      location: after.where('span_kind'),
+      inBase: false,
+      touches,
     });
   }
   if (before.kind === 'entity' && after.kind === 'entity') {
-    const identity = (entity: Signal): string => [...entity.attributes.values()].filter((attribute) => attribute.identifying).map((attribute) => attribute.name).join(', ');
+    const identity = (entity: Signal): string =>
+      [...entity.attributes.values()]
+        .filter((attribute) => attribute.identifying)
+        .map((attribute) => attribute.name)
+        .join(', ');
     if (identity(before) !== identity(after)) {
       changes.push({
-        rule: 'telemetry-entity-identity-changed', item, subject: after.name, field: 'identity', before: identity(before), after: identity(after), breaks: 'consumer', severity: 'fail',
+        rule: 'telemetry-entity-identity-changed',
+        item,
+        subject: after.name,
+        field: 'identity',
+        before: identity(before),
+        after: identity(after),
+        breaks: 'consumer',
+        severity: 'fail',
         message: `The entity \`${after.name}\` is identified by (${identity(after)}), before by (${identity(before)}).`,
-        fix: 'Keep the identity: with another one every series and span starts anew.', location: after.where('attributes'), inBase: false, touches,
+        fix: 'Keep the identity: with another one every series and span starts anew.',
+        location: after.where('attributes'),
+        inBase: false,
+        touches,
       });
     }
   }
@@ -162,41 +249,81 @@ function compareMetrics(before: Metric, after: Metric, item: string, options: Ca
   const common = { item, subject: after.name, inBase: false, touches } as const;
   if (before.unit !== after.unit) {
     changes.push({
-      ...common, rule: 'telemetry-metric-unit-changed', field: 'unit', before: before.unit, after: after.unit, breaks: 'both', severity: 'fail',
+      ...common,
+      rule: 'telemetry-metric-unit-changed',
+      field: 'unit',
+      before: before.unit,
+      after: after.unit,
+      breaks: 'both',
+      severity: 'fail',
       message: `The unit of \`${after.name}\` changed from \`${before.unit}\` to \`${after.unit}\`${scaleText(before.unit, after.unit)}.`,
-      fix: `Keep \`unit: "${before.unit}"\`, or add a new metric in \`${after.unit}\` beside it.`, location: after.where('unit'),
+      fix: `Keep \`unit: "${before.unit}"\`, or add a new metric in \`${after.unit}\` beside it.`,
+      location: after.where('unit'),
     });
   }
   if (before.instrument !== after.instrument) {
     changes.push({
-      ...common, rule: 'telemetry-metric-instrument-changed', field: 'instrument', before: before.instrument, after: after.instrument, breaks: 'both', severity: 'fail',
+      ...common,
+      rule: 'telemetry-metric-instrument-changed',
+      field: 'instrument',
+      before: before.instrument,
+      after: after.instrument,
+      breaks: 'both',
+      severity: 'fail',
       message: `The instrument of \`${after.name}\` changed from ${before.instrument} to ${after.instrument}.`,
-      fix: `Keep \`instrument: ${before.instrument}\`, or add a new metric: rate(), histogram_quantile() and the Prometheus name depend on it.`, location: after.where('instrument'),
+      fix: `Keep \`instrument: ${before.instrument}\`, or add a new metric: rate(), histogram_quantile() and the Prometheus name depend on it.`,
+      location: after.where('instrument'),
     });
   }
   if (before.valueType !== undefined && after.valueType !== undefined && before.valueType !== after.valueType) {
     changes.push({
-      ...common, rule: 'telemetry-metric-value-type-changed', field: 'value type', before: before.valueType, after: after.valueType, breaks: 'consumer', severity: 'warn',
+      ...common,
+      rule: 'telemetry-metric-value-type-changed',
+      field: 'value type',
+      before: before.valueType,
+      after: after.valueType,
+      breaks: 'consumer',
+      severity: 'warn',
       message: `The values of \`${after.name}\` changed from ${before.valueType} to ${after.valueType}.`,
-      fix: 'Prometheus stores both as doubles; check consumers that read OTLP directly.', location: after.where('annotations'),
+      fix: 'Prometheus stores both as doubles; check consumers that read OTLP directly.',
+      location: after.where('annotations'),
     });
   }
   // With another unit the bounds must differ: the unit's own finding says it.
-  if (before.unit === after.unit && before.bounds !== undefined && JSON.stringify(before.bounds) !== JSON.stringify(after.bounds)) {
+  if (
+    before.unit === after.unit &&
+    before.bounds !== undefined &&
+    JSON.stringify(before.bounds) !== JSON.stringify(after.bounds)
+  ) {
     const lost = before.bounds.filter((bound) => !(after.bounds ?? []).includes(bound));
     changes.push({
-      ...common, rule: 'telemetry-metric-bounds-changed', field: 'bounds', before: before.bounds.join(' '), after: (after.bounds ?? []).join(' '), breaks: 'consumer', severity: 'fail-if-used',
+      ...common,
+      rule: 'telemetry-metric-bounds-changed',
+      field: 'bounds',
+      before: before.bounds.join(' '),
+      after: (after.bounds ?? []).join(' '),
+      breaks: 'consumer',
+      severity: 'fail-if-used',
       message: `The histogram bounds of \`${after.name}\` changed${lost.length === 0 ? '' : `: ${lost.join(', ')} ${lost.length === 1 ? 'is' : 'are'} gone`}.`,
-      fix: 'Keep every bound that an SLO or alert uses as `le`.', location: after.where('annotations'), touches: { metrics: [before], bounds: lost },
+      fix: 'Keep every bound that an SLO or alert uses as `le`.',
+      location: after.where('annotations'),
+      touches: { metrics: [before], bounds: lost },
     });
   }
   const was = estimateCardinality(before, options);
   const is = estimateCardinality(after, options);
   if (is.labelSets > was.labelSets) {
     changes.push({
-      ...common, rule: 'telemetry-cardinality-raised', field: 'label sets', before: String(was.labelSets), after: String(is.labelSets), breaks: 'backend', severity: 'warn',
+      ...common,
+      rule: 'telemetry-cardinality-raised',
+      field: 'label sets',
+      before: String(was.labelSets),
+      after: String(is.labelSets),
+      breaks: 'backend',
+      severity: 'warn',
       message: `The metric \`${after.name}\` may have ${is.labelSets} label sets, before ${was.labelSets}.`,
-      fix: 'Check that the backend has room, or make the new attribute opt_in.', location: after.where('metric_name'),
+      fix: 'Check that the backend has room, or make the new attribute opt_in.',
+      location: after.where('metric_name'),
     });
   }
   return changes;
@@ -210,17 +337,35 @@ function scaleText(before: string, after: string): string {
   const to = SECONDS[after];
   if (from === undefined || to === undefined) return '';
   const factor = from / to;
-  return factor >= 1 ? `, so values are ${Math.round(factor)} times larger` : `, so values are ${Math.round(1 / factor)} times smaller`;
+  return factor >= 1
+    ? `, so values are ${Math.round(factor)} times larger`
+    : `, so values are ${Math.round(1 / factor)} times smaller`;
 }
 
-function stabilityChanges(before: AttributeDefinition | Signal, after: AttributeDefinition | Signal, item: string, touches: Change['touches']): Change[] {
+function stabilityChanges(
+  before: AttributeDefinition | Signal,
+  after: AttributeDefinition | Signal,
+  item: string,
+  touches: Change['touches'],
+): Change[] {
   const rank = (stability: Stability | undefined): number => (stability === undefined ? -1 : STABILITIES.indexOf(stability));
-  if (before.stability === undefined || rank(after.stability) >= rank(before.stability) || after.deprecated !== undefined) return [];
+  if (before.stability === undefined || rank(after.stability) >= rank(before.stability) || after.deprecated !== undefined)
+    return [];
   return [
     {
-      rule: 'telemetry-stability-lowered', item, subject: after.name, field: 'stability', before: before.stability, after: after.stability ?? 'none', breaks: 'both', severity: 'fail',
+      rule: 'telemetry-stability-lowered',
+      item,
+      subject: after.name,
+      field: 'stability',
+      before: before.stability,
+      after: after.stability ?? 'none',
+      breaks: 'both',
+      severity: 'fail',
       message: `\`${after.name}\` went from ${before.stability} to ${after.stability ?? 'no stability at all'}.`,
-      fix: `Keep \`stability: ${before.stability}\`: a promise once made is kept.`, location: after.where('stability'), inBase: false, touches,
+      fix: `Keep \`stability: ${before.stability}\`: a promise once made is kept.`,
+      location: after.where('stability'),
+      inBase: false,
+      touches,
     },
   ];
 }
@@ -229,10 +374,23 @@ function stabilityChanges(before: AttributeDefinition | Signal, after: Attribute
 function mergeSame(changes: readonly Change[]): Change[] {
   const merged = new Map<string, Change>();
   for (const change of changes) {
-    const key = change.touches.attribute === undefined ? `${change.item} ${change.rule} ${change.field} ${change.before}` : `${change.rule} ${change.field} ${change.before} ${change.after} ${formatLocation(change.location)}`;
+    const key =
+      change.touches.attribute === undefined
+        ? `${change.item} ${change.rule} ${change.field} ${change.before}`
+        : `${change.rule} ${change.field} ${change.before} ${change.after} ${formatLocation(change.location)}`;
     const earlier = merged.get(key);
     if (earlier === undefined) merged.set(key, change);
-    else merged.set(key, { ...earlier, touches: { ...earlier.touches, metrics: [...earlier.touches.metrics, ...change.touches.metrics.filter((metric) => !earlier.touches.metrics.includes(metric))] } });
+    else
+      merged.set(key, {
+        ...earlier,
+        touches: {
+          ...earlier.touches,
+          metrics: [
+            ...earlier.touches.metrics,
+            ...change.touches.metrics.filter((metric) => !earlier.touches.metrics.includes(metric)),
+          ],
+        },
+      });
   }
   return [...merged.values()];
 }

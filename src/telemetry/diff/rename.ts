@@ -65,14 +65,28 @@ export function signalLikeness(from: Signal, to: Signal): number {
   if (from.kind === 'metric' && to.kind === 'metric') {
     shape = (from.instrument === to.instrument ? 0.1 : 0) + (dimension(from.unit) === dimension(to.unit) ? 0.05 : 0);
   }
-  return 0.35 * nameLikeness(from.name, to.name) + 0.1 * namespaceLikeness(from.name, to.name) + 0.2 * textLikeness(from.brief, to.brief) + 0.2 * attributes + shape;
+  return (
+    0.35 * nameLikeness(from.name, to.name) +
+    0.1 * namespaceLikeness(from.name, to.name) +
+    0.2 * textLikeness(from.brief, to.brief) +
+    0.2 * attributes +
+    shape
+  );
 }
 
 export function attributeLikeness(from: AttributeDefinition, to: AttributeDefinition): number {
-  const sameType = from.type.kind === to.type.kind && (from.type.kind === 'enum' || (to.type.kind === 'scalar' && from.type.name === to.type.name));
+  const sameType =
+    from.type.kind === to.type.kind &&
+    (from.type.kind === 'enum' || (to.type.kind === 'scalar' && from.type.name === to.type.name));
   let type = sameType ? 1 : 0;
-  if (from.type.kind === 'enum' && to.type.kind === 'enum') type = jaccard([...from.type.members.keys()], [...to.type.members.keys()]);
-  return 0.45 * nameLikeness(from.name, to.name) + 0.1 * namespaceLikeness(from.name, to.name) + 0.3 * textLikeness(from.brief, to.brief) + 0.15 * type;
+  if (from.type.kind === 'enum' && to.type.kind === 'enum')
+    type = jaccard([...from.type.members.keys()], [...to.type.members.keys()]);
+  return (
+    0.45 * nameLikeness(from.name, to.name) +
+    0.1 * namespaceLikeness(from.name, to.name) +
+    0.3 * textLikeness(from.brief, to.brief) +
+    0.15 * type
+  );
 }
 
 function dimension(unit: string): string {

@@ -19,7 +19,13 @@ export function signalAttributeChanges(before: Signal, after: Signal, item: stri
     }
   }
   for (const attribute of after.attributes.values()) {
-    if (arrived.has(attribute.name) || before.attributes.has(attribute.name) || after.kind !== 'metric' || attribute.requirement === 'opt_in') continue;
+    if (
+      arrived.has(attribute.name) ||
+      before.attributes.has(attribute.name) ||
+      after.kind !== 'metric' ||
+      attribute.requirement === 'opt_in'
+    )
+      continue;
     changes.push(added(before, after, attribute, item, ''));
   }
   return changes;
@@ -32,31 +38,61 @@ function touches(before: Signal, attribute: string): Change['touches'] {
 function removed(before: Signal, after: Signal, attribute: SignalAttribute, item: string): Change {
   const metric = before.kind === 'metric';
   return {
-    rule: metric ? 'telemetry-metric-attribute-removed' : 'telemetry-signal-attribute-removed', item, subject: after.name, field: `attribute ${attribute.name}`, before: attribute.requirement, after: '', breaks: 'consumer', severity: 'fail',
+    rule: metric ? 'telemetry-metric-attribute-removed' : 'telemetry-signal-attribute-removed',
+    item,
+    subject: after.name,
+    field: `attribute ${attribute.name}`,
+    before: attribute.requirement,
+    after: '',
+    breaks: 'consumer',
+    severity: 'fail',
     message: `The ${before.kind} \`${after.name}\` lost the attribute \`${attribute.name}\`.`,
     fix: metric ? 'Keep it: `sum by` and selectors on it go empty.' : 'Keep it, or mark it deprecated first.',
-    location: attribute.where(), inBase: true, touches: touches(before, attribute.name),
+    location: attribute.where(),
+    inBase: true,
+    touches: touches(before, attribute.name),
   };
 }
 
 /** A new label splits every series: sums without `by` stay right, single-series alerts and joins do not. */
 function added(before: Signal, after: Signal, attribute: SignalAttribute, item: string, was: string): Change {
   return {
-    rule: 'telemetry-metric-attribute-added', item, subject: after.name, field: `attribute ${attribute.name}`, before: was, after: attribute.requirement, breaks: 'consumer', severity: 'fail',
+    rule: 'telemetry-metric-attribute-added',
+    item,
+    subject: after.name,
+    field: `attribute ${attribute.name}`,
+    before: was,
+    after: attribute.requirement,
+    breaks: 'consumer',
+    severity: 'fail',
     message: `The metric \`${after.name}\` ${was === '' ? 'got the new attribute' : 'now carries by default'} \`${attribute.name}\` (${attribute.requirement}), which splits its series.`,
     fix: 'Make it `requirement_level: opt_in`, or put it on the span.',
     // Every query of the metric sees the split, not only those that name the label.
-    location: attribute.where(), inBase: false, touches: { metrics: before.kind === 'metric' ? [before] : [] },
+    location: attribute.where(),
+    inBase: false,
+    touches: { metrics: before.kind === 'metric' ? [before] : [] },
   };
 }
 
 function requirementChanges(before: Signal, after: Signal, was: SignalAttribute, is: SignalAttribute, item: string): Change[] {
   if (was.requirement === is.requirement) return [];
-  const common = { item, subject: after.name, field: `attribute ${is.name}`, before: was.requirement, after: is.requirement, location: is.where('requirement_level'), inBase: false, touches: touches(before, was.name) } as const;
+  const common = {
+    item,
+    subject: after.name,
+    field: `attribute ${is.name}`,
+    before: was.requirement,
+    after: is.requirement,
+    location: is.where('requirement_level'),
+    inBase: false,
+    touches: touches(before, was.name),
+  } as const;
   if (is.requirement === 'required') {
     return [
       {
-        ...common, rule: 'telemetry-requirement-raised', breaks: 'producer', severity: 'fail',
+        ...common,
+        rule: 'telemetry-requirement-raised',
+        breaks: 'producer',
+        severity: 'fail',
         message: `The attribute \`${is.name}\` of \`${after.name}\` became required (before ${was.requirement}): clusters not yet upgraded fail the new schema.`,
         fix: `Roll out producers that always set it first, then require it.`,
       },
@@ -66,7 +102,10 @@ function requirementChanges(before: Signal, after: Signal, was: SignalAttribute,
   if (was.requirement === 'required' || is.requirement === 'opt_in') {
     return [
       {
-        ...common, rule: 'telemetry-requirement-lowered', breaks: 'consumer', severity: 'fail-if-used',
+        ...common,
+        rule: 'telemetry-requirement-lowered',
+        breaks: 'consumer',
+        severity: 'fail-if-used',
         message: `The attribute \`${is.name}\` of \`${after.name}\` went from ${was.requirement} to ${is.requirement}: queries that rely on it lose series.`,
         fix: `Keep \`requirement_level: ${was.requirement}\` while a query uses it.`,
       },

@@ -16,12 +16,32 @@ export function diffEventSchemas(base: ReadonlyMap<string, EventSchema>, head: R
     const item = `event schema ${name}`;
     if (after === undefined) {
       changes.push({
-        rule: 'telemetry-event-schema-removed', item, subject: name, field: 'schema', before: before.document.file, after: '', breaks: 'consumer', severity: 'fail',
-        message: `The schema of the event \`${name}\` is gone.`, fix: 'Keep it until nothing reads the event.', location: { file: before.document.file, line: 1 }, inBase: true, touches: { metrics: [] },
+        rule: 'telemetry-event-schema-removed',
+        item,
+        subject: name,
+        field: 'schema',
+        before: before.document.file,
+        after: '',
+        breaks: 'consumer',
+        severity: 'fail',
+        message: `The schema of the event \`${name}\` is gone.`,
+        fix: 'Keep it until nothing reads the event.',
+        location: { file: before.document.file, line: 1 },
+        inBase: true,
+        touches: { metrics: [] },
       });
       continue;
     }
-    const walk: Walk = { event: name, item, before: before.document, after: after.document, baseRoot: before.schema, headRoot: after.schema, changes, visited: new Set() };
+    const walk: Walk = {
+      event: name,
+      item,
+      before: before.document,
+      after: after.document,
+      baseRoot: before.schema,
+      headRoot: after.schema,
+      changes,
+      visited: new Set(),
+    };
     compare(walk, before.schema, after.schema, [], [], '', 0);
   }
   return changes.sort(compareChanges);
@@ -45,7 +65,11 @@ function resolve(root: JsonMap, schema: Json | undefined, path: Path): { schema:
   for (let hops = 0; hops < 32; hops += 1) {
     const ref = isMap(current) ? current['$ref'] : undefined;
     if (typeof ref !== 'string' || !ref.startsWith('#')) break;
-    const steps = ref.slice(1).split('/').slice(1).map((step) => decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~'));
+    const steps = ref
+      .slice(1)
+      .split('/')
+      .slice(1)
+      .map((step) => decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~'));
     let target: Json | undefined = root;
     for (const step of steps) target = isMap(target) ? target[step] : undefined;
     if (target === undefined) break;
@@ -55,7 +79,15 @@ function resolve(root: JsonMap, schema: Json | undefined, path: Path): { schema:
   return { schema: current, path: at };
 }
 
-function compare(walk: Walk, baseSchema: Json | undefined, headSchema: Json | undefined, basePath: Path, headPath: Path, field: string, depth: number): void {
+function compare(
+  walk: Walk,
+  baseSchema: Json | undefined,
+  headSchema: Json | undefined,
+  basePath: Path,
+  headPath: Path,
+  field: string,
+  depth: number,
+): void {
   if (depth > MAX_DEPTH || walk.changes.length > MAX_CHANGES) return;
   const before = resolve(walk.baseRoot, baseSchema, basePath);
   const after = resolve(walk.headRoot, headSchema, headPath);
@@ -65,12 +97,38 @@ function compare(walk: Walk, baseSchema: Json | undefined, headSchema: Json | un
   const b = asMap(before.schema);
   const a = asMap(after.schema);
   if (b === undefined || a === undefined) return;
-  const say = (rule: TelemetryRule, what: { keyword: string; was: string; is: string; breaks: Breaks; severity?: Change['severity']; message: string; fix: string; field?: string; inBase?: boolean; path?: Path }): void => {
+  const say = (
+    rule: TelemetryRule,
+    what: {
+      keyword: string;
+      was: string;
+      is: string;
+      breaks: Breaks;
+      severity?: Change['severity'];
+      message: string;
+      fix: string;
+      field?: string;
+      inBase?: boolean;
+      path?: Path;
+    },
+  ): void => {
     const name = what.field ?? field;
     walk.changes.push({
-      rule, item: walk.item, subject: name === '' ? walk.event : `${walk.event}.${name}`, field: name === '' ? what.keyword : `${name} ${what.keyword}`, before: what.was, after: what.is, breaks: what.breaks, severity: what.severity ?? 'fail',
-      message: what.message, fix: what.fix, inBase: what.inBase ?? false,
-      location: what.inBase === true ? walk.before.locate(what.path ?? before.path) : walk.after.locate(what.path ?? [...after.path, what.keyword]),
+      rule,
+      item: walk.item,
+      subject: name === '' ? walk.event : `${walk.event}.${name}`,
+      field: name === '' ? what.keyword : `${name} ${what.keyword}`,
+      before: what.was,
+      after: what.is,
+      breaks: what.breaks,
+      severity: what.severity ?? 'fail',
+      message: what.message,
+      fix: what.fix,
+      inBase: what.inBase ?? false,
+      location:
+        what.inBase === true
+          ? walk.before.locate(what.path ?? before.path)
+          : walk.after.locate(what.path ?? [...after.path, what.keyword]),
       touches: { metrics: [], ...(name === '' ? {} : { eventPath: name }) },
     });
   };
@@ -79,14 +137,58 @@ function compare(walk: Walk, baseSchema: Json | undefined, headSchema: Json | un
   compareEnums(b, a, label, say);
   compareLimits(b, a, label, say);
   compareObjects(walk, b, a, before.path, after.path, field, depth, say);
-  if (b['items'] !== undefined && a['items'] !== undefined) compare(walk, b['items'], a['items'], [...before.path, 'items'], [...after.path, 'items'], field === '' ? '[]' : field, depth + 1);
-  for (const keyword of ['oneOf', 'anyOf', 'allOf', 'not', 'if', 'then', 'else', 'prefixItems', 'contains', 'dependentRequired', 'propertyNames', 'patternProperties'] as const) {
+  if (b['items'] !== undefined && a['items'] !== undefined)
+    compare(
+      walk,
+      b['items'],
+      a['items'],
+      [...before.path, 'items'],
+      [...after.path, 'items'],
+      field === '' ? '[]' : field,
+      depth + 1,
+    );
+  for (const keyword of [
+    'oneOf',
+    'anyOf',
+    'allOf',
+    'not',
+    'if',
+    'then',
+    'else',
+    'prefixItems',
+    'contains',
+    'dependentRequired',
+    'propertyNames',
+    'patternProperties',
+  ] as const) {
     if (same(b[keyword], a[keyword])) continue;
-    say('telemetry-event-constraint-changed', { keyword, was: short(b[keyword]), is: short(a[keyword]), breaks: 'both', severity: 'warn', message: `${label} changed its \`${keyword}\`; which side breaks cannot be told from the schema alone.`, fix: 'Check it by hand, or express it with properties and types.' });
+    say('telemetry-event-constraint-changed', {
+      keyword,
+      was: short(b[keyword]),
+      is: short(a[keyword]),
+      breaks: 'both',
+      severity: 'warn',
+      message: `${label} changed its \`${keyword}\`; which side breaks cannot be told from the schema alone.`,
+      fix: 'Check it by hand, or express it with properties and types.',
+    });
   }
 }
 
-type Say = (rule: TelemetryRule, what: { keyword: string; was: string; is: string; breaks: Breaks; severity?: Change['severity']; message: string; fix: string; field?: string; inBase?: boolean; path?: Path }) => void;
+type Say = (
+  rule: TelemetryRule,
+  what: {
+    keyword: string;
+    was: string;
+    is: string;
+    breaks: Breaks;
+    severity?: Change['severity'];
+    message: string;
+    fix: string;
+    field?: string;
+    inBase?: boolean;
+    path?: Path;
+  },
+) => void;
 
 function asMap(schema: Json | undefined): JsonMap | undefined {
   return schema === true || schema === undefined ? {} : isMap(schema) ? schema : undefined;
@@ -111,8 +213,12 @@ function compareTypes(b: JsonMap, a: JsonMap, label: string, say: Say): void {
   if (!narrowed && !widened) return;
   const text = (types: ReadonlySet<string> | undefined): string => (types === undefined ? 'any' : [...types].sort().join(' or '));
   say('telemetry-event-field-type-changed', {
-    keyword: 'type', was: text(before), is: text(after), breaks: narrowed && widened ? 'both' : narrowed ? 'producer' : 'consumer',
-    message: `${label} changed its type from ${text(before)} to ${text(after)}.`, fix: 'Keep the type, or add a new field beside it.',
+    keyword: 'type',
+    was: text(before),
+    is: text(after),
+    breaks: narrowed && widened ? 'both' : narrowed ? 'producer' : 'consumer',
+    message: `${label} changed its type from ${text(before)} to ${text(after)}.`,
+    fix: 'Keep the type, or add a new field beside it.',
   });
 }
 
@@ -131,15 +237,28 @@ function compareEnums(b: JsonMap, a: JsonMap, label: string, say: Say): void {
   const is = after?.join(', ') ?? 'any';
   if (removed.length > 0 || before === undefined) {
     say('telemetry-event-enum-changed', {
-      keyword, was, is, breaks: 'both',
-      message: before === undefined ? `${label} now allows only ${is}.` : `${label} lost the ${removed.length === 1 ? 'value' : 'values'} ${removed.join(', ')}.`,
+      keyword,
+      was,
+      is,
+      breaks: 'both',
+      message:
+        before === undefined
+          ? `${label} now allows only ${is}.`
+          : `${label} lost the ${removed.length === 1 ? 'value' : 'values'} ${removed.join(', ')}.`,
       fix: 'Keep the values until no cluster sends them.',
     });
   }
   if (added.length > 0 || after === undefined) {
     say('telemetry-event-enum-changed', {
-      keyword: `${keyword} added`, was, is, breaks: 'consumer', severity: 'warn',
-      message: after === undefined ? `${label} now allows any value, before ${was}.` : `${label} has the new ${added.length === 1 ? 'value' : 'values'} ${added.join(', ')}.`,
+      keyword: `${keyword} added`,
+      was,
+      is,
+      breaks: 'consumer',
+      severity: 'warn',
+      message:
+        after === undefined
+          ? `${label} now allows any value, before ${was}.`
+          : `${label} has the new ${added.length === 1 ? 'value' : 'values'} ${added.join(', ')}.`,
       fix: 'Check the readers that list its values.',
     });
   }
@@ -156,11 +275,19 @@ function compareLimits(b: JsonMap, a: JsonMap, label: string, say: Say): void {
     if (same(before, after)) continue;
     const upper = (UPPER as readonly string[]).includes(keyword);
     const numeric = upper || (LOWER as readonly string[]).includes(keyword);
-    const tighter = before === undefined || (after !== undefined && (!numeric || (upper ? Number(after) < Number(before) : Number(after) > Number(before))));
+    const tighter =
+      before === undefined ||
+      (after !== undefined && (!numeric || (upper ? Number(after) < Number(before) : Number(after) > Number(before))));
     say('telemetry-event-constraint-changed', {
-      keyword, was: short(before), is: short(after), breaks: tighter ? 'producer' : 'consumer', severity: tighter ? 'fail' : 'warn',
+      keyword,
+      was: short(before),
+      is: short(after),
+      breaks: tighter ? 'producer' : 'consumer',
+      severity: tighter ? 'fail' : 'warn',
       message: `${label} ${tighter ? 'tightened' : 'loosened'} \`${keyword}\` from ${short(before)} to ${short(after)}.`,
-      fix: tighter ? 'Keep the old constraint until every cluster sends what fits the new one.' : 'Check that readers cope with the wider values.',
+      fix: tighter
+        ? 'Keep the old constraint until every cluster sends what fits the new one.'
+        : 'Check that readers cope with the wider values.',
     });
   }
 }
@@ -172,10 +299,22 @@ export function contentModel(schema: JsonMap): 'open' | 'closed' | 'partial' {
   return additional === undefined || additional === true ? 'open' : 'partial';
 }
 
-function compareObjects(walk: Walk, b: JsonMap, a: JsonMap, basePath: Path, headPath: Path, field: string, depth: number, say: Say): void {
+function compareObjects(
+  walk: Walk,
+  b: JsonMap,
+  a: JsonMap,
+  basePath: Path,
+  headPath: Path,
+  field: string,
+  depth: number,
+  say: Say,
+): void {
   const was = asMap(b['properties']) ?? {};
   const is = asMap(a['properties']) ?? {};
-  const required = (schema: JsonMap): ReadonlySet<string> => new Set(Array.isArray(schema['required']) ? schema['required'].filter((item): item is string => typeof item === 'string') : []);
+  const required = (schema: JsonMap): ReadonlySet<string> =>
+    new Set(
+      Array.isArray(schema['required']) ? schema['required'].filter((item): item is string => typeof item === 'string') : [],
+    );
   const mustBefore = required(b);
   const mustAfter = required(a);
   const before = contentModel(b);
@@ -184,11 +323,24 @@ function compareObjects(walk: Walk, b: JsonMap, a: JsonMap, basePath: Path, head
   for (const [property, schema] of Object.entries(was)) {
     const name = nameOf(property);
     if (Object.hasOwn(is, property)) {
-      compare(walk, schema, is[property], [...basePath, 'properties', property], [...headPath, 'properties', property], name, depth + 1);
+      compare(
+        walk,
+        schema,
+        is[property],
+        [...basePath, 'properties', property],
+        [...headPath, 'properties', property],
+        name,
+        depth + 1,
+      );
       continue;
     }
     say('telemetry-event-field-removed', {
-      keyword: 'field', field: name, was: property, is: '', inBase: true, path: [...basePath, 'properties', property],
+      keyword: 'field',
+      field: name,
+      was: property,
+      is: '',
+      inBase: true,
+      path: [...basePath, 'properties', property],
       breaks: after === 'open' ? 'consumer' : 'both',
       message: `The field \`${name}\` of \`${walk.event}\` is gone${after === 'closed' ? ', and the closed schema now refuses events that still have it' : ''}.`,
       fix: 'Keep the field until no reader uses it; then make it optional, then remove it.',
@@ -197,7 +349,12 @@ function compareObjects(walk: Walk, b: JsonMap, a: JsonMap, basePath: Path, head
   for (const property of Object.keys(is)) {
     if (Object.hasOwn(was, property) || before !== 'closed') continue;
     say('telemetry-event-field-added', {
-      keyword: 'field', field: nameOf(property), was: '', is: property, path: [...headPath, 'properties', property], breaks: 'consumer',
+      keyword: 'field',
+      field: nameOf(property),
+      was: '',
+      is: property,
+      path: [...headPath, 'properties', property],
+      breaks: 'consumer',
       message: `The field \`${nameOf(property)}\` was added to \`${walk.event}\`, whose readers refuse unknown fields (additionalProperties: false in base).`,
       fix: 'Open the content model in one release, add the field in the next.',
     });
@@ -205,7 +362,12 @@ function compareObjects(walk: Walk, b: JsonMap, a: JsonMap, basePath: Path, head
   for (const property of mustAfter) {
     if (mustBefore.has(property)) continue;
     say('telemetry-event-field-required', {
-      keyword: 'required', field: nameOf(property), was: 'optional', is: 'required', path: [...headPath, 'required'], breaks: 'producer',
+      keyword: 'required',
+      field: nameOf(property),
+      was: 'optional',
+      is: 'required',
+      path: [...headPath, 'required'],
+      breaks: 'producer',
       message: `The field \`${nameOf(property)}\` of \`${walk.event}\` became required: clusters not yet upgraded send events without it.`,
       fix: 'Send it everywhere first, then require it.',
     });
@@ -213,7 +375,12 @@ function compareObjects(walk: Walk, b: JsonMap, a: JsonMap, basePath: Path, head
   for (const property of mustBefore) {
     if (mustAfter.has(property) || !Object.hasOwn(is, property)) continue;
     say('telemetry-event-field-optional', {
-      keyword: 'required', field: nameOf(property), was: 'required', is: 'optional', path: [...headPath, 'properties', property], breaks: 'consumer',
+      keyword: 'required',
+      field: nameOf(property),
+      was: 'required',
+      is: 'optional',
+      path: [...headPath, 'properties', property],
+      breaks: 'consumer',
       message: `The field \`${nameOf(property)}\` of \`${walk.event}\` is no longer required: readers that rely on it fail.`,
       fix: 'Keep it required, or make the readers cope first.',
     });
@@ -221,14 +388,30 @@ function compareObjects(walk: Walk, b: JsonMap, a: JsonMap, basePath: Path, head
   if (before !== after) {
     const tighter = after === 'closed' || (after === 'partial' && before === 'open');
     say('telemetry-event-content-model-changed', {
-      keyword: 'additionalProperties', was: before, is: after, breaks: tighter ? 'producer' : 'consumer', severity: tighter ? 'fail' : 'warn',
-      message: `${field === '' ? `The event \`${walk.event}\`` : `The field \`${field}\` of \`${walk.event}\``} went from a ${before} to a ${after === 'open' ? 'n open' : after} content model.`.replace('a n open', 'an open').replace('from a open', 'from an open'),
+      keyword: 'additionalProperties',
+      was: before,
+      is: after,
+      breaks: tighter ? 'producer' : 'consumer',
+      severity: tighter ? 'fail' : 'warn',
+      message:
+        `${field === '' ? `The event \`${walk.event}\`` : `The field \`${field}\` of \`${walk.event}\``} went from a ${before} to a ${after === 'open' ? 'n open' : after} content model.`
+          .replace('a n open', 'an open')
+          .replace('from a open', 'from an open'),
       fix: tighter ? 'Stay open while a cluster may send more fields.' : 'Check that readers ignore unknown fields.',
     });
   }
   const extraBefore = b['additionalProperties'];
   const extraAfter = a['additionalProperties'];
-  if (isMap(extraBefore) && isMap(extraAfter)) compare(walk, extraBefore, extraAfter, [...basePath, 'additionalProperties'], [...headPath, 'additionalProperties'], nameOf('*'), depth + 1);
+  if (isMap(extraBefore) && isMap(extraAfter))
+    compare(
+      walk,
+      extraBefore,
+      extraAfter,
+      [...basePath, 'additionalProperties'],
+      [...headPath, 'additionalProperties'],
+      nameOf('*'),
+      depth + 1,
+    );
 }
 
 function same(a: Json | undefined, b: Json | undefined): boolean {

@@ -25,7 +25,11 @@ const MAX_SCHEMA_BYTES = 1024 * 1024;
 const PATTERN_TIMEOUT_MS = 100;
 
 /** Reads `*.schema.json` below a folder, by event name; what is wrong becomes findings. */
-export async function loadEventSchemas(tree: FileTree, folder: string, findings: Finding[]): Promise<ReadonlyMap<string, EventSchema>> {
+export async function loadEventSchemas(
+  tree: FileTree,
+  folder: string,
+  findings: Finding[],
+): Promise<ReadonlyMap<string, EventSchema>> {
   const paths = (await tree.list(folder)).filter((path) => path.endsWith('.schema.json'));
   const contents = await tree.readMany(paths);
   const schemas = new Map<string, EventSchema>();
@@ -36,7 +40,10 @@ export async function loadEventSchemas(tree: FileTree, folder: string, findings:
     if (schema === undefined) continue;
     const earlier = schemas.get(schema.name);
     if (earlier === undefined) schemas.set(schema.name, schema);
-    else findings.push(invalid(`The event \`${schema.name}\` has two schemas: here and ${earlier.document.file}.`, { file: path }, 'Keep one.'));
+    else
+      findings.push(
+        invalid(`The event \`${schema.name}\` has two schemas: here and ${earlier.document.file}.`, { file: path }, 'Keep one.'),
+      );
   }
   return schemas;
 }
@@ -47,7 +54,11 @@ function readSchema(path: string, bytes: Buffer, findings: Finding[]): EventSche
     document = parseYaml(decodeText(bytes, path, MAX_SCHEMA_BYTES), path);
   } catch (error) {
     if (!(error instanceof MixgateError)) throw error;
-    findings.push(...error.problems.map((problem) => invalid(`The event schema cannot be read: ${problem.message}`, problem.location ?? { file: path }, problem.fix)));
+    findings.push(
+      ...error.problems.map((problem) =>
+        invalid(`The event schema cannot be read: ${problem.message}`, problem.location ?? { file: path }, problem.fix),
+      ),
+    );
     return undefined;
   }
   const schema = document.value;
@@ -58,17 +69,35 @@ function readSchema(path: string, bytes: Buffer, findings: Finding[]): EventSche
   const ajv = addFormats(new Ajv2020({ strict: false, allErrors: true, validateFormats: true, code: { regExp: boundedRegExp } }));
   if (ajv.validateSchema(schema) !== true) {
     for (const error of (ajv.errors ?? []).slice(0, 10)) {
-      const steps = error.instancePath.split('/').slice(1).map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
-      findings.push(invalid(`The event schema is not valid JSON Schema: ${steps.join('.') || 'the document'} ${error.message ?? ''}.`, document.locate(steps)));
+      const steps = error.instancePath
+        .split('/')
+        .slice(1)
+        .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+      findings.push(
+        invalid(
+          `The event schema is not valid JSON Schema: ${steps.join('.') || 'the document'} ${error.message ?? ''}.`,
+          document.locate(steps),
+        ),
+      );
     }
     return undefined;
   }
   try {
     // The payload may carry any $id twice in one repository; it is of no use here.
     const { $id: _ignored, ...rest } = schema;
-    return { name: path.split('/').at(-1)!.replace(/\.schema\.json$/, ''), schema, document, validate: ajv.compile(rest) };
+    return {
+      name: path
+        .split('/')
+        .at(-1)!
+        .replace(/\.schema\.json$/, ''),
+      schema,
+      document,
+      validate: ajv.compile(rest),
+    };
   } catch (error) {
-    findings.push(invalid(`The event schema cannot be used: ${error instanceof Error ? error.message : String(error)}.`, document.locate([])));
+    findings.push(
+      invalid(`The event schema cannot be used: ${error instanceof Error ? error.message : String(error)}.`, document.locate([])),
+    );
     return undefined;
   }
 }
@@ -91,5 +120,10 @@ function boundedRegExp(pattern: string, flags: string): RegExp {
 boundedRegExp.code = 'new RegExp';
 
 function invalid(message: string, location: { readonly file: string; readonly line?: number }, fix?: string): Finding {
-  return telemetryFinding('telemetry-event-schema-invalid', { message, location, subject: location.file, ...(fix === undefined ? {} : { fix }) });
+  return telemetryFinding('telemetry-event-schema-invalid', {
+    message,
+    location,
+    subject: location.file,
+    ...(fix === undefined ? {} : { fix }),
+  });
 }

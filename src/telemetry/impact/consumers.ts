@@ -19,11 +19,24 @@ export interface QueryConsumer {
 }
 
 /** Keys under which SLO files, rule files and dashboards keep PromQL. */
-const QUERY_KEYS = new Set(['query', 'expr', 'error_query', 'total_query', 'error_ratio_query', 'errorQuery', 'totalQuery', 'errorRatioQuery']);
+const QUERY_KEYS = new Set([
+  'query',
+  'expr',
+  'error_query',
+  'total_query',
+  'error_ratio_query',
+  'errorQuery',
+  'totalQuery',
+  'errorRatioQuery',
+]);
 const MAX_QUERIES = 5000;
 
 /** Every PromQL query in OpenSLO and Sloth files, Prometheus rule files and Grafana dashboards; problems become findings. */
-export async function loadQueryConsumers(tree: FileTree, paths: readonly string[], findings: Finding[]): Promise<QueryConsumer[]> {
+export async function loadQueryConsumers(
+  tree: FileTree,
+  paths: readonly string[],
+  findings: Finding[],
+): Promise<QueryConsumer[]> {
   const documents: SourceDocument[] = [];
   const contents = await tree.readMany(paths);
   for (const path of [...paths].sort(compareText)) {
@@ -91,7 +104,12 @@ function sloNamesByIndicator(documents: readonly SourceDocument[]): ReadonlyMap<
   for (const { value } of documents) {
     if (!isOpenSlo(value) || value['kind'] !== 'SLO') continue;
     const spec = isMap(value['spec']) ? value['spec'] : {};
-    const refs = [spec['indicatorRef'], ...(Array.isArray(spec['objectives']) ? (spec['objectives'] as readonly Json[]).map((objective) => (isMap(objective) ? objective['indicatorRef'] : undefined)) : [])];
+    const refs = [
+      spec['indicatorRef'],
+      ...(Array.isArray(spec['objectives'])
+        ? (spec['objectives'] as readonly Json[]).map((objective) => (isMap(objective) ? objective['indicatorRef'] : undefined))
+        : []),
+    ];
     for (const ref of refs) {
       if (typeof ref === 'string') names.set(ref, [...(names.get(ref) ?? []), metadataName(value) ?? ref]);
     }
@@ -109,7 +127,12 @@ function metadataName(value: JsonMap): string | undefined {
   return typeof name === 'string' ? name : undefined;
 }
 
-function describe(document: SourceDocument, path: Path, parents: readonly Json[], slos: ReadonlyMap<string, readonly string[]>): { kind: UseOfTelemetry['kind']; names: readonly string[] } {
+function describe(
+  document: SourceDocument,
+  path: Path,
+  parents: readonly Json[],
+  slos: ReadonlyMap<string, readonly string[]>,
+): { kind: UseOfTelemetry['kind']; names: readonly string[] } {
   const root = document.value;
   if (isOpenSlo(root)) {
     const name = metadataName(root) ?? document.file;
@@ -122,7 +145,9 @@ function describe(document: SourceDocument, path: Path, parents: readonly Json[]
     if (isMap(parent['sli']) && typeof parent['name'] === 'string') return { kind: 'slo', names: [parent['name']] };
   }
   if (isMap(root) && Array.isArray(root['panels'])) {
-    const panel = [...parents].reverse().find((parent) => isMap(parent) && typeof parent['title'] === 'string' && parent !== root) as JsonMap | undefined;
+    const panel = [...parents]
+      .reverse()
+      .find((parent) => isMap(parent) && typeof parent['title'] === 'string' && parent !== root) as JsonMap | undefined;
     const title = typeof root['title'] === 'string' ? root['title'] : document.file;
     return { kind: 'dashboard', names: [panel === undefined ? title : `${title} / ${String(panel['title'])}`] };
   }

@@ -15,7 +15,26 @@ export interface Consumers {
 }
 
 /** Labels that Prometheus or the pipeline adds; no attribute of the metric. */
-const PIPELINE_LABELS = new Set(['le', 'quantile', 'job', 'instance', '__name__', 'cluster', 'k8s_cluster_name', 'service_name', 'service_namespace', 'service_instance_id', 'service_version', 'otel_scope_name', 'otel_scope_version', 'pod', 'namespace', 'node', 'container', 'region']);
+const PIPELINE_LABELS = new Set([
+  'le',
+  'quantile',
+  'job',
+  'instance',
+  '__name__',
+  'cluster',
+  'k8s_cluster_name',
+  'service_name',
+  'service_namespace',
+  'service_instance_id',
+  'service_version',
+  'otel_scope_name',
+  'otel_scope_version',
+  'pod',
+  'namespace',
+  'node',
+  'container',
+  'region',
+]);
 
 /** Who uses what a change touches, in stable order, one entry a place. */
 export function usesOf(change: Change, consumers: Consumers): UseOfTelemetry[] {
@@ -29,15 +48,32 @@ export function usesOf(change: Change, consumers: Consumers): UseOfTelemetry[] {
       }
     }
   }
-  const literals = new Set([...change.touches.metrics.flatMap((metric) => (change.touches.attribute === undefined ? [metric.name, ...seriesNames(metric)] : [])), ...(change.touches.attribute === undefined ? [] : [change.touches.attribute])]);
+  const literals = new Set([
+    ...change.touches.metrics.flatMap((metric) =>
+      change.touches.attribute === undefined ? [metric.name, ...seriesNames(metric)] : [],
+    ),
+    ...(change.touches.attribute === undefined ? [] : [change.touches.attribute]),
+  ]);
   for (const use of consumers.rego) {
     const path = change.touches.eventPath;
     const hit = use.kind === 'string' ? literals.has(use.text) : path !== undefined && inputUses(use.text, path);
-    if (hit) uses.push({ kind: 'policy', name: use.location.file, location: use.location, uses: use.kind === 'input' ? `input.${use.text}` : use.text });
+    if (hit)
+      uses.push({
+        kind: 'policy',
+        name: use.location.file,
+        location: use.location,
+        uses: use.kind === 'input' ? `input.${use.text}` : use.text,
+      });
   }
   const seen = new Set<string>();
   return uses
-    .sort((a, b) => compareText(a.kind, b.kind) || compareText(a.name, b.name) || compareText(a.location.file, b.location.file) || (a.location.line ?? 0) - (b.location.line ?? 0))
+    .sort(
+      (a, b) =>
+        compareText(a.kind, b.kind) ||
+        compareText(a.name, b.name) ||
+        compareText(a.location.file, b.location.file) ||
+        (a.location.line ?? 0) - (b.location.line ?? 0),
+    )
     .filter((use) => {
       const key = `${use.kind} ${use.name} ${formatLocation(use.location)}`;
       const fresh = !seen.has(key);
@@ -61,10 +97,15 @@ function selectorUses(selector: Selector, change: Change): boolean {
   const { attribute, bounds } = change.touches;
   if (attribute !== undefined) {
     const labels = [attribute, prometheusLabel(attribute)];
-    return selector.matchers.some((matcher) => labels.includes(matcher.label)) || selector.grouping.some((label) => labels.includes(label));
+    return (
+      selector.matchers.some((matcher) => labels.includes(matcher.label)) ||
+      selector.grouping.some((label) => labels.includes(label))
+    );
   }
   if (bounds !== undefined) {
-    return selector.matchers.some((matcher) => matcher.label === 'le' && matcher.value.split('|').some((value) => bounds.includes(Number(value))));
+    return selector.matchers.some(
+      (matcher) => matcher.label === 'le' && matcher.value.split('|').some((value) => bounds.includes(Number(value))),
+    );
   }
   return true;
 }
@@ -79,13 +120,20 @@ function inputUses(used: string, path: string): boolean {
 /** "This breaks SLO ttft-p95 (slo/ttft.yaml:14) and alert X (...)." or that nobody here uses it. */
 export function impactText(uses: readonly UseOfTelemetry[]): string {
   if (uses.length === 0) return 'No consumer in this repository uses it.';
-  const shown = uses.slice(0, 6).map((use) => `${kindText(use.kind)} ${use.name} (${formatLocation({ file: use.location.file, ...(use.location.line === undefined ? {} : { line: use.location.line }) })})`);
+  const shown = uses
+    .slice(0, 6)
+    .map(
+      (use) =>
+        `${kindText(use.kind)} ${use.name} (${formatLocation({ file: use.location.file, ...(use.location.line === undefined ? {} : { line: use.location.line }) })})`,
+    );
   const more = uses.length > shown.length ? ` and ${uses.length - shown.length} more` : '';
   return `This breaks ${shown.join(', ')}${more}.`;
 }
 
 function kindText(kind: UseOfTelemetry['kind']): string {
-  return { slo: 'SLO', alert: 'alert', recording: 'recording rule', dashboard: 'dashboard', policy: 'policy', query: 'query' }[kind];
+  return { slo: 'SLO', alert: 'alert', recording: 'recording rule', dashboard: 'dashboard', policy: 'policy', query: 'query' }[
+    kind
+  ];
 }
 
 /** Queries on metrics or labels that no registry knows: they return nothing, silently. `handled`: names that a change explains. */
@@ -103,7 +151,8 @@ export function checkConsumers(registry: Registry, consumers: Consumers, handled
       const metrics = bySeries.get(name);
       if (metrics === undefined) {
         // Foreign names (vllm:..., kube_...) have registries of their own; only our namespaces are known to be complete.
-        if (![...namespaces].some((space) => name.startsWith(`${space}_`) || name.startsWith(`${space}.`)) || name.includes(':')) continue;
+        if (![...namespaces].some((space) => name.startsWith(`${space}_`) || name.startsWith(`${space}.`)) || name.includes(':'))
+          continue;
         findings.push(
           telemetryFinding('telemetry-consumer-metric-unknown', {
             message: `The ${kindText(query.kind)} ${query.names.join(', ')} queries \`${name}\`, which no metric of the registry is called in Prometheus.`,
@@ -114,7 +163,11 @@ export function checkConsumers(registry: Registry, consumers: Consumers, handled
         );
         continue;
       }
-      const allowed = new Set(metrics.flatMap((metric) => [...metric.attributes.keys()].flatMap((attribute) => [attribute, prometheusLabel(attribute)])));
+      const allowed = new Set(
+        metrics.flatMap((metric) =>
+          [...metric.attributes.keys()].flatMap((attribute) => [attribute, prometheusLabel(attribute)]),
+        ),
+      );
       for (const label of new Set([...selector.matchers.map((matcher) => matcher.label), ...selector.grouping])) {
         if (allowed.has(label) || PIPELINE_LABELS.has(label) || handled.has(label)) continue;
         findings.push(

@@ -1,5 +1,5 @@
-import { parser } from '@prometheus-io/lezer-promql';
 import type { SyntaxNode } from '@lezer/common';
+import { parser } from '@prometheus-io/lezer-promql';
 
 export interface LabelMatcher {
   readonly label: string;
@@ -31,10 +31,13 @@ export const MAX_QUERY_LENGTH = 100_000;
  */
 export function parsePromql(query: string): ParsedQuery {
   if (query.length > MAX_QUERY_LENGTH) return { selectors: [], errorAt: MAX_QUERY_LENGTH };
-  const text = query.replace(/\{\{[^{}]*\}\}|\$\{?__?[A-Za-z_]+\}?|\$\{[A-Za-z_]\w*(?::\w+)?\}|\[\$[A-Za-z_]\w*\]/g, (template) => {
-    const filled = template.startsWith('[') ? '[5m]' : '5m';
-    return filled.length <= template.length ? filled.padEnd(template.length) : filled;
-  });
+  const text = query.replace(
+    /\{\{[^{}]*\}\}|\$\{?__?[A-Za-z_]+\}?|\$\{[A-Za-z_]\w*(?::\w+)?\}|\[\$[A-Za-z_]\w*\]/g,
+    (template) => {
+      const filled = template.startsWith('[') ? '[5m]' : '5m';
+      return filled.length <= template.length ? filled.padEnd(template.length) : filled;
+    },
+  );
   const selectors: Selector[] = [];
   let errorAt: number | undefined;
   const textOf = (node: SyntaxNode): string => text.slice(node.from, node.to);
@@ -72,7 +75,12 @@ function readSelector(node: SyntaxNode, textOf: (node: SyntaxNode) => string): S
 function groupingAround(node: SyntaxNode, textOf: (node: SyntaxNode) => string): readonly string[] {
   const labels = new Set<string>();
   for (let up = node.parent; up !== null; up = up.parent) {
-    const modifiers = up.name === 'AggregateExpr' ? up.getChildren('AggregateModifier') : up.name === 'BinaryExpr' ? descendants(up, ['MatchingModifierClause'], 2) : [];
+    const modifiers =
+      up.name === 'AggregateExpr'
+        ? up.getChildren('AggregateModifier')
+        : up.name === 'BinaryExpr'
+          ? descendants(up, ['MatchingModifierClause'], 2)
+          : [];
     for (const modifier of modifiers) {
       const word = textOf(modifier).trimStart().toLowerCase();
       if (word.startsWith('without') || word.startsWith('ignoring')) continue;

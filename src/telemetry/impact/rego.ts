@@ -16,7 +16,12 @@ const MAX_OUTPUT = 64 * 1024 * 1024;
 /** Uses in one Rego file, from OPA's own syntax tree (`opa parse`); undefined when OPA cannot parse it (the policy gate says why). */
 export async function regoUses(opa: string, dir: string, file: string): Promise<readonly RegoUse[] | undefined> {
   const out = await new Promise<string | undefined>((resolve) => {
-    execFile(opa, ['parse', '--format', 'json', '--json-include', 'locations', join(dir, file)], { timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT }, (error, stdout) => resolve(error === null ? stdout : undefined));
+    execFile(
+      opa,
+      ['parse', '--format', 'json', '--json-include', 'locations', join(dir, file)],
+      { timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT },
+      (error, stdout) => resolve(error === null ? stdout : undefined),
+    );
   });
   if (out === undefined) return undefined;
   const uses: RegoUse[] = [];
@@ -44,7 +49,8 @@ function visit(node: unknown, file: string, near: Location | undefined, emit: (u
   const term = node as Term;
   const row = term.location?.row;
   const col = term.location?.col;
-  const here: Location | undefined = typeof row === 'number' ? { file, line: row, ...(typeof col === 'number' ? { column: col } : {}) } : near;
+  const here: Location | undefined =
+    typeof row === 'number' ? { file, line: row, ...(typeof col === 'number' ? { column: col } : {}) } : near;
   if (term.type === 'ref' && Array.isArray(term.value)) {
     const parts = term.value as readonly Term[];
     if (parts[0]?.type === 'var' && parts[0].value === 'input') {

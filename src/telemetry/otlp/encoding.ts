@@ -18,16 +18,31 @@ const MAX_DEPTH = 32;
 /** Checks one request; every problem goes to `emit`. Time is linear in the size of the value. */
 export function checkEncoding(request: unknown, emit: (problem: EncodingProblem) => void): void {
   if (typeof request !== 'object' || request === null || Array.isArray(request)) {
-    emit({ path: [], level: 'error', message: `the request is ${typeName(request)}, expected an object with resourceMetrics, resourceSpans or resourceLogs` });
+    emit({
+      path: [],
+      level: 'error',
+      message: `the request is ${typeName(request)}, expected an object with resourceMetrics, resourceSpans or resourceLogs`,
+    });
     return;
   }
   if (!['resourceMetrics', 'resourceSpans', 'resourceLogs'].some((key) => key in request)) {
-    emit({ path: [], level: 'error', message: 'the request has none of resourceMetrics, resourceSpans, resourceLogs', fix: 'Check that this is OTLP/JSON and not another sample format.' });
+    emit({
+      path: [],
+      level: 'error',
+      message: 'the request has none of resourceMetrics, resourceSpans, resourceLogs',
+      fix: 'Check that this is OTLP/JSON and not another sample format.',
+    });
   }
   checkMessage(request as Record<string, unknown>, 'Request', [], 0, emit);
 }
 
-function checkMessage(value: Record<string, unknown>, name: string, path: SamplePath, depth: number, emit: (problem: EncodingProblem) => void): void {
+function checkMessage(
+  value: Record<string, unknown>,
+  name: string,
+  path: SamplePath,
+  depth: number,
+  emit: (problem: EncodingProblem) => void,
+): void {
   if (depth > MAX_DEPTH) {
     emit({ path, level: 'error', message: `nested deeper than ${MAX_DEPTH} messages` });
     return;
@@ -41,23 +56,48 @@ function checkMessage(value: Record<string, unknown>, name: string, path: Sample
   }
   if (name === 'AnyValue') {
     const set = Object.keys(fields).filter((key) => value[key] !== undefined && value[key] !== null);
-    if (set.length > 1) emit({ path, level: 'error', message: `an attribute value has ${set.join(' and ')}, expected exactly one` });
+    if (set.length > 1)
+      emit({ path, level: 'error', message: `an attribute value has ${set.join(' and ')}, expected exactly one` });
   }
   if (name === 'HistogramDataPoint') checkHistogram(value, path, emit);
-  if (name === 'NumberDataPoint' && value['asInt'] !== undefined && value['asDouble'] !== undefined) emit({ path, level: 'error', message: 'a data point has both asInt and asDouble, expected one' });
+  if (name === 'NumberDataPoint' && value['asInt'] !== undefined && value['asDouble'] !== undefined)
+    emit({ path, level: 'error', message: 'a data point has both asInt and asDouble, expected one' });
 }
 
-function unknownKey(key: string, message: string, fields: Readonly<Record<string, unknown>>, path: SamplePath, emit: (problem: EncodingProblem) => void): void {
+function unknownKey(
+  key: string,
+  message: string,
+  fields: Readonly<Record<string, unknown>>,
+  path: SamplePath,
+  emit: (problem: EncodingProblem) => void,
+): void {
   const camel = key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
   if (camel !== key && Object.hasOwn(fields, camel)) {
-    emit({ path, level: 'error', message: `\`${key}\` in ${message} is snake_case, which receivers ignore`, fix: `Write \`${camel}\`.` });
+    emit({
+      path,
+      level: 'error',
+      message: `\`${key}\` in ${message} is snake_case, which receivers ignore`,
+      fix: `Write \`${camel}\`.`,
+    });
     return;
   }
   const guess = nearest(key, Object.keys(fields));
-  emit({ path, level: 'warning', message: `\`${key.slice(0, 64)}\` in ${message} is unknown, so receivers ignore it`, ...(guess === undefined ? {} : { fix: `Did you mean \`${guess}\`?` }) });
+  emit({
+    path,
+    level: 'warning',
+    message: `\`${key.slice(0, 64)}\` in ${message} is unknown, so receivers ignore it`,
+    ...(guess === undefined ? {} : { fix: `Did you mean \`${guess}\`?` }),
+  });
 }
 
-function checkField(value: unknown, type: FieldType, key: string, path: SamplePath, depth: number, emit: (problem: EncodingProblem) => void): void {
+function checkField(
+  value: unknown,
+  type: FieldType,
+  key: string,
+  path: SamplePath,
+  depth: number,
+  emit: (problem: EncodingProblem) => void,
+): void {
   if (typeof type === 'object') {
     if ('list' in type) {
       if (!Array.isArray(value)) emit({ path, level: 'error', message: `\`${key}\` is ${typeName(value)}, expected a list` });
@@ -76,14 +116,25 @@ function checkField(value: unknown, type: FieldType, key: string, path: SamplePa
 const INT64_MAX = 2n ** 63n - 1n;
 const UINT64_MAX = 2n ** 64n - 1n;
 
-function scalarProblem(value: unknown, type: Exclude<FieldType, object>, key: string): { message: string; fix?: string } | undefined {
+function scalarProblem(
+  value: unknown,
+  type: Exclude<FieldType, object>,
+  key: string,
+): { message: string; fix?: string } | undefined {
   switch (type) {
     case 'string':
       return typeof value === 'string' ? undefined : { message: `\`${key}\` is ${typeName(value)}, expected a string` };
     case 'bool':
       return typeof value === 'boolean' ? undefined : { message: `\`${key}\` is ${typeName(value)}, expected true or false` };
     case 'double':
-      if (typeof value === 'number' || typeof value === 'bigint' || value === 'NaN' || value === 'Infinity' || value === '-Infinity') return undefined;
+      if (
+        typeof value === 'number' ||
+        typeof value === 'bigint' ||
+        value === 'NaN' ||
+        value === 'Infinity' ||
+        value === '-Infinity'
+      )
+        return undefined;
       return { message: `\`${key}\` is ${typeName(value)}, expected a number, "NaN", "Infinity" or "-Infinity"` };
     case 'uint32':
     case 'int32': {
@@ -96,7 +147,11 @@ function scalarProblem(value: unknown, type: Exclude<FieldType, object>, key: st
     case 'uint64':
     case 'fixed64': {
       const number = integerOf(value);
-      if (number === undefined) return { message: `\`${key}\` is ${typeName(value)}, expected a whole number as a decimal string`, fix: `Write it like "${key === 'timeUnixNano' ? '1700000000000000000' : '42'}".` };
+      if (number === undefined)
+        return {
+          message: `\`${key}\` is ${typeName(value)}, expected a whole number as a decimal string`,
+          fix: `Write it like "${key === 'timeUnixNano' ? '1700000000000000000' : '42'}".`,
+        };
       const fits = type === 'int64' ? number <= INT64_MAX && number >= -INT64_MAX - 1n : number >= 0n && number <= UINT64_MAX;
       return fits ? undefined : { message: `\`${key}\` does not fit into 64 bits or is negative` };
     }
@@ -106,15 +161,23 @@ function scalarProblem(value: unknown, type: Exclude<FieldType, object>, key: st
     case 'traceId':
     case 'spanId': {
       const length = type === 'traceId' ? 32 : 16;
-      if (typeof value === 'string' && (value === '' || (value.length === length && /^[0-9A-Fa-f]+$/.test(value)))) return undefined;
-      const base64 = typeof value === 'string' && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.from(value, 'base64').length === length / 2;
-      return { message: `\`${key}\` is not ${length} hexadecimal characters${base64 ? ' but base64' : ''}`, fix: 'OTLP/JSON writes ids in hexadecimal, unlike other JSON forms of protobuf.' };
+      if (typeof value === 'string' && (value === '' || (value.length === length && /^[0-9A-Fa-f]+$/.test(value))))
+        return undefined;
+      const base64 =
+        typeof value === 'string' && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.from(value, 'base64').length === length / 2;
+      return {
+        message: `\`${key}\` is not ${length} hexadecimal characters${base64 ? ' but base64' : ''}`,
+        fix: 'OTLP/JSON writes ids in hexadecimal, unlike other JSON forms of protobuf.',
+      };
     }
     default: {
       const high = ENUM_MAX[type];
       if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= high) return undefined;
       return typeof value === 'string'
-        ? { message: `\`${key}\` is a name, expected the number of the enum (0..${high})`, fix: 'Enum names are forbidden in OTLP/JSON.' }
+        ? {
+            message: `\`${key}\` is a name, expected the number of the enum (0..${high})`,
+            fix: 'Enum names are forbidden in OTLP/JSON.',
+          }
         : { message: `\`${key}\` is ${typeName(value)}, expected a whole number 0..${high}` };
     }
   }
@@ -144,12 +207,14 @@ function checkHistogram(value: Record<string, unknown>, path: SamplePath, emit: 
     return;
   }
   const numbers = bounds.map(doubleOf);
-  if (numbers.some((bound, index) => index > 0 && !((bound ?? Number.NaN) > (numbers[index - 1] ?? Number.NaN)))) emit({ path, level: 'error', message: 'the explicitBounds of a histogram point do not ascend' });
+  if (numbers.some((bound, index) => index > 0 && !((bound ?? Number.NaN) > (numbers[index - 1] ?? Number.NaN))))
+    emit({ path, level: 'error', message: 'the explicitBounds of a histogram point do not ascend' });
   const total = integerOf(value['count']);
   const parts = counts.map(integerOf);
   if (counts.length > 0 && total !== undefined && parts.every((part) => part !== undefined)) {
     const sum = parts.reduce<bigint>((all, part) => all + part!, 0n);
-    if (sum !== total) emit({ path, level: 'error', message: 'the bucketCounts of a histogram point do not add up to its count' });
+    if (sum !== total)
+      emit({ path, level: 'error', message: 'the bucketCounts of a histogram point do not add up to its count' });
   }
 }
 

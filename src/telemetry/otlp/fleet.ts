@@ -1,6 +1,6 @@
-import { DEFAULT_SERIES_LIMIT } from '../cardinality.ts';
 import { compareText, type Finding } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
+import { DEFAULT_SERIES_LIMIT } from '../cardinality.ts';
 import type { Registry } from '../model.ts';
 import { type TelemetryRule, telemetryFinding } from '../rules.ts';
 import { MAX_LABEL_SETS, type Observed, type ObservedMetric } from './observed.ts';
@@ -44,8 +44,11 @@ export function checkFleet(observed: Observed, options: FleetOptions): FleetResu
       if (state === 'missing') {
         findings.push(
           telemetryFinding('telemetry-coverage-missing', {
-            message: `No sample of \`${name}\` from ${rule.service} in ${rule.cluster}.`, location: { file: options.configFile }, subject: rule.cluster,
-            evidence: { cluster: rule.cluster, service: rule.service, metric: name, needed: least }, fix: 'Check that the sidecar or SDK runs and exports; zero samples are never a pass.',
+            message: `No sample of \`${name}\` from ${rule.service} in ${rule.cluster}.`,
+            location: { file: options.configFile },
+            subject: rule.cluster,
+            evidence: { cluster: rule.cluster, service: rule.service, metric: name, needed: least },
+            fix: 'Check that the sidecar or SDK runs and exports; zero samples are never a pass.',
           }),
         );
       } else if (state === 'too few') {
@@ -59,10 +62,24 @@ export function checkFleet(observed: Observed, options: FleetOptions): FleetResu
     if (total < options.minSamples) lacking.push(`${options.minSamples - total} more data points, spans or log records`);
   }
   if (lacking.length > 0) {
-    findings.push(telemetryFinding('telemetry-samples-insufficient', { message: `The samples are too few to judge: ${lacking.slice(0, 5).join('; ')} needed.`, location: { file: options.configFile }, subject: 'samples', fix: 'Record for longer, or lower telemetry.minSamples.' }));
+    findings.push(
+      telemetryFinding('telemetry-samples-insufficient', {
+        message: `The samples are too few to judge: ${lacking.slice(0, 5).join('; ')} needed.`,
+        location: { file: options.configFile },
+        subject: 'samples',
+        fix: 'Record for longer, or lower telemetry.minSamples.',
+      }),
+    );
   }
-  findings.push(...labelSetFindings(observed, options.limit ?? DEFAULT_SERIES_LIMIT), ...agreementFindings(observed, options.registry));
-  return { findings, coverage, ...(lacking.length === 0 ? {} : { inconclusive: `Too few samples: ${lacking.slice(0, 5).join('; ')} needed.` }) };
+  findings.push(
+    ...labelSetFindings(observed, options.limit ?? DEFAULT_SERIES_LIMIT),
+    ...agreementFindings(observed, options.registry),
+  );
+  return {
+    findings,
+    coverage,
+    ...(lacking.length === 0 ? {} : { inconclusive: `Too few samples: ${lacking.slice(0, 5).join('; ')} needed.` }),
+  };
 }
 
 function labelSetFindings(observed: Observed, limit: number): Finding[] {
@@ -71,7 +88,9 @@ function labelSetFindings(observed: Observed, limit: number): Finding[] {
     .map((metric) =>
       telemetryFinding('telemetry-sample-cardinality', {
         message: `The samples of \`${metric.name}\` in ${metric.cluster} have ${metric.labelSets.size >= MAX_LABEL_SETS ? 'at least ' : ''}${metric.labelSets.size} label sets, more than the limit of ${limit}.`,
-        location: { file: metric.file, line: metric.line }, subject: metric.name, fix: 'Drop the attribute with the most values, or cap it with a view.',
+        location: { file: metric.file, line: metric.line },
+        subject: metric.name,
+        fix: 'Drop the attribute with the most values, or cap it with a view.',
       }),
     );
 }
@@ -93,16 +112,43 @@ function agreementFindings(observed: Observed, registry: Registry): Finding[] {
       findings.push(
         telemetryFinding(rule, {
           message: `The cluster ${odd} sends \`${name}\` with ${what} ${values.get(odd) === '' ? 'none' : values.get(odd)!}, ${rest.join(', ')} with ${values.get(rest[0]!) === '' ? 'none' : values.get(rest[0]!)!}.`,
-          location: { file: at.file, line: at.line }, subject: odd, evidence: Object.fromEntries(values) as Json, fix,
+          location: { file: at.file, line: at.line },
+          subject: odd,
+          evidence: Object.fromEntries(values) as Json,
+          fix,
         }),
       );
     };
-    compare('telemetry-fleet-unit-differs', 'the unit', (metric) => [...metric.units].sort().join(', '), 'Send one unit everywhere: sums over clusters are wrong.');
-    compare('telemetry-fleet-bounds-differ', 'the bounds', (metric) => [...metric.bounds].sort().join(' / '), 'Use one view everywhere: quantiles over clusters are wrong.');
-    compare('telemetry-fleet-temporality-differs', 'the temporality', (metric) => [...metric.temporalities].sort().join(', '), 'Use cumulative temporality everywhere.');
+    compare(
+      'telemetry-fleet-unit-differs',
+      'the unit',
+      (metric) => [...metric.units].sort().join(', '),
+      'Send one unit everywhere: sums over clusters are wrong.',
+    );
+    compare(
+      'telemetry-fleet-bounds-differ',
+      'the bounds',
+      (metric) => [...metric.bounds].sort().join(' / '),
+      'Use one view everywhere: quantiles over clusters are wrong.',
+    );
+    compare(
+      'telemetry-fleet-temporality-differs',
+      'the temporality',
+      (metric) => [...metric.temporalities].sort().join(', '),
+      'Use cumulative temporality everywhere.',
+    );
     // Keys that are on some points only (error.type) may well be absent in one cluster's short sample.
     const definition = registry.metrics.get(name);
-    compare('telemetry-fleet-keys-differ', 'the attributes', (metric) => [...(metric.everyKey ?? [])].filter((key) => ['required', 'recommended', undefined].includes(definition?.attributes.get(key)?.requirement)).sort(compareText).join(', '), 'Send the same attributes everywhere: a fleet-wide `sum by` loses the clusters that lack one.');
+    compare(
+      'telemetry-fleet-keys-differ',
+      'the attributes',
+      (metric) =>
+        [...(metric.everyKey ?? [])]
+          .filter((key) => ['required', 'recommended', undefined].includes(definition?.attributes.get(key)?.requirement))
+          .sort(compareText)
+          .join(', '),
+      'Send the same attributes everywhere: a fleet-wide `sum by` loses the clusters that lack one.',
+    );
   }
   const urls = new Map([...observed.schemaUrls].map(([cluster, set]) => [cluster, [...set].sort(compareText).join(', ')]));
   if (new Set(urls.values()).size > 1) {
@@ -110,7 +156,9 @@ function agreementFindings(observed: Observed, registry: Registry): Finding[] {
     const other = [...urls].find(([, text]) => text !== urls.get(odd))!;
     findings.push(
       telemetryFinding('telemetry-fleet-schema-url-differs', {
-        message: `The cluster ${odd} emits the schema ${urls.get(odd)!}, ${other[0]} emits ${other[1]}.`, subject: odd, evidence: Object.fromEntries([...urls].sort(([a], [b]) => compareText(a, b))) as Json,
+        message: `The cluster ${odd} emits the schema ${urls.get(odd)!}, ${other[0]} emits ${other[1]}.`,
+        subject: odd,
+        evidence: Object.fromEntries([...urls].sort(([a], [b]) => compareText(a, b))) as Json,
         fix: 'Finish the rollout; until then queries must work with both versions.',
       }),
     );

@@ -24,7 +24,10 @@ export const MAX_ISSUES = 500;
 
 /** Collects issues of all files, one entry a problem, each with the first place it was seen. */
 export interface IssueCollector {
-  add(issue: SampleIssue, at: { readonly file: string; readonly cluster: string; readonly request: ParsedRequest; readonly path: SamplePath }): void;
+  add(
+    issue: SampleIssue,
+    at: { readonly file: string; readonly cluster: string; readonly request: ParsedRequest; readonly path: SamplePath },
+  ): void;
   findings(): Finding[];
 }
 
@@ -44,7 +47,13 @@ export function issueCollector(): IssueCollector {
         left += 1;
         return;
       }
-      seen.set(key, { ...issue, count: 1, clusters: new Set([at.cluster]), file: at.file, line: at.request.line - 1 + lineOfPath(at.request.text, at.path) });
+      seen.set(key, {
+        ...issue,
+        count: 1,
+        clusters: new Set([at.cluster]),
+        file: at.file,
+        line: at.request.line - 1 + lineOfPath(at.request.text, at.path),
+      });
     },
     findings() {
       const list = [...seen.values()].map((issue) =>
@@ -57,7 +66,13 @@ export function issueCollector(): IssueCollector {
           ...(issue.fix === undefined ? {} : { fix: issue.fix }),
         }),
       );
-      if (left > 0) list.push(telemetryFinding('telemetry-otlp-encoding', { message: `The samples have more than ${MAX_ISSUES} different problems; ${left} more are not listed.`, subject: 'samples' }));
+      if (left > 0)
+        list.push(
+          telemetryFinding('telemetry-otlp-encoding', {
+            message: `The samples have more than ${MAX_ISSUES} different problems; ${left} more are not listed.`,
+            subject: 'samples',
+          }),
+        );
       return list;
     },
   };

@@ -22,7 +22,10 @@ export interface ReadProblem {
  * Requests of a file in either form: one JSON object, or JSON lines (the Collector's file exporter). Memory is bounded by the
  * largest line. Integers that a double can't hold become BigInt, so that nanoseconds keep every digit.
  */
-export async function* readRequests(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, problem: (found: ReadProblem) => void): AsyncGenerator<ParsedRequest> {
+export async function* readRequests(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  problem: (found: ReadProblem) => void,
+): AsyncGenerator<ParsedRequest> {
   let pending = '';
   let pendingLine = 1;
   let line = 1;
@@ -88,7 +91,10 @@ export async function* readRequests(chunks: AsyncIterable<Uint8Array> | Iterable
     parseExact(pending);
     yield { value: parseExact(pending), line: pendingLine, text: pending };
   } catch (error) {
-    problem({ line: pendingLine, message: `it is not JSON: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}` });
+    problem({
+      line: pendingLine,
+      message: `it is not JSON: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`,
+    });
   }
 }
 
@@ -108,7 +114,9 @@ interface ReviverContext {
 export function parseExact(text: string): unknown {
   if (!/\d{16,}(?![^"\n]*")/.test(text)) return JSON.parse(text);
   const reviver = (_key: string, value: unknown, context?: ReviverContext): unknown =>
-    typeof value === 'number' && !Number.isSafeInteger(value) && context?.source !== undefined && /^-?\d+$/.test(context.source) ? BigInt(context.source) : value;
+    typeof value === 'number' && !Number.isSafeInteger(value) && context?.source !== undefined && /^-?\d+$/.test(context.source)
+      ? BigInt(context.source)
+      : value;
   return JSON.parse(text, reviver as (key: string, value: unknown) => unknown);
 }
 
@@ -140,7 +148,8 @@ export function lineOfPath(text: string, path: SamplePath): number {
         if (character === '{' || character === '[') depth += 1;
         if (character === '}' || character === ']') depth -= 1;
         offset += 1;
-        if (depth === 0 && character !== '}' && character !== ']') while (offset < text.length && /[^\s,\]}]/.test(text[offset]!)) offset += 1;
+        if (depth === 0 && character !== '}' && character !== ']')
+          while (offset < text.length && /[^\s,\]}]/.test(text[offset]!)) offset += 1;
       }
     } while (depth > 0 && offset < text.length);
   };

@@ -53,7 +53,8 @@ export function checkMetric(metric: Fields, path: SamplePath, scope: MetricScope
     const at = [...path, kind!, 'dataPoints', index];
     if (observed !== undefined) {
       observeKeys(observed, new Map([...attributes].map(([key, value]) => [key, value.value])));
-      if (Array.isArray(point['explicitBounds']) && observed.bounds.size < 16) observed.bounds.add((point['explicitBounds'] as readonly unknown[]).map((bound) => String(doubleOf(bound))).join(' '));
+      if (Array.isArray(point['explicitBounds']) && observed.bounds.size < 16)
+        observed.bounds.add((point['explicitBounds'] as readonly unknown[]).map((bound) => String(doubleOf(bound))).join(' '));
     }
     checkPoint(name, definition, attributes, at, scope);
   }
@@ -71,7 +72,8 @@ function unknownMetric(name: string, path: SamplePath, scope: MetricScope): void
     const now = scope.gone.get(name);
     scope.add(
       {
-        rule: 'telemetry-sample-metric-unknown', subject: name,
+        rule: 'telemetry-sample-metric-unknown',
+        subject: name,
         message: `The samples have the metric \`${name}\`, which this change ${now === undefined ? 'removes' : `renames to \`${now}\``}: clusters still emit the old name.`,
         fix: 'Keep the old name in the registry until no cluster emits it.',
       },
@@ -85,7 +87,16 @@ function unknownMetric(name: string, path: SamplePath, scope: MetricScope): void
   // A runtime's own vocabulary (vllm:..., process.*) is no mistake; a name in one of our namespaces is.
   const ours = known.some((other) => other.startsWith(namespace));
   scope.add(
-    { rule: 'telemetry-sample-metric-unknown', level: ours ? 'error' : 'note', subject: name, message: `The samples have the metric ${JSON.stringify(name.slice(0, 120))}, which no registry defines.`, fix: guess === undefined ? 'Define it in a registry, or stop sending it.' : `Did you mean \`${guess}\`? Else define it in a registry.` },
+    {
+      rule: 'telemetry-sample-metric-unknown',
+      level: ours ? 'error' : 'note',
+      subject: name,
+      message: `The samples have the metric ${JSON.stringify(name.slice(0, 120))}, which no registry defines.`,
+      fix:
+        guess === undefined
+          ? 'Define it in a registry, or stop sending it.'
+          : `Did you mean \`${guess}\`? Else define it in a registry.`,
+    },
     path,
   );
 }
@@ -100,39 +111,107 @@ interface Shape {
 function checkShape(definition: Metric, shape: Shape, path: SamplePath, scope: MetricScope): void {
   const { name } = definition;
   if (definition.deprecated !== undefined) {
-    scope.add({ rule: 'telemetry-sample-deprecated', subject: name, message: `The samples have the deprecated metric \`${name}\`.`, fix: definition.deprecated.renamedTo === undefined ? (definition.deprecated.note ?? 'Stop sending it.') : `Send \`${definition.deprecated.renamedTo}\` instead.` }, path);
+    scope.add(
+      {
+        rule: 'telemetry-sample-deprecated',
+        subject: name,
+        message: `The samples have the deprecated metric \`${name}\`.`,
+        fix:
+          definition.deprecated.renamedTo === undefined
+            ? (definition.deprecated.note ?? 'Stop sending it.')
+            : `Send \`${definition.deprecated.renamedTo}\` instead.`,
+      },
+      path,
+    );
   }
   if (shape.unit !== definition.unit) {
-    scope.add({ rule: 'telemetry-sample-unit-mismatch', subject: name, message: `The samples send \`${name}\` in \`${shape.unit === '' ? 'no unit' : shape.unit.slice(0, 63)}\`, the registry says \`${definition.unit}\`.`, fix: `Send it in \`${definition.unit}\`.` }, [...path, 'unit']);
+    scope.add(
+      {
+        rule: 'telemetry-sample-unit-mismatch',
+        subject: name,
+        message: `The samples send \`${name}\` in \`${shape.unit === '' ? 'no unit' : shape.unit.slice(0, 63)}\`, the registry says \`${definition.unit}\`.`,
+        fix: `Send it in \`${definition.unit}\`.`,
+      },
+      [...path, 'unit'],
+    );
   }
   if (shape.instrument !== undefined && shape.instrument !== definition.instrument) {
-    scope.add({ rule: 'telemetry-sample-instrument-mismatch', subject: name, message: `The samples send \`${name}\` as a ${shape.instrument}, the registry says ${definition.instrument}.`, fix: `Record it with a ${definition.instrument}.` }, path);
+    scope.add(
+      {
+        rule: 'telemetry-sample-instrument-mismatch',
+        subject: name,
+        message: `The samples send \`${name}\` as a ${shape.instrument}, the registry says ${definition.instrument}.`,
+        fix: `Record it with a ${definition.instrument}.`,
+      },
+      path,
+    );
   }
   if (shape.temporality !== undefined && shape.temporality !== 2) {
     scope.add(
-      { rule: 'telemetry-sample-temporality', subject: name, message: `The samples send \`${name}\` with ${shape.temporality === 1 ? 'delta' : 'unspecified'} temporality; Prometheus needs cumulative (2).`, fix: 'Set the exporter to cumulative temporality (OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative).' },
+      {
+        rule: 'telemetry-sample-temporality',
+        subject: name,
+        message: `The samples send \`${name}\` with ${shape.temporality === 1 ? 'delta' : 'unspecified'} temporality; Prometheus needs cumulative (2).`,
+        fix: 'Set the exporter to cumulative temporality (OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative).',
+      },
       [...path, shape.kind!, 'aggregationTemporality'],
     );
   }
 }
 
-function checkPoint(name: string, definition: Metric | undefined, attributes: ReadonlyMap<string, OtlpValue>, path: SamplePath, scope: MetricScope): void {
+function checkPoint(
+  name: string,
+  definition: Metric | undefined,
+  attributes: ReadonlyMap<string, OtlpValue>,
+  path: SamplePath,
+  scope: MetricScope,
+): void {
   if (attributes.get('otel.metric.overflow')?.value === true) {
-    scope.add({ rule: 'telemetry-sample-overflow', subject: name, message: `The metric \`${name}\` ran into the SDK's cardinality limit: a point has otel.metric.overflow=true, so its per-label numbers are too low.`, fix: 'Drop an attribute with many values, or raise the limit of the view.' }, path);
+    scope.add(
+      {
+        rule: 'telemetry-sample-overflow',
+        subject: name,
+        message: `The metric \`${name}\` ran into the SDK's cardinality limit: a point has otel.metric.overflow=true, so its per-label numbers are too low.`,
+        fix: 'Drop an attribute with many values, or raise the limit of the view.',
+      },
+      path,
+    );
     return;
   }
   if (definition !== undefined) {
     for (const attribute of missingAttributes(definition, attributes)) {
-      scope.add({ rule: 'telemetry-sample-attribute-missing', subject: name, message: `The samples of \`${name}\` lack the required attribute \`${attribute.name}\`.`, fix: `Set \`${attribute.name}\` on every measurement.` }, path);
+      scope.add(
+        {
+          rule: 'telemetry-sample-attribute-missing',
+          subject: name,
+          message: `The samples of \`${name}\` lack the required attribute \`${attribute.name}\`.`,
+          fix: `Set \`${attribute.name}\` on every measurement.`,
+        },
+        path,
+      );
     }
   }
   for (const [key, value] of attributes) {
     const attribute = definitionOf(scope.registry, key);
-    if (definition !== undefined && !definition.attributes.has(key) && !(attribute !== undefined && definition.attributes.has(attribute.name))) {
+    if (
+      definition !== undefined &&
+      !definition.attributes.has(key) &&
+      !(attribute !== undefined && definition.attributes.has(attribute.name))
+    ) {
       const guess = nearest(key, definition.attributes.keys());
-      scope.add({ rule: 'telemetry-sample-attribute-unknown', subject: name, message: `The samples of \`${name}\` have the attribute ${JSON.stringify(key.slice(0, 120))}, which the registry does not give it.`, fix: guess === undefined ? 'Add it to the metric in the registry, or drop it with a view.' : `Did you mean \`${guess}\`?` }, [...path, 'attributes']);
+      scope.add(
+        {
+          rule: 'telemetry-sample-attribute-unknown',
+          subject: name,
+          message: `The samples of \`${name}\` have the attribute ${JSON.stringify(key.slice(0, 120))}, which the registry does not give it.`,
+          fix:
+            guess === undefined ? 'Add it to the metric in the registry, or drop it with a view.' : `Did you mean \`${guess}\`?`,
+        },
+        [...path, 'attributes'],
+      );
     }
-    if (attribute !== undefined) for (const issue of attributeIssues(key, value, attribute)) scope.add(issue, [...path, 'attributes']);
+    if (attribute !== undefined)
+      for (const issue of attributeIssues(key, value, attribute)) scope.add(issue, [...path, 'attributes']);
   }
 }
 
@@ -141,9 +220,15 @@ function checkBounds(definition: Metric, points: readonly unknown[], path: Sampl
     const bounds = (item as Fields | null)?.['explicitBounds'];
     if (!Array.isArray(bounds) || bounds.length === 0) continue;
     const numbers = (bounds as readonly unknown[]).map(doubleOf);
-    if (numbers.length === definition.bounds!.length && numbers.every((bound, place) => bound === definition.bounds![place])) continue;
+    if (numbers.length === definition.bounds!.length && numbers.every((bound, place) => bound === definition.bounds![place]))
+      continue;
     scope.add(
-      { rule: 'telemetry-sample-bounds', subject: definition.name, message: `The samples of \`${definition.name}\` have other histogram bounds (${numbers.slice(0, 6).join(' ')}${numbers.length > 6 ? ' ...' : ''}) than agreed.`, fix: `Use a view with the bounds ${definition.bounds!.join(', ')}.` },
+      {
+        rule: 'telemetry-sample-bounds',
+        subject: definition.name,
+        message: `The samples of \`${definition.name}\` have other histogram bounds (${numbers.slice(0, 6).join(' ')}${numbers.length > 6 ? ' ...' : ''}) than agreed.`,
+        fix: `Use a view with the bounds ${definition.bounds!.join(', ')}.`,
+      },
       [...path, 'histogram', 'dataPoints', index, 'explicitBounds'],
     );
   }

@@ -39,14 +39,30 @@ export function newObserved(): Observed {
   return { metrics: new Map(), schemaUrls: new Map(), requests: { count: 0 }, spans: { count: 0 }, logs: { count: 0 } };
 }
 
-export function observe(observed: Observed, name: string, cluster: string, at: { readonly file: string; readonly line: () => number }): ObservedMetric | undefined {
+export function observe(
+  observed: Observed,
+  name: string,
+  cluster: string,
+  at: { readonly file: string; readonly line: () => number },
+): ObservedMetric | undefined {
   const key = JSON.stringify([name, cluster]);
   const known = observed.metrics.get(key);
   if (known !== undefined) return known;
   if (observed.metrics.size >= MAX_OBSERVED_METRICS) return undefined;
   const metric: ObservedMetric = {
-    name, cluster, points: 0, services: new Map(), units: new Set(), instruments: new Set(), temporalities: new Set(), bounds: new Set(), everyKey: undefined, anyKey: new Set(), labelSets: new Set(),
-    file: at.file, line: at.line(),
+    name,
+    cluster,
+    points: 0,
+    services: new Map(),
+    units: new Set(),
+    instruments: new Set(),
+    temporalities: new Set(),
+    bounds: new Set(),
+    everyKey: undefined,
+    anyKey: new Set(),
+    labelSets: new Set(),
+    file: at.file,
+    line: at.line(),
   };
   observed.metrics.set(key, metric);
   return metric;
@@ -58,6 +74,9 @@ export function observeKeys(metric: ObservedMetric, attributes: ReadonlyMap<stri
   metric.everyKey = metric.everyKey === undefined ? new Set(keys) : new Set(keys.filter((key) => metric.everyKey!.has(key)));
   for (const key of keys) if (metric.anyKey.size < 256) metric.anyKey.add(key);
   if (metric.labelSets.size >= MAX_LABEL_SETS) return;
-  const text = JSON.stringify([...attributes].sort(([a], [b]) => (a < b ? -1 : 1)), (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+  const text = JSON.stringify(
+    [...attributes].sort(([a], [b]) => (a < b ? -1 : 1)),
+    (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
+  );
   metric.labelSets.add(text.length > 200 ? sha256(text) : text);
 }

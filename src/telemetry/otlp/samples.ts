@@ -1,7 +1,7 @@
+import type { Finding } from '../../core/finding.ts';
 import type { EventSchema } from '../events/load.ts';
 import type { Registry } from '../model.ts';
 import { telemetryFinding } from '../rules.ts';
-import type { Finding } from '../../core/finding.ts';
 import { checkEncoding, type SamplePath } from './encoding.ts';
 import { type IssueCollector, issueCollector, type SampleIssue } from './issues.ts';
 import { lineOfPath, type ParsedRequest, readRequests } from './json-lines.ts';
@@ -36,32 +36,64 @@ export async function checkSamples(files: readonly SampleFile[], options: Sample
   for (const file of files) {
     let requests = 0;
     const problem = (found: { line: number; message: string }): void => {
-      unreadable.push(telemetryFinding('telemetry-otlp-unreadable', { message: `The sample file cannot be read: ${found.message}.`, location: { file: file.path, line: found.line }, subject: file.path, fix: 'Give OTLP/JSON: one request object, or one a line.' }));
+      unreadable.push(
+        telemetryFinding('telemetry-otlp-unreadable', {
+          message: `The sample file cannot be read: ${found.message}.`,
+          location: { file: file.path, line: found.line },
+          subject: file.path,
+          fix: 'Give OTLP/JSON: one request object, or one a line.',
+        }),
+      );
     };
     for await (const request of readRequests(file.chunks, problem)) {
       requests += 1;
       observed.requests.count += 1;
       checkRequest(request, file.path, options, observed, issues);
     }
-    if (requests === 0 && !unreadable.some((finding) => finding.location?.file === file.path)) problem({ line: 1, message: 'it is empty' });
+    if (requests === 0 && !unreadable.some((finding) => finding.location?.file === file.path))
+      problem({ line: 1, message: 'it is empty' });
   }
   return { findings: [...unreadable, ...issues.findings()], observed, files: files.length };
 }
 
 type Fields = Record<string, unknown>;
 
-function checkRequest(request: ParsedRequest, file: string, options: SampleOptions, observed: Observed, issues: IssueCollector): void {
+function checkRequest(
+  request: ParsedRequest,
+  file: string,
+  options: SampleOptions,
+  observed: Observed,
+  issues: IssueCollector,
+): void {
   const fallback = clusterOfPath(file, options.clusters);
   checkEncoding(request.value, (problem) => {
-    const issue: SampleIssue = { rule: 'telemetry-otlp-encoding', level: problem.level, subject: file, message: `Not OTLP/JSON: ${problem.message}.`, ...(problem.fix === undefined ? {} : { fix: problem.fix }) };
+    const issue: SampleIssue = {
+      rule: 'telemetry-otlp-encoding',
+      level: problem.level,
+      subject: file,
+      message: `Not OTLP/JSON: ${problem.message}.`,
+      ...(problem.fix === undefined ? {} : { fix: problem.fix }),
+    };
     issues.add(issue, { file, cluster: fallback, request, path: problem.path });
   });
-  for (const [key, scopesKey] of [['resourceMetrics', 'scopeMetrics'], ['resourceSpans', 'scopeSpans'], ['resourceLogs', 'scopeLogs']] as const) {
+  for (const [key, scopesKey] of [
+    ['resourceMetrics', 'scopeMetrics'],
+    ['resourceSpans', 'scopeSpans'],
+    ['resourceLogs', 'scopeLogs'],
+  ] as const) {
     for (const [resourcePath, resource] of items(request.value, key, [])) {
       const attributes = attributeMap((resource['resource'] as Fields | undefined)?.['attributes']);
       const cluster = textOf(attributes.get('k8s.cluster.name')?.value) ?? fallback;
       const service = textOf(attributes.get('service.name')?.value) ?? 'unknown';
-      const context: RequestContext = { file, request, options, observed, cluster, service, add: (issue, path) => issues.add(issue, { file, cluster, request, path }) };
+      const context: RequestContext = {
+        file,
+        request,
+        options,
+        observed,
+        cluster,
+        service,
+        add: (issue, path) => issues.add(issue, { file, cluster, request, path }),
+      };
       noteSchema(resource, context);
       for (const [path, scope] of items(resource, scopesKey, resourcePath)) {
         noteSchema(scope, context);
@@ -86,8 +118,14 @@ interface RequestContext {
 function checkMetrics(scope: Fields, path: SamplePath, context: RequestContext): void {
   for (const [metricPath, metric] of items(scope, 'metrics', path)) {
     checkMetric(metric, metricPath, {
-      registry: context.options.registry, observed: context.observed, cluster: context.cluster, service: context.service, gone: context.options.gone ?? new Map(), file: context.file,
-      lineOf: (at) => context.request.line - 1 + lineOfPath(context.request.text, at), add: context.add,
+      registry: context.options.registry,
+      observed: context.observed,
+      cluster: context.cluster,
+      service: context.service,
+      gone: context.options.gone ?? new Map(),
+      file: context.file,
+      lineOf: (at) => context.request.line - 1 + lineOfPath(context.request.text, at),
+      add: context.add,
     });
   }
 }
@@ -96,7 +134,8 @@ function checkSpans(scope: Fields, path: SamplePath, context: RequestContext): v
   for (const [spanPath, span] of items(scope, 'spans', path)) {
     context.observed.spans.count += 1;
     checkAttributes(span['attributes'], spanPath, 'spans', context);
-    for (const [eventPath, event] of items(span, 'events', spanPath)) checkAttributes(event['attributes'], eventPath, 'span events', context);
+    for (const [eventPath, event] of items(span, 'events', spanPath))
+      checkAttributes(event['attributes'], eventPath, 'span events', context);
   }
 }
 
@@ -109,7 +148,15 @@ function checkLogs(scope: Fields, path: SamplePath, context: RequestContext): vo
     if (name === undefined || name === '') continue;
     for (const attribute of context.options.registry.events.get(name)?.attributes.values() ?? []) {
       if (attribute.requirement !== 'required' || attributes.has(attribute.name)) continue;
-      context.add({ rule: 'telemetry-sample-attribute-missing', subject: name, message: `The samples of the event \`${name}\` lack the required attribute \`${attribute.name}\`.`, fix: `Set \`${attribute.name}\` on every event.` }, logPath);
+      context.add(
+        {
+          rule: 'telemetry-sample-attribute-missing',
+          subject: name,
+          message: `The samples of the event \`${name}\` lack the required attribute \`${attribute.name}\`.`,
+          fix: `Set \`${attribute.name}\` on every event.`,
+        },
+        logPath,
+      );
     }
     const schema = context.options.events.get(name);
     if (schema !== undefined) checkBody(schema, plainValue(otlpValue(log['body'])), logPath, context);
@@ -121,14 +168,33 @@ function checkBody(schema: EventSchema, body: unknown, path: SamplePath, context
   try {
     valid = schema.validate(body) === true;
   } catch {
-    context.add({ rule: 'telemetry-sample-event-invalid', subject: schema.name, message: `The event \`${schema.name}\` could not be checked: a pattern of its schema takes too long.`, fix: 'Simplify the pattern.' }, [...path, 'body']);
+    context.add(
+      {
+        rule: 'telemetry-sample-event-invalid',
+        subject: schema.name,
+        message: `The event \`${schema.name}\` could not be checked: a pattern of its schema takes too long.`,
+        fix: 'Simplify the pattern.',
+      },
+      [...path, 'body'],
+    );
     return;
   }
   if (valid) return;
   for (const error of (schema.validate.errors ?? []).slice(0, 10)) {
     const at = error.instancePath.replace(/^\//, '').replaceAll('/', '.');
-    const extra = error.keyword === 'additionalProperties' ? ` (\`${String((error.params as { additionalProperty?: unknown }).additionalProperty)}\`)` : '';
-    context.add({ rule: 'telemetry-sample-event-invalid', subject: schema.name, message: `The event \`${schema.name}\` does not match its schema: ${at === '' ? 'the body' : `\`${at}\``} ${error.message ?? error.keyword}${extra}.`, fix: `See ${schema.document.file}.` }, [...path, 'body']);
+    const extra =
+      error.keyword === 'additionalProperties'
+        ? ` (\`${String((error.params as { additionalProperty?: unknown }).additionalProperty)}\`)`
+        : '';
+    context.add(
+      {
+        rule: 'telemetry-sample-event-invalid',
+        subject: schema.name,
+        message: `The event \`${schema.name}\` does not match its schema: ${at === '' ? 'the body' : `\`${at}\``} ${error.message ?? error.keyword}${extra}.`,
+        fix: `See ${schema.document.file}.`,
+      },
+      [...path, 'body'],
+    );
   }
 }
 
@@ -139,7 +205,15 @@ function checkAttributes(list: unknown, path: SamplePath, what: string, context:
     if (definition !== undefined) {
       for (const issue of attributeIssues(key, value, definition)) context.add(issue, [...path, 'attributes']);
     } else if (ownNamespaces(context.options.registry).has(key.split('.')[0]!)) {
-      context.add({ rule: 'telemetry-sample-attribute-unknown', subject: key, message: `The ${what} of the samples have the attribute ${JSON.stringify(key.slice(0, 120))}, which no registry defines.`, fix: 'Define it in the registry, or stop sending it.' }, [...path, 'attributes']);
+      context.add(
+        {
+          rule: 'telemetry-sample-attribute-unknown',
+          subject: key,
+          message: `The ${what} of the samples have the attribute ${JSON.stringify(key.slice(0, 120))}, which no registry defines.`,
+          fix: 'Define it in the registry, or stop sending it.',
+        },
+        [...path, 'attributes'],
+      );
     }
   }
 }
@@ -149,7 +223,11 @@ const namespaces = new WeakMap<Registry, ReadonlySet<string>>();
 function ownNamespaces(registry: Registry): ReadonlySet<string> {
   let found = namespaces.get(registry);
   if (found === undefined) {
-    found = new Set([...registry.attributes.values()].filter((attribute) => attribute.owned && ['gen_ai', 'mixgate'].includes(attribute.name.split('.')[0]!)).map((attribute) => attribute.name.split('.')[0]!));
+    found = new Set(
+      [...registry.attributes.values()]
+        .filter((attribute) => attribute.owned && ['gen_ai', 'mixgate'].includes(attribute.name.split('.')[0]!))
+        .map((attribute) => attribute.name.split('.')[0]!),
+    );
     namespaces.set(registry, found);
   }
   return found;

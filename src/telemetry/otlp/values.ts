@@ -20,7 +20,8 @@ export function otlpValue(value: unknown): OtlpValue {
     const values = (map['arrayValue'] as { values?: unknown } | null)?.values;
     return { type: 'array', value: Array.isArray(values) ? values.map(otlpValue) : [] };
   }
-  if (map['kvlistValue'] !== undefined) return { type: 'kvlist', value: (map['kvlistValue'] as { values?: unknown } | null)?.values };
+  if (map['kvlistValue'] !== undefined)
+    return { type: 'kvlist', value: (map['kvlistValue'] as { values?: unknown } | null)?.values };
   return map['bytesValue'] === undefined ? { type: 'null', value: null } : { type: 'bytes', value: map['bytesValue'] };
 }
 
@@ -57,13 +58,20 @@ export function attributeIssues(name: string, value: OtlpValue, definition: Attr
   if (definition.deprecated !== undefined) {
     const { renamedTo } = definition.deprecated;
     issues.push({
-      rule: 'telemetry-sample-deprecated', subject: name, message: `The samples use the deprecated attribute \`${name}\`.`,
+      rule: 'telemetry-sample-deprecated',
+      subject: name,
+      message: `The samples use the deprecated attribute \`${name}\`.`,
       fix: renamedTo === undefined ? (definition.deprecated.note ?? 'Stop sending it.') : `Send \`${renamedTo}\` instead.`,
     });
   }
   const expected = definition.type.kind === 'enum' ? enumValueType(definition.type.members.values()) : definition.type.name;
   if (!fits(value, expected)) {
-    issues.push({ rule: 'telemetry-sample-type-mismatch', subject: name, message: `The samples send \`${name}\` as ${typeText(value)}, the registry says ${expected}.`, fix: `Send it as ${expected}.` });
+    issues.push({
+      rule: 'telemetry-sample-type-mismatch',
+      subject: name,
+      message: `The samples send \`${name}\` as ${typeText(value)}, the registry says ${expected}.`,
+      fix: `Send it as ${expected}.`,
+    });
     return issues;
   }
   if (definition.type.kind === 'enum' && value.type !== 'null') {
@@ -72,11 +80,21 @@ export function attributeIssues(name: string, value: OtlpValue, definition: Attr
       const known = [...definition.type.members.values()].map((item) => String(item.value));
       const guess = nearest(String(value.value), known);
       issues.push({
-        rule: 'telemetry-sample-enum-undefined', subject: name, message: `The samples send \`${name}\` = ${JSON.stringify(String(value.value).slice(0, 80))}, which is no member of the enum.`,
-        fix: guess === undefined ? `Use one of ${known.slice(0, 12).join(', ')}, or add the member to the registry.` : `Did you mean ${JSON.stringify(guess)}? Else add the member to the registry.`,
+        rule: 'telemetry-sample-enum-undefined',
+        subject: name,
+        message: `The samples send \`${name}\` = ${JSON.stringify(String(value.value).slice(0, 80))}, which is no member of the enum.`,
+        fix:
+          guess === undefined
+            ? `Use one of ${known.slice(0, 12).join(', ')}, or add the member to the registry.`
+            : `Did you mean ${JSON.stringify(guess)}? Else add the member to the registry.`,
       });
     } else if (member.deprecated !== undefined) {
-      issues.push({ rule: 'telemetry-sample-deprecated', subject: name, message: `The samples send the deprecated value ${JSON.stringify(member.value)} of \`${name}\`.`, fix: member.deprecated.renamedTo ?? member.deprecated.note ?? 'Send another value.' });
+      issues.push({
+        rule: 'telemetry-sample-deprecated',
+        subject: name,
+        message: `The samples send the deprecated value ${JSON.stringify(member.value)} of \`${name}\`.`,
+        fix: member.deprecated.renamedTo ?? member.deprecated.note ?? 'Send another value.',
+      });
     }
   }
   return issues;
@@ -85,7 +103,8 @@ export function attributeIssues(name: string, value: OtlpValue, definition: Attr
 /** JavaScript SDKs write whole doubles as intValue (weaver#1323): an int is taken where a double is declared. */
 function fits(value: OtlpValue, expected: string): boolean {
   if (expected === 'any' || expected === 'undefined' || value.type === 'null') return true;
-  if (expected.endsWith('[]')) return value.type === 'array' && (value.value as readonly OtlpValue[]).every((item) => fits(item, expected.slice(0, -2)));
+  if (expected.endsWith('[]'))
+    return value.type === 'array' && (value.value as readonly OtlpValue[]).every((item) => fits(item, expected.slice(0, -2)));
   const inner = /^template\[(?<type>.+)\]$/.exec(expected)?.groups?.['type'];
   if (inner !== undefined) return fits(value, inner);
   return value.type === expected || (expected === 'double' && value.type === 'int');
@@ -110,5 +129,7 @@ export function definitionOf(registry: Registry, name: string): AttributeDefinit
 
 /** Required attributes that a data point lacks. `failed`: whether it carries `error.type`. */
 export function missingAttributes(metric: Metric, present: ReadonlyMap<string, OtlpValue>): readonly SignalAttribute[] {
-  return [...metric.attributes.values()].filter((attribute) => attribute.requirement === 'required' && !present.has(attribute.name));
+  return [...metric.attributes.values()].filter(
+    (attribute) => attribute.requirement === 'required' && !present.has(attribute.name),
+  );
 }

@@ -1,17 +1,50 @@
-import { type Deprecation, type EnumMember, REQUIREMENTS, type Requirement, SCALAR_TYPES, type ScalarType, STABILITIES, type Stability } from '../model.ts';
+import {
+  type Deprecation,
+  type EnumMember,
+  REQUIREMENTS,
+  type Requirement,
+  SCALAR_TYPES,
+  type ScalarType,
+  STABILITIES,
+  type Stability,
+} from '../model.ts';
 import type { FieldReader } from './fields.ts';
 import type { RawAttribute } from './raw.ts';
 
-const ATTRIBUTE_KEYS = ['id', 'key', 'ref', 'type', 'brief', 'note', 'examples', 'requirement_level', 'sampling_relevant', 'stability', 'deprecated', 'tag', 'annotations', 'role', 'prefix'];
+const ATTRIBUTE_KEYS = [
+  'id',
+  'key',
+  'ref',
+  'type',
+  'brief',
+  'note',
+  'examples',
+  'requirement_level',
+  'sampling_relevant',
+  'stability',
+  'deprecated',
+  'tag',
+  'annotations',
+  'role',
+  'prefix',
+];
 const MEMBER_KEYS = ['id', 'value', 'brief', 'note', 'stability', 'deprecated', 'annotations'];
 
 /** One entry of `attributes`: a definition (`id`; `key` in definition/2) or a reference (`ref`). */
-export function readAttribute(reader: FieldReader, prefix: string, options: { identifying?: boolean } = {}): RawAttribute | undefined {
+export function readAttribute(
+  reader: FieldReader,
+  prefix: string,
+  options: { identifying?: boolean } = {},
+): RawAttribute | undefined {
   reader.onlyKnown(ATTRIBUTE_KEYS, 'the attribute');
   const reference = reader.text('ref');
   const own = reader.text('id') ?? reader.text('key');
   if (reference === undefined && own === undefined) {
-    reader.wrong(undefined, 'The attribute has neither `id` nor `ref`.', '`id: NAME` for a definition, `ref: NAME` for a reference');
+    reader.wrong(
+      undefined,
+      'The attribute has neither `id` nor `ref`.',
+      '`id: NAME` for a definition, `ref: NAME` for a reference',
+    );
     return undefined;
   }
   if (reference !== undefined && own !== undefined) {
@@ -20,7 +53,12 @@ export function readAttribute(reader: FieldReader, prefix: string, options: { id
   }
   const name = reference ?? (prefix === '' || reader.has('key') ? own! : `${prefix}.${own!}`);
   const type = reader.has('type') ? readType(reader) : undefined;
-  if (reference === undefined && !reader.has('type')) reader.wrong(undefined, `The attribute \`${name}\` lacks \`type\`.`, 'string, int, double, boolean, a list of those, or members of an enum');
+  if (reference === undefined && !reader.has('type'))
+    reader.wrong(
+      undefined,
+      `The attribute \`${name}\` lacks \`type\`.`,
+      'string, int, double, boolean, a list of those, or members of an enum',
+    );
   const level = readRequirement(reader);
   const stability = readStability(reader);
   const deprecated = readDeprecated(reader);
@@ -42,7 +80,11 @@ function readType(reader: FieldReader): RawAttribute['type'] {
   const value = reader.map['type'];
   if (typeof value === 'string') {
     if ((SCALAR_TYPES as readonly string[]).includes(value)) return { kind: 'scalar', name: value as ScalarType };
-    reader.wrong('type', `The type is ${JSON.stringify(value)}.`, `one of ${SCALAR_TYPES.slice(0, 10).join(', ')}, template[...], or {members: [...]}`);
+    reader.wrong(
+      'type',
+      `The type is ${JSON.stringify(value)}.`,
+      `one of ${SCALAR_TYPES.slice(0, 10).join(', ')}, template[...], or {members: [...]}`,
+    );
     return undefined;
   }
   const child = reader.child('type');
@@ -80,9 +122,14 @@ function readRequirement(reader: FieldReader): { requirement: Requirement; condi
   if (typeof value === 'object' && !Array.isArray(value)) {
     const entries = Object.entries(value);
     const [level, condition] = entries[0] ?? ['', ''];
-    if (entries.length === 1 && known(level) && typeof condition === 'string') return { requirement: level, condition: condition.trim() };
+    if (entries.length === 1 && known(level) && typeof condition === 'string')
+      return { requirement: level, condition: condition.trim() };
   }
-  reader.wrong('requirement_level', 'The requirement level is not known.', `one of ${REQUIREMENTS.join(', ')}, or {conditionally_required: why}`);
+  reader.wrong(
+    'requirement_level',
+    'The requirement level is not known.',
+    `one of ${REQUIREMENTS.join(', ')}, or {conditionally_required: why}`,
+  );
   return undefined;
 }
 
@@ -109,13 +156,25 @@ export function readDeprecated(reader: FieldReader): Deprecation | undefined {
   const reason = child.requiredText('reason', 'renamed, obsoleted, uncategorized or unspecified');
   const renamedTo = child.text('renamed_to');
   const note = child.text('note');
-  if (reason === 'renamed' && renamedTo === undefined) child.wrong(undefined, 'The deprecation with reason `renamed` lacks `renamed_to`.', 'the new name');
-  return { reason: reason ?? 'unspecified', ...(renamedTo === undefined ? {} : { renamedTo }), ...(note === undefined ? {} : { note }) };
+  if (reason === 'renamed' && renamedTo === undefined)
+    child.wrong(undefined, 'The deprecation with reason `renamed` lacks `renamed_to`.', 'the new name');
+  return {
+    reason: reason ?? 'unspecified',
+    ...(renamedTo === undefined ? {} : { renamedTo }),
+    ...(note === undefined ? {} : { note }),
+  };
 }
 
 /** "Replaced by `x.y` attribute." → renamed to x.y; any other text stays a note. */
 function deprecationOfText(text: string): Deprecation {
-  const match = /^(?:Replaced by|Renamed to|Use) `(?<name>[a-z0-9_.]+)`(?:\s+(?:attribute|metric|event|instead)\b[^,;]*)?\.?$/i.exec(text.trim());
+  const match =
+    /^(?:Replaced by|Renamed to|Use) `(?<name>[a-z0-9_.]+)`(?:\s+(?:attribute|metric|event|instead)\b[^,;]*)?\.?$/i.exec(
+      text.trim(),
+    );
   const renamedTo = match?.groups?.['name'];
-  return { reason: renamedTo === undefined ? 'text' : 'renamed', note: text.trim(), ...(renamedTo === undefined ? {} : { renamedTo }) };
+  return {
+    reason: renamedTo === undefined ? 'text' : 'renamed',
+    note: text.trim(),
+    ...(renamedTo === undefined ? {} : { renamedTo }),
+  };
 }

@@ -60,7 +60,8 @@ function readerOf(doc: SourceDocument, path: Path, map: JsonMap, findings: Findi
     requiredText(key, example) {
       const value = text(key);
       if (value !== undefined && value !== '') return value;
-      if (map[key] === undefined || map[key] === null || value === '') wrong(undefined, `${pathText(path)} lacks \`${key}\`.`, example);
+      if (map[key] === undefined || map[key] === null || value === '')
+        wrong(undefined, `${pathText(path)} lacks \`${key}\`.`, example);
       return undefined;
     },
     list(key) {
@@ -91,8 +92,20 @@ function readerOf(doc: SourceDocument, path: Path, map: JsonMap, findings: Findi
   return reader;
 }
 
-function report(findings: Finding[], location: ReturnType<SourceDocument['locate']>, message: string, expected: string, fix?: string): void {
-  findings.push(telemetryFinding('telemetry-registry-wrong-type', { message: `${message} Expected ${expected}.`, location, ...(fix === undefined ? {} : { fix }) }));
+function report(
+  findings: Finding[],
+  location: ReturnType<SourceDocument['locate']>,
+  message: string,
+  expected: string,
+  fix?: string,
+): void {
+  findings.push(
+    telemetryFinding('telemetry-registry-wrong-type', {
+      message: `${message} Expected ${expected}.`,
+      location,
+      ...(fix === undefined ? {} : { fix }),
+    }),
+  );
 }
 
 function valueAt(value: Json, path: Path): Json | undefined {

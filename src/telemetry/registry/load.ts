@@ -34,7 +34,9 @@ export async function loadRegistries(tree: FileTree, sources: readonly RegistryS
   const hashes: string[] = [];
   const seen = new Set<string>();
   for (const source of sources) {
-    const all = (await tree.list(source.path)).filter((path) => /\.ya?ml$/.test(path) && !/(?:^|\/)(?:registry_)?manifest\.ya?ml$/.test(path) && !seen.has(path));
+    const all = (await tree.list(source.path)).filter(
+      (path) => /\.ya?ml$/.test(path) && !/(?:^|\/)(?:registry_)?manifest\.ya?ml$/.test(path) && !seen.has(path),
+    );
     if (all.length === 0) {
       findings.push(
         telemetryFinding('telemetry-registry-unreadable', {
@@ -46,7 +48,13 @@ export async function loadRegistries(tree: FileTree, sources: readonly RegistryS
       );
     }
     const paths = all.slice(0, MAX_REGISTRY_FILES);
-    if (paths.length < all.length) findings.push(telemetryFinding('telemetry-registry-unreadable', { message: `The registry ${source.path} has ${all.length} files. Expected at most ${MAX_REGISTRY_FILES}.`, location: { file: source.path } }));
+    if (paths.length < all.length)
+      findings.push(
+        telemetryFinding('telemetry-registry-unreadable', {
+          message: `The registry ${source.path} has ${all.length} files. Expected at most ${MAX_REGISTRY_FILES}.`,
+          location: { file: source.path },
+        }),
+      );
     const contents = await tree.readMany(paths);
     for (const path of paths) {
       seen.add(path);
@@ -56,7 +64,12 @@ export async function loadRegistries(tree: FileTree, sources: readonly RegistryS
       groups.push(...readFile(path, bytes, source.owned ?? true, findings));
     }
   }
-  return { registry: resolveRegistry(groups, findings), findings, files: [...seen].sort(), digest: sha256(hashes.sort().join('\n')) };
+  return {
+    registry: resolveRegistry(groups, findings),
+    findings,
+    files: [...seen].sort(),
+    digest: sha256(hashes.sort().join('\n')),
+  };
 }
 
 function readFile(path: string, bytes: Buffer, owned: boolean, findings: Finding[]): RawGroup[] {

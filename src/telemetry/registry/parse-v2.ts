@@ -4,8 +4,31 @@ import type { FieldReader } from './fields.ts';
 import { readMetricFields } from './parse.ts';
 import type { RawAttribute, RawGroup, RawGroupType } from './raw.ts';
 
-const TOP_KEYS = ['file_format', 'imports', 'attributes', 'attribute_groups', 'metrics', 'spans', 'events', 'entities', 'metric_refinements', 'span_refinements', 'event_refinements'];
-const COMMON_KEYS = ['brief', 'note', 'stability', 'deprecated', 'annotations', 'attributes', 'requirement_level', 'visibility', 'display_name', 'entity_associations'];
+const TOP_KEYS = [
+  'file_format',
+  'imports',
+  'attributes',
+  'attribute_groups',
+  'metrics',
+  'spans',
+  'events',
+  'entities',
+  'metric_refinements',
+  'span_refinements',
+  'event_refinements',
+];
+const COMMON_KEYS = [
+  'brief',
+  'note',
+  'stability',
+  'deprecated',
+  'annotations',
+  'attributes',
+  'requirement_level',
+  'visibility',
+  'display_name',
+  'entity_associations',
+];
 
 interface Section {
   readonly key: string;
@@ -33,7 +56,16 @@ export function parseDefinition2(reader: FieldReader, owned: boolean, _findings:
   const groups: RawGroup[] = [];
   const definitions = readAttributes(reader, 'attributes').attributes;
   if (definitions.length > 0) {
-    groups.push({ id: `definition/2 attributes of ${reader.where().file}`, type: 'attribute_group', name: '', brief: '', extends: [], attributes: definitions, owned, where: reader.where });
+    groups.push({
+      id: `definition/2 attributes of ${reader.where().file}`,
+      type: 'attribute_group',
+      name: '',
+      brief: '',
+      extends: [],
+      attributes: definitions,
+      owned,
+      where: reader.where,
+    });
   }
   for (const section of SECTIONS) {
     for (const index of reader.list(section.key).keys()) {
@@ -50,7 +82,8 @@ function readSignal(reader: FieldReader, section: Section, owned: boolean): RawG
   const name = reader.requiredText(section.name, 'a unique name');
   if (name === undefined) return undefined;
   const own = readAttributes(reader, 'attributes');
-  const lists = section.type === 'entity' ? [readAttributes(reader, 'identity', true), readAttributes(reader, 'description')] : [];
+  const lists =
+    section.type === 'entity' ? [readAttributes(reader, 'identity', true), readAttributes(reader, 'description')] : [];
   const stability = readStability(reader);
   const deprecated = readDeprecated(reader);
   const spanKind = section.type === 'span' ? reader.text('kind') : undefined;
@@ -70,7 +103,11 @@ function readSignal(reader: FieldReader, section: Section, owned: boolean): RawG
   };
 }
 
-function readAttributes(reader: FieldReader, key: string, identifying = false): { attributes: RawAttribute[]; groups: RawGroup['extends'] } {
+function readAttributes(
+  reader: FieldReader,
+  key: string,
+  identifying = false,
+): { attributes: RawAttribute[]; groups: RawGroup['extends'] } {
   const attributes: RawAttribute[] = [];
   const groups: { id: string; where: RawGroup['where'] }[] = [];
   for (const index of reader.list(key).keys()) {

@@ -8,8 +8,28 @@ import { parseDefinition2 } from './parse-v2.ts';
 import type { RawAttribute, RawGroup, RawGroupType } from './raw.ts';
 
 const GROUP_KEYS = [
-  'id', 'type', 'brief', 'note', 'prefix', 'extends', 'stability', 'deprecated', 'attributes', 'constraints', 'span_kind', 'events', 'metric_name', 'instrument', 'unit',
-  'name', 'display_name', 'body', 'annotations', 'entity_associations', 'visibility', 'include_groups',
+  'id',
+  'type',
+  'brief',
+  'note',
+  'prefix',
+  'extends',
+  'stability',
+  'deprecated',
+  'attributes',
+  'constraints',
+  'span_kind',
+  'events',
+  'metric_name',
+  'instrument',
+  'unit',
+  'name',
+  'display_name',
+  'body',
+  'annotations',
+  'entity_associations',
+  'visibility',
+  'include_groups',
 ];
 const GROUP_TYPES = ['attribute_group', 'metric', 'span', 'event', 'entity', 'resource', 'scope', 'metric_group'] as const;
 
@@ -31,7 +51,8 @@ export function parseRegistryFile(doc: SourceDocument, owned: boolean, findings:
   }
   reader.onlyKnown(['file_format', 'groups', 'imports', 'version'], 'the file');
   if (!reader.has('groups')) {
-    if (!reader.has('imports')) reader.wrong(undefined, 'The file lacks `groups`.', 'a list of groups', 'a registry file starts with `groups:`.');
+    if (!reader.has('imports'))
+      reader.wrong(undefined, 'The file lacks `groups`.', 'a list of groups', 'a registry file starts with `groups:`.');
     return [];
   }
   const groups: RawGroup[] = [];
@@ -52,7 +73,12 @@ function readGroup(reader: FieldReader, owned: boolean): RawGroup | undefined {
   if (id === undefined || declared === undefined) return undefined;
   if (!(GROUP_TYPES as readonly string[]).includes(declared)) {
     const guess = nearest(declared, GROUP_TYPES);
-    reader.wrong('type', `The type of group \`${id}\` is ${JSON.stringify(declared)}.`, `one of ${listSome(GROUP_TYPES)}`, guess === undefined ? undefined : `did you mean \`${guess}\`?`);
+    reader.wrong(
+      'type',
+      `The type of group \`${id}\` is ${JSON.stringify(declared)}.`,
+      `one of ${listSome(GROUP_TYPES)}`,
+      guess === undefined ? undefined : `did you mean \`${guess}\`?`,
+    );
     return undefined;
   }
   const type = groupType(declared);
@@ -105,10 +131,14 @@ function signalName(reader: FieldReader, type: RawGroupType, id: string): string
 }
 
 /** `instrument`, `unit` and the annotations that say the number type and the agreed histogram bounds. */
-export function readMetricFields(reader: FieldReader, id: string): Pick<RawGroup, 'instrument' | 'unit' | 'valueType' | 'bounds'> {
+export function readMetricFields(
+  reader: FieldReader,
+  id: string,
+): Pick<RawGroup, 'instrument' | 'unit' | 'valueType' | 'bounds'> {
   const instrument = reader.requiredText('instrument', 'counter, updowncounter, histogram or gauge');
   const unit = reader.has('unit') || reader.map['unit'] === '' ? reader.text('unit') : undefined;
-  if (unit === undefined && !reader.has('unit')) reader.wrong(undefined, `The metric \`${id}\` lacks \`unit\`.`, 'a UCUM unit, e.g. `s`, `By`, `{request}`, `1`');
+  if (unit === undefined && !reader.has('unit'))
+    reader.wrong(undefined, `The metric \`${id}\` lacks \`unit\`.`, 'a UCUM unit, e.g. `s`, `By`, `{request}`, `1`');
   const annotations = reader.map['annotations'];
   const generation = isMap(annotations) ? annotations['code_generation'] : undefined;
   const number = isMap(generation) ? generation['metric_value_type'] : undefined;

@@ -5,7 +5,9 @@ export interface RawAttribute {
   /** Full name of a definition, or of what is referred to. */
   readonly name: string;
   readonly isReference: boolean;
-  readonly type?: { readonly kind: 'scalar'; readonly name: ScalarType } | { readonly kind: 'enum'; readonly members: readonly EnumMember[] };
+  readonly type?:
+    | { readonly kind: 'scalar'; readonly name: ScalarType }
+    | { readonly kind: 'enum'; readonly members: readonly EnumMember[] };
   readonly brief?: string;
   readonly requirement?: Requirement;
   readonly condition?: string;

@@ -1,6 +1,6 @@
 import { listSome, nearest } from '../../config/suggest.ts';
-import { compareText, type Finding } from '../../core/finding.ts';
 import { formatLocation } from '../../core/errors.ts';
+import { compareText, type Finding } from '../../core/finding.ts';
 import {
   type AttributeDefinition,
   type Entity,
@@ -29,7 +29,14 @@ export function resolveRegistry(rawGroups: readonly RawGroup[], findings: Findin
   const groups = [...rawGroups].sort((a, b) => compareText(orderKey(a), orderKey(b)));
   const attributes = defineAttributes(groups, findings);
   const byId = indexGroups(groups, findings);
-  const resolver: Resolver = { byId, attributes, findings, cut: cutCycles(groups, byId, findings), done: new Map(), reported: new Set() };
+  const resolver: Resolver = {
+    byId,
+    attributes,
+    findings,
+    cut: cutCycles(groups, byId, findings),
+    done: new Map(),
+    reported: new Set(),
+  };
   const signals = new Map<string, Signal>();
   for (const group of groups) {
     const flat = flatten(group, resolver);
@@ -40,7 +47,8 @@ export function resolveRegistry(rawGroups: readonly RawGroup[], findings: Findin
     const earlier = signals.get(key);
     if (earlier !== undefined && !replaces(signal, earlier)) {
       // Two groups may describe one span or event name in upstream files (per provider); only metrics must be unique.
-      if (!replaces(earlier, signal) && (signal.kind === 'metric' || (signal.owned && earlier.owned))) duplicate(`${signal.kind} \`${signal.name}\``, signal.name, signal, earlier, findings);
+      if (!replaces(earlier, signal) && (signal.kind === 'metric' || (signal.owned && earlier.owned)))
+        duplicate(`${signal.kind} \`${signal.name}\``, signal.name, signal, earlier, findings);
       continue;
     }
     signals.set(key, signal);
@@ -191,13 +199,16 @@ function flatten(group: RawGroup, resolver: Resolver): ReadonlyMap<string, Signa
   const flat = new Map<string, SignalAttribute>();
   for (const parent of group.extends) {
     const found = resolver.byId.get(parent.id);
-    if (found === undefined) unresolved(resolver, group, `group \`${parent.id}\``, parent.id, parent.where(), [...resolver.byId.keys()]);
-    else if (!resolver.cut.has(`${group.id} ${found.id}`)) for (const [name, attribute] of flatten(found, resolver)) flat.set(name, attribute);
+    if (found === undefined)
+      unresolved(resolver, group, `group \`${parent.id}\``, parent.id, parent.where(), [...resolver.byId.keys()]);
+    else if (!resolver.cut.has(`${group.id} ${found.id}`))
+      for (const [name, attribute] of flatten(found, resolver)) flat.set(name, attribute);
   }
   for (const raw of group.attributes) {
     const inherited = flat.get(raw.name);
     const definition = resolver.attributes.get(raw.name);
-    if (raw.isReference && definition === undefined) unresolved(resolver, group, `attribute \`${raw.name}\``, raw.name, raw.where('ref'), [...resolver.attributes.keys()]);
+    if (raw.isReference && definition === undefined)
+      unresolved(resolver, group, `attribute \`${raw.name}\``, raw.name, raw.where('ref'), [...resolver.attributes.keys()]);
     const condition = raw.requirement === undefined ? inherited?.condition : raw.condition;
     flat.set(raw.name, {
       name: raw.name,
@@ -212,7 +223,14 @@ function flatten(group: RawGroup, resolver: Resolver): ReadonlyMap<string, Signa
   return flat;
 }
 
-function unresolved(resolver: Resolver, group: RawGroup, what: string, name: string, location: ReturnType<RawGroup['where']>, known: readonly string[]): void {
+function unresolved(
+  resolver: Resolver,
+  group: RawGroup,
+  what: string,
+  name: string,
+  location: ReturnType<RawGroup['where']>,
+  known: readonly string[],
+): void {
   const key = `${name} ${formatLocation(location)}`;
   if (resolver.reported.has(key)) return;
   resolver.reported.add(key);
@@ -224,7 +242,10 @@ function unresolved(resolver: Resolver, group: RawGroup, what: string, name: str
       message: `The group \`${group.id}\` refers to the ${what}, which no registry defines.`,
       location,
       subject: name,
-      fix: guess === undefined ? 'Define it, or add the registry that does to `telemetry.registries`.' : `Did you mean \`${guess}\`?`,
+      fix:
+        guess === undefined
+          ? 'Define it, or add the registry that does to `telemetry.registries`.'
+          : `Did you mean \`${guess}\`?`,
     }),
   );
 }
