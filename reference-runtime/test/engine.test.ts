@@ -171,6 +171,19 @@ describe('router traces', () => {
     expect(engine.stats().trace?.unattributed).toBe(0);
   });
 
+  it('show that concurrent streams share their decoding steps', async () => {
+    const before = engine.stats().trace;
+    await Promise.all(
+      [1, 2, 3, 4].map((seed) =>
+        collect(engine, request({ text: 'The', maxTokens: 60, temperature: 1, seed, logprobs: 0, trace: 'summary' })),
+      ),
+    );
+    const after = engine.stats().trace;
+    if (before === undefined || after === undefined) throw new Error('no statistics');
+    // Rows of four layers over steps: one by one would be 1, four at a time 4; streams that end early leave the rest fewer.
+    expect((after.rows - before.rows) / 4 / (after.steps - before.steps)).toBeGreaterThan(1.8);
+  });
+
   it('count what a full ring loses and never fail the request', async () => {
     const small = new LlamaEngine(engineOptions(randomModel(dir.file('ring.gguf')), { traceRecords: 16, sequences: 1 }));
     await small.load();

@@ -5,6 +5,7 @@ import { buildShim } from '../native/build.mjs';
 import { shareSlots } from '../src/engine/batching.ts';
 import { ChatFormatError, mistralInstruct } from '../src/engine/chat-template.ts';
 import { pick } from '../src/engine/sampling.ts';
+import { StepBarrier } from '../src/engine/step-barrier.ts';
 import { TextStream } from '../src/engine/text-stream.ts';
 import { expertWeights, gateEntropy, softmax, top2Margin, topExperts, usageBalance } from '../src/engine/trace-math.ts';
 import { sseData } from '../src/engine/upstream-engine.ts';
@@ -201,6 +202,32 @@ describe('batching', () => {
         },
       ),
     );
+  });
+});
+
+describe('step barrier', () => {
+  it('lets one alone pass at once', () => {
+    const barrier = new StepBarrier(60_000);
+    barrier.join();
+    expect(barrier.arrive()).toBeUndefined();
+  });
+  it('opens when all have arrived, and when the last missing one leaves', async () => {
+    const barrier = new StepBarrier(60_000);
+    const [, , leave] = [barrier.join(), barrier.join(), barrier.join()];
+    const first = Promise.all([barrier.arrive(), barrier.arrive(), barrier.arrive()]);
+    await first;
+    const second = Promise.all([barrier.arrive(), barrier.arrive()]);
+    leave();
+    leave();
+    await second;
+    expect(barrier.arrive()).toBeInstanceOf(Promise);
+    void barrier.arrive();
+  });
+  it('does not wait for ever', async () => {
+    const barrier = new StepBarrier(1);
+    barrier.join();
+    barrier.join();
+    await barrier.arrive();
   });
 });
 

@@ -7,6 +7,7 @@ import { batchingOptions } from './batching.ts';
 import { ChatFormatError, mistralInstruct } from './chat-template.ts';
 import type { ChildStats, LlamaOptions } from './protocol.ts';
 import { logProbability, pick } from './sampling.ts';
+import { StepBarrier } from './step-barrier.ts';
 import { TextStream } from './text-stream.ts';
 import { TraceCollector } from './trace-collector.ts';
 import {
@@ -35,7 +36,12 @@ interface Run {
   maxTokens: number;
   emit: Emit;
   signal: AbortSignal;
+  /** Leaves the step barrier; set once the first token is out. */
+  leave?: () => void;
 }
+
+/** How long a generation waits for the others between tokens, in milliseconds. */
+const BARRIER_MS = 2;
 
 function sequenceIdOf(sequence: LlamaContextSequence): number | undefined {
   const id = (sequence as unknown as { _sequenceId?: unknown })._sequenceId;
@@ -52,6 +58,7 @@ export class LlamaCore {
   readonly #shim: Shim | undefined;
   readonly #collector: TraceCollector | undefined;
   readonly #activity: { generating: number };
+  readonly #barrier = new StepBarrier(BARRIER_MS);
 
   private constructor(parts: {
     info: EngineInfo;
@@ -182,9 +189,11 @@ export class LlamaCore {
     if (lease === undefined) throw new EngineError('ENGINE_UNAVAILABLE', 'no sequence is free');
     this.#activity.generating++;
     if (request.trace !== 'off') this.#collector?.begin(lease.id, request.trace);
+    const run: Run = { request, lease, tokens, maxTokens: Math.min(request.maxTokens, room), emit, signal };
     try {
-      await this.#generate({ request, lease, tokens, maxTokens: Math.min(request.maxTokens, room), emit, signal });
+      await this.#generate(run);
     } finally {
+      run.leave?.();
       this.#activity.generating--;
       this.#collector?.end(lease.id);
       await lease.sequence.clearHistory();
@@ -277,6 +286,12 @@ export class LlamaCore {
     return { ...base, logprob: logProbability(distribution.get(token) ?? 0), top: alternatives };
   }
 
+  /** Waits for the other generations, so that one decode serves all. A request takes part from its first token on. */
+  #inStep(run: Run): Promise<void> | undefined {
+    run.leave ??= this.#barrier.join();
+    return this.#barrier.arrive();
+  }
+
   /** llama.cpp samples; no log probabilities. */
   async #continuePlain(run: Run): Promise<{ finishReason: FinishReason; count: number }> {
     const { request, lease, tokens, signal } = run;
@@ -302,6 +317,7 @@ export class LlamaCore {
       run.emit({ type: 'token', text: emitted.text });
       if (emitted.stopped) return { finishReason: 'stop', count };
       if (count >= run.maxTokens) break;
+      await this.#inStep(run);
     }
     const rest = stream.finish();
     if (rest.text !== '') run.emit({ type: 'token', text: rest.text, tail: true });
@@ -350,6 +366,7 @@ export class LlamaCore {
           this.#collector?.drain();
           const token = accept(step.value.probabilities as Map<number, number>);
           if (token === undefined || count >= run.maxTokens) break;
+          await this.#inStep(run);
           step = await iterator.next(token as Token);
         }
       } finally {
