@@ -241,6 +241,8 @@ function binary(expr: Extract<Expr, { kind: 'binary' }>, lhs: PromValue, rhs: Pr
         });
       right.set(key(labels), value);
     }
+    // One-to-one results carry the labels that were matched on (promql/engine.go, resultMetric).
+    const keepMatched = (labels: Labels): Labels => (expr.matching === undefined ? labels : keep(labels, expr.matching));
     const used = new Set<string>();
     for (const { labels, value } of lhs.samples) {
       const other = right.get(key(labels));
@@ -251,7 +253,7 @@ function binary(expr: Extract<Expr, { kind: 'binary' }>, lhs: PromValue, rhs: Pr
           fix: 'aggregate both sides, or name the labels with on(...).',
         });
       used.add(key(labels));
-      push(expr.matching?.on === true ? keep(unnamed(labels), matching) : labels, apply(value, other, value));
+      push(keepMatched(labels), apply(value, other, value));
     }
   }
   return vector(found);

@@ -114,9 +114,8 @@ function convert(node: SyntaxNode, query: string): Expr {
       return inner.kind === 'selector' && rangeMs !== undefined ? { ...inner, rangeMs } : other('range selector');
     }
     case 'OffsetExpr': {
-      const inner = convert(parts[0]!, query);
       const offsetMs = parsePromDuration(text(parts.at(-1)!));
-      return inner.kind === 'selector' && offsetMs !== undefined ? { ...inner, offsetMs } : other('offset');
+      return offsetMs === undefined ? other('offset') : (withOffset(convert(parts[0]!, query), parts[0]!, offsetMs) ?? other('offset'));
     }
     case 'FunctionCall': {
       const body = parts.find((part) => part.name === 'FunctionCallBody');
@@ -147,6 +146,14 @@ function convert(node: SyntaxNode, query: string): Expr {
     default:
       return other(node.name);
   }
+}
+
+/** The grammar hangs `a + b offset 1h` onto the sum; Prometheus means the right-most selector. */
+function withOffset(expr: Expr, node: SyntaxNode, offsetMs: number): Expr | undefined {
+  if (expr.kind === 'selector') return { ...expr, offsetMs };
+  if (expr.kind !== 'binary' || node.name !== 'BinaryExpr') return undefined;
+  const rhs = withOffset(expr.rhs, children(node).at(-1)!, offsetMs);
+  return rhs === undefined ? undefined : { ...expr, rhs };
 }
 
 function binaryOf(parts: readonly SyntaxNode[], query: string): Expr | undefined {
