@@ -83,7 +83,8 @@ function checkRequest(
   ] as const) {
     for (const [resourcePath, resource] of items(request.value, key, [])) {
       const attributes = attributeMap((resource['resource'] as Fields | undefined)?.['attributes']);
-      const cluster = textOf(attributes.get('k8s.cluster.name')?.value) ?? fallback;
+      const cluster =
+        textOf(attributes.get('k8s.cluster.name')?.value) ?? textOf(attributes.get('mixgate.cluster')?.value) ?? fallback;
       const service = textOf(attributes.get('service.name')?.value) ?? 'unknown';
       const context: RequestContext = {
         file,

@@ -1,0 +1,79 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { RequestContext } from '../../reference-runtime/src/server/context.ts';
+import { requestSpans } from '../../reference-runtime/src/server/request-spans.ts';
+import { exportRequest } from '../../reference-runtime/src/telemetry/otlp.ts';
+import { checkSamples } from '../../src/telemetry/otlp/samples.ts';
+import { type PrometheusName, prometheusNames } from '../../src/telemetry/prometheus-names.ts';
+import { loadRegistries } from '../../src/telemetry/registry/load.ts';
+import { folderTree } from '../../src/workspace/tree.ts';
+import { ROOT } from '../support/cli.ts';
+
+const { registry } = await loadRegistries(folderTree(join(ROOT, 'examples/fleet')), [{ path: 'telemetry/registry' }]);
+
+describe('the reference runtime against the registry of the fleet', () => {
+  test('its spans conform, with routing, fallback and error', async () => {
+    const context = {
+      decisionId: 'd-1',
+      receivedAt: 0,
+      receivedUnixNano: 1795305600000000000n,
+      traceId: '5b8efff798038103d269b633813fc60c',
+      spanId: 'eee19b7ec3c1b174',
+      parentSpanId: undefined,
+      attributes: { includeTimings: true, includeMoe: true, includeExperts: false },
+      remote: '',
+      stages: [{ name: 'policy', start: 1, end: 2 }],
+      revision: 'r1',
+      fallback: 'POOL_SATURATED',
+      trace: 'usage',
+      policyMs: 1,
+      queueMs: 1,
+      engineStartedAt: 3,
+      tokenTimes: [5, 6],
+      promptTokens: 4,
+      completionTokens: 2,
+      finishReason: 'stop',
+      identity: { tenant: 'globex' },
+      decision: { rule: 'cheapest_warm' },
+      target: { cluster: 'us-east', pool: 'us-east-cpu', model: 'mixtral-micro', version: '1.0.0' },
+      request: { endpoint: 'completions', model: 'mixtral-micro', maxTokens: 2, temperature: 1, topP: 1, seed: 7 },
+      routing: { tokensTraced: 4, dropped: 0, layers: [{ layer: 0, usage: [4, 4, 0, 0], gateEntropyNats: 1, top2Margin: 0.5 }] },
+    } as unknown as RequestContext;
+    const spans = requestSpans(context, 10, 500, { type: 'engine_failed', message: 'x' });
+    const request = exportRequest(
+      spans,
+      { 'service.name': 'mixgate-runtime', 'mixgate.cluster': 'us-east' },
+      { name: 'mixgate-runtime', version: '0.1.0' },
+    );
+    const result = await checkSamples([{ path: 'spans.json', chunks: [Buffer.from(JSON.stringify(request))] }], {
+      registry,
+      events: new Map(),
+      clusters: [],
+    });
+    expect(result.findings.map((finding) => finding.message)).toEqual([]);
+    expect([...result.observed.schemaUrls.keys()]).toEqual(['us-east']);
+    expect(result.observed.spans.count).toBe(2);
+  });
+
+  test.skipIf(!existsSync(join(ROOT, 'reference-runtime/node_modules/prom-client')))(
+    'its Prometheus metrics have the names and instruments of the registry (skipped: the runtime is not installed)',
+    async () => {
+      const { Metrics } = await import('../../reference-runtime/src/telemetry/metrics.ts');
+      const metrics = new Metrics({ version: '0', cluster: 'c', model: 'm', modelVersion: '1' });
+      const known = new Map(
+        [...registry.metrics.values()].flatMap((metric) =>
+          prometheusNames(metric, ['UnderscoreEscapingWithSuffixes']).map(
+            (name: PrometheusName) => [name.base, metric.instrument] as const,
+          ),
+        ),
+      );
+      const kinds: Record<string, string> = { counter: 'counter', gauge: 'gauge', histogram: 'histogram' };
+      const unknown = (await metrics.registry.getMetricsAsJSON())
+        .map((metric) => ({ name: metric.name, kind: kinds[String(metric.type)] }))
+        // target_info is Prometheus' own form of the resource.
+        .filter(({ name, kind }) => name !== 'target_info' && known.get(name) !== kind);
+      expect(unknown).toEqual([]);
+    },
+  );
+});
