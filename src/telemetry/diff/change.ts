@@ -1,5 +1,5 @@
 import { compareText, type Finding, type Level, type Location } from '../../core/finding.ts';
-import type { Metric } from '../model.ts';
+import type { Metric, Signal } from '../model.ts';
 import type { TelemetryRule } from '../rules.ts';
 
 /** Who breaks: consumers read new telemetry with old queries (FORWARD), producers not yet upgraded fail the new schema (BACKWARD). */
@@ -78,4 +78,12 @@ export function compareChanges(a: Change, b: Change): number {
     compareText(a.before, b.before) ||
     compareText(a.after, b.after)
   );
+}
+
+/** Base name → head name of attributes that were renamed; base names that are gone map to undefined. */
+export type AttributeFate = ReadonlyMap<string, string | undefined>;
+
+/** A change of the signal itself touches every query of the metric. */
+export function touchesOf(signal: Signal): Change['touches'] {
+  return { metrics: signal.kind === 'metric' ? [signal] : [] };
 }

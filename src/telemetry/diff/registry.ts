@@ -1,19 +1,11 @@
 import { formatLocation } from '../../core/errors.ts';
-import { type CardinalityOptions, estimateCardinality } from '../cardinality.ts';
-import {
-  type AttributeDefinition,
-  type Metric,
-  type Registry,
-  type Signal,
-  type SignalKind,
-  STABILITIES,
-  type Stability,
-} from '../model.ts';
+import type { CardinalityOptions } from '../cardinality.ts';
+import type { Metric, Registry, Signal, SignalKind } from '../model.ts';
 import type { TelemetryRule } from '../rules.ts';
 import { attributeTypeChanges } from './attribute.ts';
-import { type Change, compareChanges } from './change.ts';
+import { type AttributeFate, type Change, compareChanges, touchesOf } from './change.ts';
 import { attributeLikeness, findRenames, type Rename, signalLikeness } from './rename.ts';
-import { signalAttributeChanges } from './signal-attributes.ts';
+import { compareSignals, stabilityChanges } from './signal.ts';
 
 /**
  * Every difference between two registries that somebody may feel, at any stability: the fleet's producers and queries run
@@ -28,9 +20,6 @@ export function diffRegistries(base: Registry, head: Registry, options: Cardinal
   diffSignals(base.entities, head.entities, renamedAttributes, options, changes);
   return mergeSame(changes).sort(compareChanges);
 }
-
-/** Base name → head name of attributes that were renamed; base names that are gone map to undefined. */
-export type AttributeFate = ReadonlyMap<string, string | undefined>;
 
 function diffAttributes(base: Registry, head: Registry, changes: Change[]): AttributeFate {
   const fate = new Map<string, string | undefined>();
@@ -156,10 +145,6 @@ function nameField(kind: SignalKind): string {
   return kind === 'metric' ? 'metric_name' : kind === 'span' ? 'id' : 'name';
 }
 
-function touchesOf(signal: Signal): Change['touches'] {
-  return { metrics: signal.kind === 'metric' ? [signal] : [] };
-}
-
 function renameChange<T extends { readonly name: string; readonly where: Signal['where'] }>(
   rename: Rename<T>,
   item: string,
@@ -190,184 +175,6 @@ function renameChange<T extends { readonly name: string; readonly where: Signal[
     touches,
     related: [{ ...was, message: `\`${from.name}\` in base (${formatLocation(was)})` }],
   };
-}
-
-function compareSignals(before: Signal, after: Signal, item: string, fate: AttributeFate, options: CardinalityOptions): Change[] {
-  const touches = touchesOf(before);
-  const changes: Change[] = [
-    ...stabilityChanges(before, after, item, touches),
-    ...signalAttributeChanges(before, after, item, fate),
-  ];
-  if (before.kind === 'metric' && after.kind === 'metric') changes.push(...compareMetrics(before, after, item, options));
-  if (before.kind === 'span' && after.kind === 'span' && before.spanKind !== undefined && before.spanKind !== after.spanKind) {
-    changes.push({
-      rule: 'telemetry-span-kind-changed',
-      item,
-      subject: after.name,
-      field: 'span_kind',
-      before: before.spanKind,
-      after: after.spanKind ?? '',
-      breaks: 'consumer',
-      severity: 'fail',
-      message: `The span \`${after.name}\` changed its kind from ${before.spanKind} to ${after.spanKind ?? 'none'}.`,
-      fix: 'Keep the kind: service maps and span metrics are built from it.',
-      location: after.where('span_kind'),
-      inBase: false,
-      touches,
-    });
-  }
-  if (before.kind === 'entity' && after.kind === 'entity') {
-    const identity = (entity: Signal): string =>
-      [...entity.attributes.values()]
-        .filter((attribute) => attribute.identifying)
-        .map((attribute) => attribute.name)
-        .join(', ');
-    if (identity(before) !== identity(after)) {
-      changes.push({
-        rule: 'telemetry-entity-identity-changed',
-        item,
-        subject: after.name,
-        field: 'identity',
-        before: identity(before),
-        after: identity(after),
-        breaks: 'consumer',
-        severity: 'fail',
-        message: `The entity \`${after.name}\` is identified by (${identity(after)}), before by (${identity(before)}).`,
-        fix: 'Keep the identity: with another one every series and span starts anew.',
-        location: after.where('attributes'),
-        inBase: false,
-        touches,
-      });
-    }
-  }
-  return changes;
-}
-
-function compareMetrics(before: Metric, after: Metric, item: string, options: CardinalityOptions): Change[] {
-  const changes: Change[] = [];
-  const touches = { metrics: [before] };
-  const common = { item, subject: after.name, inBase: false, touches } as const;
-  if (before.unit !== after.unit) {
-    changes.push({
-      ...common,
-      rule: 'telemetry-metric-unit-changed',
-      field: 'unit',
-      before: before.unit,
-      after: after.unit,
-      breaks: 'both',
-      severity: 'fail',
-      message: `The unit of \`${after.name}\` changed from \`${before.unit}\` to \`${after.unit}\`${scaleText(before.unit, after.unit)}.`,
-      fix: `Keep \`unit: "${before.unit}"\`, or add a new metric in \`${after.unit}\` beside it.`,
-      location: after.where('unit'),
-    });
-  }
-  if (before.instrument !== after.instrument) {
-    changes.push({
-      ...common,
-      rule: 'telemetry-metric-instrument-changed',
-      field: 'instrument',
-      before: before.instrument,
-      after: after.instrument,
-      breaks: 'both',
-      severity: 'fail',
-      message: `The instrument of \`${after.name}\` changed from ${before.instrument} to ${after.instrument}.`,
-      fix: `Keep \`instrument: ${before.instrument}\`, or add a new metric: rate(), histogram_quantile() and the Prometheus name depend on it.`,
-      location: after.where('instrument'),
-    });
-  }
-  if (before.valueType !== undefined && after.valueType !== undefined && before.valueType !== after.valueType) {
-    changes.push({
-      ...common,
-      rule: 'telemetry-metric-value-type-changed',
-      field: 'value type',
-      before: before.valueType,
-      after: after.valueType,
-      breaks: 'consumer',
-      severity: 'warn',
-      message: `The values of \`${after.name}\` changed from ${before.valueType} to ${after.valueType}.`,
-      fix: 'Prometheus stores both as doubles; check consumers that read OTLP directly.',
-      location: after.where('annotations'),
-    });
-  }
-  // With another unit the bounds must differ: the unit's own finding says it.
-  if (
-    before.unit === after.unit &&
-    before.bounds !== undefined &&
-    JSON.stringify(before.bounds) !== JSON.stringify(after.bounds)
-  ) {
-    const lost = before.bounds.filter((bound) => !(after.bounds ?? []).includes(bound));
-    changes.push({
-      ...common,
-      rule: 'telemetry-metric-bounds-changed',
-      field: 'bounds',
-      before: before.bounds.join(' '),
-      after: (after.bounds ?? []).join(' '),
-      breaks: 'consumer',
-      severity: 'fail-if-used',
-      message: `The histogram bounds of \`${after.name}\` changed${lost.length === 0 ? '' : `: ${lost.join(', ')} ${lost.length === 1 ? 'is' : 'are'} gone`}.`,
-      fix: 'Keep every bound that an SLO or alert uses as `le`.',
-      location: after.where('annotations'),
-      touches: { metrics: [before], bounds: lost },
-    });
-  }
-  const was = estimateCardinality(before, options);
-  const is = estimateCardinality(after, options);
-  if (is.labelSets > was.labelSets) {
-    changes.push({
-      ...common,
-      rule: 'telemetry-cardinality-raised',
-      field: 'label sets',
-      before: String(was.labelSets),
-      after: String(is.labelSets),
-      breaks: 'backend',
-      severity: 'warn',
-      message: `The metric \`${after.name}\` may have ${is.labelSets} label sets, before ${was.labelSets}.`,
-      fix: 'Check that the backend has room, or make the new attribute opt_in.',
-      location: after.where('metric_name'),
-    });
-  }
-  return changes;
-}
-
-const SECONDS: Readonly<Record<string, number>> = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600, d: 86400 };
-
-/** Seconds to milliseconds: values grow 1000-fold. */
-function scaleText(before: string, after: string): string {
-  const from = SECONDS[before];
-  const to = SECONDS[after];
-  if (from === undefined || to === undefined) return '';
-  const factor = from / to;
-  return factor >= 1
-    ? `, so values are ${Math.round(factor)} times larger`
-    : `, so values are ${Math.round(1 / factor)} times smaller`;
-}
-
-function stabilityChanges(
-  before: AttributeDefinition | Signal,
-  after: AttributeDefinition | Signal,
-  item: string,
-  touches: Change['touches'],
-): Change[] {
-  const rank = (stability: Stability | undefined): number => (stability === undefined ? -1 : STABILITIES.indexOf(stability));
-  if (before.stability === undefined || rank(after.stability) >= rank(before.stability) || after.deprecated !== undefined)
-    return [];
-  return [
-    {
-      rule: 'telemetry-stability-lowered',
-      item,
-      subject: after.name,
-      field: 'stability',
-      before: before.stability,
-      after: after.stability ?? 'none',
-      breaks: 'both',
-      severity: 'fail',
-      message: `\`${after.name}\` went from ${before.stability} to ${after.stability ?? 'no stability at all'}.`,
-      fix: `Keep \`stability: ${before.stability}\`: a promise once made is kept.`,
-      location: after.where('stability'),
-      inBase: false,
-      touches,
-    },
-  ];
 }
 
 /** One change of a shared attribute group shows up on each of its metrics: one entry, with all of them. */

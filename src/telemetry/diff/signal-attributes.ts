@@ -1,6 +1,5 @@
 import type { Signal, SignalAttribute } from '../model.ts';
-import type { Change } from './change.ts';
-import type { AttributeFate } from './registry.ts';
+import type { AttributeFate, Change } from './change.ts';
 
 /** What changed in the attributes that a signal carries, and in how much they are required. */
 export function signalAttributeChanges(before: Signal, after: Signal, item: string, fate: AttributeFate): Change[] {

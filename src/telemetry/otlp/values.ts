@@ -127,7 +127,7 @@ export function definitionOf(registry: Registry, name: string): AttributeDefinit
   return undefined;
 }
 
-/** Required attributes that a data point lacks. `failed`: whether it carries `error.type`. */
+/** Required attributes that a data point lacks. */
 export function missingAttributes(metric: Metric, present: ReadonlyMap<string, OtlpValue>): readonly SignalAttribute[] {
   return [...metric.attributes.values()].filter(
     (attribute) => attribute.requirement === 'required' && !present.has(attribute.name),
