@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { RequestTrace, TraceLevel } from '../engine/types.ts';
 import type { Decision, Target } from '../policy/policy.ts';
+import type { OperationName } from '../telemetry/metrics.ts';
 import type { Identity } from './identity.ts';
 import type { CompletionRequest } from './openai.ts';
 
@@ -91,4 +92,10 @@ export function overheadMs(context: RequestContext, now: number): number {
 /** Gaps between consecutive tokens in milliseconds. */
 export function interTokenMs(context: RequestContext): number[] {
   return context.tokenTimes.slice(1).map((time, index) => time - (context.tokenTimes[index] as number));
+}
+
+/** What a request asks of the model, as `gen_ai.operation.name`. */
+export function operationName(request: RequestContext['request']): OperationName {
+  if (request?.endpoint === 'chat') return 'chat';
+  return request?.echo === true && request.maxTokens === 0 ? 'score' : 'text_completion';
 }

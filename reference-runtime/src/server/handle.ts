@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
 import { parseTraceparent } from '../telemetry/otlp.ts';
-import { newContext, overheadMs, type RequestContext } from './context.ts';
+import { newContext, operationName, overheadMs, type RequestContext } from './context.ts';
 import { clientClosed, errorBody, HttpError, internal, unavailable } from './errors.ts';
 import { execute } from './execute.ts';
 import { mixgateObject } from './mixgate-object.ts';
@@ -238,7 +238,7 @@ function conclude(
   const gaps = context.tokenTimes.length - 1;
   metrics.observe({
     labels: {
-      operation: endpoint === 'chat' ? 'chat' : 'text_completion',
+      operation: endpoint === 'chat' ? 'chat' : operationName(context.request),
       requestModel: served.has(requested) ? requested : '_OTHER',
       responseModel: model,
     },

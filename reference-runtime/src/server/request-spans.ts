@@ -2,13 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { usageBalance } from '../engine/trace-math.ts';
 import type { AttributeValue, Span, SpanEvent } from '../telemetry/otlp.ts';
-import type { RequestContext } from './context.ts';
+import { operationName, type RequestContext } from './context.ts';
 
 const double = (value: number): AttributeValue => ({ double: value });
-
-function operation(context: RequestContext): string {
-  return context.request?.endpoint === 'chat' ? 'chat' : 'text_completion';
-}
 
 /** The spans of `context`, ended at `now` of the monotonic clock; `status` is the HTTP status, `errorType` set on failure. */
 export function requestSpans(
@@ -20,7 +16,7 @@ export function requestSpans(
   const at = (time: number): bigint => context.receivedUnixNano + BigInt(Math.round((time - context.receivedAt) * 1e6));
   const request = context.request;
   const attributes: Record<string, AttributeValue> = {
-    'gen_ai.operation.name': operation(context),
+    'gen_ai.operation.name': operationName(context.request),
     'gen_ai.provider.name': 'mistral_ai',
     'http.response.status_code': status,
     'mixgate.decision.id': context.decisionId,
@@ -62,7 +58,7 @@ export function requestSpans(
     traceId: context.traceId,
     spanId: context.spanId,
     ...(context.parentSpanId === undefined ? {} : { parentSpanId: context.parentSpanId }),
-    name: request?.model === undefined ? operation(context) : `${operation(context)} ${request.model}`,
+    name: request?.model === undefined ? operationName(context.request) : `${operationName(context.request)} ${request.model}`,
     kind: 2,
     start: at(context.receivedAt),
     end: at(now),

@@ -16,9 +16,12 @@ const EXPERT_SERIES_LIMIT = 1024;
 
 const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model', 'gen_ai_response_model'] as const;
 
+/** `gen_ai.operation.name`: `score` is ours, for requests that only score a given text and so have no first token. */
+export type OperationName = 'chat' | 'text_completion' | 'score';
+
 /** Labels of one request; `model` was checked against the catalogue. */
 export interface RequestLabels {
-  operation: 'chat' | 'text_completion';
+  operation: OperationName;
   requestModel: string;
   responseModel: string;
 }

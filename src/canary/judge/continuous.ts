@@ -10,6 +10,9 @@ import { spreadChange } from './spread.ts';
 import { pairedTails, unpairedTails } from './tail.ts';
 import type { Design, Margin } from './types.ts';
 
+/** Normal quantile of 0.999. */
+const SURE_DEPENDENCE_Z = 3.09;
+
 interface Frame {
   readonly scale: Scale;
   readonly margin: number;
@@ -34,7 +37,11 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
   const differences = design === 'paired' ? candidate.map((v, i) => v - baseline[i]!) : undefined;
   const location = differences === undefined ? unpairedLocation(baseline, candidate, arms.ordered) : pairedLocation(differences);
   const effective = Math.min(...location.nEff);
-  if (location.dependence.detected && effective < MIN_EFFECTIVE) {
+  if (
+    location.dependence.detected &&
+    effective < MIN_EFFECTIVE &&
+    (design === 'unpaired' || surelyDependent(location.dependence.phi, fewest))
+  ) {
     const phi = location.dependence.phi.toFixed(2);
     const reason = `points depend on each other (lag-1 correlation ${phi}): ${fewest} points carry about ${effective.toFixed(1)} independent ones, at least ${MIN_EFFECTIVE} are needed`;
     const needed = Math.ceil((fewest * MIN_EFFECTIVE) / effective);
@@ -55,6 +62,14 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     spread: assessSpread(baseline, candidate, differences !== undefined, location),
     notes: [],
   };
+}
+
+/**
+ * Pairs are sent in random order, so dependence among their differences is the exception: one of twenty short segments shows some by
+ * chance alone. It always widens the interval; it rules out a verdict only when chance (p 0.001) does not explain it.
+ */
+function surelyDependent(phi: number, n: number): boolean {
+  return phi * Math.sqrt(n) > SURE_DEPENDENCE_Z;
 }
 
 function frameFields(frame: Frame): { margin: number; relevance: number; unit: 'relative' | 'absolute' } {
