@@ -512,3 +512,15 @@ describe.skipIf(!existsSync(OTLP))('the published OTLP/JSON examples (skipped: s
     });
   });
 });
+
+test('a hostile file with thousands of unknown metrics in one large request is judged in bounded work', async () => {
+  const metrics = Array.from({ length: 8000 }, (_, index) => ({
+    name: `app.m${index}`,
+    unit: 'x'.repeat(200),
+    gauge: { dataPoints: [] },
+    [`k${index}`]: 1,
+  }));
+  const { findings, observed } = await check(request(metrics));
+  expect(observed.metrics.size).toBe(8000);
+  expect(findings.length).toBe(501);
+});

@@ -8,7 +8,8 @@ export interface EncodingProblem {
   readonly path: SamplePath;
   /** What is wrong with it, without values, so that the same mistake in many points is one finding. */
   readonly message: string;
-  readonly fix?: string;
+  /** A function where it takes work to say. */
+  readonly fix?: string | (() => string);
   /** Unknown fields are ignored by receivers: a warning, not an error. */
   readonly level: 'error' | 'warning';
 }
@@ -81,12 +82,14 @@ function unknownKey(
     });
     return;
   }
-  const guess = nearest(key, Object.keys(fields));
   emit({
     path,
     level: 'warning',
     message: `\`${key.slice(0, 64)}\` in ${message} is unknown, so receivers ignore it`,
-    ...(guess === undefined ? {} : { fix: `Did you mean \`${guess}\`?` }),
+    fix: () => {
+      const guess = nearest(key, Object.keys(fields));
+      return guess === undefined ? 'Remove it.' : `Did you mean \`${guess}\`?`;
+    },
   });
 }
 

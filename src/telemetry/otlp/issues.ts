@@ -1,7 +1,7 @@
 import { compareText, type Finding, type Level } from '../../core/finding.ts';
 import { type TelemetryRule, telemetryFinding } from '../rules.ts';
 import type { SamplePath } from './encoding.ts';
-import { lineOfPath, type ParsedRequest } from './json-lines.ts';
+import type { LineLocator, ParsedRequest } from './json-lines.ts';
 
 /** A problem in samples as it is first seen; the same one in thousands of points is one finding with a count. */
 export interface SampleIssue {
@@ -9,10 +9,12 @@ export interface SampleIssue {
   readonly level?: Level;
   readonly message: string;
   readonly subject: string;
-  readonly fix?: string;
+  /** A function where it takes work to say: called once, for the first occurrence only. */
+  readonly fix?: string | (() => string);
 }
 
-interface Aggregated extends SampleIssue {
+interface Aggregated extends Omit<SampleIssue, 'fix'> {
+  readonly fix: string | undefined;
   count: number;
   readonly clusters: Set<string>;
   readonly file: string;
@@ -31,7 +33,7 @@ export interface IssueCollector {
   findings(): Finding[];
 }
 
-export function issueCollector(): IssueCollector {
+export function issueCollector(lineOf: LineLocator): IssueCollector {
   const seen = new Map<string, Aggregated>();
   let left = 0;
   return {
@@ -47,12 +49,14 @@ export function issueCollector(): IssueCollector {
         left += 1;
         return;
       }
+      const { fix, ...rest } = issue;
       seen.set(key, {
-        ...issue,
+        ...rest,
+        fix: typeof fix === 'function' ? fix() : fix,
         count: 1,
         clusters: new Set([at.cluster]),
         file: at.file,
-        line: at.request.line - 1 + lineOfPath(at.request.text, at.path),
+        line: lineOf(at.request, at.path),
       });
     },
     findings() {

@@ -182,3 +182,19 @@ export function lineOfPath(text: string, path: SamplePath): number {
   }
   return line;
 }
+
+/** Line of a value in its file. */
+export type LineLocator = (request: ParsedRequest, path: SamplePath) => number;
+
+/** Characters that looking up lines may scan over all files together; above it a request's first line has to do. */
+const LOCATE_BUDGET = 256 * 1024 * 1024;
+
+/** Looks lines up within a budget: a hostile file could ask for thousands of places in tens of megabytes. */
+export function lineLocator(budget: number = LOCATE_BUDGET): LineLocator {
+  let left = budget;
+  return (request, path) => {
+    if (request.text.length > left) return request.line;
+    left -= request.text.length;
+    return request.line - 1 + lineOfPath(request.text, path);
+  };
+}

@@ -83,7 +83,6 @@ function unknownMetric(name: string, path: SamplePath, scope: MetricScope): void
   }
   const known = [...scope.registry.metrics.keys()];
   const namespace = `${name.split('.')[0]!}.`;
-  const guess = nearest(name, known);
   // A runtime's own vocabulary (vllm:..., process.*) is no mistake; a name in one of our namespaces is.
   const ours = known.some((other) => other.startsWith(namespace));
   scope.add(
@@ -92,10 +91,12 @@ function unknownMetric(name: string, path: SamplePath, scope: MetricScope): void
       level: ours ? 'error' : 'note',
       subject: name,
       message: `The samples have the metric ${JSON.stringify(name.slice(0, 120))}, which no registry defines.`,
-      fix:
-        guess === undefined
+      fix: () => {
+        const guess = nearest(name, known);
+        return guess === undefined
           ? 'Define it in a registry, or stop sending it.'
-          : `Did you mean \`${guess}\`? Else define it in a registry.`,
+          : `Did you mean \`${guess}\`? Else define it in a registry.`;
+      },
     },
     path,
   );
@@ -198,14 +199,17 @@ function checkPoint(
       !definition.attributes.has(key) &&
       !(attribute !== undefined && definition.attributes.has(attribute.name))
     ) {
-      const guess = nearest(key, definition.attributes.keys());
       scope.add(
         {
           rule: 'telemetry-sample-attribute-unknown',
           subject: name,
           message: `The samples of \`${name}\` have the attribute ${JSON.stringify(key.slice(0, 120))}, which the registry does not give it.`,
-          fix:
-            guess === undefined ? 'Add it to the metric in the registry, or drop it with a view.' : `Did you mean \`${guess}\`?`,
+          fix: () => {
+            const guess = nearest(key, definition.attributes.keys());
+            return guess === undefined
+              ? 'Add it to the metric in the registry, or drop it with a view.'
+              : `Did you mean \`${guess}\`?`;
+          },
         },
         [...path, 'attributes'],
       );

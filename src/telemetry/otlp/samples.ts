@@ -4,7 +4,7 @@ import type { Registry } from '../model.ts';
 import { telemetryFinding } from '../rules.ts';
 import { checkEncoding, type SamplePath } from './encoding.ts';
 import { type IssueCollector, issueCollector, type SampleIssue } from './issues.ts';
-import { lineOfPath, type ParsedRequest, readRequests } from './json-lines.ts';
+import { type LineLocator, lineLocator, type ParsedRequest, readRequests } from './json-lines.ts';
 import { checkMetric } from './metrics.ts';
 import { newObserved, type Observed } from './observed.ts';
 import { attributeIssues, attributeMap, definitionOf, otlpValue, plainValue } from './values.ts';
@@ -30,7 +30,8 @@ export interface SampleResult {
 
 /** Encoding first, then values against the registry, for every request of every file. Memory is bounded by the largest request. */
 export async function checkSamples(files: readonly SampleFile[], options: SampleOptions): Promise<SampleResult> {
-  const issues = issueCollector();
+  const lineOf = lineLocator();
+  const issues = issueCollector(lineOf);
   const observed = newObserved();
   const unreadable: Finding[] = [];
   for (const file of files) {
@@ -48,7 +49,7 @@ export async function checkSamples(files: readonly SampleFile[], options: Sample
     for await (const request of readRequests(file.chunks, problem)) {
       requests += 1;
       observed.requests.count += 1;
-      checkRequest(request, file.path, options, observed, issues);
+      checkRequest(request, file.path, options, observed, issues, lineOf);
     }
     if (requests === 0 && !unreadable.some((finding) => finding.location?.file === file.path))
       problem({ line: 1, message: 'it is empty' });
@@ -64,6 +65,7 @@ function checkRequest(
   options: SampleOptions,
   observed: Observed,
   issues: IssueCollector,
+  lineOf: LineLocator,
 ): void {
   const fallback = clusterOfPath(file, options.clusters);
   checkEncoding(request.value, (problem) => {
@@ -93,6 +95,7 @@ function checkRequest(
         observed,
         cluster,
         service,
+        lineOf,
         add: (issue, path) => issues.add(issue, { file, cluster, request, path }),
       };
       noteSchema(resource, context);
@@ -113,6 +116,7 @@ interface RequestContext {
   readonly observed: Observed;
   readonly cluster: string;
   readonly service: string;
+  readonly lineOf: LineLocator;
   readonly add: (issue: SampleIssue, path: SamplePath) => void;
 }
 
@@ -125,7 +129,7 @@ function checkMetrics(scope: Fields, path: SamplePath, context: RequestContext):
       service: context.service,
       gone: context.options.gone ?? new Map(),
       file: context.file,
-      lineOf: (at) => context.request.line - 1 + lineOfPath(context.request.text, at),
+      lineOf: (at) => context.lineOf(context.request, at),
       add: context.add,
     });
   }

@@ -78,15 +78,16 @@ export function attributeIssues(name: string, value: OtlpValue, definition: Attr
     const member = [...definition.type.members.values()].find((item) => String(item.value) === String(value.value));
     if (member === undefined) {
       const known = [...definition.type.members.values()].map((item) => String(item.value));
-      const guess = nearest(String(value.value), known);
       issues.push({
         rule: 'telemetry-sample-enum-undefined',
         subject: name,
         message: `The samples send \`${name}\` = ${JSON.stringify(String(value.value).slice(0, 80))}, which is no member of the enum.`,
-        fix:
-          guess === undefined
+        fix: () => {
+          const guess = nearest(String(value.value), known);
+          return guess === undefined
             ? `Use one of ${known.slice(0, 12).join(', ')}, or add the member to the registry.`
-            : `Did you mean ${JSON.stringify(guess)}? Else add the member to the registry.`,
+            : `Did you mean ${JSON.stringify(guess)}? Else add the member to the registry.`;
+        },
       });
     } else if (member.deprecated !== undefined) {
       issues.push({

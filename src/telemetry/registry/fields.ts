@@ -4,6 +4,9 @@ import type { Finding } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
 import { telemetryFinding } from '../rules.ts';
 
+/** A file from a pull request can hold any number of mistakes: more than this are not looked into. */
+export const MAX_REGISTRY_FINDINGS = 1000;
+
 export type JsonMap = { readonly [key: string]: Json };
 
 /** Reads the fields of one mapping in a registry file and collects what is wrong with them, with file and line. */
@@ -76,6 +79,7 @@ function readerOf(doc: SourceDocument, path: Path, map: JsonMap, findings: Findi
     onlyKnown(known, what) {
       for (const key of Object.keys(map)) {
         if (known.includes(key)) continue;
+        if (findings.length >= MAX_REGISTRY_FINDINGS) return;
         const guess = nearest(key, known);
         findings.push(
           telemetryFinding('telemetry-registry-unknown-key', {
