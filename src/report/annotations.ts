@@ -1,6 +1,6 @@
 import type { Finding } from '../core/finding.ts';
 import type { Report } from '../core/report.ts';
-import { clip, commandData, commandProperty, oneLine, visible } from './escape.ts';
+import { clip, commandData, commandProperty, oneLine, visible, withoutCommands } from './escape.ts';
 import type { RenderOptions } from './options.ts';
 import { describeEffect, effectOf } from './view.ts';
 
@@ -64,5 +64,5 @@ function annotation(level: Level, finding: Finding, options: AnnotationOptions):
     visible(clip(finding.message, 3_000)),
     ...(finding.fix === undefined ? [] : [`Fix: ${visible(clip(finding.fix, 1_000))}`]),
   ].join('\n');
-  return `::${level} ${properties.join(',')}::${commandData(text)}`;
+  return `::${level} ${properties.join(',')}::${commandData(withoutCommands(text))}`;
 }

@@ -18,7 +18,10 @@ export interface CommentOptions extends LinkOptions {
 
 /** The hidden first line by which a later run finds its comment; `key` is reduced to characters that can't end an HTML comment. */
 export function commentMarker(key: string): string {
-  const safe = key.replace(/[^A-Za-z0-9 _./:]+/g, '_').slice(0, 200);
+  const safe = key
+    .replace(/[^A-Za-z0-9 _./:-]+/g, '_')
+    .replace(/-{2,}/g, '-')
+    .slice(0, 200);
   return `<!-- mixgate ${safe} -->`;
 }
 

@@ -52,6 +52,7 @@ export async function runOnFakeRunner(options: RunnerOptions): Promise<RunnerRes
   };
   const inputs: Record<string, string> = {};
   for (const [name, spec] of Object.entries(action.inputs)) {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: GitHub's syntax, as it stands in action.yml
     const value = options.inputs?.[name] ?? spec.default?.replace('${{ github.token }}', 'ghs_fakeinstallationtoken') ?? '';
     inputs[`INPUT_${name.toUpperCase().replaceAll(' ', '_')}`] = value;
   }
@@ -206,16 +207,21 @@ function answer(
   const failure = state.failures.findIndex((item) => item.method === request.method);
   if (failure >= 0) {
     const [item] = state.failures.splice(failure, 1);
-    return send(item!.status, { message: item!.message }, item!.headers);
+    send(item!.status, { message: item!.message }, item!.headers);
+    return;
   }
   const list = /^\/repos\/acme\/fleet\/issues\/7\/comments$/.test(url.pathname);
   const one = /^\/repos\/acme\/fleet\/issues\/comments\/(?<id>\d+)$/.exec(url.pathname);
   if (request.method === 'GET' && list) {
     const [page, size] = [Number(url.searchParams.get('page') ?? 1), Number(url.searchParams.get('per_page') ?? 30)];
-    return send(200, state.comments.slice((page - 1) * size, page * size));
+    send(200, state.comments.slice((page - 1) * size, page * size));
+    return;
   }
   if (request.method === 'POST' && list) {
-    if ((body.body ?? '').length > 65_536) return send(422, { message: 'Body is too long (maximum is 65536 characters)' });
+    if ((body.body ?? '').length > 65_536) {
+      send(422, { message: 'Body is too long (maximum is 65536 characters)' });
+      return;
+    }
     const comment = {
       id: 1000 + state.comments.length,
       body: body.body ?? '',
@@ -223,12 +229,14 @@ function answer(
       html_url: `https://github.example/acme/fleet/pull/7#issuecomment-${1000 + state.comments.length}`,
     };
     state.comments.push(comment);
-    return send(201, comment);
+    send(201, comment);
+    return;
   }
   const found = state.comments.find((item) => item.id === Number(one?.groups?.['id']));
   if (request.method === 'PATCH' && found !== undefined) {
     found.body = body.body ?? '';
-    return send(200, found);
+    send(200, found);
+    return;
   }
   send(404, { message: 'Not Found' });
 }
