@@ -286,6 +286,14 @@ describe('a registry that is wrong', () => {
     expect(lines(findings)).toEqual(['error telemetry-registry-unreadable telemetry/registry:-']);
   });
 
+  test('a file of mistakes without end gives a bounded list', async () => {
+    const keys = Array.from({ length: 5000 }, (_, index) => `key${index}: 1`).join('\n');
+    const refs = Array.from({ length: 5000 }, (_, index) => `{ref: a.b${index}}`).join(', ');
+    const { findings } = await load({ 'a.yaml': `${ATTRIBUTES}  - {id: z, type: span, attributes: [${refs}]}\n${keys}\n` });
+    expect(findings.length).toBe(1001);
+    expect(findings.at(-1)!.message).toBe('The registries have 1000 problems or more; the rest is not listed.');
+  });
+
   test('all problems are collected, not only the first', async () => {
     const { findings } = await load({
       'a.yaml': metric.replace('type: int', 'type: integer').replace('ref: app.color', 'ref: app.colour'),

@@ -103,6 +103,7 @@ function report(
   expected: string,
   fix?: string,
 ): void {
+  if (findings.length >= MAX_REGISTRY_FINDINGS) return;
   findings.push(
     telemetryFinding('telemetry-registry-wrong-type', {
       message: `${message} Expected ${expected}.`,

@@ -5,6 +5,7 @@ import type { FileTree } from '../../core/gate-context.ts';
 import { sha256 } from '../../core/json.ts';
 import type { Registry } from '../model.ts';
 import { telemetryFinding } from '../rules.ts';
+import { MAX_REGISTRY_FINDINGS } from './fields.ts';
 import { parseRegistryFile } from './parse.ts';
 import type { RawGroup } from './raw.ts';
 import { resolveRegistry } from './resolve.ts';
@@ -64,8 +65,17 @@ export async function loadRegistries(tree: FileTree, sources: readonly RegistryS
       groups.push(...readFile(path, bytes, source.owned ?? true, findings));
     }
   }
+  const registry = resolveRegistry(groups, findings);
+  if (findings.length >= MAX_REGISTRY_FINDINGS) {
+    findings.push(
+      telemetryFinding('telemetry-registry-unreadable', {
+        message: `The registries have ${MAX_REGISTRY_FINDINGS} problems or more; the rest is not listed.`,
+        subject: 'registries',
+      }),
+    );
+  }
   return {
-    registry: resolveRegistry(groups, findings),
+    registry,
     findings,
     files: [...seen].sort(),
     digest: sha256(hashes.sort().join('\n')),

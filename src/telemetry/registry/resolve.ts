@@ -15,6 +15,7 @@ import {
   type Span,
 } from '../model.ts';
 import { telemetryFinding } from '../rules.ts';
+import { MAX_REGISTRY_FINDINGS } from './fields.ts';
 import type { RawAttribute, RawGroup } from './raw.ts';
 
 /** A chain of `extends` deeper than this is refused; real registries have four. */
@@ -148,6 +149,7 @@ interface Defined {
 }
 
 function duplicate(what: string, subject: string, second: Defined, first: Defined, findings: Finding[]): void {
+  if (findings.length >= MAX_REGISTRY_FINDINGS) return;
   const at = first.where();
   findings.push(
     telemetryFinding('telemetry-definition-duplicate', {
@@ -232,7 +234,7 @@ function unresolved(
   known: readonly string[],
 ): void {
   const key = `${name} ${formatLocation(location)}`;
-  if (resolver.reported.has(key)) return;
+  if (resolver.reported.has(key) || resolver.findings.length >= MAX_REGISTRY_FINDINGS) return;
   resolver.reported.add(key);
   const guess = nearest(name, known);
   resolver.findings.push(
