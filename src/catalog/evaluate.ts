@@ -5,6 +5,7 @@ import { formatBytes } from './bytes.ts';
 import { type Fit, fitReference, memoryFinding } from './fit.ts';
 import { type ArtifactFacts, metadataFindings, modelTitle, PLACEHOLDER_DIGEST, versionFindings } from './metadata.ts';
 import type { Catalog, CatalogModel, Pool } from './model.ts';
+import { bitsPerWeight } from './quantisation.ts';
 import { type ModelReference, textOf } from './references.ts';
 import { catalogFinding } from './rules.ts';
 
@@ -136,7 +137,11 @@ function mismatchFindings(reference: ModelReference, model: CatalogModel): reado
       `loads revision ${revision.slice(0, 60)} of ${modelTitle(model)}, the catalogue has ${declared}`,
       'Deploy the revision of the catalogue, or add the other one as a new version.',
     );
-  if (reference.server === 'vllm' && model.value.artifact.format !== 'gguf') {
+  if (
+    reference.server === 'vllm' &&
+    model.value.artifact.format !== 'gguf' &&
+    bitsPerWeight(model.value.quantisation) !== undefined
+  ) {
     const flag = textOf(reference.flags['quantization'])?.toUpperCase();
     const stored = model.value.quantisation.toUpperCase();
     const prequantised = model.value.artifact.uri.toUpperCase().includes(stored);

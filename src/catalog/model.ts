@@ -33,7 +33,7 @@ export async function readModels(tree: FileTree, patterns: readonly string[]): P
     for (const problem of problems) {
       findings.push(
         catalogFinding('catalog-metadata-invalid', {
-          message: `${sentence(problem.message)}${problem.expected === undefined ? '' : ` Expected ${problem.expected}.`}`,
+          message: `${file} describes no usable model: ${sentence(problem.message)}${problem.expected === undefined ? '' : ` Expected ${problem.expected}.`}`,
           location: problem.location ?? { file },
           subject: file,
           fix: problem.fix ?? 'Complete the metadata; schemas/model.schema.json says what each field is.',
@@ -57,8 +57,7 @@ export async function readModels(tree: FileTree, patterns: readonly string[]): P
 
 function sentence(text: string): string {
   const trimmed = text.trim();
-  const capital = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
-  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }
 
 export interface Pool {
