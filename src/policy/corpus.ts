@@ -58,13 +58,11 @@ export function readCorpus(bytes: Uint8Array, file: string, entrypoint: string):
             location: { file },
             expected: 'lines of {"input": ...} or OPA decision-log events',
           }
-        : list
-            .slice(0, 20)
-            .map((s) => ({
-              message: `no line of the corpus can be replayed: ${s.reason} (${s.count} lines).`,
-              location: { file, line: s.line },
-              expected: 'lines of {"input": ...} or OPA decision-log events',
-            })),
+        : list.slice(0, 20).map((s) => ({
+            message: `no line of the corpus can be replayed: ${s.reason} (${s.count} lines).`,
+            location: { file, line: s.line },
+            expected: 'lines of {"input": ...} or OPA decision-log events',
+          })),
     );
   }
   return { file, inputs, skipped: list };

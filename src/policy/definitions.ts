@@ -10,6 +10,8 @@ export interface Definition {
   readonly rule: string;
   readonly package: string;
   readonly kind: 'complete' | 'set' | 'object' | 'function' | 'default';
+  /** The rule takes arguments (also true of a function's default). */
+  readonly takesArguments: boolean;
   readonly location: Location;
   /** Source of this link alone, white space collapsed: what tells a changed rule from a moved one. */
   readonly text: string;
@@ -53,6 +55,7 @@ export function definitionsOf(asts: ReadonlyMap<string, AstModule>): readonly De
           rule: path,
           package: owner,
           kind,
+          takesArguments: (rule.head.args?.length ?? 0) > 0,
           location: { ...locationOf({ ...link.location, text: Buffer.from(own, 'utf8').toString('base64') }, file) },
           text: own.replace(/\s+/g, ' ').trim(),
           chain: [],

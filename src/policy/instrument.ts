@@ -11,18 +11,21 @@ export interface Instrumented {
 
 /**
  * Puts two host calls into the body of every definition: `mixgate.on("<id>")` first (false switches the definition
- * off) and `mixgate.fired("<id>", <value>)` last (tells the host that the body held, and with which value). The names
+ * off) and `mixgate.fired("<id>", <value>)` last (tells the host that the body held, and, where a rule has several definitions, with which value). The names
  * are custom builtins, declared in the capabilities of the build, so nothing in input, data or the packages changes and
  * rows stay where they are. The semantics stay too: both calls are true unless the host says otherwise.
  */
 export function instrument(modules: Modules, definitions: readonly Definition[]): Instrumented {
+  // Only where definitions can agree or clash does their value matter; elsewhere handing it out would only cost time.
+  const heads = new Map<string, number>();
+  for (const d of definitions) if (d.chain.length === 0 && d.kind !== 'default') heads.set(d.rule, (heads.get(d.rule) ?? 0) + 1);
   const edits = new Map<string, { offset: number; text: string }[]>();
   const hooked = new Set<string>();
   for (const definition of definitions) {
     if (definition.kind === 'default') continue;
     const source = modules.get(definition.file);
     if (source === undefined) continue;
-    const planned = plan(source, definition);
+    const planned = plan(source, definition, (heads.get(definition.rule) ?? 0) > 1);
     if (planned === undefined) continue;
     edits.set(definition.file, [...(edits.get(definition.file) ?? []), ...planned]);
     hooked.add(definition.id);
@@ -40,13 +43,13 @@ export function instrument(modules: Modules, definitions: readonly Definition[])
   return { modules: result, hooked };
 }
 
-function plan(source: string, definition: Definition): { offset: number; text: string }[] | undefined {
+function plan(source: string, definition: Definition, withValue: boolean): { offset: number; text: string }[] | undefined {
   const { ast, id } = definition;
   const text = ownText(ast);
   const start = offsetOf(source, ast.location);
   if (start === undefined || !source.startsWith(text, start)) return undefined;
   const on = `mixgate.on("${id}")`;
-  const fired = `mixgate.fired("${id}", ${valueText(definition)})`;
+  const fired = `mixgate.fired("${id}", ${withValue ? valueText(definition) : 'true'})`;
   const { fact, bodyOffset } = splitBody(ast);
   if (fact) return [{ offset: start + text.trimEnd().length, text: ` if { ${on}; ${fired} }` }];
   const bodyStart = start + bodyOffset;

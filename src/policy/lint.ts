@@ -7,7 +7,7 @@ import { allows, decisionOf } from './decision.ts';
 import type { Definition } from './definitions.ts';
 import { type Domain, digitsOf, type InputPath, inputOf, pathText, withValue } from './domain.ts';
 import { policyFinding } from './rules.ts';
-import { spreadIndices, take } from './sampling.ts';
+import { pointsOf, spreadIndices, take } from './sampling.ts';
 import { type Side, tracedProgram } from './side.ts';
 import { isObject } from './source.ts';
 import type { Trace } from './tasks.ts';
@@ -15,7 +15,7 @@ import type { Outcome } from './wasm.ts';
 
 /** Points whose traces are looked at before the answer becomes "not seen in M of N". */
 export const DEFAULT_LINT_POINTS = 100_000;
-const CHUNK = 256;
+const CHUNK = 1024;
 /** Inputs from which fields are dropped one by one. */
 const ABSENCE_POINTS = 128;
 
@@ -67,24 +67,26 @@ export async function lintOnDomain(
   };
   const absence = absenceItems(domain);
   const failOpen = await absenceFindings(side, traced, entrypoint, absence);
-  for (const items of chunks(absence.map((a) => JSON.stringify(a.input))))
+  // One missing field at a time from the base: what makes the checks of the input's form hold.
+  const near = absence.filter((a) => a.with === domain.base);
+  for (const items of chunks(near.map((a) => JSON.stringify(a.input))))
     await examine(side, traced, entrypoint, items, state, mine);
-  const order = spreadIndices(domain.size, total);
+  const order = pointsOf(domain, total);
   let examined = 0;
   const open = (): boolean => state.outcomes.size < 2 || mine.some((d) => !state.effective.has(d.id));
   const lane = async (): Promise<void> => {
     while (open() && state.mismatch === undefined) {
-      const indices = take(order, CHUNK);
-      if (indices.length === 0) return;
+      const points = take(order, CHUNK);
+      if (points.length === 0) return;
       await examine(
         side,
         traced,
         entrypoint,
-        indices.map((index) => JSON.stringify(inputOf(domain, digitsOf(domain, index)))),
+        points.map((digits) => JSON.stringify(inputOf(domain, digits))),
         state,
         mine,
       );
-      examined += indices.length;
+      examined += points.length;
       options.progress.fraction(examined, total, 'points traced');
     }
   };
@@ -128,14 +130,11 @@ async function examine(
   state: State,
   mine: readonly Definition[],
 ): Promise<void> {
-  const traces = await side.pool.run({
-    kind: 'trace',
-    program: traced,
-    entrypoint,
-    items: inputs.map((input) => ({ input })),
-    values: true,
-  });
-  const plain = await side.pool.outcomes(side.plain, entrypoint, inputs);
+  const plainItems = inputs.map((input) => ({ input }));
+  const [traces, plain] = await Promise.all([
+    side.pool.traces(traced, entrypoint, plainItems, true),
+    side.pool.outcomes(side.plain, entrypoint, inputs),
+  ]);
   const known = new Set(mine.map((d) => d.id));
   const items: { input: string; off: string; at: number }[] = [];
   for (const [at, trace] of traces.entries()) {
@@ -165,13 +164,12 @@ async function examine(
   for (let from = 0, width = 2; ; from += width, width = Math.min(64, width * 4)) {
     const step = [...queues].flatMap(([off, list]) => (state.effective.has(off) ? [] : list.slice(from, from + width)));
     if (step.length === 0) break;
-    const without = await side.pool.run({
-      kind: 'trace',
-      program: traced,
+    const without = await side.pool.traces(
+      traced,
       entrypoint,
-      items: step.map(({ input, off }) => ({ input, off })),
-      values: false,
-    });
+      step.map(({ input, off }) => ({ input, off })),
+      false,
+    );
     for (const [index, item] of step.entries())
       if (!sameOutcome(without[index]!.outcome, plain[item.at]!)) state.effective.add(item.off);
   }

@@ -333,7 +333,7 @@ function problemsOf(result: ExecResult, fallback?: string): OpaProblem[] {
     });
   }
   if (problems.length > 0) return sorted(problems);
-  const text = (result.stderr || result.stdout).trim().split('\n').slice(0, 5).join(' ').slice(0, 500);
+  const text = (result.stderr || result.stdout).trim().split('\n').slice(0, 5).join(' ').replaceAll(/\s+/g, ' ').slice(0, 500);
   return [
     {
       message: text === '' ? `opa ended with ${result.code}` : text,

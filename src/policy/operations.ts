@@ -3,7 +3,7 @@ import { ConfigurationError } from '../core/errors.ts';
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Table } from '../core/gate.ts';
 import type { Tool } from '../core/gate-context.ts';
-import type { Json } from '../core/json.ts';
+import { canonicalJson, type Json } from '../core/json.ts';
 import { attribute, describeDefinition, sameOutcome } from './attribution.ts';
 import { comparisonsOf } from './boundaries.ts';
 import type { Corpus } from './corpus.ts';
@@ -59,11 +59,8 @@ export async function checkPolicy(bench: Workbench, source: PolicySource, entryp
 
 async function everyRule(bench: Workbench, source: PolicySource): Promise<readonly string[]> {
   const definitions = definitionsOf(await bench.opa.parse(source.modules));
-  return [
-    ...new Set(
-      definitions.filter((d) => d.kind !== 'function' && /^[\w.]+$/.test(d.rule)).map((d) => d.rule.replaceAll('.', '/')),
-    ),
-  ].sort();
+  const names = definitions.filter((d) => !d.takesArguments && /^[\w.]+$/.test(d.rule)).map((d) => d.rule.replaceAll('.', '/'));
+  return [...new Set(names)].sort();
 }
 
 export async function testPolicy(bench: Workbench, source: PolicySource, threshold: number | undefined): Promise<GateResult> {
@@ -302,7 +299,7 @@ export async function evaluatePolicy(
   const facts: Record<string, Json> = {
     entrypoint,
     defined: decision !== undefined,
-    decision: decision ?? null,
+    decision: decision === undefined ? null : (JSON.parse(canonicalJson(decision)) as Json),
     ...(attribution?.decided === undefined ? {} : { decidedBy: { ...describeDefinition(attribution.decided) } }),
     rules: (attribution?.fired ?? []).map((d) => ({ ...describeDefinition(d), decisive: because.has(d.id) })),
   };

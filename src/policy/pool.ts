@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { InternalError } from '../core/errors.ts';
 import type { Program } from './compile.ts';
-import type { Task, TaskResults } from './tasks.ts';
+import type { Task, TaskResults, Trace, TraceItem } from './tasks.ts';
 import { DEFAULT_MAX_PAGES, type EvaluationFailure, type Outcome, PolicyLoadError } from './wasm.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './worker.ts';
 
@@ -51,10 +51,10 @@ const LOAD_LIMIT_MS = 20_000;
 const WATCH_MS = 50;
 const MAX_TIMEOUTS = 3;
 
-/** Beside this file: worker.ts from source, policy-worker.js in the bundle. */
+/** The bundle keeps policy-worker.js at its top and this code perhaps in a chunk below; from source it is worker.ts. */
 function workerUrl(): URL {
-  const bundled = new URL('./policy-worker.js', import.meta.url);
-  return existsSync(fileURLToPath(bundled)) ? bundled : new URL('./worker.ts', import.meta.url);
+  const bundled = ['./policy-worker.js', '../policy-worker.js'].map((path) => new URL(path, import.meta.url));
+  return bundled.find((url) => existsSync(fileURLToPath(url))) ?? new URL('./worker.ts', import.meta.url);
 }
 
 /**
@@ -150,6 +150,16 @@ export class EvaluatorPool implements AsyncDisposable {
       }),
     );
     return results;
+  }
+
+  /** Traces of many evaluations in order, spread over the workers. @throws EvaluationLimit */
+  async traces(program: number, entrypoint: string, items: readonly TraceItem[], values: boolean): Promise<readonly Trace[]> {
+    const chunk = Math.max(32, Math.ceil(items.length / (this.#size * 2)));
+    const parts: Promise<readonly Trace[]>[] = [];
+    for (let from = 0; from < items.length; from += chunk) {
+      parts.push(this.run({ kind: 'trace', program, entrypoint, items: items.slice(from, from + chunk), values }));
+    }
+    return (await Promise.all(parts)).flat();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

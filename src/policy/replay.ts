@@ -2,21 +2,17 @@ import type { Finding } from '../core/finding.ts';
 import type { Table } from '../core/gate.ts';
 import type { Corpus, ReplayInput } from './corpus.ts';
 import { type DecisionDiff, decisionDiff } from './diff.ts';
-import { type Domain, digitsOf, inputOf } from './domain.ts';
+import { type Domain, inputOf } from './domain.ts';
 import { diffFindings, diffTable, replayFindings } from './findings.ts';
-import { spreadIndices } from './sampling.ts';
+import { pointsOf } from './sampling.ts';
 import type { Side } from './side.ts';
 
 /** Points of a domain that a decision diff looks at. */
-export const DEFAULT_DIFF_POINTS = 20_000;
+export const DEFAULT_DIFF_POINTS = 50_000;
 
 /** Inputs generated from a domain: every point, or as many spread over it. */
 export function domainInputs(domain: Domain, limit: number): readonly ReplayInput[] {
-  return [...spreadIndices(domain.size, limit)].map((index) => ({
-    input: JSON.stringify(inputOf(domain, digitsOf(domain, index))),
-    weight: 1,
-    line: 0,
-  }));
+  return [...pointsOf(domain, limit)].map((digits) => ({ input: JSON.stringify(inputOf(domain, digits)), weight: 1, line: 0 }));
 }
 
 export interface ReplayResult {

@@ -1,5 +1,5 @@
 import { createRng } from '../stats/rng.ts';
-import type { Domain } from './domain.ts';
+import { type Domain, digitsOf } from './domain.ts';
 
 /**
  * Points for a domain that is too large to enumerate: first every point that differs from the base in at most two
@@ -32,6 +32,37 @@ function* nearBase(base: readonly number[], radices: readonly number[]): Generat
       }
     }
   }
+}
+
+/**
+ * Points of a domain for a look at part of it: those near the base first, then others spread over it, `limit` in all;
+ * every point exactly once when `limit` covers the domain. Deterministic.
+ */
+export function* pointsOf(domain: Pick<Domain, 'dimensions' | 'size'>, limit: number): Generator<readonly number[]> {
+  if (domain.size <= 0) return;
+  const seen = new Set<number>();
+  const base = domain.dimensions.map((d) => d.base ?? 0);
+  const radices = domain.dimensions.map((d) => d.choices.length);
+  for (const digits of nearBase(base, radices)) {
+    if (seen.size >= Math.min(limit, NEAR_POINTS)) break;
+    seen.add(indexOf(digits, radices));
+    yield digits;
+  }
+  let given = seen.size;
+  for (const index of spreadIndices(domain.size)) {
+    if (given >= limit) return;
+    if (seen.has(index)) continue;
+    given += 1;
+    yield digitsOf(domain, index);
+  }
+}
+
+const NEAR_POINTS = 5000;
+
+function indexOf(digits: readonly number[], radices: readonly number[]): number {
+  let index = 0;
+  for (const [d, digit] of digits.entries()) index = index * radices[d]! + digit;
+  return index;
 }
 
 /** The next `count` items of a generator. */

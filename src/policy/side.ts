@@ -48,7 +48,7 @@ export async function prepareSide(
   const definitions = definitionsOf(asts);
   const unknown = entrypoints.filter((entrypoint) => !definitions.some((d) => d.rule === entrypoint.replaceAll('/', '.')));
   if (unknown.length > 0) {
-    const known = [...new Set(definitions.filter((d) => d.kind !== 'function').map((d) => d.rule.replaceAll('.', '/')))].sort();
+    const known = [...new Set(definitions.filter((d) => !d.takesArguments).map((d) => d.rule.replaceAll('.', '/')))].sort();
     return {
       side: undefined,
       findings: unknown.map((entrypoint) =>
