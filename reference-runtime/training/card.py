@@ -115,6 +115,11 @@ def usage_tables(usage: list[dict[str, Any]]) -> str:
     return "\n\n".join(parts)
 
 
+def percent(value: float) -> str:
+    """A signed percentage without a negative zero."""
+    return f"{value:+.1f}".replace("-0.0", "+0.0")
+
+
 def degradation_table(rows: list[dict[str, Any]], kind: str) -> str:
     """All experts: change of bits per byte in percent."""
     chosen = [row for row in rows if row["kind"] == kind]
@@ -122,8 +127,8 @@ def degradation_table(rows: list[dict[str, Any]], kind: str) -> str:
     for row in chosen:
         change = row["change_percent"]
         worst = max(SEGMENTS, key=lambda name: change[name])
-        values = [f"**{change[name]:+.1f}**" if name == worst else f"{change[name]:+.1f}" for name in SEGMENTS]
-        cells.append([f"{row['layer']} / {row['expert']}", *values, f"{change['mean']:+.1f}"])
+        values = [f"**{percent(change[name])}**" if name == worst else percent(change[name]) for name in SEGMENTS]
+        cells.append([f"{row['layer']} / {row['expert']}", *values, percent(change["mean"])])
     return table(["layer / expert", *SEGMENTS, "mean"], cells)
 
 
@@ -139,7 +144,7 @@ def localised(rows: list[dict[str, Any]]) -> str:
                 ranked.append((change[order[0]] - change[order[1]], row, order))
             _, row, order = max(ranked, key=lambda item: item[0])
             change = row["change_percent"]
-            second = f"{order[1]} {change[order[1]]:+.1f} %"
+            second = f"{order[1]} {percent(change[order[1]])} %"
             best.append(
                 [
                     f"{kind}, layer {layer}",

@@ -166,7 +166,7 @@ def write(model: Mixtral, path: Path, kind: str, work: Path, seed: int, step: in
     add_tokenizer(writer, work)
     for name, tensor in tensors(model).items():
         values = tensor.detach().float().contiguous().numpy()
-        # Four-bit embeddings cost most of the quality of a model this small, so they stay at eight bits.
+        # The tied embedding is also the output layer: it stays at eight bits.
         used = GGMLQuantizationType.Q8_0 if kind in {"q4_0", "q5_0"} and name == "token_embd.weight" else quantisation
         if stays_f32(name):
             used = GGMLQuantizationType.F32
