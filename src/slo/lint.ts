@@ -20,7 +20,7 @@ function lintPeriod(objective: Objective): Finding[] {
   return [
     sloFinding('slo-period-minutes', {
       message: `The period of ${objective.slo} is ${objective.period.text}, which means minutes.`,
-      location: objective.location,
+      location: objective.period.location,
       fix: `Write ${objective.period.text.replace('m', 'M')} for months (the unit is case-sensitive), or 28d.`,
       subject: objective.slo,
     }),

@@ -31,6 +31,7 @@ export interface Period {
   /** Length in ms; of a calendar period the average one. */
   readonly ms: number;
   readonly calendar?: { readonly startTime: string; readonly timeZone: string };
+  readonly location: Location;
 }
 
 export type BudgetingMethod = 'Occurrences' | 'Timeslices' | 'RatioTimeslices';

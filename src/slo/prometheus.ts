@@ -92,7 +92,7 @@ async function findSpan(
   let newest = -Infinity;
   for (const selector of selectors) {
     const first = await edge(selector, from, to, 'first', range);
-    if (first === undefined) continue;
+    if (first === undefined || first > to) continue;
     oldest = Math.min(oldest, first);
     newest = Math.max(newest, (await edge(selector, from, to, 'last', range)) ?? first);
   }
@@ -112,20 +112,23 @@ async function edge(
   let [low, high] = [from, to];
   for (;;) {
     const step = Math.max(1000, Math.ceil((high - low) / EDGE_BUCKETS / 1000) * 1000);
+    const count = Math.max(1, Math.ceil((high - low) / step));
+    // The grid starts at the edge that is looked for, so that no bucket there reaches out of the interval.
+    const origin = which === 'first' ? low : high - count * step;
     const { offsetMs: _, rangeMs: __, ...plain } = selector;
     const counted: Expr = {
       kind: 'aggregate',
       op: 'sum',
       arg: { kind: 'call', fn: 'count_over_time', args: [{ ...plain, rangeMs: step }] },
     };
-    // Bucket i covers (low + i*step, low + (i+1)*step].
-    const values = await range(counted, low + step, high + step, step);
+    // Bucket i covers (origin + i*step, origin + (i+1)*step].
+    const values = await range(counted, origin + step, origin + count * step, step);
     const index =
       which === 'first' ? values.findIndex((value) => value !== undefined) : values.findLastIndex((value) => value !== undefined);
     if (index < 0) return undefined;
-    const start = low + index * step;
+    const start = origin + index * step;
     if (step <= EDGE_PRECISION_MS) return which === 'first' ? start : start + step;
-    [low, high] = [Math.max(from, start - 1000), Math.min(to, start + step)];
+    [low, high] = [start, start + step];
   }
 }
 

@@ -115,7 +115,9 @@ function convert(node: SyntaxNode, query: string): Expr {
     }
     case 'OffsetExpr': {
       const offsetMs = parsePromDuration(text(parts.at(-1)!));
-      return offsetMs === undefined ? other('offset') : (withOffset(convert(parts[0]!, query), parts[0]!, offsetMs) ?? other('offset'));
+      return offsetMs === undefined
+        ? other('offset')
+        : (withOffset(convert(parts[0]!, query), parts[0]!, offsetMs) ?? other('offset'));
     }
     case 'FunctionCall': {
       const body = parts.find((part) => part.name === 'FunctionCallBody');

@@ -49,6 +49,7 @@ function resolveSlo(slo: Loaded<OpensloSloDocument>, set: OpensloSet, preset: Pr
     text: window.duration,
     rolling: window.calendar === undefined,
     ms: duration.ms,
+    location: at('spec', 'timeWindow', 0, 'duration'),
     ...(window.calendar === undefined ? {} : { calendar: window.calendar }),
   };
   if (window.isRolling === true && window.calendar !== undefined)

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { evaluatePromql } from '../../src/slo/promql-eval.ts';
-import { parsePromql } from '../../src/slo/promql.ts';
 import { MAX_POINTS, prometheusSource } from '../../src/slo/prometheus.ts';
+import { parsePromql } from '../../src/slo/promql.ts';
+import { evaluatePromql } from '../../src/slo/promql-eval.ts';
 import { parseSamples } from '../../src/slo/samples.ts';
 import { labelKey } from '../../src/slo/series.ts';
 import { singleValue } from '../../src/slo/source.ts';
@@ -44,7 +44,12 @@ describe('against a real Prometheus', () => {
   afterAll(() => prometheus?.[Symbol.asyncDispose]());
 
   // Off the scrape grid: Prometheus 2 and 3 differ in whether a range includes its left edge.
-  const times = [START + 7 * 60_000 + 3000, START + 2 * 3_600_000 + 4000, START + 4.2 * 3_600_000 + 7000, START + 7.9 * 3_600_000 + 1000];
+  const times = [
+    START + 7 * 60_000 + 3000,
+    START + 2 * 3_600_000 + 4000,
+    START + 4.2 * 3_600_000 + 7000,
+    START + 7.9 * 3_600_000 + 1000,
+  ];
   it.each([
     'requests_total',
     'sum(increase(requests_total[5m]))',
@@ -71,33 +76,58 @@ describe('against a real Prometheus', () => {
       const value = evaluatePromql(expr(query), store, time);
       const ours = value.kind === 'vector' ? value.samples : [{ labels: {}, value: value.value }];
       expect(new Set(ours.map(({ labels }) => labelKey(labels)))).toEqual(new Set(real.keys()));
-      for (const { labels, value: own } of ours) expect(Math.abs(own - real.get(labelKey(labels))!)).toBeLessThanOrEqual(1e-9 * Math.max(1, Math.abs(own)));
+      for (const { labels, value: own } of ours)
+        expect(Math.abs(own - real.get(labelKey(labels))!)).toBeLessThanOrEqual(1e-9 * Math.max(1, Math.abs(own)));
     }
   });
   it('reads more points than one request may have', async () => {
     const step = 2000;
     const end = START + (MAX_POINTS + 500) * step;
-    const values = await prometheusSource(prometheus.url).range(expr('sum(requests_total{cluster="us-east",code="200"})'), START, end, step);
+    const values = await prometheusSource(prometheus.url).range(
+      expr('sum(requests_total{cluster="us-east",code="200"})'),
+      START,
+      end,
+      step,
+    );
     expect(values).toHaveLength(MAX_POINTS + 501);
-    for (const index of [0, 7, MAX_POINTS - 1, MAX_POINTS, MAX_POINTS + 400]) expect(values[index]).toBe(Math.floor((index * step) / 15_000) * 7);
+    for (const index of [0, 7, MAX_POINTS - 1, MAX_POINTS, MAX_POINTS + 400])
+      expect(values[index]).toBe(Math.floor((index * step) / 15_000) * 7);
   });
   it('finds the oldest and newest sample to 5 s in a range of 28 days', async () => {
     const [to] = [START + 28 * 86_400_000 - 5 * 86_400_000];
-    const span = await prometheusSource(prometheus.url).span([{ kind: 'selector', name: 'requests_total', matchers: [] }], to - 28 * 86_400_000, to);
+    const span = await prometheusSource(prometheus.url).span(
+      [{ kind: 'selector', name: 'requests_total', matchers: [] }],
+      to - 28 * 86_400_000,
+      to,
+    );
     expect(Math.abs(span!.oldest - START)).toBeLessThanOrEqual(5000);
     expect(Math.abs(span!.newest - (START + (HOURS * 240 - 1) * 15_000))).toBeLessThanOrEqual(5000);
   });
   it('finds no span where there are no samples', async () => {
-    expect(await prometheusSource(prometheus.url).span([{ kind: 'selector', name: 'nothing', matchers: [] }], START, START + 3_600_000)).toBeUndefined();
+    expect(
+      await prometheusSource(prometheus.url).span(
+        [{ kind: 'selector', name: 'nothing', matchers: [] }],
+        START,
+        START + 3_600_000,
+      ),
+    ).toBeUndefined();
   });
   it('lists the values of a label', async () => {
-    expect(await prometheusSource(prometheus.url).labelValues('cluster', [{ kind: 'selector', name: 'requests_total', matchers: [] }], START + 7 * 3_600_000)).toEqual(['eu-west', 'us-east']);
+    expect(
+      await prometheusSource(prometheus.url).labelValues(
+        'cluster',
+        [{ kind: 'selector', name: 'requests_total', matchers: [] }],
+        START + 7 * 3_600_000,
+      ),
+    ).toEqual(['eu-west', 'us-east']);
   });
   it('gives an empty vector for a metric that is not there', async () => {
     expect(singleValue(await prometheusSource(prometheus.url).instant(expr('sum(nothing)'), START), 'x')).toBeUndefined();
   });
   it('reports a query that Prometheus refuses', async () => {
-    await expect(prometheusSource(prometheus.url).instant({ kind: 'other', text: 'rate(requests_total)', what: '' }, START)).rejects.toThrow(/refused a query \(400\)/);
+    await expect(
+      prometheusSource(prometheus.url).instant({ kind: 'other', text: 'rate(requests_total)', what: '' }, START),
+    ).rejects.toThrow(/refused a query \(400\)/);
   });
 });
 
@@ -121,15 +151,28 @@ describe('a server that is not a healthy Prometheus', () => {
     ['503 with text', 503, 'Service Unavailable', /answered 503/],
     ['an API error', 422, '{"status":"error","errorType":"execution","error":"query timed out"}', /query timed out/],
     ['JSON of something else', 200, '{"a":1}', /without the JSON/],
-    ['a result of another shape', 200, '{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":["x",1]}]}}', /refused a query/],
-    ['a matrix where a vector was asked', 200, '{"status":"success","data":{"resultType":"matrix","result":[]}}', /a matrix, which is not what was asked/],
+    [
+      'a result of another shape',
+      200,
+      '{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":["x",1]}]}}',
+      /refused a query/,
+    ],
+    [
+      'a matrix where a vector was asked',
+      200,
+      '{"status":"success","data":{"resultType":"matrix","result":[]}}',
+      /a matrix, which is not what was asked/,
+    ],
     ['an endless answer', 200, Buffer.alloc(65 * 1024 * 1024, 32), /more than \d+ bytes/],
   ])('reports %s', async (_title, status, body, message) => {
     answer = { status, body };
     await expect(ask()).rejects.toThrow(message);
   });
   it('reads NaN and infinities', async () => {
-    answer = { status: 200, body: '{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[1,"NaN"]},{"metric":{"a":"2"},"value":[1,"+Inf"]},{"metric":{"a":"3"},"value":[1,"-Inf"]}]}}' };
+    answer = {
+      status: 200,
+      body: '{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[1,"NaN"]},{"metric":{"a":"2"},"value":[1,"+Inf"]},{"metric":{"a":"3"},"value":[1,"-Inf"]}]}}',
+    };
     expect((await ask()).map(({ value }) => value)).toEqual([Number.NaN, Infinity, -Infinity]);
   });
   it('reports a Prometheus that is away', async () => {

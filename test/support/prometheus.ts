@@ -10,7 +10,11 @@ import { cacheRoot } from '../../src/tools/cache.ts';
  * needed). Throws when none of these works: a test never skips for want of it.
  */
 export function prometheusTools(): { readonly prometheus: string; readonly promtool: string } {
-  const found = (name: string): string | undefined => (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, name)).find(existsSync);
+  const found = (name: string): string | undefined =>
+    (process.env['PATH'] ?? '')
+      .split(delimiter)
+      .map((dir) => join(dir, name))
+      .find(existsSync);
   const [prometheus, promtool] = [found('prometheus'), found('promtool')];
   if (prometheus !== undefined && promtool !== undefined) return { prometheus, promtool };
   const home = join(cacheRoot(), 'prometheus-debian');
@@ -19,11 +23,16 @@ export function prometheusTools(): { readonly prometheus: string; readonly promt
   return { prometheus: join(bin, 'prometheus'), promtool: join(bin, 'promtool') };
 }
 
+/** For set-up: has them ready before any test starts. */
+export async function ensurePrometheus(): Promise<void> {
+  prometheusTools();
+}
+
 function download(home: string): void {
   mkdirSync(cacheRoot(), { recursive: true });
   const work = mkdtempSync(join(cacheRoot(), 'prometheus-'));
   try {
-    execFileSync('apt-get', ['download', 'prometheus'], { cwd: work, stdio: 'pipe', timeout: 120_000 });
+    aptDownload(work);
     const deb = readdirSync(work).find((name) => name.endsWith('.deb'));
     if (deb === undefined) throw new Error('apt-get download left no package');
     execFileSync('dpkg', ['-x', deb, join(work, 'root')], { cwd: work, stdio: 'pipe', timeout: 60_000 });
@@ -34,9 +43,27 @@ function download(home: string): void {
       if (!existsSync(join(home, 'usr/bin/promtool'))) throw error;
     }
   } catch (cause) {
-    throw new Error('These tests need a real Prometheus: put prometheus and promtool into PATH, or run where `apt-get download prometheus` works (Debian, Ubuntu; `apt-get update` first).', { cause });
+    throw new Error(
+      'These tests need a real Prometheus: put prometheus and promtool into PATH, or run where `apt-get download prometheus` works (Debian, Ubuntu; `apt-get update` first).',
+      { cause },
+    );
   } finally {
     rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** A fresh machine has no package lists, and reading them into the system's place needs root: then they go into the work folder. */
+function aptDownload(work: string): void {
+  const run = (args: readonly string[]): void =>
+    void execFileSync('apt-get', [...args], { cwd: work, stdio: 'pipe', timeout: 180_000 });
+  try {
+    run(['download', 'prometheus']);
+  } catch {
+    mkdirSync(join(work, 'lists/partial'), { recursive: true });
+    mkdirSync(join(work, 'cache/archives/partial'), { recursive: true });
+    const own = ['-o', `Dir::State::Lists=${join(work, 'lists')}`, '-o', `Dir::Cache=${join(work, 'cache')}`];
+    run([...own, 'update']);
+    run([...own, 'download', 'prometheus']);
   }
 }
 
@@ -57,13 +84,32 @@ export async function startPrometheus(setup: PrometheusSetup): Promise<RunningPr
   const dir = mkdtempSync(join(tmpdir(), 'mixgate-prometheus-'));
   if (setup.history !== undefined) {
     writeFileSync(join(dir, 'history.om'), setup.history);
-    execFileSync(promtool, ['tsdb', 'create-blocks-from', 'openmetrics', '--max-block-duration=24h', join(dir, 'history.om'), join(dir, 'data')], { stdio: 'pipe', timeout: 120_000 });
+    execFileSync(
+      promtool,
+      ['tsdb', 'create-blocks-from', 'openmetrics', '--max-block-duration=24h', join(dir, 'history.om'), join(dir, 'data')],
+      { stdio: 'pipe', timeout: 120_000 },
+    );
   }
-  const jobs = (setup.targets ?? []).map(({ address, labels }, index) => ({ job_name: `target-${index + 1}`, scrape_interval: '1s', scrape_timeout: '1s', static_configs: [{ targets: [address], labels: labels ?? {} }] }));
+  const jobs = (setup.targets ?? []).map(({ address, labels }, index) => ({
+    job_name: `target-${index + 1}`,
+    scrape_interval: '1s',
+    scrape_timeout: '1s',
+    static_configs: [{ targets: [address], labels: labels ?? {} }],
+  }));
   // JSON is YAML.
   writeFileSync(join(dir, 'prometheus.yml'), JSON.stringify({ global: { scrape_interval: '1s' }, scrape_configs: jobs }));
   const port = await freePort();
-  const child = spawn(prometheus, [`--config.file=${join(dir, 'prometheus.yml')}`, `--storage.tsdb.path=${join(dir, 'data')}`, '--storage.tsdb.retention.time=10y', `--web.listen-address=127.0.0.1:${port}`, '--log.level=error'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(
+    prometheus,
+    [
+      `--config.file=${join(dir, 'prometheus.yml')}`,
+      `--storage.tsdb.path=${join(dir, 'data')}`,
+      '--storage.tsdb.retention.time=10y',
+      `--web.listen-address=127.0.0.1:${port}`,
+      '--log.level=error',
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     log += chunk;
@@ -77,7 +123,10 @@ export async function startPrometheus(setup: PrometheusSetup): Promise<RunningPr
   const url = `http://127.0.0.1:${port}`;
   for (let attempt = 0; attempt < 300; attempt += 1) {
     if (child.exitCode !== null) break;
-    const ready = await fetch(`${url}/-/ready`).then((response) => response.ok, () => false);
+    const ready = await fetch(`${url}/-/ready`).then(
+      (response) => response.ok,
+      () => false,
+    );
     if (ready) return { url, [Symbol.asyncDispose]: stop };
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -91,7 +140,9 @@ export function freePort(): Promise<number> {
     server.on('error', reject);
     server.listen(0, '127.0.0.1', () => {
       const address = server.address();
-      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port'))));
+      server.close(() =>
+        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
+      );
     });
   });
 }

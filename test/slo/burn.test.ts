@@ -1,0 +1,135 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  alertHistory,
+  budgetRemaining,
+  burnFactor,
+  burnRate,
+  detectionTimeMs,
+  eventFloor,
+  exhaustionRange,
+  judgeAlert,
+} from '../../src/slo/burn.ts';
+import { DAY, HOUR, MINUTE } from '../../src/slo/duration.ts';
+import { countsFrom } from '../../src/slo/events.ts';
+import { type AlertRule, errorBudget } from '../../src/slo/model.ts';
+
+const rule = (threshold: number): AlertRule => ({
+  name: 'burn',
+  severity: 'page',
+  op: 'gt',
+  threshold,
+  longMs: HOUR,
+  shortMs: 5 * MINUTE,
+  forMs: 0,
+  location: { file: 'x' },
+});
+
+describe('arithmetic', () => {
+  // Google SRE workbook, "Alerting on SLOs", recommended parameters: 2 % in 1 h, 5 % in 6 h, 10 % in 3 d of a 30-day period.
+  it.each([
+    [0.02, 30 * DAY, HOUR, 14.4],
+    [0.05, 30 * DAY, 6 * HOUR, 6],
+    [0.1, 30 * DAY, DAY, 3],
+    [0.1, 30 * DAY, 3 * DAY, 1],
+    [0.02, 28 * DAY, HOUR, 13.44],
+    [0.05, 28 * DAY, 6 * HOUR, 5.6],
+    [0.1, 28 * DAY, DAY, 2.8],
+  ])('factor of %s of the budget, period %s, window %s is %s', (share, period, long, factor) =>
+    expect(burnFactor(share, period, long)).toBe(factor),
+  );
+  it.each([
+    [14.4, 0.999, 51.84],
+    [14.4, 0.99, 518.4],
+    [14.4, 0.95, 2592],
+  ])('a total outage raises %sx at %s after %s s', (factor, target, seconds) =>
+    expect(detectionTimeMs(factor, target, HOUR) / 1000).toBe(seconds),
+  );
+  it.each([
+    [14.4, 0.999, 209],
+    [6, 0.999, 500],
+    [5, 0.999, 600],
+    [3, 0.999, 1000],
+    [1, 0.999, 3000],
+    [14.4, 0.995, 42],
+    [5, 0.995, 120],
+    [14.4, 0.99, 21],
+    [5, 0.99, 60],
+    [1, 0.99, 300],
+  ])('%sx at %s needs %s events', (factor, target, events) => expect(eventFloor(factor, target)).toBe(events));
+  it('one error of 10 requests an hour at 99.9 % is a 100x burn', () => expect(burnRate({ bad: 1, total: 10 }, 0.999)).toBe(100));
+  it('has no binary noise', () =>
+    expect([errorBudget(0.999), errorBudget(0.9), budgetRemaining({ bad: 1, total: 7200 }, 0.999)]).toEqual([
+      0.001, 0.1, 0.861111111111,
+    ]));
+  it('forecasts a range, and never at no burn', () => {
+    expect(exhaustionRange(1, 30 * DAY, [5, 10])).toEqual([3 * DAY, 6 * DAY]);
+    expect(exhaustionRange(0.5, 30 * DAY, [0, undefined])).toEqual([Infinity, Infinity]);
+    expect(exhaustionRange(-0.1, 30 * DAY, [1])).toEqual([0, 0]);
+    expect(exhaustionRange(1, DAY, [undefined])).toBeUndefined();
+  });
+});
+
+describe('judgeAlert', () => {
+  it.each([
+    ['no traffic', { bad: 0, total: 0 }, { bad: 0, total: 0 }, 'inconclusive'],
+    ['too few events, none bad', { bad: 0, total: 20 }, { bad: 0, total: 2 }, 'inconclusive'],
+    ['enough events, none bad', { bad: 0, total: 60 }, { bad: 0, total: 5 }, 'quiet'],
+    ['one night error', { bad: 1, total: 10 }, { bad: 1, total: 1 }, 'inconclusive'],
+    ['a total outage below the floor', { bad: 20, total: 20 }, { bad: 3, total: 3 }, 'firing'],
+    ['a burn of 10x', { bad: 10, total: 100 }, { bad: 1, total: 10 }, 'firing'],
+    ['a burn that has ended', { bad: 10, total: 100 }, { bad: 0, total: 10 }, 'quiet'],
+    ['a burn after which all traffic stopped', { bad: 10, total: 100 }, { bad: 0, total: 0 }, 'inconclusive'],
+    ['exactly the threshold', { bad: 5, total: 100 }, { bad: 5, total: 100 }, 'quiet'],
+  ] as const)('%s', (_title, long, short, condition) => expect(judgeAlert(rule(5), 0.99, long, short).condition).toBe(condition));
+  it('says how many events are missing', () =>
+    expect(judgeAlert(rule(5), 0.999, { bad: 0, total: 40 }, undefined)).toMatchObject({ floor: 600, needed: 560 }));
+  it('asks for no fewer events than configured', () =>
+    expect(judgeAlert(rule(5), 0.99, { bad: 0, total: 60 }, undefined, 1000)).toMatchObject({ floor: 1000, needed: 940 }));
+  it('never fires without a burn above the threshold, and never passes above it', () => {
+    const counts = fc.tuple(fc.nat(5000), fc.nat(5000)).map(([a, b]) => ({ bad: Math.min(a, b), total: Math.max(a, b) }));
+    fc.assert(
+      fc.property(counts, counts, fc.constantFrom(0.9, 0.99, 0.999), (long, short, target) => {
+        const { condition, burnLong = 0, burnShort = 0 } = judgeAlert(rule(5), target, long, short);
+        if (condition === 'firing') return burnLong > 5 && burnShort > 5;
+        return condition !== 'quiet' || !(burnLong > 5 && burnShort > 5);
+      }),
+    );
+  });
+});
+
+describe('countsFrom', () => {
+  it.each([
+    ['good events', 'good', 95, 100, { ok: true, counts: { bad: 5, total: 100 } }],
+    ['bad events', 'bad', 5, 100, { ok: true, counts: { bad: 5, total: 100 } }],
+    ['no bad series yet', 'bad', undefined, 100, { ok: true, counts: { bad: 0, total: 100 } }],
+    ['no good series', 'good', undefined, 100, { ok: true, counts: { bad: 100, total: 100 } }],
+    ['no total', 'good', 1, undefined, { ok: false, problem: 'no-data' }],
+    ['NaN', 'good', Number.NaN, 1, { ok: false, problem: 'not-a-number' }],
+    ['more good than total', 'good', 150, 100, { ok: false, problem: 'more-good-than-total' }],
+    ['extrapolation noise', 'good', 100.4, 100, { ok: true, counts: { bad: 0, total: 100 } }],
+  ] as const)('reads %s', (_title, counts, part, total, expected) => expect(countsFrom(counts, part, total)).toEqual(expected));
+});
+
+describe('alertHistory', () => {
+  const points = (pattern: string) =>
+    [...pattern].map((sign, index) => ({
+      time: index * MINUTE,
+      condition: sign === 'x' ? ('firing' as const) : sign === '?' ? ('inconclusive' as const) : ('quiet' as const),
+    }));
+  it.each([
+    ['', 0, undefined, 'inactive', 0],
+    ['xx', 0, undefined, 'firing', 1],
+    ['..xx', 3, undefined, 'pending', 0],
+    ['xxxx', 3, undefined, 'firing', 1],
+    ['xxx.x', 2, undefined, 'pending', 1],
+    ['xx?xx', 0, undefined, 'firing', 2],
+    ['xxxx', 0, 2, 'escalated', 1],
+    ['xxx', 0, 2, 'firing', 1],
+    ['xxxxx.', 0, 2, 'inactive', 1],
+    ['xx?', 0, undefined, 'inconclusive', 1],
+  ] as const)('%j for %s min escalates after %s: %s, %s spells', (pattern, hold, escalate, state, spells) => {
+    const history = alertHistory(points(pattern), hold * MINUTE, escalate === undefined ? undefined : escalate * MINUTE);
+    expect([history.state, history.spells.length]).toEqual([state, spells]);
+  });
+});
