@@ -46,7 +46,9 @@ function annotation(level: Level, finding: Finding, options: AnnotationOptions):
   const properties: string[] = [];
   if (location !== undefined) {
     const prefix = options.pathPrefix ?? '';
-    properties.push(`file=${commandProperty(visible(prefix === '' ? location.file : `${prefix}/${location.file}`))}`);
+    properties.push(
+      `file=${commandProperty(withoutCommands(visible(prefix === '' ? location.file : `${prefix}/${location.file}`)))}`,
+    );
     if (location.line !== undefined) {
       const endLine = Math.max(location.line, location.endLine ?? location.line);
       properties.push(`line=${location.line}`, `endLine=${endLine}`);
@@ -59,7 +61,9 @@ function annotation(level: Level, finding: Finding, options: AnnotationOptions):
       }
     }
   }
-  properties.push(`title=${commandProperty(clip(`${finding.ruleId} (${oneLine(describeEffect(finding))})`, 200))}`);
+  properties.push(
+    `title=${commandProperty(withoutCommands(clip(`${finding.ruleId} (${oneLine(describeEffect(finding))})`, 200)))}`,
+  );
   const text = [
     visible(clip(finding.message, 3_000)),
     ...(finding.fix === undefined ? [] : [`Fix: ${visible(clip(finding.fix, 1_000))}`]),
