@@ -19,7 +19,7 @@ beforeAll(() => {
       HTTPRoute!.spec.rules[0]!.backendRefs[0]!.weight = 10;
     },
   });
-  repo.write({ 'elsewhere/edited.yaml': edited, 'elsewhere/undated.yaml': edited.replace(/^capturedAt:.*\n/m, '') });
+  repo.commit({ 'elsewhere/edited.yaml': edited, 'elsewhere/undated.yaml': edited.replace(/^capturedAt:.*\n/m, '') });
 });
 afterAll(() => repo[Symbol.dispose]());
 
@@ -58,6 +58,21 @@ describe('mixgate drift as a process', () => {
     try {
       expect((await json(['drift'])).code).toBe(1);
       const ran = await json(['drift', '--base', 'main', '--head', 'move']);
+      expect(ran.report.findings.map((each) => each.ruleId)).toContain('drift-pending');
+      expect(ran.report.findings.map((each) => each.ruleId)).not.toContain('drift-traffic-changed');
+    } finally {
+      repo.git('checkout', '-q', 'main');
+    }
+  });
+
+  it('takes what the snapshot says was applied as the state before', async () => {
+    const applied = repo.git('rev-parse', 'main');
+    repo.git('checkout', '-q', '-b', 'later');
+    repo.commit({ 'git/eu-west/all.yaml': manifests('eu-west').replace('weight: 90', 'weight: 30') });
+    try {
+      const stamped = live('eu-west').replace('cluster: eu-west', `cluster: eu-west\nappliedRevision: main@sha1:${applied}`);
+      repo.write({ 'elsewhere/applied.yaml': stamped });
+      const ran = await json(['drift', '--snapshot', 'eu-west=elsewhere/applied.yaml']);
       expect(ran.report.findings.map((each) => each.ruleId)).toContain('drift-pending');
       expect(ran.report.findings.map((each) => each.ruleId)).not.toContain('drift-traffic-changed');
     } finally {

@@ -463,3 +463,23 @@ describe('secrets stay secret', () => {
     expect(JSON.stringify(result)).not.toMatch(/hunter|masked:/);
   });
 });
+
+describe('what was applied last, where the snapshot says it', () => {
+  it('a custom resource without a CRD gets a warning for a field that only live has, and none with its CRD', async () => {
+    const custom = 'apiVersion: x.example/v1\nkind: Thing\nmetadata: {name: t, namespace: llm}\nspec: {a: 1}\n';
+    const crd =
+      'apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.x.example}\nspec:\n  group: x.example\n  names: {kind: Thing}\n  versions:\n    - name: v1\n      schema: {openAPIV3Schema: {properties: {spec: {properties: {b: {default: 2}}}}}}\n';
+    const files = fleetFiles({
+      'git/us-east/thing.yaml': custom,
+      'live/us-east.yaml': snapshot('us-east', {
+        add: [{ apiVersion: 'x.example/v1', kind: 'Thing', metadata: { name: 't', namespace: 'llm' }, spec: { a: 1, b: 2 } }],
+      }),
+      'crds/thing.yaml': crd,
+    });
+    expect(found(await driftOf(files))).toEqual(['drift-field-changed us-east warning']);
+    expect(found(await driftOf({ ...files, 'mixgate.yaml': drift('  crds: [crds/*.yaml]\n') }))).toEqual([]);
+    await expect(driftOf({ ...files, 'mixgate.yaml': drift('  crds: [nope/*.yaml]\n') })).rejects.toThrow(
+      /drift\.crds matches no file/,
+    );
+  });
+});
