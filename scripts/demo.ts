@@ -8,11 +8,12 @@ import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type RunningPrometheus, startPrometheus } from '../test/support/prometheus.ts';
 import { createFleet, type FleetRepo, nameVersion, reconcile, startBranch } from './demo/fleet.ts';
 import { bold, dim, elapsedSeconds, line, scene, verdict } from './demo/print.ts';
 import { checkPullRequest, type DemoReport } from './demo/pull-request.ts';
 import { BASELINE_MODEL, buildBundle, modelVariant, newToken, recordMetrics, serve } from './demo/serving.ts';
-import { mixgate, type Ran } from './demo/shell.ts';
+import { mixgate, type Ran, type Server } from './demo/shell.ts';
 
 const { values: flags } = parseArgs({ options: { dir: { type: 'string' } } });
 const work = flags.dir === undefined ? await mkdtemp(join(tmpdir(), 'mixgate-demo-')) : resolve(flags.dir);
@@ -115,51 +116,34 @@ async function tryCandidate(
   const token = newToken();
   const metrics = join(work, `metrics-${candidate.name}.prom`);
   const html = join(work, `canary-${candidate.name}.html`);
-  let canary: DemoReport;
-  {
-    await using baseline = await serve({
-      work,
-      name: `baseline-${candidate.name}`,
-      model: BASELINE_MODEL,
-      version: '1.0.0',
-      pool: 'us-east-cpu',
-      bundle,
-      token,
-    });
-    await using next = await serve({
-      work,
-      name: `candidate-${candidate.name}`,
-      model: candidate.model,
-      version: candidate.version,
-      pool: 'us-east-cpu-next',
-      bundle,
-      token,
-    });
-    await using _recording = recordMetrics(next, metrics);
-    canary = await step(
-      'canary',
-      [
-        'canary',
-        'run',
-        '--baseline',
-        baseline.url,
-        '--candidate',
-        next.url,
-        '--evidence',
-        candidate.evidence,
-        '--report',
-        `html=${html}`,
-      ],
-      repo,
-      { MIXGATE_CANARY_TOKEN: token },
-    );
-  }
-  const slo = await step(
-    'slo',
-    ['slo', 'gate', '--samples', metrics, '--window', 'available', '--evidence', candidate.evidence],
-    repo,
+  const common = { work, bundle, token };
+  const now = { model: BASELINE_MODEL, version: '1.0.0', pool: 'us-east-cpu' };
+  const then = { model: candidate.model, version: candidate.version, pool: 'us-east-cpu-next' };
+  await using baseline = await serve({ ...common, ...now, name: `baseline-${candidate.name}` });
+  await using next = await serve({ ...common, ...then, name: `candidate-${candidate.name}` });
+  await using prometheus = await tryPrometheus(next);
+  const recording = recordMetrics(next, metrics);
+  const endpoints = ['--baseline', baseline.url, '--candidate', next.url];
+  const evidence = ['--evidence', candidate.evidence];
+  const canary = await step('canary', ['canary', 'run', ...endpoints, ...evidence, '--report', `html=${html}`], repo, {
+    MIXGATE_CANARY_TOKEN: token,
+  });
+  await recording[Symbol.asyncDispose]();
+  const source = prometheus === undefined ? ['--samples', metrics] : ['--prometheus', prometheus.url];
+  const slo = await step('slo', ['slo', 'gate', ...source, '--window', 'available', ...evidence], repo);
+  line(
+    dim(prometheus === undefined ? '     from /metrics as recorded' : '     PromQL on a Prometheus that scraped the candidate'),
   );
   return { canary, slo, html };
+}
+
+/** A real Prometheus that scrapes the candidate, where one can be had; the recorded /metrics serve otherwise. */
+async function tryPrometheus(server: Server): Promise<RunningPrometheus | undefined> {
+  try {
+    return await startPrometheus({ targets: [{ address: new URL(server.url).host }] });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Runs the CLI, prints a line a gate. */

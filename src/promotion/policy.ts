@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import { ConfigurationError, ExternalError } from '../core/errors.ts';
 import type { FileTree, Tool } from '../core/gate-context.ts';
 import { exec } from '../tools/exec.ts';
-import { materialize, type Tree } from '../workspace/tree.ts';
+import { materialize, normalise, type Tree } from '../workspace/tree.ts';
 import type { Statement } from './statement.ts';
 
 /** What the promotion policy decides on. */
@@ -39,9 +40,10 @@ export async function evaluatePromotionPolicy(
       fix: 'correct promotion.policy in mixgate.yaml.',
     });
   await using work = await materialize(tree, [folder]);
+  // The folder itself, not its parents: OPA mounts a data.json below the path it is given.
   const result = await exec(
     opa.path,
-    ['eval', '--format', 'json', '--stdin-input', '--data', work.dir, 'data.promotion.decision'],
+    ['eval', '--format', 'json', '--stdin-input', '--data', join(work.dir, normalise(folder)), 'data.promotion.decision'],
     { input: JSON.stringify(input), timeoutMs: TIMEOUT_MS, maxBytes: 4 * 1024 * 1024 },
   );
   if (result.timedOut)
