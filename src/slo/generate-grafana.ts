@@ -1,6 +1,7 @@
 import { formatDuration } from './duration.ts';
 import type { Objective } from './model.ts';
 
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana's own variable syntax
 const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 interface Panel {

@@ -73,8 +73,13 @@ function seriesFor(objective: Objective): readonly SyntheticSeries[] | undefined
   const { sli } = objective;
   if (sli.kind !== 'ratio' || sli.part.expr === undefined || sli.total.expr === undefined) return undefined;
   const [parts, totals] = [selectorsOf(sli.part.expr), selectorsOf(sli.total.expr)];
-  if (parts.length !== 1 || totals.length !== 1 || parts[0]!.name === '' || totals[0]!.name === '') return undefined;
-  const [part, total] = [parts[0]!, totals[0]!];
+  const [part, total] = [parts[0], totals[0]];
+  if (part === undefined || total === undefined || parts.length > 1) return undefined;
+  if ([part, ...totals].some((selector) => selector.name === '')) return undefined;
+  if (totals.length > 1)
+    return sli.total.expr.kind === 'binary' && sli.total.expr.op === '+'
+      ? sumSeries(part, totals, sli.counts === 'good')
+      : undefined;
   const counted = sli.counts === 'good';
   if (part.name !== total.name) {
     const [own, all] = [labelsFor(part.matchers, part.matchers), labelsFor(total.matchers, total.matchers)];
@@ -92,6 +97,19 @@ function seriesFor(objective: Objective): readonly SyntheticSeries[] | undefined
     { text: seriesText(part, inside), healthy: counted ? RATE : 0, outage: counted ? 0 : RATE },
     { text: seriesText(total, outside), healthy: counted ? 0 : RATE, outage: counted ? RATE : 0 },
   ];
+}
+
+/** A total that is a sum, e.g. of requests with a first token and of failed ones: the first term carries the traffic. */
+function sumSeries(part: Selector, totals: readonly Selector[], counted: boolean): readonly SyntheticSeries[] | undefined {
+  if (totals.some((selector) => selector.name === part.name)) return undefined;
+  const found: SyntheticSeries[] = [];
+  for (const [index, selector] of [part, ...totals].entries()) {
+    const labels = labelsFor(selector.matchers, selector.matchers);
+    if (labels === undefined) return undefined;
+    const [healthy, outage] = index === 0 ? (counted ? [RATE, 0] : [0, RATE]) : index === 1 ? [RATE, RATE] : [0, 0];
+    found.push({ text: seriesText(selector, labels), healthy: healthy!, outage: outage! });
+  }
+  return found;
 }
 
 function candidates(matchers: readonly Matcher[]): readonly string[] {

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { writeEvidence } from '../../src/promotion/evidence.ts';
-import { type Ran, runCli } from '../support/cli.ts';
+import { type Ran, ROOT, runCli } from '../support/cli.ts';
 import { config, NOW, type PromotionWorld, promotionWorld, reportFor } from './support.ts';
 
 let world: PromotionWorld;
@@ -333,5 +333,30 @@ describe('bad input', () => {
     world.repo.git('remote', 'remove', 'origin');
     const ran = await promote();
     expect([ran.code, ran.stderr]).toEqual([2, expect.stringContaining('no remote origin')]);
+  });
+});
+
+describe('the shipped promotion policy', () => {
+  const shipped = (name: string) => readFileSync(join(ROOT, 'policies/promotion', name), 'utf8');
+  it.each([
+    ['allows what passed', { policy: 'pass', slo: 'warn' } as const, NOW, 0, []],
+    ['refuses a gate that failed', { policy: 'fail', slo: 'pass' } as const, NOW, 1, ['promotion-denied']],
+    [
+      'refuses evidence of last month',
+      { policy: 'pass', slo: 'pass' } as const,
+      '2026-01-01T00:00:00.000Z',
+      1,
+      ['promotion-denied'],
+    ],
+  ])('%s', async (_title, gates, created, code, expected) => {
+    world.repo.commit({
+      'policies/promotion/promotion.rego': shipped('promotion.rego'),
+      'policies/promotion/promotion_test.rego': shipped('promotion_test.rego'),
+      'policies/promotion/data.json': shipped('data.json'),
+    });
+    const commit = await candidate('1.1.0');
+    await writeEvidence(reportFor(commit, gates), { dir: world.evidence, now: created });
+    const ran = await promote();
+    expect([ran.stderr, ran.code, [...new Set(rules(ran))]]).toEqual(['', code, expected]);
   });
 });
