@@ -7,12 +7,12 @@ import {
   FONT,
   LEGEND,
   label,
-  labels,
   NAME,
   SERIES,
   SPLIT,
   TICK,
   textWidth,
+  twoLines,
   WIDTH,
 } from './html-chart-theme.ts';
 import type { Drawn } from './html-charts.ts';
@@ -23,11 +23,14 @@ const MAX_BARS = 40;
 export function barOption(chart: BarChart): Drawn {
   const categories = chart.categories.slice(0, MAX_BARS);
   const series = chart.series.slice(0, SERIES.length);
-  const names = labels(categories);
+  const names = categories.map((name) => twoLines(name));
   const thickness = series.length === 1 ? 18 : 13;
   const top = series.length > 1 ? 34 : 8;
   const bottom = chart.yLabel === undefined ? 24 : 46;
-  const height = top + bottom + categories.length * (series.length * (thickness + 2) + 12);
+  const height =
+    top +
+    bottom +
+    categories.length * Math.max(series.length * (thickness + 2) + 12, names.some((name) => name.includes('\n')) ? 36 : 0);
   return {
     width: WIDTH,
     height,

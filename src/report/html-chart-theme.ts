@@ -41,9 +41,18 @@ export function labels(texts: readonly string[], max = 30): string[] {
   return texts.map((text) => label(text, max));
 }
 
-/** Rough width of a text in pixels: ECharts measures without fonts as well. */
+/** A long name on two lines, broken at a space or after a separator. */
+export function twoLines(text: string, max = 26): string {
+  const whole = label(text, 2 * max);
+  if (whole.length <= max) return whole;
+  const cut = Math.max(...[' ', '/', '-', '_', '.', ':'].map((mark) => whole.slice(0, max).lastIndexOf(mark))) + 1;
+  const at = cut > max / 3 ? cut : max;
+  return `${whole.slice(0, at).trim()}\n${clip(whole.slice(at).trim(), max)}`;
+}
+
+/** Rough width of the longest line in pixels: ECharts measures without fonts as well. */
 export function textWidth(text: string): number {
-  return [...text].length * FONT * 0.56;
+  return Math.max(...text.split('\n').map((line) => [...line].length)) * FONT * 0.56;
 }
 
 export const AXIS_LABEL = { color: COLOR.muted, fontSize: FONT, hideOverlap: true } as const;

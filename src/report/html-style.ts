@@ -61,6 +61,7 @@ summary .counts{color:var(--muted);font-size:13.5px;margin-left:auto;text-align:
 .inside{padding:20px}
 .reason{color:var(--muted);margin-bottom:18px;overflow-wrap:anywhere}
 .finding{border:1px solid var(--line);border-left:4px solid var(--waived);border-radius:10px;padding:16px 18px;margin-top:14px}
+.inside>.finding:first-child,.inside>.scroll:first-child,.inside>.figures:first-child{margin-top:0}
 .finding.f-fail{border-left-color:var(--fail)}.finding.f-warn{border-left-color:var(--warn)}.finding.f-note{border-left-color:var(--note)}
 .finding header{display:flex;flex-wrap:wrap;gap:6px 12px;align-items:center;margin-bottom:8px}
 .finding h4{font-size:14.5px;font-weight:650}

@@ -76,7 +76,7 @@ export function textTable(
     return filled.length > 0 && filled.every((cell) => NUMERIC.test(cell));
   });
   const draw = (row: readonly string[], rowIndex: number): string[] => {
-    const wrapped = row.map((cell, index) => wrap(cell, widths[index]!));
+    const wrapped = row.map((cell, index) => shorten(wrap(cell, widths[index]!), widths[index]!));
     const height = Math.max(1, ...wrapped.map((lines) => lines.length));
     return Array.from({ length: height }, (_, line) =>
       wrapped
@@ -96,6 +96,16 @@ export function textTable(
     ),
     ...cells.flatMap((row, index) => draw(row, index)),
   ];
+}
+
+/** A cell of many lines pushes everything else off the screen; the JSON and HTML reports have it whole. */
+const MAX_CELL_LINES = 5;
+
+function shorten(lines: string[], width: number): string[] {
+  if (lines.length <= MAX_CELL_LINES) return lines;
+  const kept = lines.slice(0, MAX_CELL_LINES);
+  const last = kept.pop() ?? '';
+  return [...kept, displayWidth(last) < width ? `${last}…` : clip(last, Math.max(1, last.length - 1))];
 }
 
 function longestLine(text: string): number {

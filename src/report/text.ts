@@ -34,7 +34,7 @@ const MARK: Record<Verdict, string> = { pass: '✓', warn: '!', inconclusive: '?
 const COLOR: Record<Verdict, string> = { pass: '32', warn: '33', inconclusive: '35', fail: '31', error: '31' };
 const EFFECT_MARK: Record<Effect, string> = { blocks: '✗', warns: '!', notes: '·', waived: '~' };
 const EFFECT_COLOR: Record<Effect, string> = { blocks: '31', warns: '33', notes: '36', waived: '2' };
-const MAX_TABLE_ROWS = 20;
+const MAX_TABLE_ROWS = 12;
 
 interface Pen {
   readonly width: number;

@@ -5,6 +5,9 @@ import type { Json } from '../../src/core/json.ts';
 import { buildReport, type Report } from '../../src/core/report.ts';
 import { VERDICTS } from '../../src/core/verdict.ts';
 
+// The same cases in every run.
+fc.configureGlobal({ seed: 20260101 });
+
 /** Text that a pull request or a model may hold, biased to what breaks formats. */
 export const hostileText: fc.Arbitrary<string> = fc
   .array(
