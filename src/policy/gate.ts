@@ -36,6 +36,8 @@ interface Collected {
   readonly tables: Table[];
   readonly facts: Record<string, Json>;
   inconclusive: string | undefined;
+  /** Inputs on which a proof met an error: rule analysis looks at them first. */
+  readonly failing: string[];
 }
 
 /**
@@ -49,13 +51,17 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
   progress.step('policy: check and compile');
   const head = await loadPolicySource(context.head, section);
   const base = await baseSource(context.base, section);
-  const out: Collected = { findings: [], measurements: [], tables: [], facts: {}, inconclusive: undefined };
+  const out: Collected = { findings: [], measurements: [], tables: [], facts: {}, inconclusive: undefined, failing: [] };
   const prepared = await prepareSide(opa, pool, head, section.entrypoints);
   out.findings.push(...prepared.findings, ...(prepared.side === undefined ? [] : await checkGuards(opa, head)));
   const baseSide = base === undefined ? undefined : await prepareBase(opa, pool, base, section, out);
   if (prepared.side !== undefined) {
     await judgeTests(opa, head, base, section, out);
-    await judgeBehaviour(context, section, prepared.side, baseSide, base, out);
+    try {
+      await judgeBehaviour(context, section, prepared.side, baseSide, base, out);
+    } catch (error) {
+      out.findings.push(...refusedFindings(error));
+    }
   }
   const proof = out.facts['proof'];
   return gateResult({
@@ -189,7 +195,12 @@ async function judgeBehaviour(
       await judgeInvariants(context, section, head, base, own, ownDomain, " (head's own)", out);
     }
     progress.step('policy: rule analysis');
-    const analysed = await lintOnDomain(head, entrypoint, domain, { maxPoints: LINT_POINTS, progress });
+    const analysed = await lintOnDomain(head, entrypoint, domain, {
+      maxPoints: LINT_POINTS,
+      progress,
+      sweep: false,
+      inputs: out.failing,
+    });
     const known = new Set(lint.map((f) => `${f.ruleId} ${f.subject}`));
     out.findings.push(...analysed.findings.filter((f) => !known.has(`${f.ruleId} ${f.subject}`)));
     out.facts['ruleAnalysis'] =
@@ -264,6 +275,7 @@ async function judgeInvariants(
       progress: context.progress,
       other: base?.definitions,
     });
+    if (proof.failure?.failure.kind === 'conflict') out.failing.push(JSON.stringify(proof.failure.input));
     const findings = proofFindings(proof, context.seed);
     const known = new Set(out.findings.map((f) => f.id));
     out.findings.push(...findings.filter((f) => !known.has(f.id)));

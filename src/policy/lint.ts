@@ -31,6 +31,15 @@ export interface LintResult {
   readonly effective: number;
 }
 
+export interface LintOptions {
+  readonly maxPoints: number;
+  readonly progress: Progress;
+  /** Inputs to look at first, e.g. those on which a proof met an error. */
+  readonly inputs?: readonly string[];
+  /** Also evaluate the rest of the points, without tracing, to find conflicts. */
+  readonly sweep: boolean;
+}
+
 interface State {
   readonly fired: Map<string, number>;
   readonly effective: Set<string>;
@@ -46,12 +55,7 @@ interface State {
  * constant entrypoints and fields whose absence opens the policy. Stops early once every definition has been seen to
  * matter, so a clean policy costs a fraction of its domain.
  */
-export async function lintOnDomain(
-  side: Side,
-  entrypoint: string,
-  domain: Domain,
-  options: { readonly maxPoints: number; readonly progress: Progress },
-): Promise<LintResult> {
+export async function lintOnDomain(side: Side, entrypoint: string, domain: Domain, options: LintOptions): Promise<LintResult> {
   const traced = await tracedProgram(side);
   const mine = side.definitions.filter((d) => d.kind !== 'default' && side.graph.depth.has(d.rule));
   const total = Math.min(domain.size, options.maxPoints);
@@ -71,6 +75,7 @@ export async function lintOnDomain(
   const near = absence.filter((a) => a.with === domain.base);
   for (const items of chunks(near.map((a) => JSON.stringify(a.input))))
     await examine(side, traced, entrypoint, items, state, mine);
+  if (options.inputs !== undefined) await examine(side, traced, entrypoint, options.inputs, state, mine);
   const order = pointsOf(domain, total);
   let examined = 0;
   const open = (): boolean => state.outcomes.size < 2 || mine.some((d) => !state.effective.has(d.id));
@@ -92,6 +97,8 @@ export async function lintOnDomain(
   };
   // One lane: what counts as seen may not depend on which worker was faster.
   await lane();
+  // Every definition matters, but two of them may still clash on a point not looked at: the plain module is fast.
+  if (options.sweep && state.mismatch === undefined) await sweep(side, traced, entrypoint, domain, order, state, mine);
   if (state.mismatch !== undefined)
     throw new InternalError(
       `the instrumented policy decides differently from the plain one; input: ${state.mismatch.slice(0, 1000)}`,
@@ -172,6 +179,33 @@ async function examine(
     );
     for (const [index, item] of step.entries())
       if (!sameOutcome(without[index]!.outcome, plain[item.at]!)) state.effective.add(item.off);
+  }
+}
+
+const SWEEP_CHUNK = 4096;
+/** Failing inputs that are traced: enough to see the clash, whatever their number. */
+const TRACED_FAILURES = 16;
+
+async function sweep(
+  side: Side,
+  traced: number,
+  entrypoint: string,
+  domain: Domain,
+  rest: Iterator<readonly number[]>,
+  state: State,
+  mine: readonly Definition[],
+): Promise<void> {
+  for (let traces = 0; traces < TRACED_FAILURES; ) {
+    const texts = take(rest, SWEEP_CHUNK).map((digits) => JSON.stringify(inputOf(domain, digits)));
+    if (texts.length === 0) return;
+    const outcomes = await side.pool.outcomes(side.plain, entrypoint, texts);
+    const failing = texts.filter((_, index) => {
+      const outcome = outcomes[index]!;
+      return 'failure' in outcome && outcome.failure.kind === 'conflict';
+    });
+    const some = failing.slice(0, TRACED_FAILURES - traces);
+    traces += some.length;
+    if (some.length > 0) await examine(side, traced, entrypoint, some, state, mine);
   }
 }
 

@@ -81,39 +81,41 @@ export async function lintPolicy(
   document: DomainDocument | undefined,
   maxPoints: number,
 ): Promise<GateResult> {
-  const prepared = await prepareSide(
-    bench.opa,
-    bench.pool,
-    source,
-    entrypoints.length > 0 ? entrypoints : await everyRuleOrNone(bench, source),
-  );
-  if (prepared.side === undefined) return result(prepared.findings, source, '');
-  const { side } = prepared;
-  const findings = [...lintStatic(side)];
-  if (document === undefined) {
-    const note =
-      entrypoints.length === 0
-        ? 'Every rule counts as an entrypoint: name yours with --entrypoint to find unused rules.'
-        : 'No domain given: dead, shadowed and fail-open rules can only be found on one (--domain).';
-    return {
-      ...result(
-        findings,
-        source,
-        `nothing provable without a domain: no certain conflict, no unused rule, no builtin that WASM lacks. ${note}`,
-      ),
-      facts: { analysed: 'from the source alone', note },
-    };
-  }
-  const domain = domainOf(document, [side]);
-  const facts: Record<string, Json> = {};
-  const known = new Set(findings.map((f) => `${f.ruleId} ${f.subject}`));
-  for (const entrypoint of entrypoints.length > 0 ? entrypoints : side.entrypoints) {
-    const analysed = await lintOnDomain(side, entrypoint, domain, { maxPoints, progress: bench.run.progress });
-    findings.push(...analysed.findings.filter((f) => !known.has(`${f.ruleId} ${f.subject}`)));
-    facts[entrypoint] =
-      `${analysed.effective} of ${analysed.definitions} definitions change a decision; ${analysed.examined} of ${analysed.size} points traced`;
-  }
-  return { ...result(findings, source, `every definition matters on the domain of ${domain.size} points`), facts };
+  return guarded(source, async () => {
+    const prepared = await prepareSide(
+      bench.opa,
+      bench.pool,
+      source,
+      entrypoints.length > 0 ? entrypoints : await everyRuleOrNone(bench, source),
+    );
+    if (prepared.side === undefined) return result(prepared.findings, source, '');
+    const { side } = prepared;
+    const findings = [...lintStatic(side)];
+    if (document === undefined) {
+      const note =
+        entrypoints.length === 0
+          ? 'Every rule counts as an entrypoint: name yours with --entrypoint to find unused rules.'
+          : 'No domain given: dead, shadowed and fail-open rules can only be found on one (--domain).';
+      return {
+        ...result(
+          findings,
+          source,
+          `nothing provable without a domain: no certain conflict, no unused rule, no builtin that WASM lacks. ${note}`,
+        ),
+        facts: { analysed: 'from the source alone', note },
+      };
+    }
+    const domain = domainOf(document, [side]);
+    const facts: Record<string, Json> = {};
+    const known = new Set(findings.map((f) => `${f.ruleId} ${f.subject}`));
+    for (const entrypoint of entrypoints.length > 0 ? entrypoints : side.entrypoints) {
+      const analysed = await lintOnDomain(side, entrypoint, domain, { maxPoints, progress: bench.run.progress, sweep: true });
+      findings.push(...analysed.findings.filter((f) => !known.has(`${f.ruleId} ${f.subject}`)));
+      facts[entrypoint] =
+        `${analysed.effective} of ${analysed.definitions} definitions change a decision; ${analysed.examined} of ${analysed.size} points traced`;
+    }
+    return { ...result(findings, source, `every definition matters on the domain of ${domain.size} points`), facts };
+  });
 }
 
 async function everyRuleOrNone(bench: Workbench, source: PolicySource): Promise<readonly string[]> {
@@ -194,59 +196,61 @@ export async function diffPolicies(
     readonly blocking: readonly string[] | undefined;
   },
 ): Promise<GateResult> {
-  const [before, after] = [
-    await prepareSide(bench.opa, bench.pool, base, [options.entrypoint]),
-    await prepareSide(bench.opa, bench.pool, head, [options.entrypoint]),
-  ];
-  if (before.side === undefined) {
-    throw new ConfigurationError(
-      before.findings.map((f) => ({
-        message: `the base policy can't be evaluated: ${f.message}`,
-        ...(f.location === undefined ? {} : { location: f.location }),
-      })),
-    );
-  }
-  if (after.side === undefined) return result(after.findings, head, '');
-  const domain = options.document === undefined ? undefined : domainOf(options.document, [after.side, before.side]);
-  const replayed = await replay(before.side, after.side, { ...options, domain });
-  const changed = replayed.diffs.reduce((sum, d) => sum + d.diff.changed, 0);
-  const total = replayed.diffs.reduce((sum, d) => sum + d.diff.replayed, 0);
-  return {
-    ...result(
-      replayed.findings,
-      head,
-      changed === 0
-        ? `no decision differs in ${total} inputs`
-        : `${changed} of ${total} decisions differ, none in a class that blocks`,
-      replayed.tables,
-      replayed.inconclusive,
-    ),
-    measurements: replayed.diffs.flatMap(({ what, diff, skipped }) => [
-      { name: 'policy.diff.changed', value: diff.changed, unit: '{request}', segment: what, n: diff.replayed },
-      { name: 'policy.diff.not_replayed', value: skipped, unit: '{request}', segment: what },
-      { name: 'policy.diff.duration', value: Math.round(diff.seconds * 1000) / 1000, unit: 's', segment: what, volatile: true },
-    ]),
-    facts: Object.fromEntries(
-      replayed.diffs.map(({ what, diff }) => [
-        what,
-        {
-          replayed: diff.replayed,
-          changed: diff.changed,
-          classes: Object.fromEntries(
-            diff.groups.map((g) => [
-              g.class,
-              {
-                count: g.count,
-                share: Math.round(g.share * 1e6) / 1e6,
-                causes: { ...g.causes },
-                transitions: g.transitions.map((t) => ({ ...t })),
-              },
-            ]),
-          ),
-        } as Json,
+  return guarded(head, async () => {
+    const [before, after] = [
+      await prepareSide(bench.opa, bench.pool, base, [options.entrypoint]),
+      await prepareSide(bench.opa, bench.pool, head, [options.entrypoint]),
+    ];
+    if (before.side === undefined) {
+      throw new ConfigurationError(
+        before.findings.map((f) => ({
+          message: `the base policy can't be evaluated: ${f.message}`,
+          ...(f.location === undefined ? {} : { location: f.location }),
+        })),
+      );
+    }
+    if (after.side === undefined) return result(after.findings, head, '');
+    const domain = options.document === undefined ? undefined : domainOf(options.document, [after.side, before.side]);
+    const replayed = await replay(before.side, after.side, { ...options, domain });
+    const changed = replayed.diffs.reduce((sum, d) => sum + d.diff.changed, 0);
+    const total = replayed.diffs.reduce((sum, d) => sum + d.diff.replayed, 0);
+    return {
+      ...result(
+        replayed.findings,
+        head,
+        changed === 0
+          ? `no decision differs in ${total} inputs`
+          : `${changed} of ${total} decisions differ, none in a class that blocks`,
+        replayed.tables,
+        replayed.inconclusive,
+      ),
+      measurements: replayed.diffs.flatMap(({ what, diff, skipped }) => [
+        { name: 'policy.diff.changed', value: diff.changed, unit: '{request}', segment: what, n: diff.replayed },
+        { name: 'policy.diff.not_replayed', value: skipped, unit: '{request}', segment: what },
+        { name: 'policy.diff.duration', value: Math.round(diff.seconds * 1000) / 1000, unit: 's', segment: what, volatile: true },
       ]),
-    ),
-  };
+      facts: Object.fromEntries(
+        replayed.diffs.map(({ what, diff }) => [
+          what,
+          {
+            replayed: diff.replayed,
+            changed: diff.changed,
+            classes: Object.fromEntries(
+              diff.groups.map((g) => [
+                g.class,
+                {
+                  count: g.count,
+                  share: Math.round(g.share * 1e6) / 1e6,
+                  causes: { ...g.causes },
+                  transitions: g.transitions.map((t) => ({ ...t })),
+                },
+              ]),
+            ),
+          } as Json,
+        ]),
+      ),
+    };
+  });
 }
 
 export async function benchPolicy(
@@ -260,20 +264,22 @@ export async function benchPolicy(
     readonly rounds: number;
   },
 ): Promise<GateResult> {
-  const prepared = await prepareSide(bench.opa, bench.pool, source, options.entrypoints);
-  if (prepared.side === undefined) return result(prepared.findings, source, '');
-  const inputs =
-    options.document === undefined
-      ? options.inputs
-      : [...options.inputs, ...domainInputs(domainOf(options.document, [prepared.side]), 1000).map((i) => i.input)];
-  const latency = await judgeLatency(prepared.side, undefined, inputs.length > 0 ? inputs : ['{}'], {
-    budgetMs: options.budgetMs,
-    rounds: options.rounds,
+  return guarded(source, async () => {
+    const prepared = await prepareSide(bench.opa, bench.pool, source, options.entrypoints);
+    if (prepared.side === undefined) return result(prepared.findings, source, '');
+    const inputs =
+      options.document === undefined
+        ? options.inputs
+        : [...options.inputs, ...domainInputs(domainOf(options.document, [prepared.side]), 1000).map((i) => i.input)];
+    const latency = await judgeLatency(prepared.side, undefined, inputs.length > 0 ? inputs : ['{}'], {
+      budgetMs: options.budgetMs,
+      rounds: options.rounds,
+    });
+    return {
+      ...result(latency.findings, source, `every entrypoint is within ${options.budgetMs} ms at p99`, latency.tables),
+      measurements: latency.measurements,
+    };
   });
-  return {
-    ...result(latency.findings, source, `every entrypoint is within ${options.budgetMs} ms at p99`, latency.tables),
-    measurements: latency.measurements,
-  };
 }
 
 /** One decision, and the rules that made it. */
@@ -283,35 +289,37 @@ export async function evaluatePolicy(
   entrypoint: string,
   input: Json,
 ): Promise<GateResult> {
-  const prepared = await prepareSide(bench.opa, bench.pool, source, [entrypoint]);
-  if (prepared.side === undefined) return result(prepared.findings, source, '');
-  const { side } = prepared;
-  const text = JSON.stringify(input);
-  const [outcome] = await bench.pool.outcomes(side.plain, entrypoint, [text]);
-  if ('failure' in outcome!) return result([failureFinding(entrypoint, outcome.failure, input, 1)], source, '');
-  const traced = await tracedProgram(side);
-  const attribution =
-    traced === undefined
-      ? undefined
-      : await attribute(side, traced, { entrypoint, input: text, holds: (o) => sameOutcome(o, outcome!) });
-  const decision = decisionOf(outcome!);
-  const because = new Set((attribution?.because ?? []).map((d) => d.id));
-  const facts: Record<string, Json> = {
-    entrypoint,
-    defined: decision !== undefined,
-    decision: decision === undefined ? null : (JSON.parse(canonicalJson(decision)) as Json),
-    ...(attribution?.decided === undefined ? {} : { decidedBy: { ...describeDefinition(attribution.decided) } }),
-    rules: (attribution?.fired ?? []).map((d) => ({ ...describeDefinition(d), decisive: because.has(d.id) })),
-  };
-  return {
-    ...result(
-      [],
-      source,
-      decision === undefined ? `${entrypoint} is undefined for this input` : `${entrypoint} decides`,
-      attribution === undefined ? [] : [rulesTable(attribution.fired, because)],
-    ),
-    facts,
-  };
+  return guarded(source, async () => {
+    const prepared = await prepareSide(bench.opa, bench.pool, source, [entrypoint]);
+    if (prepared.side === undefined) return result(prepared.findings, source, '');
+    const { side } = prepared;
+    const text = JSON.stringify(input);
+    const [outcome] = await bench.pool.outcomes(side.plain, entrypoint, [text]);
+    if ('failure' in outcome!) return result([failureFinding(entrypoint, outcome.failure, input, 1)], source, '');
+    const traced = await tracedProgram(side);
+    const attribution =
+      traced === undefined
+        ? undefined
+        : await attribute(side, traced, { entrypoint, input: text, holds: (o) => sameOutcome(o, outcome!) });
+    const decision = decisionOf(outcome!);
+    const because = new Set((attribution?.because ?? []).map((d) => d.id));
+    const facts: Record<string, Json> = {
+      entrypoint,
+      defined: decision !== undefined,
+      decision: decision === undefined ? null : (JSON.parse(canonicalJson(decision)) as Json),
+      ...(attribution?.decided === undefined ? {} : { decidedBy: { ...describeDefinition(attribution.decided) } }),
+      rules: (attribution?.fired ?? []).map((d) => ({ ...describeDefinition(d), decisive: because.has(d.id) })),
+    };
+    return {
+      ...result(
+        [],
+        source,
+        decision === undefined ? `${entrypoint} is undefined for this input` : `${entrypoint} decides`,
+        attribution === undefined ? [] : [rulesTable(attribution.fired, because)],
+      ),
+      facts,
+    };
+  });
 }
 
 function rulesTable(fired: Awaited<ReturnType<typeof attribute>>['fired'], because: ReadonlySet<string>): Table {
@@ -320,6 +328,15 @@ function rulesTable(fired: Awaited<ReturnType<typeof attribute>>['fired'], becau
     columns: ['Rule', 'Line', 'Without it the decision changes'],
     rows: fired.map((d) => [d.rule, `${d.location.file}:${d.location.line}`, because.has(d.id) ? 'yes' : 'no']),
   };
+}
+
+/** A policy that can't be loaded, or runs into a limit, is a finding of every operation. */
+async function guarded(source: PolicySource, work: () => Promise<GateResult>): Promise<GateResult> {
+  try {
+    return await work();
+  } catch (error) {
+    return result(refusedFindings(error), source, '');
+  }
 }
 
 function domainOf(document: DomainDocument, sides: readonly Side[]): Domain {

@@ -4,7 +4,7 @@ import { callsOf, compileProgram, missingBuiltins, type Program } from './compil
 import { type Definition, definitionsOf, type Graph, graphOf } from './definitions.ts';
 import { instrument } from './instrument.ts';
 import { FORBIDDEN_BUILTINS, type Opa, type OpaProblem, OpaRefused } from './opa.ts';
-import type { EvaluatorPool } from './pool.ts';
+import { EvaluationLimit, type EvaluatorPool } from './pool.ts';
 import { policyFinding } from './rules.ts';
 import type { Modules, PolicySource } from './source.ts';
 import { PolicyLoadError } from './wasm.ts';
@@ -127,13 +127,16 @@ export function checkFinding(problem: OpaProblem): Finding {
   });
 }
 
+/** What OPA refused, what could not be loaded, and what ran into a limit, as findings; anything else is thrown on. */
 export function refusedFindings(error: unknown): Finding[] {
   if (error instanceof OpaRefused) return error.problems.map(checkFinding);
-  if (error instanceof PolicyLoadError) {
+  if (error instanceof PolicyLoadError || error instanceof EvaluationLimit) {
+    const { kind, message } = error.failure;
     return [
       policyFinding({
-        ruleId: error.failure.kind === 'memory' ? 'policy-evaluation-limit' : 'policy-evaluation-error',
-        message: `The compiled policy can't be loaded: ${error.failure.message}.`,
+        ruleId: ['memory', 'time', 'stack'].includes(kind) ? 'policy-evaluation-limit' : 'policy-evaluation-error',
+        message: `The policy can't be ${error instanceof PolicyLoadError || error.item < 0 ? 'loaded' : 'evaluated'}: ${message}.`,
+        fix: 'Make the data document smaller, or bound what the rules iterate over.',
       }),
     ];
   }

@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest';
+import { readCorpus } from '../../src/policy/corpus.ts';
+import { checkPolicy, diffPolicies, evaluatePolicy, provePolicy, testPolicy } from '../../src/policy/operations.ts';
+import { loadPolicySource } from '../../src/policy/source.ts';
+import { domainDocument, memoryTree, policy, shown, testBench } from './support.ts';
+
+const bench = await testBench(700);
+const LOOP =
+  'package p\n\ndecision := count([1 | some i in numbers.range(1, 3000); some j in numbers.range(1, 3000); some k in numbers.range(1, 3000); i + j + k == input.n])\n';
+
+describe('hostile policies are stopped with a finding', () => {
+  test.each([
+    ['a loop without end', LOOP, { n: 1 }, 'policy-evaluation-limit'],
+    [
+      'a comprehension that fills the memory',
+      'package p\n\ndecision := [[i, j] | some i in numbers.range(1, 9000); some j in numbers.range(1, 9000)]\n',
+      {},
+      'policy-evaluation-limit',
+    ],
+    [
+      'a string that doubles',
+      `package p\n\n${Array.from({ length: 40 }, (_, i) => `s${i + 1} := concat("", [s${i}, s${i}])`).join('\n\n')}\n\ns0 := "xxxxxxxx"\n\ndecision := count(s40)\n`,
+      {},
+      'policy-evaluation-limit',
+    ],
+  ])('%s', async (_name, rego, input, rule) => {
+    const gate = await evaluatePolicy(bench, await policy(rego), 'p/decision', input);
+    expect(gate.findings.map((f) => f.ruleId)).toEqual([rule]);
+    expect(gate.verdict).toBe('fail');
+  });
+  test('a loop in a proof names the input', async () => {
+    const { invariants } = await loadPolicySource(
+      memoryTree({ 'i/i.rego': 'package invariants\n\nviolation contains "x" if input.decision == 1\n' }),
+      { roots: ['i'] },
+    );
+    const gate = await provePolicy(bench, await policy(LOOP), {
+      entrypoint: 'p/decision',
+      document: domainDocument({ base: { n: 1 }, vary: { n: [1] } }),
+      invariants,
+      folder: 'i',
+      maxPoints: 10,
+    });
+    expect(gate.findings.map((f) => f.ruleId)).toEqual(['policy-evaluation-limit']);
+    expect(gate.findings[0]!.evidence).toMatchObject({ input: { n: 1 } });
+  });
+  test('a loop in head of a diff is an error class, and the rest is not tried for ever', async () => {
+    const corpus = readCorpus(
+      Buffer.from(Array.from({ length: 600 }, (_, n) => JSON.stringify({ input: { n } })).join('\n')),
+      'c.ndjson',
+      'p/decision',
+    );
+    const gate = await diffPolicies(bench, await policy('package p\n\ndecision := 1\n'), await policy(LOOP), {
+      entrypoint: 'p/decision',
+      corpus,
+      document: undefined,
+      maxPoints: 10,
+      blocking: undefined,
+    });
+    expect(gate.findings.map((f) => f.ruleId)).toEqual(['policy-decision-error']);
+  });
+  test('recursion is refused by the compiler', async () => {
+    const gate = await checkPolicy(bench, await policy('package p\n\ndecision := f(1)\n\nf(x) := f(x + 1)\n'), ['p/decision']);
+    expect(shown(gate.findings)).toEqual(['policy-check-failed p.rego:5']);
+  });
+  test.each(['http.send({"method": "get", "url": "http://127.0.0.1/"})', 'opa.runtime()', 'net.lookup_ip_addr("localhost")'])(
+    '%s is refused before anything runs',
+    async (call) => {
+      const source = await policy(`package p\n\ndecision := ${call}\n`);
+      for (const gate of [
+        await checkPolicy(bench, source, ['p/decision']),
+        await evaluatePolicy(bench, source, 'p/decision', {}),
+        await testPolicy(bench, source, undefined),
+      ]) {
+        expect(shown(gate.findings)).toEqual(['policy-builtin-not-portable p.rego:3']);
+      }
+    },
+  );
+  test('a builtin without a host function is refused, with every line that calls it', async () => {
+    const gate = await checkPolicy(
+      bench,
+      await policy('package p\n\ndecision := time.clock(1) if input.a\n\nelse := time.clock(2)\n'),
+      ['p/decision'],
+    );
+    expect(shown(gate.findings)).toEqual(['policy-builtin-not-portable p.rego:3', 'policy-builtin-not-portable p.rego:5']);
+  });
+  test('five megabytes of data still decide', async () => {
+    const data = {
+      rows: Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`row-${i}`, { id: i, text: 'x'.repeat(70) }])),
+    };
+    const gate = await evaluatePolicy(
+      bench,
+      await policy('package p\n\ndecision := data.rows[input.row].id\n', data),
+      'p/decision',
+      { row: 'row-49999' },
+    );
+    expect(gate.facts).toMatchObject({ decision: 49_999 });
+  });
+  test('data that does not fit the memory is a finding', async () => {
+    const small = await policy('package p\n\ndecision := count(data.rows)\n', {
+      rows: Array.from({ length: 1_200_000 }, (_, i) => [i]),
+    });
+    const gate = await evaluatePolicy(bench, small, 'p/decision', {});
+    expect(gate.findings.map((f) => f.ruleId)).toEqual(['policy-evaluation-limit']);
+  });
+  test.each([
+    ['not Rego', 'this is not rego', 'policy-check-failed p.rego:1'],
+    ['a half module', 'package p\n\ndecision := {', 'policy-check-failed p.rego:3'],
+    ['an unused import', 'package p\n\nimport data.x\n\ndecision := 1\n', 'policy-check-failed p.rego:3'],
+  ])('%s has its line', async (_name, rego, expected) => {
+    expect(new Set(shown((await checkPolicy(bench, await policy(rego), [])).findings))).toEqual(new Set([expected]));
+  });
+  test.each([
+    ['a binary module', { 'p.rego': '\0' }, 'binary'],
+    ['a module of two megabytes', { 'p.rego': `package p\n# ${'x'.repeat(2_000_000)}` }, 'expected|Expected at most'],
+    ['data that is a list', { 'p.rego': 'package p\n', 'data.json': '[1]' }, 'must be an object'],
+    ['broken data', { 'p.rego': 'package p\n', 'data.yaml': 'a: [1' }, 'data.yaml:1'],
+    [
+      'data set twice',
+      { 'p.rego': 'package p\n', 'data.json': '{"a":{"b":1}}', 'a/data.json': '{"b":2}' },
+      'data.a.b is set twice',
+    ],
+    ['no module', { 'x.txt': '' }, 'holds no Rego module'],
+  ])('%s is refused', async (_name, files, message) => {
+    await expect(loadPolicySource(memoryTree(files as unknown as Record<string, string>), { roots: [''] })).rejects.toThrow(
+      new RegExp(message),
+    );
+  });
+});

@@ -1,0 +1,150 @@
+import { describe, expect, test } from 'vitest';
+import type { JsonObject } from '../../src/core/json.ts';
+import { provePolicy } from '../../src/policy/operations.ts';
+import { loadPolicySource } from '../../src/policy/source.ts';
+import { domainDocument, memoryTree, policy, shown, testBench } from './support.ts';
+
+const bench = await testBench();
+
+const POLICY = `package p
+
+default decision := {"allow": false}
+
+decision := {"allow": true, "region": region} if {
+	input.class in {"public", "secret"}
+	region != "none"
+}
+
+region := "us" if input.load > data.limit
+
+else := "eu" if input.load
+
+else := "none"
+`;
+const INVARIANT = `package invariants.home
+
+violation contains "secret data leaves the EU" if {
+	input.input.class == "secret"
+	input.decision.region != "eu"
+}
+`;
+const DOMAIN = {
+  base: { class: 'public', load: 1, other: 'a' },
+  vary: {
+    class: ['public', 'secret', { unknown: true }, { absent: true }],
+    load: [1, { boundaries: true }, { absent: true }],
+    other: ['a', 'b'],
+  },
+};
+
+async function proof(
+  options: { rego?: string; invariants?: string; domain?: unknown; maxPoints?: number; data?: JsonObject } = {},
+): Promise<Awaited<ReturnType<typeof provePolicy>>> {
+  const source = await policy(options.rego ?? POLICY, options.data ?? { limit: 5 });
+  const { invariants } = await loadPolicySource(memoryTree({ 'inv/home.rego': options.invariants ?? INVARIANT }), {
+    roots: ['inv'],
+  });
+  return provePolicy(bench, source, {
+    entrypoint: 'p/decision',
+    document: domainDocument(options.domain ?? DOMAIN),
+    invariants,
+    folder: 'inv',
+    maxPoints: options.maxPoints ?? 10_000,
+  });
+}
+
+describe('invariants on a domain', () => {
+  test('a policy that keeps them is proved on every point', async () => {
+    const gate = await proof({
+      rego: POLICY.replace('input.load > data.limit', 'input.load > data.limit\n\tinput.class == "public"')
+        .replace('"us" if input.load', '"us" if {\n\tinput.load')
+        .replace('\n\nelse := "eu"', '\n}\n\nelse := "eu"'),
+    });
+    expect(gate.findings).toEqual([]);
+    expect(gate.facts?.['proof']).toBe('proved on 40 of 40');
+    expect(gate.verdict).toBe('pass');
+  });
+  test('a broken one gives the smallest counterexample, on the line that decided', async () => {
+    const gate = await proof();
+    expect(shown(gate.findings)).toEqual(['policy-invariant-violated p.rego:10']);
+    const [found] = gate.findings;
+    expect(found!.message).toBe(
+      'The invariant invariants.home is broken: secret data leaves the EU. 2 of 40 points of the domain do it (proved on 40 of 40).',
+    );
+    expect(found!.evidence).toMatchObject({
+      counterexample: { class: 'secret', load: 6, other: 'a' },
+      decision: { allow: true, region: 'us' },
+      differs: ['class', 'load'],
+      points: 2,
+    });
+  });
+  test('the printed test fails on the policy, as the counterexample says', async () => {
+    const gate = await proof();
+    const text = (gate.findings[0]!.evidence as { test: string }).test;
+    const source = await policy(POLICY, { limit: 5 });
+    const results = await bench.opa.test(
+      new Map([...source.modules, ['home.rego', INVARIANT], ['x_test.rego', text]]),
+      source.data,
+    );
+    expect(results.map((r) => [r.name, r.outcome])).toEqual([['test_invariants_home_holds', 'fail']]);
+  });
+  test('a domain above the limit is searched, and says so', async () => {
+    const gate = await proof({ maxPoints: 30 });
+    expect(gate.facts?.['proof']).toBe('searched 30 of 40 (seed 1)');
+    expect(shown(gate.findings)).toEqual(['policy-invariant-violated p.rego:10']);
+  });
+  test('ten million points are searched within the limit', async () => {
+    const digits = Array.from({ length: 10 }, (_, i) => i);
+    const base = Object.fromEntries('abcdefg'.split('').map((k) => [k, 0]));
+    const gate = await proof({
+      domain: {
+        base: { class: 'public', load: 1, ...base },
+        vary: { class: ['public', 'secret'], load: [1, 6], ...Object.fromEntries(Object.keys(base).map((k) => [k, digits])) },
+      },
+      maxPoints: 2000,
+    });
+    expect(gate.facts?.['proof']).toBe('searched 2000 of 40000000 (seed 1)');
+    expect(gate.findings[0]!.evidence).toMatchObject({ differs: ['class', 'load'] });
+  });
+  test('where leaves points out and counts them', async () => {
+    const gate = await proof({ rego: `${POLICY}\nusual if input.class == "public"\n`, domain: { ...DOMAIN, where: 'p/usual' } });
+    expect(gate.verdict).toBe('pass');
+    expect(gate.facts).toMatchObject({ excluded: 30 });
+  });
+  test('a where that nothing satisfies is inconclusive', async () => {
+    const gate = await proof({ rego: `${POLICY}\nusual if input.class == "never"\n`, domain: { ...DOMAIN, where: 'p/usual' } });
+    expect(gate.verdict).toBe('inconclusive');
+  });
+  test('an undefined decision is absent in the invariant', async () => {
+    const gate = await proof({
+      rego: POLICY.replace('default decision := {"allow": false}', ''),
+      invariants:
+        'package invariants\n\nviolation contains "no decision" if not decided\n\ndecided if is_boolean(input.decision.allow)\n',
+    });
+    expect(gate.findings[0]!.evidence).toMatchObject({
+      counterexample: { class: 'public', other: 'a' },
+      differs: ['load'],
+      decision: null,
+    });
+  });
+  test('a conflict on a point is an evaluation error with its place', async () => {
+    const gate = await proof({ rego: `${POLICY}\ndecision := {"allow": false} if input.load == 6\n` });
+    expect(shown(gate.findings)).toContain('policy-evaluation-error p.rego:16');
+  });
+  test.each([
+    ['another package', 'package other\n\nviolation contains "x" if input.x\n', 'no invariant is declared|the package is other'],
+    ['no violation rule', 'package invariants\n\nx := 1\n', 'no invariant is declared here'],
+  ])('%s is refused', async (_name, invariants, message) => {
+    await expect(proof({ invariants })).rejects.toThrow(new RegExp(message));
+  });
+  test('an invariant that does not compile is named with its line', async () => {
+    expect(shown((await proof({ invariants: 'package invariants\n\nviolation contains "x" if y\n' })).findings)).toEqual([
+      'policy-check-failed inv/home.rego:3',
+    ]);
+  });
+  test('two runs give the same bytes', async () => {
+    const strip = (gate: Awaited<ReturnType<typeof proof>>): string =>
+      JSON.stringify({ ...gate, measurements: gate.measurements.filter((m) => m.volatile !== true) });
+    expect(strip(await proof({ maxPoints: 25 }))).toBe(strip(await proof({ maxPoints: 25 })));
+  });
+});
