@@ -1,3 +1,5 @@
+import { realpath } from 'node:fs/promises';
+import { relative, sep } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import type { RunContext } from '../core/context.ts';
 import { ConfigurationError } from '../core/errors.ts';
@@ -93,7 +95,9 @@ export async function openSides(
   git: Git,
   options: { readonly dir: string; readonly base?: string | undefined; readonly head?: string | undefined },
 ): Promise<Sides> {
-  const prefix = (await git.raw(['-C', options.dir, 'rev-parse', '--show-prefix'])).trim().replace(/\/$/, '');
+  const prefix = relative(await realpath(git.root), await realpath(options.dir))
+    .split(sep)
+    .join('/');
   const head = options.head === undefined ? folderTree(options.dir) : subtree(await commitTree(git, options.head), prefix);
   if (options.base === undefined) return { base: undefined, head, changed: undefined };
   // Compare with where the branch left base, as a pull request does: commits that base got since are not this change.

@@ -12,7 +12,7 @@ export interface Workspace {
   readonly config: Config;
   readonly tree: Tree;
   readonly git: Git | undefined;
-  /** Commit of HEAD; the working tree may differ from it. */
+  /** HEAD, when the tracked files are as it has them. */
   readonly commit: string | undefined;
   readonly context: GateContext;
   /** Versions of the tools that were used so far. */
@@ -33,7 +33,7 @@ export async function openWorkspace(invocation: Invocation, options: OpenOptions
     if (options.gitRequired === false && isMixgateError(error)) return undefined;
     throw error;
   });
-  const commit = git !== undefined && (await git.exists('HEAD')) ? await git.resolve('HEAD') : undefined;
+  const commit = await git?.cleanHead();
   const hasConfig = (await tree.read(invocation.config)) !== undefined;
   const config: Config =
     hasConfig || options.configRequired !== false ? (await loadConfig(tree, invocation.config)).config : { version: 1 };

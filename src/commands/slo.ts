@@ -369,7 +369,7 @@ async function reportOf(invocation: Invocation, result: GateResult): Promise<Rep
 /** The commit the evidence is about; none outside a repository. */
 async function headCommit(invocation: Invocation): Promise<string | undefined> {
   try {
-    return await (await openGit(invocation.dir)).resolve('HEAD');
+    return await (await openGit(invocation.dir)).cleanHead();
   } catch (error) {
     if (isMixgateError(error) && !(error instanceof ExternalError)) return undefined;
     throw error;

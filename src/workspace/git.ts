@@ -17,6 +17,8 @@ export interface Git {
   exists(ref: string): Promise<boolean>;
   mergeBase(a: string, b: string): Promise<string>;
   isShallow(): Promise<boolean>;
+  /** HEAD when the tracked files are as HEAD has them; undefined with uncommitted edits or without commits: what was judged is then no commit. */
+  cleanHead(): Promise<string | undefined>;
   changedFiles(base: string, head: string): Promise<readonly string[]>;
   /** Runs git with arguments that the caller has checked; stdout as text. */
   raw(args: readonly string[]): Promise<string>;
@@ -121,6 +123,11 @@ function wrap(client: SimpleGit, root: string): Git {
     },
     async isShallow() {
       return (await client.raw('rev-parse', '--is-shallow-repository')).trim() === 'true';
+    },
+    async cleanHead() {
+      if (!(await git.exists('HEAD'))) return undefined;
+      const edits = await client.raw(['status', '--porcelain', '--untracked-files=no']);
+      return edits.trim() === '' ? git.resolve('HEAD') : undefined;
     },
     async changedFiles(base, head) {
       const out = await client.raw('diff', '--name-only', '-z', '--no-renames', base, head, '--');
