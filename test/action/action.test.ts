@@ -419,7 +419,7 @@ describe('one list of inputs and outputs', () => {
       ...docs
         .split(`## ${section}\n`)[1]!
         .split('\n## ')[0]!
-        .matchAll(/^\| `(?<name>[a-z-]+)` \|/gm),
+        .matchAll(/^\| `(?<name>[a-z-]+)` +\|/gm),
     ].map((match) => match.groups!['name']!);
 
   test('action.yml, code and documentation name the same inputs', async () => {
