@@ -20,7 +20,23 @@ export const options = {
 };
 
 const METRICS = {};
-for (const name of ['e2e_ms', 'ttft_ms', 'itl_ms', 'queue_ms', 'policy_ms', 'tokens_per_s', 'error', 'fallback', 'nll', 'kld', 'same_top', 'token_mismatch', 'check', 'expert_slots', 'expert_dnll']) {
+for (const name of [
+  'e2e_ms',
+  'ttft_ms',
+  'itl_ms',
+  'queue_ms',
+  'policy_ms',
+  'tokens_per_s',
+  'error',
+  'fallback',
+  'nll',
+  'kld',
+  'same_top',
+  'token_mismatch',
+  'check',
+  'expert_slots',
+  'token_dnll',
+]) {
   METRICS[name] = new Trend(`mixgate_${name}`);
 }
 
@@ -40,9 +56,15 @@ export default function () {
 function visit(url, arm, step, prompt, position) {
   const tags = { arm, block: step.block, segment: prompt.segment, position: String(position) };
   const add = (name, value, more) => {
-    if (typeof value === 'number' && Number.isFinite(value)) METRICS[name].add(value, more ? Object.assign({}, tags, more) : tags);
+    if (typeof value === 'number' && Number.isFinite(value))
+      METRICS[name].add(value, more ? Object.assign({}, tags, more) : tags);
   };
-  const generated = post(url, { prompt: prompt.prompt, max_tokens: plan.maxTokens, temperature: 0, seed: plan.seed, stream: false }, tags, prompt);
+  const generated = post(
+    url,
+    { prompt: prompt.prompt, max_tokens: plan.maxTokens, temperature: 0, seed: plan.seed, stream: false },
+    tags,
+    prompt,
+  );
   add('error', generated.ok ? 0 : 1, generated.ok ? undefined : { reason: generated.reason });
   if (!generated.ok) return undefined;
   const extra = generated.body.mixgate || {};
@@ -60,7 +82,20 @@ function visit(url, arm, step, prompt, position) {
   if ('fallback' in extra) add('fallback', extra.fallback === null ? 0 : 1);
   if (prompt.check) add('check', passes(prompt.check, generated.body.choices[0].text) ? 1 : 0);
   if (!plan.score) return {};
-  const scored = post(url, { prompt: prompt.prompt, max_tokens: 0, temperature: 0, seed: plan.seed, echo: true, logprobs: plan.topLogprobs, stream: false }, tags, prompt);
+  const scored = post(
+    url,
+    {
+      prompt: prompt.prompt,
+      max_tokens: 0,
+      temperature: 0,
+      seed: plan.seed,
+      echo: true,
+      logprobs: plan.topLogprobs,
+      stream: false,
+    },
+    tags,
+    prompt,
+  );
   if (!scored.ok) {
     add('error', 1, { reason: `score: ${scored.reason}` });
     return undefined;
@@ -73,7 +108,8 @@ function visit(url, arm, step, prompt, position) {
   const moe = (scored.body.mixgate || {}).moe;
   if (moe && Array.isArray(moe.layers)) {
     for (const layer of moe.layers) {
-      for (const [expert, count] of layer.usage.entries()) if (count > 0) add('expert_slots', count, { layer: String(layer.layer), expert: String(expert) });
+      for (const [expert, count] of layer.usage.entries())
+        if (count > 0) add('expert_slots', count, { layer: String(layer.layer), expert: String(expert) });
     }
   }
   return { tokens: logprobs.tokens, logprobs: values, top: logprobs.top_logprobs, experts: moe ? moe.experts : undefined };
@@ -81,11 +117,20 @@ function visit(url, arm, step, prompt, position) {
 
 function post(url, body, tags, prompt) {
   const response = http.post(`${url}/v1/completions`, JSON.stringify(Object.assign({ model: plan.model }, body)), {
-    headers: Object.assign({ 'content-type': 'application/json', 'x-mixgate-include': 'timings,moe,experts', 'x-mixgate-task': prompt.task || 'completion' }, plan.headers, prompt.headers),
+    headers: Object.assign(
+      {
+        'content-type': 'application/json',
+        'x-mixgate-include': 'timings,moe,experts',
+        'x-mixgate-task': prompt.task || 'completion',
+      },
+      plan.headers,
+      prompt.headers,
+    ),
     timeout: `${plan.timeoutMs}ms`,
     tags: { arm: tags.arm, block: tags.block, name: body.echo ? 'score' : 'generate' },
   });
-  if (response.error_code !== 0 && response.status === 0) return { ok: false, reason: response.error || `error ${response.error_code}` };
+  if (response.error_code !== 0 && response.status === 0)
+    return { ok: false, reason: response.error || `error ${response.error_code}` };
   if (response.status !== 200) return { ok: false, reason: `HTTP ${response.status}` };
   try {
     const parsed = JSON.parse(response.body);
@@ -100,7 +145,9 @@ function post(url, body, tags, prompt) {
 function compare(baseline, candidate, step, prompt) {
   if (!baseline.tokens || !candidate.tokens) return;
   const tags = { arm: 'pair', block: step.block, segment: prompt.segment };
-  const same = baseline.tokens.length === candidate.tokens.length && baseline.tokens.every((token, index) => token === candidate.tokens[index]);
+  const same =
+    baseline.tokens.length === candidate.tokens.length &&
+    baseline.tokens.every((token, index) => token === candidate.tokens[index]);
   METRICS.token_mismatch.add(same ? 0 : 1, tags);
   if (!same) return;
   let kld = 0;
@@ -117,27 +164,22 @@ function compare(baseline, candidate, step, prompt) {
     METRICS.kld.add(kld / n, tags);
     METRICS.same_top.add(agree / n, tags);
   }
-  // Change of each token's negative log-likelihood, summed by the expert the baseline sent that position to. The logits at
-  // position i predict token i + 1: an expert answers for the NEXT token's likelihood.
+  // Change of each token's negative log-likelihood beside the experts the baseline used for it. The logits at position i
+  // predict token i + 1: an expert answers for the NEXT token's likelihood. One point a prompt: the tokens travel as metadata.
   if (!Array.isArray(baseline.experts)) return;
-  const sums = {};
+  const tokens = [];
+  let total = 0;
   for (let index = 0; index + 1 < baseline.logprobs.length; index += 1) {
     const [before, after] = [baseline.logprobs[index + 1], candidate.logprobs[index + 1]];
     const layers = baseline.experts[index];
     if (typeof before !== 'number' || typeof after !== 'number' || !Array.isArray(layers)) continue;
-    for (const [layer, chosen] of layers.entries()) {
-      for (const expert of chosen || []) {
-        const key = `${layer}/${expert}`;
-        if (!sums[key]) sums[key] = { sum: 0, n: 0 };
-        sums[key].sum += before - after;
-        sums[key].n += 1;
-      }
-    }
+    tokens.push(`${(before - after).toFixed(4)}:${layers.map((chosen) => (chosen || []).join('+')).join(',')}`);
+    total += before - after;
   }
-  for (const key of Object.keys(sums)) {
-    const [layer, expert] = key.split('/');
-    METRICS.expert_dnll.add(sums[key].sum, Object.assign({}, tags, { layer, expert, tokens: String(sums[key].n) }));
-  }
+  if (tokens.length === 0) return;
+  exec.vu.metrics.metadata.tokens = tokens.join(' ');
+  METRICS.token_dnll.add(total / tokens.length, tags);
+  delete exec.vu.metrics.metadata.tokens;
 }
 
 /**

@@ -22,10 +22,10 @@ ready := {
 	"evidence": [good],
 }
 
-settings := {"allow_warn": true, "max_age_seconds": 86400}
+settings := {"allow_warn": true, "max_age_seconds": 86400, "sources": {"slo": "mixgate slo gate"}}
 
 decide(value) := decision if {
-	decision := promotion.decision with input as value with data.promotion.allow_warn as settings.allow_warn with data.promotion.max_age_seconds as settings.max_age_seconds
+	decision := promotion.decision with input as value with data.promotion.allow_warn as settings.allow_warn with data.promotion.max_age_seconds as settings.max_age_seconds with data.promotion.sources as settings.sources
 }
 
 test_all_required_gates_passed if decide(ready) == {"allow": true, "reasons": []}
@@ -33,6 +33,15 @@ test_all_required_gates_passed if decide(ready) == {"allow": true, "reasons": []
 test_gates_may_come_from_several_documents if {
 	halves := [document("pass", {"policy": "pass"}, "2026-03-01T11:00:00Z"), document("pass", {"canary": "pass"}, "2026-03-01T11:30:00.250Z")]
 	decide(object.union(ready, {"evidence": halves})).allow
+}
+
+from(command, gates) := object.union(document("pass", gates, "2026-03-01T11:00:00Z"), {"predicate": {"command": command}})
+
+test_a_gate_that_two_commands_report_counts_from_the_named_one if {
+	wants := object.union(ready, {"environment": {"name": "production", "requires": ["policy", "slo"]}})
+	linted := from("mixgate check", {"policy": "pass", "slo": "pass"})
+	decide(object.union(wants, {"evidence": [linted]})).reasons == ["GATE_MISSING:slo"]
+	decide(object.union(wants, {"evidence": [linted, from("mixgate slo gate", {"slo": "pass"})]})).allow
 }
 
 test_missing_gate if {
@@ -63,7 +72,7 @@ test_warn_is_allowed_by_the_setting if {
 
 test_warn_is_refused_without_the_setting if {
 	value := object.union(ready, {"evidence": [document("warn", {"policy": "warn", "canary": "pass"}, "2026-03-01T11:00:00Z")]})
-	decision := promotion.decision with input as value with data.promotion.allow_warn as false with data.promotion.max_age_seconds as 86400
+	decision := promotion.decision with input as value with data.promotion.allow_warn as false with data.promotion.max_age_seconds as 86400 with data.promotion.sources as {}
 	decision.reasons == ["GATE_NOT_PASSED:policy"]
 }
 

@@ -338,6 +338,20 @@ describe('bad input', () => {
 
 describe('the shipped promotion policy', () => {
   const shipped = (name: string) => readFileSync(join(ROOT, 'policies/promotion', name), 'utf8');
+  const install = () =>
+    world.repo.commit({
+      'policies/promotion/promotion.rego': shipped('promotion.rego'),
+      'policies/promotion/promotion_test.rego': shipped('promotion_test.rego'),
+      'policies/promotion/data.json': shipped('data.json'),
+    });
+  it('does not take the lint of SLO files for a look at the error budget', async () => {
+    install();
+    const commit = await candidate('1.1.0');
+    await writeEvidence(reportFor(commit, { policy: 'pass', slo: 'pass' }, 'mixgate check'), { dir: world.evidence, now: NOW });
+    const ran = await promote();
+    expect(ran.stdout).toContain('GATE_MISSING:slo');
+    expect(ran.code).toBe(1);
+  });
   it.each([
     ['allows what passed', { policy: 'pass', slo: 'warn' } as const, NOW, 0, []],
     ['refuses a gate that failed', { policy: 'fail', slo: 'pass' } as const, NOW, 1, ['promotion-denied']],
@@ -349,11 +363,7 @@ describe('the shipped promotion policy', () => {
       ['promotion-denied'],
     ],
   ])('%s', async (_title, gates, created, code, expected) => {
-    world.repo.commit({
-      'policies/promotion/promotion.rego': shipped('promotion.rego'),
-      'policies/promotion/promotion_test.rego': shipped('promotion_test.rego'),
-      'policies/promotion/data.json': shipped('data.json'),
-    });
+    install();
     const commit = await candidate('1.1.0');
     await writeEvidence(reportFor(commit, gates), { dir: world.evidence, now: created });
     const ran = await promote();

@@ -99,7 +99,7 @@ export function promotionWorld(files: { readonly [path: string]: string } = {}):
   };
 }
 
-export function reportFor(commit: string | undefined, gates: { readonly [id in GateId]?: Verdict }): Report {
+export function reportFor(commit: string | undefined, gates: { readonly [id in GateId]?: Verdict }, command = 'mixgate slo gate'): Report {
   return buildReport(
     Object.entries(gates).map(([id, verdict]) => ({
       id: id as GateId,
@@ -110,7 +110,7 @@ export function reportFor(commit: string | undefined, gates: { readonly [id in G
     })),
     {
       tool: { name: 'mixgate', version: '0.1.0' },
-      command: 'mixgate check',
+      command,
       ...(commit === undefined ? {} : { head: { ref: 'HEAD', commit } }),
       seed: 7,
       tools: { opa: '1.21.1' },

@@ -135,11 +135,12 @@ function expertFindings(
   return [
     rule('canary-expert-degraded', {
       level: 'error',
-      message: `Layer ${suspect.layer} expert ${suspect.expert} is where quality is lost: tokens it serves are ${suspect.on.toFixed(3)} nats harder to predict, the layer's other tokens ${suspect.off.toFixed(3)}. ${hurt.length > 0 ? `It hurts ${hurt.length === 1 ? 'the segment' : 'the segments'} ${hurt.join(', ')}.` : 'No single segment stands out.'}`,
+      message: `Layer ${suspect.layer} expert ${suspect.expert} is where quality is lost: it alone makes the tokens it serves ${suspect.own.toFixed(3)} nats harder to predict (they lost ${suspect.on.toFixed(3)}, the layer's other tokens ${suspect.off.toFixed(3)}). ${hurt.length > 0 ? `It hurts ${hurt.length === 1 ? 'the segment' : 'the segments'} ${hurt.join(', ')}.` : 'No single segment stands out.'}`,
       location: { file: input.profileFile },
       evidence: {
         layer: suspect.layer,
         expert: suspect.expert,
+        own: round(suspect.own),
         on: round(suspect.on),
         off: round(suspect.off),
         tokens: suspect.tokens,

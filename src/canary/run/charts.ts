@@ -81,7 +81,7 @@ export function canaryCharts(
       xCategories: experts.heatmap[0]!.map((_, expert) => String(expert)),
       yCategories: experts.heatmap.map((_, layer) => String(layer)),
       values: experts.heatmap.map((row) => row.map((value) => Number(value.toPrecision(4)))),
-      note: 'Nats per token; 0 is no change, higher is harder to predict.',
+      note: 'Nats per token that go with one expert when the others are held fixed; higher is harder to predict.',
     });
   }
   return charts;

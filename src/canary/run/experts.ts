@@ -1,7 +1,8 @@
+import { cholesky, solveCholesky } from '../../stats/linear.ts';
 import { createRng } from '../../stats/rng.ts';
 import type { CanaryPoint } from './points.ts';
 
-/** How the likelihood of tokens changed by the expert that the baseline sent them to. */
+/** What the likelihood of tokens lost, by the expert that the baseline sent them to. */
 export interface ExpertEffect {
   readonly layer: number;
   readonly expert: number;
@@ -9,139 +10,163 @@ export interface ExpertEffect {
   readonly on: number;
   readonly off: number;
   readonly tokens: number;
-  /** (on - off) in permutation standard deviations. */
+  /** The change that goes with this expert when all others are held fixed, nats per token (regression coefficient). */
+  readonly own: number;
+  /** `own` in permutation standard deviations. */
   readonly z: number;
-  /** Chance of a z this large anywhere in the model when the candidate is no different (max over layers and experts). */
+  /** Chance of a z this large anywhere in the model when the candidate is no different (maximum over layers and experts). */
   readonly pValue: number;
 }
 
 export interface ExpertReport {
+  /** Largest own change first. */
   readonly effects: readonly ExpertEffect[];
   /** The expert the change points at, when any stands out at `alpha`. */
   readonly suspect: ExpertEffect | undefined;
-  /** Mean change per [layer][expert], for a heat map; 0 where no token went. */
+  /** `own` per [layer][expert], for a heat map; 0 where no token went. */
   readonly heatmap: readonly (readonly number[])[];
 }
 
-interface Cell {
-  sum: number;
-  tokens: number;
+interface Prompt {
+  /** Change per token. */
+  readonly changes: Float64Array;
+  /** Cells (layer * experts + expert) per token. */
+  readonly cells: readonly (readonly number[])[];
 }
 
+const MIN_PROMPTS = 10;
+/** What an endpoint may claim; and the size up to which all experts are regressed together. */
+const MAX_LAYERS = 512;
+const MAX_EXPERTS = 4096;
+const MAX_CELLS = 1024;
+/** Ridge in tokens: the indicators of a layer add up to the same number for every token, so plain least squares is singular. */
+const RIDGE_TOKENS = 1;
+
 /**
- * Attributes a quality change to an expert. Under the null hypothesis that the candidate is no different, the change of a
- * prompt's likelihoods is as likely to be negative as positive, so the signs of whole prompts are flipped at random; the
- * largest contrast over all layers and experts gives the family-wise p (Westfall and Young 1993, max-T).
- * A prompt, not a token, is flipped, because the tokens of one prompt depend on each other.
+ * Attributes a quality change to experts. Tokens of one language meet the same experts in several layers, so comparing means
+ * would blame them all: the change of each token is regressed on the experts it used (ridge regression), and a coefficient is
+ * what goes with one expert when the others are held fixed. Under the null hypothesis that the candidate is no different, the
+ * changes of a prompt are as likely to have the opposite sign; flipping whole prompts (their tokens depend on each other) gives
+ * the null distribution, the maximum over all layers and experts the family-wise p (Westfall and Young 1993).
+ * Undefined: fewer than 10 prompts, or no expert ids in the samples, or a model too large for a joint regression.
  */
 export function expertEffects(
   points: readonly CanaryPoint[],
   options: { readonly seed: number; readonly permutations: number; readonly alpha: number },
 ): ExpertReport | undefined {
-  const prompts = new Map<number, Map<string, Cell>>();
-  let [layers, experts] = [0, 0];
-  for (const point of points) {
-    if (point.metric !== 'expert_dnll' || point.tags['block'] !== 'ab') continue;
-    const [layer, expert, tokens] = [Number(point.tags['layer']), Number(point.tags['expert']), Number(point.tags['tokens'])];
-    if (!Number.isInteger(layer) || !Number.isInteger(expert) || !(tokens > 0) || layer > 512 || expert > 4096) continue;
-    layers = Math.max(layers, layer + 1);
-    experts = Math.max(experts, expert + 1);
-    const cells = prompts.get(point.pair) ?? new Map<string, Cell>();
-    cells.set(`${layer}/${expert}`, { sum: point.value, tokens });
-    prompts.set(point.pair, cells);
-  }
-  if (prompts.size < 10) return undefined;
+  const parsed = parsePrompts(points);
+  if (parsed === undefined) return undefined;
+  const { prompts, layers, experts } = parsed;
   const size = layers * experts;
-  const rows = [...prompts.entries()]
-    .sort(([a], [b]) => a - b)
-    .map(([, cells]) => {
-      const row = new Float64Array(size);
-      for (const [key, cell] of cells) row[index(key, experts)] = cell.sum;
-      return row;
-    });
   const tokens = new Float64Array(size);
-  for (const cells of prompts.values()) for (const [key, cell] of cells) tokens[index(key, experts)]! += cell.tokens;
-  const contrasts = (sums: Float64Array): Float64Array => contrast(sums, tokens, layers, experts);
-  const observedSums = total(rows, undefined, size);
-  const observed = contrasts(observedSums);
+  const gram = new Float64Array(size * size);
+  const sums = prompts.map(() => new Float64Array(size));
+  for (const [index, prompt] of prompts.entries()) {
+    for (const [token, cells] of prompt.cells.entries()) {
+      for (const a of cells) {
+        tokens[a]! += 1;
+        sums[index]![a]! += prompt.changes[token]!;
+        for (const b of cells) gram[a * size + b]! += 1;
+      }
+    }
+  }
+  for (let cell = 0; cell < size; cell += 1) gram[cell * size + cell]! += RIDGE_TOKENS;
+  const factor = cholesky(gram, size);
+  const fit = (signs: () => number): Float64Array => {
+    const right = new Float64Array(size);
+    for (const row of sums) {
+      const sign = signs();
+      for (let cell = 0; cell < size; cell += 1) right[cell]! += sign * row[cell]!;
+    }
+    return centred(solveCholesky(factor, right, size), tokens, layers, experts);
+  };
+  const own = fit(() => 1);
   const rng = createRng(options.seed);
   const nulls: Float64Array[] = [];
-  for (let i = 0; i < options.permutations; i += 1)
-    nulls.push(contrasts(total(rows, () => (rng.uniform() < 0.5 ? -1 : 1), size)));
-  const spread = Float64Array.from({ length: size }, (_, cell) =>
-    Math.sqrt(nulls.reduce((sum, values) => sum + values[cell]! ** 2, 0) / nulls.length),
+  for (let draw = 0; draw < options.permutations; draw += 1) nulls.push(fit(() => (rng.uint32() & 1 ? 1 : -1)));
+  const spread = Float64Array.from(own, (_, cell) =>
+    Math.sqrt(nulls.reduce((sum, row) => sum + row[cell]! ** 2, 0) / nulls.length),
   );
-  const standardise = (values: Float64Array): Float64Array =>
-    values.map((value, cell) => (spread[cell]! > 0 ? value / spread[cell]! : 0));
-  const maxima = nulls.map((values) => Math.max(...standardise(values)));
-  const z = standardise(observed);
+  const z = (row: Float64Array, cell: number): number => (spread[cell]! > 0 ? row[cell]! / spread[cell]! : 0);
+  const maxima = nulls.map((row) => row.reduce((most, _, cell) => Math.max(most, z(row, cell)), Number.NEGATIVE_INFINITY));
+  const total = sums.reduce((all, row) => all.map((value, cell) => value + row[cell]!), new Float64Array(size));
   const effects: ExpertEffect[] = [];
   for (let layer = 0; layer < layers; layer += 1) {
-    const [layerSum, layerTokens] = [sumRow(observedSums, layer, experts), sumRow(tokens, layer, experts)];
-    for (let expert = 0; expert < experts; expert += 1) {
-      const cell = layer * experts + expert;
-      if (tokens[cell] === 0) continue;
-      const off = layerTokens - tokens[cell]!;
+    const cells = Array.from({ length: experts }, (_, expert) => layer * experts + expert);
+    const [layerSum, layerTokens] = [total, tokens].map((values) => cells.reduce((sum, cell) => sum + values[cell]!, 0)) as [
+      number,
+      number,
+    ];
+    for (const [expert, cell] of cells.entries()) {
+      const count = tokens[cell]!;
+      if (count === 0) continue;
       effects.push({
         layer,
         expert,
-        on: observedSums[cell]! / tokens[cell]!,
-        off: off > 0 ? (layerSum - observedSums[cell]!) / off : 0,
-        tokens: tokens[cell]!,
-        z: z[cell]!,
-        pValue: (1 + maxima.filter((value) => value >= z[cell]!).length) / (1 + maxima.length),
+        on: total[cell]! / count,
+        off: layerTokens > count ? (layerSum - total[cell]!) / (layerTokens - count) : 0,
+        tokens: count,
+        own: own[cell]!,
+        z: z(own, cell),
+        pValue: (1 + maxima.filter((most) => most >= z(own, cell)).length) / (1 + maxima.length),
       });
     }
   }
-  effects.sort((a, b) => b.z - a.z || a.layer - b.layer || a.expert - b.expert);
-  const [top] = effects;
-  const heatmap = Array.from({ length: layers }, (_, layer) =>
-    Array.from({ length: experts }, (_, expert) =>
-      tokens[layer * experts + expert]! > 0 ? observedSums[layer * experts + expert]! / tokens[layer * experts + expert]! : 0,
+  effects.sort((a, b) => b.own - a.own || a.layer - b.layer || a.expert - b.expert);
+  return {
+    effects,
+    suspect: effects.find((effect) => effect.pValue <= options.alpha && effect.own > 0),
+    heatmap: Array.from({ length: layers }, (_, layer) =>
+      Array.from({ length: experts }, (_, expert) =>
+        tokens[layer * experts + expert]! > 0 ? own[layer * experts + expert]! : 0,
+      ),
     ),
-  );
-  return { effects, suspect: suspectOf(effects, top, options.alpha), heatmap };
+  };
 }
 
-/**
- * Among the experts that stand out, the one with the largest contrast in nats: a corrupted expert drags along the experts
- * that the same tokens use in other layers, and those are diluted by tokens the corrupted one never sees.
- */
-function suspectOf(effects: readonly ExpertEffect[], top: ExpertEffect | undefined, alpha: number): ExpertEffect | undefined {
-  if (top === undefined || top.pValue > alpha) return undefined;
-  const standing = effects.filter((effect) => effect.pValue <= alpha);
-  return standing.reduce((best, effect) => (effect.on - effect.off > best.on - best.off ? effect : best));
-}
-
-function index(key: string, experts: number): number {
-  const [layer, expert] = key.split('/').map(Number);
-  return layer! * experts + expert!;
-}
-
-function total(rows: readonly Float64Array[], sign: (() => number) | undefined, size: number): Float64Array {
-  const sums = new Float64Array(size);
-  for (const row of rows) {
-    const factor = sign?.() ?? 1;
-    for (let cell = 0; cell < size; cell += 1) sums[cell]! += factor * row[cell]!;
-  }
-  return sums;
-}
-
-function contrast(sums: Float64Array, tokens: Float64Array, layers: number, experts: number): Float64Array {
-  const result = new Float64Array(sums.length);
+/** Coefficients of a layer are only known up to a constant: relative to the layer's token-weighted mean they are comparable. */
+function centred(coefficients: Float64Array, tokens: Float64Array, layers: number, experts: number): Float64Array {
+  const result = new Float64Array(coefficients.length);
   for (let layer = 0; layer < layers; layer += 1) {
-    const [layerSum, layerTokens] = [sumRow(sums, layer, experts), sumRow(tokens, layer, experts)];
-    for (let expert = 0; expert < experts; expert += 1) {
-      const cell = layer * experts + expert;
-      const off = layerTokens - tokens[cell]!;
-      result[cell] = tokens[cell] === 0 || off === 0 ? 0 : sums[cell]! / tokens[cell]! - (layerSum - sums[cell]!) / off;
+    const [from, to] = [layer * experts, (layer + 1) * experts];
+    let [sum, count] = [0, 0];
+    for (let cell = from; cell < to; cell += 1) {
+      sum += coefficients[cell]! * tokens[cell]!;
+      count += tokens[cell]!;
     }
+    const mean = count > 0 ? sum / count : 0;
+    for (let cell = from; cell < to; cell += 1) result[cell] = tokens[cell]! > 0 ? coefficients[cell]! - mean : 0;
   }
   return result;
 }
 
-function sumRow(values: Float64Array, layer: number, experts: number): number {
-  let sum = 0;
-  for (let expert = 0; expert < experts; expert += 1) sum += values[layer * experts + expert]!;
-  return sum;
+function parsePrompts(points: readonly CanaryPoint[]): { prompts: Prompt[]; layers: number; experts: number } | undefined {
+  const rows: { pair: number; changes: number[]; ids: number[][][] }[] = [];
+  let [layers, experts] = [0, 0];
+  for (const point of points) {
+    if (point.metric !== 'token_dnll' || point.tags['block'] !== 'ab' || point.tokens === undefined) continue;
+    const row = { pair: point.pair, changes: [] as number[], ids: [] as number[][][] };
+    for (const word of point.tokens.split(' ')) {
+      const [change, routes] = word.split(':');
+      const ids = routes?.split(',').map((chosen) => (chosen === '' ? [] : chosen.split('+').map(Number)));
+      if (
+        ids === undefined ||
+        !Number.isFinite(Number(change)) ||
+        !ids.flat().every((id) => Number.isInteger(id) && id >= 0 && id < MAX_EXPERTS)
+      )
+        continue;
+      row.changes.push(Number(change));
+      row.ids.push(ids);
+      layers = Math.max(layers, ids.length);
+      for (const id of ids.flat()) experts = Math.max(experts, id + 1);
+    }
+    if (row.changes.length > 0) rows.push(row);
+  }
+  if (rows.length < MIN_PROMPTS || layers > MAX_LAYERS || layers * experts > MAX_CELLS || experts === 0) return undefined;
+  rows.sort((a, b) => a.pair - b.pair);
+  const prompts = rows.map(({ changes, ids }) => ({
+    changes: Float64Array.from(changes),
+    cells: ids.map((chosen) => chosen.flatMap((list, layer) => list.map((expert) => layer * experts + expert))),
+  }));
+  return { prompts, layers, experts };
 }

@@ -5,6 +5,8 @@ export interface CanaryPoint {
   readonly tags: { readonly [name: string]: string };
   readonly pair: number;
   readonly prompt: string;
+  /** Of `token_dnll`: a word a token, `CHANGE:EXPERTS OF LAYER 0,EXPERTS OF LAYER 1,...`, experts joined by `+`. */
+  readonly tokens?: string;
 }
 
 export interface PointSet {
@@ -44,6 +46,7 @@ export function parsePoints(lines: Iterable<string>): PointSet {
       tags: record.data.tags ?? {},
       pair: Number(metadata['pair'] ?? -1),
       prompt: metadata['prompt'] ?? '',
+      ...(metadata['tokens'] === undefined ? {} : { tokens: metadata['tokens'] }),
     });
   }
   return { points, droppedIterations, badLines };

@@ -101,19 +101,20 @@ export function tables(judged: CaseResult, noise: CaseResult | undefined, expert
   }
   if (experts !== undefined) {
     result.push({
-      title: 'Experts whose tokens changed most',
-      columns: ['layer', 'expert', 'change on its tokens', 'on the others', 'tokens', 'p'],
+      title: 'Experts that the loss goes with',
+      columns: ['layer', 'expert', 'its own', 'mean on its tokens', 'on the others', 'tokens', 'p'],
       rows: experts.effects
         .slice(0, 5)
         .map((effect) => [
           String(effect.layer),
           String(effect.expert),
+          `${effect.own.toFixed(3)} nat`,
           `${effect.on.toFixed(3)} nat`,
           `${effect.off.toFixed(3)} nat`,
           String(effect.tokens),
           effect.pValue.toPrecision(2),
         ]),
-      note: 'Change of the negative log-likelihood of the next token; p is corrected for looking at every layer and expert.',
+      note: 'Change of the negative log-likelihood of the next token. Its own: with all other experts held fixed (regression). p is corrected for looking at every layer and expert.',
     });
   }
   return result;

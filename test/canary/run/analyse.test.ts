@@ -47,20 +47,24 @@ function samples(world: World, seed = 5): CanaryPoint[] {
       }
     }
     add('token_mismatch', block === 'ab' && world.tokenizer === true ? 1 : 0, pair, { arm: 'pair', block, segment });
-    for (const layer of [0, 1]) {
-      for (let expert = 0; expert < 4; expert += 1) {
-        const tokens = 6 + rng.int(5);
-        const by = block === 'ab' && layer === 1 && expert === world.expert?.id ? world.expert.by : 0;
-        add('expert_dnll', tokens * (by + 0.01 * rng.normal()), pair, {
-          arm: 'pair',
-          block,
-          segment,
-          layer: String(layer),
-          expert: String(expert),
-          tokens: String(tokens),
-        });
-      }
+    // Experts of the two layers go together for most tokens, as they do for the tokens of one language.
+    const words: string[] = [];
+    let total = 0;
+    for (let token = 0; token < 40; token += 1) {
+      const id = rng.int(4);
+      const other = rng.uniform() < 0.8 ? id : rng.int(4);
+      const change = (block === 'ab' && other === world.expert?.id ? world.expert.by : 0) + 0.01 * rng.normal();
+      words.push(`${change.toFixed(4)}:${id}+${(id + 1) % 4},${other}`);
+      total += change;
     }
+    points.push({
+      metric: 'token_dnll',
+      value: total / 40,
+      pair,
+      prompt: `p${pair}`,
+      tags: { arm: 'pair', block, segment },
+      tokens: words.join(' '),
+    });
   }
   return points;
 }
@@ -173,6 +177,19 @@ describe('expertEffects', () => {
   });
   it.each([0, 1, 2, 3])('names expert %i of layer 1 when it is the harmed one', (id) => {
     expect(expertEffects(samples({ expert: { id, by: 0.1 } }), options)?.suspect).toMatchObject({ layer: 1, expert: id });
+  });
+  it('tells it from the expert of another layer that the same tokens use', () => {
+    const report = expertEffects(samples({ expert: { id: 2, by: 0.1 } }), options)!;
+    const own = (layer: number, expert: number) => report.effects.find((e) => e.layer === layer && e.expert === expert)!;
+    expect(own(0, 2).on).toBeGreaterThan(0.04);
+    expect(own(0, 2).own).toBeLessThan(0.01);
+    expect(own(1, 2).own - own(1, 0).own).toBeCloseTo(0.1, 1);
+  });
+  it('ignores words that an endpoint made up', () => {
+    const hostile = samples({}).map((p) =>
+      p.metric === 'token_dnll' ? { ...p, tokens: `x:1,2 1:-1 NaN:0 1:99999999 ${p.tokens} 1e999:0,0` } : p,
+    );
+    expect(expertEffects(hostile, options)?.heatmap).toHaveLength(2);
   });
   it('has nothing to say about a handful of prompts', () => {
     expect(

@@ -4,9 +4,9 @@
 #   Whether an environment may move to a commit. Allows only when every required gate has evidence for exactly this
 #   commit, on the base it was compared with, that passed and is not too old, and when no evidence for the commit
 #   failed or stayed undecided. Evidence for other commits is no evidence. Settings: data.promotion = {allow_warn,
-#   max_age_seconds}; without them warnings are refused and nothing is young enough.
+#   max_age_seconds, sources}; without them warnings are refused and nothing is young enough.
 # custom:
-#   input: "{environment: {name, requires: [gate]}, commit, base, now, evidence: [{predicateType, subject, predicate: {verdict, gates: [{id, verdict, reason}], commit, created}}]}"
+#   input: "{environment: {name, requires: [gate]}, commit, base, now, evidence: [{predicateType, subject, predicate: {verdict, gates: [{id, verdict, reason}], commit, command, created}}]}"
 package promotion
 
 # METADATA
@@ -36,8 +36,18 @@ fresh contains document if {
 passed contains gate.id if {
 	some document in fresh
 	some gate in document.predicate.gates
+	speaks(document, gate.id)
 	acceptable(gate.verdict)
 }
+
+# METADATA
+# title: Whether a document says something about a gate
+# description: |
+#   One gate may report from two commands: `mixgate check` reads SLO files, only `mixgate slo gate` looks at burn rates.
+#   data.promotion.sources.<gate> names the command whose evidence counts; a gate that isn't there takes any.
+speaks(_, gate) if not data.promotion.sources[gate]
+
+speaks(document, gate) if document.predicate.command == data.promotion.sources[gate]
 
 acceptable("pass") := true
 
@@ -86,6 +96,7 @@ judged contains document if {
 reported contains gate.id if {
 	some document in fresh
 	some gate in document.predicate.gates
+	speaks(document, gate.id)
 }
 
 # What must be there for any of this to mean something.
