@@ -1,12 +1,13 @@
 /**
- * Builds dist/: the CLI, the Action and the worker, as ES modules that share chunks. `--check` builds into a temporary
- * folder and compares with what is committed.
+ * Builds dist/: the CLI, the Action and the worker, as ES modules that share chunks, and the licences of what is bundled.
+ * `--check` builds into a temporary folder and compares with what is committed.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { bundledPackages, licenceNotices } from './lib/licenses.ts';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -19,7 +20,7 @@ const ENTRIES = {
 
 async function bundle(outdir: string): Promise<void> {
   const entryPoints = Object.fromEntries(Object.entries(ENTRIES).filter(([, file]) => existsSync(join(root, file))));
-  await build({
+  const { metafile } = await build({
     absWorkingDir: root,
     entryPoints,
     outdir,
@@ -33,7 +34,9 @@ async function bundle(outdir: string): Promise<void> {
     minifyWhitespace: true,
     minifySyntax: true,
     keepNames: true,
+    // THIRD_PARTY_LICENSES.txt has every licence whole.
     legalComments: 'none',
+    metafile: true,
     logLevel: 'warning',
     // Some dependencies are CommonJS and call require() for Node's own modules.
     banner: {
@@ -41,13 +44,14 @@ async function bundle(outdir: string): Promise<void> {
     },
   });
   chmodSync(join(outdir, 'cli.js'), 0o755);
+  writeFileSync(join(outdir, 'THIRD_PARTY_LICENSES.txt'), licenceNotices(root, bundledPackages(metafile)));
 }
 
 function digests(dir: string): Map<string, string> {
   const result = new Map<string, string>();
   for (const name of readdirSync(dir, { recursive: true, encoding: 'utf8' }).sort()) {
     const file = join(dir, name);
-    if (name.endsWith('.js')) result.set(name, createHash('sha256').update(readFileSync(file)).digest('hex'));
+    if (/\.(?:js|txt)$/.test(name)) result.set(name, createHash('sha256').update(readFileSync(file)).digest('hex'));
   }
   return result;
 }
