@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const bin = (name: string): string => join(root, 'node_modules/.bin', name);
 const STEPS: readonly { readonly what: string; readonly command: string; readonly args: readonly string[] }[] = [
-  { what: 'format and lint', command: bin('biome'), args: ['check', '.'] },
+  { what: 'format and lint', command: bin('biome'), args: ['check', '--error-on-warnings', '.'] },
   { what: 'types', command: bin('tsc'), args: ['--noEmit'] },
   { what: 'generated schemas are current', command: process.execPath, args: ['scripts/generate.ts', '--check'] },
   { what: 'dist/ is current', command: process.execPath, args: ['scripts/build.ts', '--check'] },

@@ -105,7 +105,7 @@ function visit(url, arm, step, prompt, position) {
   if (!Array.isArray(values)) return {};
   const counted = values.filter((value) => typeof value === 'number' && Number.isFinite(value));
   if (counted.length > 0) add('nll', -counted.reduce((sum, value) => sum + value, 0) / counted.length);
-  const moe = (scored.body.mixgate || {}).moe;
+  const moe = scored.body.mixgate?.moe;
   if (moe && Array.isArray(moe.layers)) {
     for (const layer of moe.layers) {
       for (const [expert, count] of layer.usage.entries())
@@ -136,7 +136,7 @@ function post(url, body, tags, prompt) {
     const parsed = JSON.parse(response.body);
     if (!Array.isArray(parsed.choices) || parsed.choices.length === 0) return { ok: false, reason: 'no choices in the answer' };
     return { ok: true, body: parsed, ms: response.timings.duration };
-  } catch (error) {
+  } catch {
     return { ok: false, reason: 'the answer is not JSON' };
   }
 }
@@ -154,7 +154,7 @@ function compare(baseline, candidate, step, prompt) {
   let agree = 0;
   let n = 0;
   for (let index = 0; index < baseline.tokens.length; index += 1) {
-    const [p, q] = [baseline.top && baseline.top[index], candidate.top && candidate.top[index]];
+    const [p, q] = [baseline.top?.[index], candidate.top?.[index]];
     if (!p || !q) continue;
     kld += divergence(p, q);
     agree += best(p) === best(q) ? 1 : 0;
@@ -219,7 +219,7 @@ function passes(check, text) {
     try {
       JSON.parse(text);
       return true;
-    } catch (error) {
+    } catch {
       return false;
     }
   }

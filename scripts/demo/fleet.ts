@@ -1,6 +1,7 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stampModelDigest } from '../../src/catalog/stamp.ts';
+import { restampSnapshot } from '../../src/drift/stamp.ts';
 import { must, ROOT } from './shell.ts';
 
 /** The GitOps repository of the demo: a clone with a bare remote beside it. */
@@ -92,8 +93,5 @@ async function edit(file: string, change: (text: string) => string): Promise<voi
 
 async function freshSnapshots(dir: string): Promise<void> {
   const now = `${new Date().toISOString().slice(0, 19)}Z`;
-  for (const cluster of CLUSTERS)
-    await edit(join(dir, 'live', `${cluster}.yaml`), (yaml) =>
-      yaml.replace(/^((?:capturedAt|\s+last_successful_\w+): ).*$/gm, `$1${now}`),
-    );
+  for (const cluster of CLUSTERS) await edit(join(dir, 'live', `${cluster}.yaml`), (yaml) => restampSnapshot(yaml, now));
 }

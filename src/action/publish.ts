@@ -2,6 +2,7 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import * as core from '@actions/core';
 import { writeWhole } from '../commands/main.ts';
+import { filesOfFindings, rulesOfFindings } from '../commands/report-sources.ts';
 import type { Report } from '../core/report.ts';
 import type { ExitPolicy } from '../core/verdict.ts';
 import { renderAnnotations } from '../report/annotations.ts';
@@ -11,7 +12,6 @@ import { countEffects, describeCounts } from '../report/view.ts';
 import { stickyComment } from './comment.ts';
 import { gitHubComments, statusOf } from './github.ts';
 import type { ActionRun, Surroundings } from './run.ts';
-import { filesOfFindings, rulesOfFindings } from './sources.ts';
 
 /** Every output of action.yml. */
 export const OUTPUTS = [

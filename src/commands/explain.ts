@@ -4,6 +4,7 @@ import { nearest } from '../config/suggest.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { packageRoot } from '../tools/package-root.ts';
 import type { CommandSpec } from './framework.ts';
+import { summaryOf } from './report-sources.ts';
 
 export const command: CommandSpec = {
   name: 'explain',
@@ -38,10 +39,3 @@ export const command: CommandSpec = {
     return { text: await readFile(join(folder, `${id}.md`), 'utf8') };
   },
 };
-
-/** The first sentence of a rule page's Summary. */
-function summaryOf(page: string): string {
-  const body = page.split(/^## Summary\s*$/m)[1] ?? '';
-  const paragraph = body.trim().split(/\n\s*\n|^## /m)[0] ?? '';
-  return paragraph.replaceAll('\n', ' ').trim();
-}

@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Progress } from '../core/context.ts';
-import { ConfigurationError, formatProblem, isMixgateError } from '../core/errors.ts';
+import { ConfigurationError, ExternalError, formatProblem, isMixgateError } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
 import { EXIT, type ExitPolicy, exitCode, type OnUndecided } from '../core/verdict.ts';
-import { FORMATS, type Format, render } from '../report/index.ts';
+import { FORMATS, type Format, type RenderOptions, render } from '../report/index.ts';
 import { packageVersion } from '../tools/package-root.ts';
+import type { Tree } from '../workspace/tree.ts';
 import { type CommandOutcome, type Invocation, type OptionValues, type Parsed, parseCommandLine } from './framework.ts';
 import { commandHelp, programHelp } from './help.ts';
 import { loadCommands } from './index.ts';
@@ -110,7 +111,9 @@ async function finish(
   writesEvidence: boolean,
 ): Promise<number> {
   const format = (options.string('format') ?? 'text') as Format;
-  const files = options.strings('report').map((value) => parseReportTarget(value, io.cwd));
+  // -C DIR means "as if started in DIR", for the files that are written too.
+  const dir = resolve(io.cwd, options.string('dir') ?? '.');
+  const files = options.strings('report').map((value) => parseReportTarget(value, dir));
   if (!('report' in outcome)) {
     if (files.length > 0)
       throw new ConfigurationError({
@@ -129,26 +132,49 @@ async function finish(
   const text =
     format === 'text' && outcome.text !== undefined
       ? outcome.text
-      : await render(format, report, { color, width: io.stdout.columns });
+      : await render(format, report, { color, width: io.stdout.columns, ...(await sourcesFor(format, report, dir)) });
   await write(io.stdout, text.endsWith('\n') ? text : `${text}\n`);
   for (const target of files) {
     await tryTo(progress, `the ${target.format} report was not written to ${target.file}`, async () =>
-      writeWhole(target.file, await render(target.format, report, {})),
+      writeWhole(target.file, await render(target.format, report, await sourcesFor(target.format, report, dir))),
     );
   }
   const evidence = options.string('evidence');
   // `promote` has an --evidence of its own: the folder it reads.
-  if (evidence !== undefined && writesEvidence) await writeEvidenceTo(resolve(io.cwd, evidence), report, io);
+  if (evidence !== undefined && writesEvidence) await writeEvidenceTo(resolve(dir, evidence), report, io);
   return code;
+}
+
+/** SARIF quotes the lines it points at and the pages of its rules; the other formats need neither. */
+async function sourcesFor(format: Format, report: Report, dir: string): Promise<RenderOptions> {
+  if (format !== 'sarif') return {};
+  const [{ filesOfFindings, rulesOfFindings }, { folderTree }] = [
+    await import('./report-sources.ts'),
+    await import('../workspace/tree.ts'),
+  ];
+  const { head } = report.provenance;
+  const tree = head === undefined ? folderTree(dir) : await headTree(dir, head.commit);
+  return { files: await filesOfFindings(report, tree), rules: await rulesOfFindings(report) };
+}
+
+async function headTree(dir: string, commit: string): Promise<Tree> {
+  const [{ openGit }, { openSides }] = [await import('../workspace/git.ts'), await import('./check-run.ts')];
+  return (await openSides(await openGit(dir), { dir, head: commit })).head;
 }
 
 async function writeEvidenceTo(dir: string, report: Report, io: MainOptions): Promise<void> {
   const { signingKey, writeEvidence } = await import('../promotion/evidence.ts');
   const privateKey = await signingKey(io.env);
-  await writeEvidence(report, {
-    dir,
-    now: checkedNow(io.env['MIXGATE_NOW'] ?? io.now),
-    ...(privateKey === undefined ? {} : { privateKey }),
+  const now = checkedNow(io.env['MIXGATE_NOW'] ?? io.now);
+  await writeEvidence(report, { dir, now, ...(privateKey === undefined ? {} : { privateKey }) }).catch((cause: unknown) => {
+    if (isMixgateError(cause)) throw cause;
+    throw new ExternalError(
+      {
+        message: `the evidence could not be written to ${dir}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+        fix: 'name a folder that can be written.',
+      },
+      { cause },
+    );
   });
 }
 

@@ -91,7 +91,7 @@ function describeError(error: ErrorObject, doc: Pick<SourceDocument, 'locate'>):
         message: `${name} lacks the key \`${String(params['missingProperty'])}\`.`,
         location: doc.locate(path),
         ...describe(
-          ((error.parentSchema as { properties?: Record<string, unknown> } | undefined)?.properties ?? {})[
+          (error.parentSchema as { properties?: Record<string, unknown> } | undefined)?.properties?.[
             String(params['missingProperty'])
           ],
         ),

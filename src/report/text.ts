@@ -53,7 +53,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const sections = [
     summary(report, p),
     ...findingSections(report.findings, p),
-    ...report.gates.flatMap((gate) => numbers(gate, p)),
+    ...report.gates.flatMap((gate) => numbers(gate, p, report.gates.length === 1)),
     [p(oneLine(nextStep(report)), '1')],
   ];
   return withoutCommands(
@@ -142,7 +142,12 @@ function wrapIndented(line: string, width: number): string[] {
   return wrap(line.trimStart(), Math.max(10, width - indent.length)).map((part) => indent + part);
 }
 
-function numbers(gate: GateResult, p: Pen): string[][] {
+/**
+ * Tables and charts. A log that shows every table of every gate hides the findings: of several gates only those that did not
+ * pass show their tables here; the JSON and HTML reports have everything.
+ */
+function numbers(gate: GateResult, p: Pen, alone: boolean): string[][] {
+  if (!alone && gate.verdict === 'pass') return [];
   const sections: string[][] = [];
   const title = (text: string): string => p(`${gate.id}: ${oneLine(text)}`, '1');
   const block = (heading: string, body: readonly string[], note?: string): void => {
@@ -160,8 +165,8 @@ function numbers(gate: GateResult, p: Pen): string[][] {
         : [];
     block(table.title, [...textTable(table.columns.map(oneLine), rows, p.width - 2, headDim(p)), ...more], table.note);
   }
-  for (const chart of gate.charts ?? []) block(chart.title, textChart(chart, p.width - 2), chart.note);
-  if (gate.measurements.length > 0) {
+  for (const chart of alone ? (gate.charts ?? []) : []) block(chart.title, textChart(chart, p.width - 2), chart.note);
+  if (gate.measurements.length > 0 && alone && (gate.tables ?? []).length === 0) {
     const ranked = rankMeasurements(gate.measurements);
     const { columns, rows } = measurementTable(ranked.slice(0, MAX_TABLE_ROWS));
     const more =

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { type SimpleGit, simpleGit } from 'simple-git';
 import { ConfigurationError, ExternalError } from '../core/errors.ts';
 import { exec } from '../tools/exec.ts';
@@ -31,6 +32,7 @@ export interface Git {
 
 /** Opens the repository that holds `dir`. */
 export async function openGit(dir: string): Promise<Git> {
+  if (!existsSync(dir)) throw new ConfigurationError({ message: `the folder ${dir} does not exist.`, fix: 'correct -C DIR.' });
   const client = simpleGit({
     baseDir: dir,
     timeout: { block: TIMEOUT_MS },

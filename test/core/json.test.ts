@@ -28,7 +28,7 @@ describe('canonicalJson', () => {
     [0, '0'],
     [-0, '0'],
     [1e21, '1e+21'],
-    [333333333.33333329, '333333333.3333333'],
+    [Number('333333333.33333329'), '333333333.3333333'],
     [1e-27, '1e-27'],
   ])('writes %d as %s', (value, expected) => {
     expect(canonicalJson(value)).toBe(expected);

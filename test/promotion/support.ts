@@ -99,7 +99,11 @@ export function promotionWorld(files: { readonly [path: string]: string } = {}):
   };
 }
 
-export function reportFor(commit: string | undefined, gates: { readonly [id in GateId]?: Verdict }, command = 'mixgate slo gate'): Report {
+export function reportFor(
+  commit: string | undefined,
+  gates: { readonly [id in GateId]?: Verdict },
+  command = 'mixgate slo gate',
+): Report {
   return buildReport(
     Object.entries(gates).map(([id, verdict]) => ({
       id: id as GateId,

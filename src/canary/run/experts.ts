@@ -72,7 +72,7 @@ export function expertEffects(
   }
   for (let cell = 0; cell < size; cell += 1) gram[cell * size + cell]! += RIDGE_TOKENS;
   const factor = cholesky(gram, size);
-  const fit = (signs: () => number): Float64Array => {
+  const regress = (signs: () => number): Float64Array => {
     const right = new Float64Array(size);
     for (const row of sums) {
       const sign = signs();
@@ -80,10 +80,10 @@ export function expertEffects(
     }
     return centred(solveCholesky(factor, right, size), tokens, layers, experts);
   };
-  const own = fit(() => 1);
+  const own = regress(() => 1);
   const rng = createRng(options.seed);
   const nulls: Float64Array[] = [];
-  for (let draw = 0; draw < options.permutations; draw += 1) nulls.push(fit(() => (rng.uint32() & 1 ? 1 : -1)));
+  for (let draw = 0; draw < options.permutations; draw += 1) nulls.push(regress(() => (rng.uint32() & 1 ? 1 : -1)));
   const spread = Float64Array.from(own, (_, cell) =>
     Math.sqrt(nulls.reduce((sum, row) => sum + row[cell]! ** 2, 0) / nulls.length),
   );

@@ -30,8 +30,8 @@ export async function rulesOfFindings(report: Report): Promise<ReadonlyMap<strin
   return rules;
 }
 
-/** The first paragraph below `## Summary`. */
-function summaryOf(page: string): string {
+/** The first paragraph below `## Summary` of a rule page. */
+export function summaryOf(page: string): string {
   const body = page.split(/^## Summary\s*$/m)[1] ?? '';
   return (body.trim().split(/\n\s*\n|^## /m)[0] ?? '').replaceAll('\n', ' ').trim();
 }

@@ -1,0 +1,3 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{__name}from"./chunk-SXFYYG2E.js";function renderJson(report){let document={schema:report.schema,verdict:report.verdict,gates:report.gates.map(gateJson),findings:report.findings,provenance:report.provenance};return`${JSON.stringify(document,null,2)}
+`}__name(renderJson,"renderJson");function gateJson(gate){let{id,verdict,reason,findings,...rest}=gate;return{id,verdict,reason,findings:[...new Set(findings.map(finding=>finding.id))],...rest}}__name(gateJson,"gateJson");export{renderJson};

@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{main}from"./chunks/chunk-PO6RV47V.js";import"./chunks/chunk-OJPIIDGX.js";import"./chunks/chunk-GCKYNN6T.js";import"./chunks/chunk-PXGNOOZQ.js";import"./chunks/chunk-7VCPHPEQ.js";import"./chunks/chunk-SXFYYG2E.js";var controller=new AbortController;for(let name of["SIGINT","SIGTERM"])process.once(name,()=>{controller.abort(),setTimeout(()=>process.exit(130),2e3).unref()});process.stdout.on("error",()=>{});process.exitCode=await main({argv:process.argv.slice(2),env:process.env,cwd:process.cwd(),now:new Date().toISOString(),signal:controller.signal,stdin:process.stdin,stdout:process.stdout,stderr:process.stderr});
