@@ -19,7 +19,9 @@ export async function buildDevPolicy(out: string, opa: string): Promise<void> {
   try {
     const archive = join(work, 'bundle.tar.gz');
     const revision = hash.digest('hex').slice(0, 12);
-    execFileSync(opa, ['build', '-t', 'wasm', '-e', 'routing/decision', '--revision', revision, '-b', '-o', archive, policy], {
+    execFileSync(opa, ['build', '-t', 'wasm', '-e', 'routing/decision', '--revision', revision, '-b', '-o', archive, '.'], {
+      // The module names its source files: by their path from here, or every checkout would compile to other bytes.
+      cwd: policy,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     const bundle = await bundleFromArchive(readFileSync(archive), archive);

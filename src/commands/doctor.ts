@@ -99,12 +99,11 @@ async function surroundings(invocation: Invocation): Promise<Check[]> {
       state: shallow ? 'note' : 'ok',
       detail: `${git.root}${shallow ? ' is a shallow clone: fetch its history to compare with a base' : ''}`,
     });
+    const there = existsSync(join(invocation.dir, invocation.config));
     checks.push({
       name: 'config',
-      state: existsSync(join(git.root, invocation.config)) ? 'ok' : 'note',
-      detail: existsSync(join(git.root, invocation.config))
-        ? invocation.config
-        : `no ${invocation.config}: \`mixgate init\` writes one`,
+      state: there ? 'ok' : 'note',
+      detail: there ? invocation.config : `no ${invocation.config} in ${invocation.dir}: \`mixgate init\` writes one`,
     });
   } catch (error) {
     if (!isMixgateError(error)) throw error;

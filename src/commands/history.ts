@@ -51,7 +51,7 @@ export const command: CommandSpec = {
       passReason:
         pin.revision === null
           ? `${config.name} was never promoted`
-          : `${config.name} runs ${pin.revision.slice(0, 12)} after ${all.length} promotions and rollbacks`,
+          : `${config.name} runs ${pin.revision.slice(0, 12)} after ${all.length} ${all.length === 1 ? 'promotion or rollback' : 'promotions and rollbacks'}`,
     });
     return {
       report: buildReport([gate], {

@@ -172,7 +172,7 @@ export const command: CommandSpec = {
           type: 'string',
           value: 'CLASS',
           multiple: true,
-          choices: DIFF_CLASSES,
+          choices: DIFF_CLASSES.filter((name) => name !== 'error-fixed'),
           description: 'a class of change that fails; repeatable (default: became-undefined, error)',
         },
         limit: LIMIT,

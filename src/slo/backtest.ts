@@ -76,6 +76,8 @@ export async function runBacktest(options: BacktestOptions): Promise<GateResult>
   const spellRows: string[][] = [];
   const measurements: Measurement[] = [];
   const missing: string[] = [];
+  if (options.objectives.every((objective) => objective.alerts.length === 0))
+    missing.push('no objective has an alert to replay (are the alert policies it names in another file?)');
   for (const objective of options.objectives) {
     const span = await options.source.span(coverageSelectors(objective), 0, options.source.latest ?? 0);
     for (const rule of objective.alerts) {

@@ -11,7 +11,7 @@ import { canaryCharts } from './charts.ts';
 import { type ExpertReport, expertEffects } from './experts.ts';
 import { DEFAULTS } from './plan.ts';
 import type { PointSet } from './points.ts';
-import { effectText, evidenceOf, label, marginText, measurements, round, tables } from './present.ts';
+import { capital, effectText, evidenceOf, label, limitText, measurements, round, tables } from './present.ts';
 import { routingDriftOf } from './routing.ts';
 
 export interface AnalyseInput {
@@ -104,7 +104,7 @@ function regressions(input: AnalyseInput, judged: CaseResult): Finding[] {
     results.push(
       rule('canary-metric-regressed', {
         level: metric.verdict === 'fail' ? 'error' : 'warning',
-        message: `${capital(label(metric))} is worse: ${effectText(metric)}, margin ${marginText(metric)}. ${metric.reason}`,
+        message: `${capital(label(metric))} is worse: ${effectText(metric)}; ${limitText(metric)}.`,
         location: input.locate?.(index) ?? { file: input.profileFile },
         evidence: evidenceOf(metric),
         subject: metric.segment ?? metric.name,
@@ -135,7 +135,7 @@ function expertFindings(
   return [
     rule('canary-expert-degraded', {
       level: 'error',
-      message: `Layer ${suspect.layer} expert ${suspect.expert} is where quality is lost: it alone makes the tokens it serves ${suspect.own.toFixed(3)} nats harder to predict (they lost ${suspect.on.toFixed(3)}, the layer's other tokens ${suspect.off.toFixed(3)}). ${hurt.length > 0 ? `It hurts ${hurt.length === 1 ? 'the segment' : 'the segments'} ${hurt.join(', ')}.` : 'No single segment stands out.'}`,
+      message: `Layer ${suspect.layer} expert ${suspect.expert} is where quality is lost: ${suspect.because}. Its tokens became ${suspect.on.toFixed(3)} nats harder to predict, the layer's other tokens ${suspect.off.toFixed(3)}. ${hurt.length > 0 ? `It hurts ${hurt.length === 1 ? 'the segment' : 'the segments'} ${hurt.join(', ')}.` : 'No single segment stands out.'}`,
       location: { file: input.profileFile },
       evidence: {
         layer: suspect.layer,
@@ -147,7 +147,7 @@ function expertFindings(
         z: round(suspect.z),
         pValue: round(suspect.pValue),
         segments: hurt,
-        prompts: new Set(samples.points.map((point) => point.prompt)).size,
+        prompts: new Set(samples.points.filter((point) => point.tags['block'] === 'ab').map((point) => point.prompt)).size,
       },
       subject: `layer ${suspect.layer} expert ${suspect.expert}`,
       fix: `Check the tensors of expert ${suspect.expert} in blk.${suspect.layer}.ffn_*_exps of the candidate against the source checkpoint.`,
@@ -222,8 +222,4 @@ function undecidedReason(metrics: readonly MetricResult[]): string {
   const needed = Math.max(0, ...metrics.map((metric) => metric.samplesNeeded ?? 0));
   const more = needed > 0 ? ` About ${needed} pairs would decide it.` : '';
   return `Not enough evidence on ${label(first!)}${metrics.length > 1 ? ` and ${metrics.length - 1} more` : ''}: ${first!.reason}${more}`;
-}
-
-function capital(text: string): string {
-  return `${text[0]!.toUpperCase()}${text.slice(1)}`;
 }

@@ -1,6 +1,8 @@
 import { cholesky, solveCholesky } from '../../stats/linear.ts';
 import { createRng } from '../../stats/rng.ts';
+import { firstChange } from './first-change.ts';
 import type { CanaryPoint } from './points.ts';
+import { tracedPrompts } from './traced-prompts.ts';
 
 /** What the likelihood of tokens lost, by the expert that the baseline sent them to. */
 export interface ExpertEffect {
@@ -18,27 +20,20 @@ export interface ExpertEffect {
   readonly pValue: number;
 }
 
+export interface Suspect extends ExpertEffect {
+  /** What singled it out: one sentence with the numbers. */
+  readonly because: string;
+}
+
 export interface ExpertReport {
   /** Largest own change first. */
   readonly effects: readonly ExpertEffect[];
-  /** The expert the change points at, when any stands out at `alpha`. */
-  readonly suspect: ExpertEffect | undefined;
+  /** The expert the change points at, when one stands out at `alpha`. */
+  readonly suspect: Suspect | undefined;
   /** `own` per [layer][expert], for a heat map; 0 where no token went. */
   readonly heatmap: readonly (readonly number[])[];
 }
 
-interface Prompt {
-  /** Change per token. */
-  readonly changes: Float64Array;
-  /** Cells (layer * experts + expert) per token. */
-  readonly cells: readonly (readonly number[])[];
-}
-
-const MIN_PROMPTS = 10;
-/** What an endpoint may claim; and the size up to which all experts are regressed together. */
-const MAX_LAYERS = 512;
-const MAX_EXPERTS = 4096;
-const MAX_CELLS = 1024;
 /** Ridge in tokens: the indicators of a layer add up to the same number for every token, so plain least squares is singular. */
 const RIDGE_TOKENS = 1;
 
@@ -48,13 +43,14 @@ const RIDGE_TOKENS = 1;
  * what goes with one expert when the others are held fixed. Under the null hypothesis that the candidate is no different, the
  * changes of a prompt are as likely to have the opposite sign; flipping whole prompts (their tokens depend on each other) gives
  * the null distribution, the maximum over all layers and experts the family-wise p (Westfall and Young 1993).
- * Undefined: fewer than 10 prompts, or no expert ids in the samples, or a model too large for a joint regression.
+ * The regression shares the blame among experts that serve the same tokens; which one is damaged is said by `firstChange`, and by
+ * the regression only where one coefficient stands alone.
  */
 export function expertEffects(
   points: readonly CanaryPoint[],
   options: { readonly seed: number; readonly permutations: number; readonly alpha: number },
 ): ExpertReport | undefined {
-  const parsed = parsePrompts(points);
+  const parsed = tracedPrompts(points, 'ab');
   if (parsed === undefined) return undefined;
   const { prompts, layers, experts } = parsed;
   const size = layers * experts;
@@ -115,7 +111,7 @@ export function expertEffects(
   effects.sort((a, b) => b.own - a.own || a.layer - b.layer || a.expert - b.expert);
   return {
     effects,
-    suspect: effects.find((effect) => effect.pValue <= options.alpha && effect.own > 0),
+    suspect: suspectOf(effects, firstChange(parsed, tracedPrompts(points, 'aa'), options.alpha), options.alpha),
     heatmap: Array.from({ length: layers }, (_, layer) =>
       Array.from({ length: experts }, (_, expert) =>
         tokens[layer * experts + expert]! > 0 ? own[layer * experts + expert]! : 0,
@@ -140,33 +136,20 @@ function centred(coefficients: Float64Array, tokens: Float64Array, layers: numbe
   return result;
 }
 
-function parsePrompts(points: readonly CanaryPoint[]): { prompts: Prompt[]; layers: number; experts: number } | undefined {
-  const rows: { pair: number; changes: number[]; ids: number[][][] }[] = [];
-  let [layers, experts] = [0, 0];
-  for (const point of points) {
-    if (point.metric !== 'token_dnll' || point.tags['block'] !== 'ab' || point.tokens === undefined) continue;
-    const row = { pair: point.pair, changes: [] as number[], ids: [] as number[][][] };
-    for (const word of point.tokens.split(' ')) {
-      const [change, routes] = word.split(':');
-      const ids = routes?.split(',').map((chosen) => (chosen === '' ? [] : chosen.split('+').map(Number)));
-      if (
-        ids === undefined ||
-        !Number.isFinite(Number(change)) ||
-        !ids.flat().every((id) => Number.isInteger(id) && id >= 0 && id < MAX_EXPERTS)
-      )
-        continue;
-      row.changes.push(Number(change));
-      row.ids.push(ids);
-      layers = Math.max(layers, ids.length);
-      for (const id of ids.flat()) experts = Math.max(experts, id + 1);
-    }
-    if (row.changes.length > 0) rows.push(row);
+/** A coefficient stands alone when the next one is at most this share of it. */
+const ALONE = 0.5;
+
+function suspectOf(effects: readonly ExpertEffect[], first: ReturnType<typeof firstChange>, alpha: number): Suspect | undefined {
+  if (first !== undefined) {
+    const named = effects.find((effect) => effect.layer === first.layer && effect.expert === first.expert);
+    const because = `in ${first.hits} of ${first.prompts} changed prompts the first changed token went through it, next best ${first.nextHits}`;
+    return named === undefined ? undefined : { ...named, pValue: first.pValue, because };
   }
-  if (rows.length < MIN_PROMPTS || layers > MAX_LAYERS || layers * experts > MAX_CELLS || experts === 0) return undefined;
-  rows.sort((a, b) => a.pair - b.pair);
-  const prompts = rows.map(({ changes, ids }) => ({
-    changes: Float64Array.from(changes),
-    cells: ids.map((chosen) => chosen.flatMap((list, layer) => list.map((expert) => layer * experts + expert))),
-  }));
-  return { prompts, layers, experts };
+  const [top, next] = effects;
+  if (top === undefined || top.pValue > alpha || top.own <= 0 || (next !== undefined && next.own > ALONE * top.own))
+    return undefined;
+  return {
+    ...top,
+    because: `${top.own.toFixed(3)} nats go with it when all other experts are held fixed, the next has ${(next?.own ?? 0).toFixed(3)}`,
+  };
 }

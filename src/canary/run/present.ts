@@ -18,6 +18,14 @@ export function effectText(metric: MetricResult): string {
     : text;
 }
 
+/** What a change must stay below: a given margin; without one, the smallest change that matters once it is certain. */
+export function limitText(metric: MetricResult): string {
+  const bare = (value: number): string => amount(value, metric).replace(/^\+/, '');
+  return metric.relevance < metric.margin
+    ? `certain changes from ${bare(metric.relevance)} on count (no margin was given)`
+    : `margin ${bare(metric.margin)}`;
+}
+
 export function marginText(metric: MetricResult): string {
   return amount(metric.margin, metric).replace(/^\+/, '');
 }
@@ -123,4 +131,8 @@ export function tables(judged: CaseResult, noise: CaseResult | undefined, expert
 /** Six significant digits: enough for people, and the same bytes on every platform. */
 export function round(value: number): number {
   return Number(value.toPrecision(6));
+}
+
+export function capital(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}`;
 }

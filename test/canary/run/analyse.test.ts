@@ -101,7 +101,7 @@ describe('analyseCanary', () => {
     const regressed = result.findings.filter((f) => f.ruleId === 'canary-metric-regressed' && f.blocking);
     expect(regressed.map((f) => f.subject)).toEqual(['de']);
     expect(regressed[0]!.message).toMatch(
-      /^Negative log-likelihood per token in segment de is worse: \+0\.1\d* nat\/token \[.*\], perplexity \+1\d\.\d %, margin 0\.05 nat\/token\./,
+      /^Negative log-likelihood per token in segment de is worse: \+0\.1\d* nat\/token \[.*\], perplexity \+1\d\.\d %; margin 0\.05 nat\/token\.$/,
     );
     expect(result.findings.find((f) => f.ruleId === 'canary-expert-degraded')).toMatchObject({
       subject: 'layer 1 expert 2',

@@ -1,0 +1,142 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Ran, ROOT, runCli } from '../support/cli.ts';
+import { type TestRepo, testRepo } from '../support/repo.ts';
+import { startDevRuntime, type TestRuntime } from '../support/runtime.ts';
+
+const MODEL = join(ROOT, 'reference-runtime/models/mixtral-micro-q8_0.gguf');
+
+interface JsonReport {
+  readonly verdict: string;
+  readonly gates: { readonly reason: string; readonly facts: Record<string, unknown> }[];
+  readonly findings: {
+    readonly ruleId: string;
+    readonly blocking: boolean;
+    readonly subject?: string;
+    readonly message: string;
+    readonly evidence?: Record<string, unknown>;
+  }[];
+}
+
+// Quality only: how fast a shared machine is must not decide a test.
+const PROFILE = `version: 1
+pairs: 60
+aaPairs: 10
+warmupPairs: 1
+maxTokens: 4
+model: mixtral-micro
+metrics:
+  - name: nll
+    margin: { absolute: 0.05 }
+    bySegment: true
+  - name: error
+    required: false
+`;
+
+let repo: TestRepo;
+let work: string;
+let baseline: TestRuntime;
+const canary = (candidate: string, ...more: string[]): Promise<Ran> =>
+  runCli(['canary', 'run', '--baseline', baseline.url, '--candidate', candidate, '--format', 'json', '--quiet', ...more], {
+    cwd: repo.dir,
+    timeoutMs: 170_000,
+  });
+const report = (ran: Ran): JsonReport => JSON.parse(ran.stdout) as JsonReport;
+
+beforeAll(async () => {
+  work = mkdtempSync(join(tmpdir(), 'mixgate-canary-test-'));
+  repo = testRepo({ 'mixgate.yaml': 'version: 1\ncanary:\n  profile: canary.yaml\n', 'canary.yaml': PROFILE });
+  baseline = await startDevRuntime();
+});
+afterAll(async () => {
+  await baseline[Symbol.asyncDispose]();
+  repo[Symbol.dispose]();
+  rmSync(work, { recursive: true, force: true });
+});
+
+describe('mixgate canary run, with real k6 and a real model', () => {
+  it('passes the same model, and writes evidence that names the commit', async () => {
+    await using candidate = await startDevRuntime();
+    const evidence = join(work, 'evidence');
+    const ran = await canary(candidate.url, '--evidence', evidence);
+    expect([ran.stderr, report(ran).verdict, ran.code]).toEqual(['', 'pass', 0]);
+    const [file] = readdirSync(evidence).filter((name) => name.endsWith('.json'));
+    expect(JSON.parse(readFileSync(join(evidence, file!), 'utf8'))).toMatchObject({
+      predicate: { verdict: 'pass', commit: repo.git('rev-parse', 'HEAD'), command: 'mixgate canary run' },
+    });
+  });
+
+  it('refuses a model with one damaged expert, names layer, expert and segment, and no other segment', async () => {
+    const bad = join(work, 'bad.gguf');
+    execFileSync(process.execPath, [
+      join(ROOT, 'reference-runtime/bin/mixgate-runtime.mjs'),
+      'variant',
+      '--model',
+      MODEL,
+      '--out',
+      bad,
+      '--kind',
+      'expert-corrupt',
+      '--layer',
+      '3',
+      '--expert',
+      '1',
+      '--seed',
+      '1',
+    ]);
+    await using candidate = await startDevRuntime('--model', bad, '--model-version', '1.1.0');
+    const ran = await canary(candidate.url);
+    expect(ran.code).toBe(1);
+    const { findings } = report(ran);
+    expect(
+      findings.filter((f) => f.ruleId === 'canary-metric-regressed' && f.blocking && f.subject !== 'nll').map((f) => f.subject),
+    ).toEqual(['de']);
+    expect(findings.find((f) => f.ruleId === 'canary-expert-degraded')).toMatchObject({
+      subject: 'layer 3 expert 1',
+      evidence: { layer: 3, expert: 1, segments: ['de'] },
+    });
+  });
+
+  it('is never a pass when the candidate dies in the middle', async () => {
+    const candidate = await startDevRuntime();
+    const running = canary(candidate.url);
+    setTimeout(() => candidate.kill(), 3_000);
+    const ran = await running;
+    await candidate[Symbol.asyncDispose]();
+    expect(['fail', 'inconclusive']).toContain(report(ran).verdict);
+    expect(ran.code === 1 || ran.code === 4).toBe(true);
+    expect(ran.stderr).toBe('');
+  });
+
+  it('is inconclusive when k6 is killed, and leaves no temporary files', async () => {
+    const before = readdirSync(tmpdir()).filter((name) => /^mixgate-canary-[A-Za-z0-9]{6}$/.test(name));
+    const running = canary(baseline.url);
+    const timer = setInterval(() => {
+      try {
+        execFileSync('pkill', ['-KILL', '-f', `k6 run .*${repo.dir.split('/').at(-1)}|k6 run --quiet`]);
+        clearInterval(timer);
+      } catch {
+        // Not started yet.
+      }
+    }, 1_500);
+    const ran = await running;
+    clearInterval(timer);
+    expect(ran.code === 3 || ran.code === 4).toBe(true);
+    expect(ran.stderr + ran.stdout).toMatch(/k6 was ended by SIGKILL|load generator did not finish/);
+    expect(readdirSync(tmpdir()).filter((name) => /^mixgate-canary-[A-Za-z0-9]{6}$/.test(name))).toEqual(before);
+  });
+
+  it.each([
+    [['--candidate', 'http://127.0.0.1:9'], 3, /the endpoint http:\/\/127\.0\.0\.1:9 does not answer/],
+    [['--candidate', 'localhost'], 2, /"localhost" is not an endpoint/],
+    [['--candidate', 'http://127.0.0.1:9', '--profile', 'missing.yaml'], 2, /missing\.yaml: the file does not exist/],
+    [['--candidate', 'http://127.0.0.1:9', '--corpus', 'none/*.ndjson'], 2, /no corpus file matches none/],
+  ])('%j ends in one clear message', async (args, code, message) => {
+    const ran = await runCli(['canary', 'run', '--baseline', baseline.url, ...args, '--quiet'], { cwd: repo.dir });
+    expect([ran.code, ran.stdout]).toEqual([code, '']);
+    expect(ran.stderr).toMatch(message);
+  });
+});
