@@ -92,7 +92,7 @@ async function degradedModel(repo: FleetRepo): Promise<void> {
   record('degraded model, pull request', 'pass', checked.verdict, '');
   const canary = await tryCandidate(repo, { name: 'degraded', model: candidate, version: '1.2.0', evidence });
   record('degraded model, canary', 'fail', canary.canary.verdict, canary.html);
-  printBlocking(canary.canary, 3);
+  printBlocking(canary.canary, 3, false);
   const promoted = await step('promote', ['promote', '--to', 'production', '--evidence', evidence], repo);
   record('degraded model, promotion', 'fail', promoted.verdict, '');
   printBlocking(promoted, 2);
@@ -169,10 +169,11 @@ function printGates(report: DemoReport): void {
   for (const gate of report.gates) line(`     ${gate.id.padEnd(10)} ${gate.verdict.padEnd(12)} ${gate.reason}`);
 }
 
-/** The first blocking finding of each rule. */
-function printBlocking(report: DemoReport, most: number): void {
+/** Blocking findings; `eachRule`: the first one of each rule. */
+function printBlocking(report: DemoReport, most: number, eachRule = true): void {
   const seen = new Set<string>();
-  const shown = report.findings.filter((finding) => finding.blocking && !seen.has(finding.ruleId) && seen.add(finding.ruleId));
+  const blocking = report.findings.filter((finding) => finding.blocking);
+  const shown = eachRule ? blocking.filter((finding) => !seen.has(finding.ruleId) && seen.add(finding.ruleId)) : blocking;
   for (const finding of shown.slice(0, most)) {
     line();
     line(

@@ -2,7 +2,7 @@ import { type Finding, finding } from '../core/finding.ts';
 import { type GateResult, gateResult } from '../core/gate.ts';
 import type { CaseResult } from './judge/types.ts';
 import type { CanaryRuleId } from './rules.ts';
-import { capital, effectText, evidenceOf, label, limitText, measurements, tables } from './run/present.ts';
+import { evidenceOf, measurements, regressionText, tables } from './run/present.ts';
 
 /** A judged case of sample files as a gate result. Pure. */
 export function judgedGate(judged: CaseResult, file: string): GateResult {
@@ -15,7 +15,7 @@ export function judgedGate(judged: CaseResult, file: string): GateResult {
         level: metric.verdict === 'fail' ? 'error' : 'warning',
         // An invalid run blocks nothing by what it seems to show.
         blocking: metric.verdict === 'fail' && judged.verdict === 'fail',
-        message: `${capital(label(metric))} is worse: ${effectText(metric)}; ${limitText(metric)}.`,
+        message: regressionText(metric),
         location: { file },
         evidence: evidenceOf(metric),
         subject: metric.segment ?? metric.name,

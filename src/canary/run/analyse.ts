@@ -11,7 +11,7 @@ import { canaryCharts } from './charts.ts';
 import { type ExpertReport, expertEffects } from './experts.ts';
 import { DEFAULTS } from './plan.ts';
 import type { PointSet } from './points.ts';
-import { capital, effectText, evidenceOf, label, limitText, measurements, round, tables } from './present.ts';
+import { effectText, evidenceOf, label, measurements, regressionText, round, tables } from './present.ts';
 import { routingDriftOf } from './routing.ts';
 
 export interface AnalyseInput {
@@ -104,7 +104,7 @@ function regressions(input: AnalyseInput, judged: CaseResult): Finding[] {
     results.push(
       rule('canary-metric-regressed', {
         level: metric.verdict === 'fail' ? 'error' : 'warning',
-        message: `${capital(label(metric))} is worse: ${effectText(metric)}; ${limitText(metric)}.`,
+        message: regressionText(metric),
         location: input.locate?.(index) ?? { file: input.profileFile },
         evidence: evidenceOf(metric),
         subject: metric.segment ?? metric.name,

@@ -18,8 +18,16 @@ export function effectText(metric: MetricResult): string {
     : text;
 }
 
+/** What is worse, in one sentence: the centre by how much against which limit, or the tail that the centre hides. */
+export function regressionText(metric: MetricResult): string {
+  const what = capital(label(metric));
+  return metric.reason.startsWith('tail')
+    ? `${what} is worse in its tail. ${capital(metric.reason)}.`
+    : `${what} is worse: ${effectText(metric)}; ${limitText(metric)}.`;
+}
+
 /** What a change must stay below: a given margin; without one, the smallest change that matters once it is certain. */
-export function limitText(metric: MetricResult): string {
+function limitText(metric: MetricResult): string {
   const bare = (value: number): string => amount(value, metric).replace(/^\+/, '');
   return metric.relevance < metric.margin
     ? `certain changes from ${bare(metric.relevance)} on count (no margin was given)`
