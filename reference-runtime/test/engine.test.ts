@@ -115,6 +115,22 @@ describe('llama engine on mixtral-micro', () => {
     const all = await Promise.all([1, 2, 3, 4].map(() => collect(engine, request({ maxTokens: 4 }))));
     expect(all.map((entry) => entry.done?.completionTokens)).toEqual([4, 4, 4, 4]);
   });
+
+  it('has a free sequence as soon as it says that a request is done', async () => {
+    // Four callers, four sequences: each sends its next request the moment it has its answer.
+    const counts = await Promise.all(
+      [0, 1, 2, 3].map(async (caller) => {
+        let tokens = 0;
+        for (let round = 0; round < 12; round++) {
+          const maxTokens = 3 + ((caller * 5 + round * 3) % 7);
+          tokens += (await collect(engine, request({ text: `${caller} ${round}`, temperature: 1, seed: 1, maxTokens }))).done
+            ?.completionTokens as number;
+        }
+        return tokens;
+      }),
+    );
+    expect(counts.every((count) => count > 12)).toBe(true);
+  });
 });
 
 describe('router traces', () => {

@@ -190,8 +190,9 @@ export class LlamaCore {
     this.#activity.generating++;
     if (request.trace !== 'off') this.#collector?.begin(lease.id, request.trace);
     const run: Run = { request, lease, tokens, maxTokens: Math.min(request.maxTokens, room), emit, signal };
+    let done: EngineEvent | undefined;
     try {
-      await this.#generate(run);
+      done = await this.#generate(run);
     } finally {
       run.leave?.();
       this.#activity.generating--;
@@ -199,6 +200,8 @@ export class LlamaCore {
       await lease.sequence.clearHistory();
       this.#idle.push(lease);
     }
+    // Last of all: whoever waits takes `done` for a free sequence, and clearing may wait for a decode of the others.
+    if (done !== undefined) emit(done);
   }
 
   #tokenize(prompt: Prompt): number[] {
@@ -227,7 +230,8 @@ export class LlamaCore {
     }
   }
 
-  async #generate(run: Run): Promise<void> {
+  /** The closing event; nothing for an aborted request. */
+  async #generate(run: Run): Promise<EngineEvent | undefined> {
     const { request, lease, tokens, emit } = run;
     let completion: { finishReason: FinishReason; count: number };
     if (request.echo) {
@@ -237,15 +241,15 @@ export class LlamaCore {
       emit({ type: 'prompt', tokens: tokens.length });
       completion = request.logprobs === undefined ? await this.#continuePlain(run) : await this.#continueScored(run, undefined);
     }
-    if (run.signal.aborted) return;
+    if (run.signal.aborted) return undefined;
     const trace = this.#collector?.end(lease.id);
-    emit({
+    return {
       type: 'done',
       finishReason: completion.finishReason,
       promptTokens: tokens.length,
       completionTokens: completion.count,
       ...(trace === undefined ? {} : { trace }),
-    });
+    };
   }
 
   /** Evaluates the prompt with a distribution at every token; emits its scores and returns the distribution after the last. */
