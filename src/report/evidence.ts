@@ -1,4 +1,4 @@
-import { stringify } from 'yaml';
+import { Document, isScalar, visit, type YAMLSeq } from 'yaml';
 import type { Json, JsonObject } from '../core/json.ts';
 import { clip, visible } from './escape.ts';
 
@@ -16,12 +16,23 @@ const MAX_ITEMS = 60;
  */
 export function describeEvidence(evidence: Json, limits: EvidenceLimits = { lines: 40, columns: 400 }): readonly string[] {
   const bounded = bound(evidence, 0);
-  const text =
-    typeof bounded === 'string' ? bounded : stringify(bounded, { lineWidth: 0, aliasDuplicateObjects: false, indentSeq: false });
+  const text = typeof bounded === 'string' ? bounded : toYaml(bounded);
   const lines = visible(text).trimEnd().split('\n');
   const shown = lines.slice(0, limits.lines).map((line) => clip(line.replaceAll('\t', '  '), limits.columns));
   if (lines.length > limits.lines) shown.push(`… ${lines.length - limits.lines} more lines in the JSON report`);
   return shown;
+}
+
+/** Short lists of plain values stay on their line: an interval reads as `[0.1, 0.2]`. */
+function toYaml(value: Json): string {
+  const document = new Document(value, { aliasDuplicateObjects: false });
+  visit(document, {
+    Seq(_key, node: YAMLSeq) {
+      const plain = node.items.every((item) => isScalar(item) && typeof item.value !== 'object');
+      if (plain && node.items.length <= 8 && JSON.stringify(node).length <= 80) node.flow = true;
+    },
+  });
+  return document.toString({ lineWidth: 0, indentSeq: false, flowCollectionPadding: false });
 }
 
 function bound(value: Json, depth: number): Json {

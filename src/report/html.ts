@@ -134,8 +134,9 @@ function gateSection(gate: GateResult, index: number, anchors: ReadonlyMap<Findi
     gate.findings[0]?.message.startsWith(gate.reason.replace(/ \(and \d+ more\)$/, '')) === true
       ? ''
       : `<p class="reason">${rich(oneLine(clip(gate.reason, 2_000)))}</p>`,
-    ...gate.findings.map((finding) => findingCard(finding, anchors.get(finding) ?? `finding-${gate.id}`)),
+    // What blocks is listed at the top of the page: here the picture comes first, then the evidence.
     charts.length === 0 ? '' : `<div class="figures">${charts.join('\n')}</div>`,
+    ...gate.findings.map((finding) => findingCard(finding, anchors.get(finding) ?? `finding-${gate.id}`)),
     ...(gate.tables ?? []).map((table) => tableHtml(table, clip(table.title, 200))),
     gate.measurements.length === 0 ? '' : measurementsHtml(gate.measurements),
     '</div></details>',
