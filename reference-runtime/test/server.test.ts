@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import type { LlamaEngine } from '../src/engine/llama-engine.ts';
 import { microModel, randomModel, temporary } from './support/models.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
@@ -313,9 +314,47 @@ describe('completions over HTTP', () => {
     ]);
     expect(metric(text, 'moe_trace_available')).toBe(server.runtime.info.trace.available ? 1 : 0);
     expect(metric(text, 'mixgate_moe_trace_unattributed_total')).toBe(0);
-    expect(metric(text, 'mixgate_moe_expert_tokens_total', 'model="mixtral-micro"', 'layer="3"', 'expert="7"')).toBeDefined();
+    expect(
+      metric(
+        text,
+        'mixgate_moe_expert_tokens_total',
+        'gen_ai_response_model="mixtral-micro"',
+        'mixgate_moe_layer="3"',
+        'mixgate_moe_expert="7"',
+      ),
+    ).toBeDefined();
     expect(metric(text, 'gen_ai_server_request_duration_seconds_count', 'error_type="policy_denied"')).toBe(1);
     expect(metric(text, 'gen_ai_server_request_duration_seconds_count', 'gen_ai_request_model="_OTHER"')).toBe(1);
+  });
+
+  it('labels its own metrics with the attributes that the registry gives them', async () => {
+    const file = new URL('../../examples/fleet/telemetry/registry/mixgate.yaml', import.meta.url);
+    const { groups } = parse(readFileSync(file, 'utf8')) as {
+      groups: Array<{ metric_name?: string; attributes?: Array<{ ref?: string }> }>;
+    };
+    const prometheus = (name: string): string => name.replaceAll('.', '_');
+    const registered = new Map(
+      groups.flatMap((group) =>
+        group.metric_name === undefined
+          ? []
+          : [
+              [
+                prometheus(group.metric_name),
+                (group.attributes ?? []).map((attribute) => prometheus(attribute.ref ?? '')),
+              ] as const,
+            ],
+      ),
+    );
+    const text = await (await server.get('/metrics')).text();
+    let labelled = 0;
+    for (const [, name = '', labels = ''] of text.matchAll(/^(mixgate_\w+)\{(.*)\} \S+$/gm)) {
+      const base = name.replace(/_(bucket|sum|count|total)$/, '').replace(/_(seconds|bytes|ratio)$/, '');
+      const known = registered.get(base);
+      expect(known, name).toBeDefined();
+      for (const [, label] of labels.matchAll(/(\w+)="/g)) if (label !== 'le') expect(known, name).toContain(label);
+      labelled++;
+    }
+    expect(labelled).toBeGreaterThan(30);
   });
 
   it('logs decisions in OPA’s format with masked fields', async () => {
@@ -541,7 +580,9 @@ describe('faults', () => {
       expect(`${'echo' in more ? '' : 'abc'}${body.choices[0]?.text}`).toBe(direct.choices[0]?.text);
       if ('echo' in more) expect(body.choices[0]?.logprobs?.token_logprobs).toEqual(direct.choices[0]?.logprobs?.token_logprobs);
     }
-    expect(metric(await (await server.get('/metrics')).text(), 'mixgate_fallbacks_total', 'reason="UPSTREAM_ERROR"')).toBe(2);
+    expect(
+      metric(await (await server.get('/metrics')).text(), 'mixgate_fallbacks_total', 'mixgate_reason="UPSTREAM_ERROR"'),
+    ).toBe(2);
   });
 
   it('queues by arrival, refuses what the queue cannot hold, and answers everything', async () => {

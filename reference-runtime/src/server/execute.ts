@@ -82,7 +82,7 @@ export async function* execute(runtime: Runtime, context: RequestContext, signal
     if (!primary) {
       context.fallback =
         failure instanceof EngineError ? reasonCode(runtime, decision.target?.pool, failure) : 'ENGINE_UNAVAILABLE';
-      runtime.metrics.fallbacks.inc({ reason: context.fallback });
+      runtime.metrics.fallbacks.inc({ mixgate_reason: context.fallback });
     }
     let started = false;
     try {

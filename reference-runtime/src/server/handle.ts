@@ -257,7 +257,7 @@ function conclude(
   });
   metrics.overheadSeconds.observe(overheadMs(context, now) / 1000);
   if (failure !== undefined && context.engineStartedAt === undefined)
-    metrics.rejections.inc({ stage: failure.stage, reason: failure.code });
+    metrics.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });
   if (context.routing !== undefined && context.identity !== undefined) {
     metrics.routing(model, context.routing);
     runtime.moe.add(context.decisionId, context.identity.tenant, model, context.routing, Date.now());

@@ -86,7 +86,7 @@ export function decide(runtime: Runtime, context: RequestContext): Decision {
     ...(failure === undefined ? {} : { error: failure }),
   });
   const result = failure !== undefined ? 'error' : decision === undefined ? 'undefined' : decision.allow ? 'allow' : 'deny';
-  runtime.metrics.decisions.inc({ result });
+  runtime.metrics.decisions.inc({ mixgate_policy_result: result });
   if (failure !== undefined) throw policyFailure('the routing policy failed to decide; nothing passes without a decision');
   if (decision === undefined)
     throw forbidden('policy_undefined', 'the routing policy has no decision for this request', 'policy');

@@ -79,7 +79,7 @@ export async function startRuntime(
     model: config.model.id,
     modelVersion: config.model.version,
   });
-  metrics.bundleInfo.set({ revision: active.bundle.revision, digest: `sha256:${active.bundle.digest}` }, 1);
+  metrics.bundleInfo.set(bundleLabels(active.bundle), 1);
   metrics.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
   const local = overrides.engine ?? localEngine(config, log);
   const info = await local.load();
@@ -106,7 +106,7 @@ export async function startRuntime(
     ...config.telemetry.traces,
     resource,
     version: RUNTIME_VERSION,
-    onDrop: (count, reason) => metrics.spansDropped.inc({ reason }, count),
+    onDrop: (count, reason) => metrics.spansDropped.inc({ mixgate_reason: reason }, count),
   });
   const logFile = config.telemetry.decisionLog;
   const decisions =
@@ -136,13 +136,20 @@ export async function startRuntime(
   };
 }
 
+function bundleLabels(bundle: {
+  revision: string;
+  digest: string;
+}): Record<'mixgate_policy_revision' | 'mixgate_policy_digest', string> {
+  return { mixgate_policy_revision: bundle.revision, mixgate_policy_digest: `sha256:${bundle.digest}` };
+}
+
 /** Loads the policy again; the active one stays when the new one is no good. */
 export async function reloadPolicy(runtime: Runtime): Promise<void> {
   try {
     const before = runtime.policy.active.bundle;
     const active = await runtime.policy.reload(new Date());
-    runtime.metrics.bundleInfo.remove({ revision: before.revision, digest: `sha256:${before.digest}` });
-    runtime.metrics.bundleInfo.set({ revision: active.bundle.revision, digest: `sha256:${active.bundle.digest}` }, 1);
+    runtime.metrics.bundleInfo.remove(bundleLabels(before));
+    runtime.metrics.bundleInfo.set(bundleLabels(active.bundle), 1);
     runtime.metrics.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
     runtime.log(`policy ${active.bundle.revision} is active`);
   } catch (error) {

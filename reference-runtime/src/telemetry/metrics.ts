@@ -1,5 +1,5 @@
 // The runtime's Prometheus metrics. gen_ai_* are OpenTelemetry's semantic conventions 1.41.1 in Prometheus translation, with the
-// recommended buckets; mixgate_* are ours. Labels are bounded: models and tenants come from the configuration, never from a client.
+// recommended buckets; mixgate_* are ours: names and labels translate examples/fleet/telemetry/registry. Labels are bounded: models and tenants come from the configuration, never from a client.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineInfo, EngineStats, RequestTrace } from '../engine/types.ts';
 
@@ -75,7 +75,7 @@ export class Metrics {
   readonly #tokens = new Counter({
     name: 'mixgate_tokens_total',
     help: 'Tokens processed',
-    labelNames: ['tenant', 'gen_ai_response_model', 'gen_ai_token_type'],
+    labelNames: ['mixgate_tenant', 'gen_ai_response_model', 'gen_ai_token_type'],
     registers: this.#registers,
   });
   readonly policySeconds = new Histogram({
@@ -87,7 +87,7 @@ export class Metrics {
   readonly decisions = new Counter({
     name: 'mixgate_policy_decisions_total',
     help: 'Routing decisions by result',
-    labelNames: ['result'],
+    labelNames: ['mixgate_policy_result'],
     registers: this.#registers,
   });
   readonly queueSeconds = new Histogram({
@@ -115,13 +115,13 @@ export class Metrics {
   readonly fallbacks = new Counter({
     name: 'mixgate_fallbacks_total',
     help: 'Requests served by a fallback target, by reason',
-    labelNames: ['reason'],
+    labelNames: ['mixgate_reason'],
     registers: this.#registers,
   });
   readonly rejections = new Counter({
     name: 'mixgate_rejections_total',
     help: 'Requests refused before the engine, by stage and reason',
-    labelNames: ['stage', 'reason'],
+    labelNames: ['mixgate_stage', 'mixgate_reason'],
     registers: this.#registers,
   });
   readonly cancelled = new Counter({
@@ -152,7 +152,7 @@ export class Metrics {
   readonly bundleInfo = new Gauge({
     name: 'mixgate_policy_bundle_info',
     help: 'The active policy bundle',
-    labelNames: ['revision', 'digest'],
+    labelNames: ['mixgate_policy_revision', 'mixgate_policy_digest'],
     registers: this.#registers,
   });
   readonly bundleActivated = new Gauge({
@@ -168,7 +168,7 @@ export class Metrics {
   readonly spansDropped = new Counter({
     name: 'mixgate_spans_dropped_total',
     help: 'Requests whose spans were not exported',
-    labelNames: ['reason'],
+    labelNames: ['mixgate_reason'],
     registers: this.#registers,
   });
   readonly decisionLogDropped = new Counter({
@@ -199,7 +199,7 @@ export class Metrics {
   readonly #expertTokens = new Counter({
     name: 'mixgate_moe_expert_tokens_total',
     help: 'Tokens routed to an expert of a layer, traced requests only',
-    labelNames: ['model', 'layer', 'expert'],
+    labelNames: ['gen_ai_response_model', 'mixgate_moe_layer', 'mixgate_moe_expert'],
     registers: this.#registers,
   });
   readonly #targetInfo = new Gauge({
@@ -223,8 +223,8 @@ export class Metrics {
     );
     this.traceAvailable.set(0);
     // Present from the first scrape on: a rate over a series that appears with its first event misses that event.
-    for (const reason of ['queue_full', 'export_failed']) this.spansDropped.inc({ reason }, 0);
-    for (const result of ['allow', 'deny', 'undefined', 'error']) this.decisions.inc({ result }, 0);
+    for (const reason of ['queue_full', 'export_failed']) this.spansDropped.inc({ mixgate_reason: reason }, 0);
+    for (const result of ['allow', 'deny', 'undefined', 'error']) this.decisions.inc({ mixgate_policy_result: result }, 0);
   }
 
   observe(outcome: RequestOutcome): void {
@@ -237,7 +237,7 @@ export class Metrics {
       if (outcome.firstTokenSeconds !== undefined) this.#firstToken.observe(labels, outcome.firstTokenSeconds);
       if (outcome.perTokenSeconds !== undefined) this.#perToken.observe(labels, outcome.perTokenSeconds);
     }
-    const by = { tenant: outcome.tenant, gen_ai_response_model: outcome.labels.responseModel };
+    const by = { mixgate_tenant: outcome.tenant, gen_ai_response_model: outcome.labels.responseModel };
     if (outcome.promptTokens > 0) this.#tokens.inc({ ...by, gen_ai_token_type: 'input' }, outcome.promptTokens);
     if (outcome.completionTokens > 0) this.#tokens.inc({ ...by, gen_ai_token_type: 'output' }, outcome.completionTokens);
   }
@@ -246,7 +246,10 @@ export class Metrics {
     for (const layer of trace.layers) {
       if (layer.usage.length * trace.layers.length > EXPERT_SERIES_LIMIT) return;
       for (const [expert, count] of layer.usage.entries())
-        this.#expertTokens.inc({ model, layer: String(layer.layer), expert: String(expert) }, count);
+        this.#expertTokens.inc(
+          { gen_ai_response_model: model, mixgate_moe_layer: String(layer.layer), mixgate_moe_expert: String(expert) },
+          count,
+        );
     }
   }
 
