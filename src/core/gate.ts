@@ -112,6 +112,8 @@ export interface GateInput {
   readonly charts?: readonly Chart[];
   readonly subjects?: readonly Subject[];
   readonly facts?: { readonly [name: string]: Json };
+  /** The blocking finding that says most, for the reason; default the first in report order. */
+  readonly headline?: Finding | undefined;
   /** Reason text when nothing was found. */
   readonly passReason: string;
   /** Set when evidence is missing: the sentence says what and how much more is needed. */
@@ -133,7 +135,8 @@ export function gateResult(input: GateInput): GateResult {
     ...(input.inconclusive === undefined ? [] : (['inconclusive'] as const)),
     ...(warnings.length > 0 ? (['warn'] as const) : []),
   ]);
-  const first = blocking[0] ?? warnings[0];
+  const headline = blocking.find((f) => f.id === input.headline?.id);
+  const first = headline ?? blocking[0] ?? warnings[0];
   const more = (count: number): string => (count > 1 ? ` (and ${count - 1} more)` : '');
   const reason =
     verdict === 'fail'

@@ -67,6 +67,8 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
   return gateResult({
     id: 'policy',
     findings: out.findings,
+    // What the policy may never do outranks a test that noticed it.
+    headline: out.findings.find((f) => f.ruleId === 'policy-invariant-violated' && f.blocking),
     measurements: out.measurements,
     tables: out.tables,
     subjects: [
@@ -283,7 +285,7 @@ async function judgeInvariants(
     out.facts[suffix === '' ? 'proof' : 'proofOfHeadsOwn'] = coverageText(proof, context.seed);
     out.measurements.push({
       name: 'policy.proof.points',
-      value: proof.evaluated,
+      value: proof.evaluated - proof.excluded,
       unit: '{point}',
       ...(suffix === '' ? {} : { segment: 'head' }),
       n: proof.size,

@@ -32,6 +32,11 @@ describe('gateResult', () => {
   it('a proven failure outranks missing evidence', () => {
     expect(gate([error], 'no samples').verdict).toBe('fail');
   });
+  it('gives the headline as its reason when a gate names one', () => {
+    const other = finding({ ...error, message: 'A test fails.', location: { file: '0.rego', line: 1 } });
+    const headline = gateResult({ id: 'policy', findings: [other, error], headline: error, passReason: '' });
+    expect(headline.reason).toBe('EU data leaves the EU. (and 1 more)');
+  });
   it('puts blocking findings first', () => {
     expect(gate([warning, error]).findings.map((f) => f.ruleId)).toEqual(['policy-invariant-violated', 'policy-rule-dead']);
   });
