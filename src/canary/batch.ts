@@ -38,7 +38,9 @@ export async function* judgeBatch(lines: AsyncIterable<string> | Iterable<string
   let lineNumber = 0;
   for await (const line of lines) {
     lineNumber++;
-    if (line.trim() !== '') yield judgeLine(line, lineNumber);
+    // Some editors begin a UTF-8 file with a byte order mark, which JSON does not allow.
+    const text = lineNumber === 1 && line.startsWith('\uFEFF') ? line.slice(1) : line;
+    if (text.trim() !== '') yield judgeLine(text, lineNumber);
   }
 }
 

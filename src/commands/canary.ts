@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, fstatSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ConfigurationError } from '../core/errors.ts';
@@ -78,6 +78,8 @@ A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.`,
   },
 };
 
+const NOT_WITH_BATCH = ['baseline', 'candidate', 'profile', 'alpha', 'looks', 'k6-exit-code'];
+
 const judge: CommandSpec = {
   name: 'judge',
   summary: 'judge samples alone: k6 NDJSON, CSV, or a batch of cases',
@@ -104,7 +106,16 @@ const judge: CommandSpec = {
   async run(invocation): Promise<CommandOutcome> {
     const { options } = invocation;
     const batch = options.string('batch');
-    if (batch !== undefined) return judgeBatchFile(invocation, batch);
+    if (batch !== undefined) {
+      const unused = NOT_WITH_BATCH.find((name) => options.string(name) !== undefined || options.number(name) !== undefined);
+      if (unused !== undefined) {
+        throw new ConfigurationError({
+          message: `--${unused} does not go with --batch.`,
+          fix: 'each case carries its own data, metrics, alpha and looks.',
+        });
+      }
+      return judgeBatchFile(invocation, batch);
+    }
     const [baseline, candidate] = [options.string('baseline'), options.string('candidate')];
     if (baseline === undefined || candidate === undefined) {
       throw new ConfigurationError({
@@ -117,9 +128,14 @@ const judge: CommandSpec = {
   },
 };
 
+function checkRange(flag: string, value: number | undefined, expected: string, valid: (value: number) => boolean): void {
+  if (value !== undefined && !valid(value)) throw new ConfigurationError({ message: `--${flag} is ${value}.`, expected });
+}
+
 async function judgeFiles(invocation: Invocation, baseline: string, candidate: string): Promise<CommandOutcome> {
   const { judgeSamples, readSamples } = await import('../canary/samples.ts');
   const { judgedGate } = await import('../canary/judge-gate.ts');
+  const { MAX_LOOKS } = await import('../canary/judge/validate.ts');
   const { openWorkspace } = await import('./open-workspace.ts');
   const { options } = invocation;
   const workspace = await openWorkspace(invocation, { configRequired: false, gitRequired: false });
@@ -133,6 +149,8 @@ async function judgeFiles(invocation: Invocation, baseline: string, candidate: s
     options.number('looks'),
     options.number('k6-exit-code'),
   ];
+  checkRange('alpha', alpha, 'a number between 0 and 0.5', (value) => value > 0 && value < 0.5);
+  checkRange('looks', looks, 'a whole number of at least 1', (value) => value >= 1 && value <= MAX_LOOKS);
   const left = await readSamples(resolve(invocation.dir, baseline));
   const right = candidate === baseline ? left : await readSamples(resolve(invocation.dir, candidate));
   const judged = judgeSamples(left, right, {
@@ -145,18 +163,23 @@ async function judgeFiles(invocation: Invocation, baseline: string, candidate: s
   return { report: singleGateReport(invocation, workspace, judgedGate(judged, candidate)) };
 }
 
+function unreadable(cause: NodeJS.ErrnoException): string {
+  return cause.code === 'ENOENT' ? 'there is no such file' : cause.message;
+}
+
 async function judgeBatchFile(invocation: Invocation, batch: string): Promise<CommandOutcome> {
   const { judgeStream } = await import('../canary/batch.ts');
   const input = batch === '-' ? (invocation.stdin as Readable) : createReadStream(resolve(invocation.dir, batch));
   await new Promise<void>((done, fail) => {
     if (batch === '-') done();
     else {
-      input.once('open', () => done());
+      // A folder opens like a file and fails at the first read.
+      input.once('open', (fd: number) => (fstatSync(fd).isDirectory() ? input.destroy(new Error('it is a folder')) : done()));
       input.once('error', (cause: NodeJS.ErrnoException) =>
         fail(
           new ConfigurationError(
             {
-              message: `cannot be read: ${cause.code === 'ENOENT' ? 'there is no such file' : cause.message}.`,
+              message: `cannot be read: ${unreadable(cause)}.`,
               location: { file: batch },
               expected: 'NDJSON, a case a line',
             },

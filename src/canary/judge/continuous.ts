@@ -3,7 +3,7 @@ import { sortedCopy } from '../../stats/ranks.ts';
 import { MAD_TO_SD, mean, medianAbsoluteDeviation, medianSorted, quantileSorted, variance } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
 import type { Assessment, Blocked, QuantileChange, TailAssessment } from './assessment.ts';
-import { DEFAULT_MARGINS, errorShares, MIN_EFFECTIVE, MIN_POINTS, SPREAD_MARGIN } from './defaults.ts';
+import { DEFAULT_MARGINS, errorShares, MIN_EFFECTIVE, MIN_POINTS, marginInForce, SPREAD_MARGIN } from './defaults.ts';
 import { deflate, type Location, pairedLocation, unpairedLocation } from './location.ts';
 import { ABSOLUTE_SCALE, LOG_SCALE, relativeScale, type Scale } from './scale.ts';
 import { spreadChange } from './spread.ts';
@@ -23,7 +23,7 @@ interface Frame {
 export function assessContinuous(arms: Arms, design: Design, margin: Margin | undefined): Assessment | Blocked {
   const n = [arms.baseline.length, arms.candidate.length] as const;
   const frame = chooseFrame(arms, margin);
-  if (typeof frame === 'string') return blocked(frame, n, n);
+  if (typeof frame === 'string') return { ...blocked(frame, n, n), ...marginInForce('continuous', margin) };
   const { scale } = frame;
   const fewest = Math.min(...n);
   if (fewest < MIN_POINTS) {

@@ -1,4 +1,4 @@
-import type { MetricKind } from './types.ts';
+import type { Margin, MetricKind } from './types.ts';
 
 /** Chance of a false `fail` over a whole case. */
 export const DEFAULT_ALPHA = 0.05;
@@ -22,6 +22,17 @@ export const DEFAULT_MARGINS: Readonly<Record<MetricKind, DefaultMargin>> = {
   count: { unit: 'relative', relevance: 0.05, tolerance: 0.25 },
   binary: { unit: 'absolute', relevance: 0.001, tolerance: 0.05 },
 };
+
+/** The margin in force before the data say which scale applies: what was given, else the default of the kind. */
+export function marginInForce(
+  kind: MetricKind,
+  given: Margin | undefined,
+): { margin: number; relevance: number; unit: 'relative' | 'absolute' } {
+  if (given?.absolute !== undefined) return { margin: given.absolute, relevance: given.absolute, unit: 'absolute' };
+  if (given?.relative !== undefined) return { margin: given.relative, relevance: given.relative, unit: 'relative' };
+  const { tolerance, relevance, unit } = DEFAULT_MARGINS[kind];
+  return { margin: tolerance, relevance, unit };
+}
 
 /** Continuous values around or below zero have no relative change: margins are then multiples of the baseline's robust spread. */
 export const SPREAD_MARGIN = { relevance: 0.2, tolerance: 0.75 } as const;

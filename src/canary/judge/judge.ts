@@ -4,7 +4,7 @@ import { type Arms, prepareArms } from './arms.ts';
 import { type Assessment, type Blocked, isBlocked } from './assessment.ts';
 import { assessContinuous } from './continuous.ts';
 import { blockedResult, decide, type MetricP, metricP } from './decide.ts';
-import { DEFAULT_ALPHA, DEFAULT_MARGINS, WARN_LEVEL } from './defaults.ts';
+import { DEFAULT_ALPHA, marginInForce, WARN_LEVEL } from './defaults.ts';
 import { adjustForLooks, nominalLevel } from './error-control.ts';
 import { assessBinary, assessCount } from './rates.ts';
 import type { CaseInput, CaseResult, Design, MetricInput, MetricResult } from './types.ts';
@@ -68,16 +68,13 @@ const NOT_DECIDED: Blocked = {
 function assess(metric: MetricInput, design: Design): Assessment | Blocked {
   const arms = prepareArms(metric, design);
   const n = [arms.baseline.length, arms.candidate.length] as const;
-  const defaults = DEFAULT_MARGINS[metric.kind];
   if (Math.min(...n) === 0) {
     const which = n[0] === 0 ? (n[1] === 0 ? 'both arms' : 'the baseline') : 'the candidate';
     return {
       blocked: `no data in ${which}`,
       n,
       nEff: n,
-      margin: defaults.tolerance,
-      relevance: defaults.relevance,
-      unit: defaults.unit,
+      ...marginInForce(metric.kind, metric.margin),
       method: 'none',
     };
   }

@@ -5,7 +5,14 @@ import { differenceInterval, pairedDifferenceInterval, rateRatioInterval } from 
 import { mean, sum } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
 import type { Assessment, Blocked } from './assessment.ts';
-import { COUNT_ABSOLUTE_TOLERANCE, DEFAULT_MARGINS, DEPENDENCE_LEVEL, MIN_EFFECTIVE, MIN_POINTS } from './defaults.ts';
+import {
+  COUNT_ABSOLUTE_TOLERANCE,
+  DEFAULT_MARGINS,
+  DEPENDENCE_LEVEL,
+  MIN_EFFECTIVE,
+  MIN_POINTS,
+  marginInForce,
+} from './defaults.ts';
 import { deflate, pairedLocation } from './location.ts';
 import { ABSOLUTE_SCALE, LOG_SCALE, relativeScale, type Scale } from './scale.ts';
 import type { Design, Margin } from './types.ts';
@@ -20,8 +27,8 @@ export function assessBinary(arms: Arms, design: Design, margin: Margin | undefi
   const k2 = sum(candidate);
   const p1 = k1 / n[0];
   const frame = binaryFrame(margin, p1);
-  if (typeof frame === 'string') return block(frame, n, 'binary');
-  if (Math.min(...n) === 0) return block('no outcomes in an arm', n, 'binary');
+  if (typeof frame === 'string') return block(frame, n, 'binary', margin);
+  if (Math.min(...n) === 0) return block('no outcomes in an arm', n, 'binary', margin);
   const delta = k2 / n[1] - p1;
   const base = { ...frame, n, notes: [], shares: WHOLE, delta };
   if (design === 'paired') {
@@ -68,7 +75,7 @@ function binaryFrame(margin: Margin | undefined, p1: number): { scale: Scale; ma
 export function assessCount(arms: Arms, design: Design, margin: Margin | undefined): Assessment | Blocked {
   const { baseline, candidate } = arms;
   const n = [baseline.length, candidate.length] as const;
-  if (Math.min(...n) === 0) return block('no counts in an arm', n, 'count');
+  if (Math.min(...n) === 0) return block('no counts in an arm', n, 'count', margin);
   const k1 = sum(baseline);
   const k2 = sum(candidate);
   const rate1 = k1 / n[0];
@@ -80,7 +87,7 @@ export function assessCount(arms: Arms, design: Design, margin: Margin | undefin
   if (dependence.detected && Math.min(...nEff) < MIN_EFFECTIVE) {
     const effective = Math.min(...nEff);
     const reason = `counts depend on each other over time: ${Math.min(...n)} entries carry about ${effective.toFixed(1)} independent ones, at least ${MIN_EFFECTIVE} are needed`;
-    return { ...block(reason, n, 'count'), nEff, samplesNeeded: Math.ceil((Math.min(...n) * MIN_EFFECTIVE) / effective) };
+    return { ...block(reason, n, 'count', margin), nEff, samplesNeeded: Math.ceil((Math.min(...n) * MIN_EFFECTIVE) / effective) };
   }
   const absolute = margin?.absolute;
   const relative = margin?.relative;
@@ -163,7 +170,6 @@ function dispersionIndex(baseline: Float64Array, candidate: Float64Array): { rat
   return { ratio, significant: ratio > 1 + 2 * Math.sqrt(2 / Math.max(1, df)) };
 }
 
-function block(reason: string, n: readonly [number, number], kind: 'binary' | 'count'): Blocked {
-  const { relevance, tolerance, unit } = DEFAULT_MARGINS[kind];
-  return { blocked: reason, n, nEff: n, margin: tolerance, relevance, unit, method: 'none' };
+function block(reason: string, n: readonly [number, number], kind: 'binary' | 'count', margin: Margin | undefined): Blocked {
+  return { blocked: reason, n, nEff: n, ...marginInForce(kind, margin), method: 'none' };
 }

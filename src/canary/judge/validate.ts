@@ -145,6 +145,7 @@ function isNumber(value: unknown): value is number {
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  // JSON has no infinity: 1e999 in a file would be shown as null.
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'nothing');
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

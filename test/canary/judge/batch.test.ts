@@ -27,6 +27,26 @@ describe('judge --batch', () => {
     expect(answers[3].reason).toMatch(/^line 5: .*design: expected paired or unpaired.*metrics: expected a list/);
     expect(summary).toEqual({ cases: 5, verdicts: { pass: 2, warn: 0, inconclusive: 0, fail: 1, error: 2 } });
   });
+  test('a byte order mark at the start is no part of the first case', async () => {
+    for await (const answer of judgeBatch([`\uFEFF${good}`])) expect([answer.id, answer.verdict]).toEqual(['good', 'pass']);
+  });
+  test('a number too large for a double is named as what it is', async () => {
+    const line =
+      '{"id":"x","design":"paired","metrics":[{"name":"m","kind":"continuous","direction":"lower","baseline":[1e999],"candidate":[1]}]}';
+    for await (const answer of judgeBatch([line]))
+      expect(answer.reason).toContain('expected a finite number or null, got Infinity');
+  });
+  test.each([
+    ['continuous', [], [1, 2], { relative: 0.1 }],
+    ['continuous', [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], { relative: 0.1 }],
+    ['continuous', [-1, -2, 1, 2, 3], [1, 1, 1, 1, 1], { relative: 0.1 }],
+    ['binary', [0, 0, 0], [0, 0, 0], { relative: 0.1 }],
+    ['count', [1, 2], [], { absolute: 0.1 }],
+  ])('a %s metric that cannot be judged still reports the margin it was given', async (kind, baseline, candidate, margin) => {
+    const metrics = [{ name: 'm', kind, direction: 'lower', margin, baseline, candidate }];
+    for await (const answer of judgeBatch([JSON.stringify({ id: 'x', design: 'unpaired', metrics })]))
+      expect(answer.metrics[0]).toMatchObject({ verdict: 'inconclusive', margin: 0.1, effectUnit: Object.keys(margin)[0] });
+  });
   test('nesting bombs are refused before parsing', async () => {
     for await (const answer of judgeBatch([`${'['.repeat(100_000)}`]))
       expect(answer.reason).toContain('nested deeper than 16 levels');
