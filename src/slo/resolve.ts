@@ -305,9 +305,20 @@ function sliOf(
     kind: 'ratio',
     counter: ratio.counter ?? true,
     counts,
-    part: query(part, 'ratioMetric', counts),
-    total: query(ratio.total, 'ratioMetric', 'total'),
+    part: summed(query(part, 'ratioMetric', counts)),
+    total: summed(query(ratio.total, 'ratioMetric', 'total')),
   };
+}
+
+/**
+ * A bare counter (`requests_total`) is a series per label set; the events of a ratio are their sum. Left as they are, Prometheus
+ * would divide series by series: the ones that exist on one side only, the errors, would drop out.
+ */
+function summed(query: Query): Query {
+  const { expr } = query;
+  if (expr === undefined) return query;
+  const bare = expr.kind === 'selector' || (expr.kind === 'call' && expr.args.length === 1 && expr.args[0]!.kind === 'selector');
+  return bare ? { ...query, expr: { kind: 'aggregate', op: 'sum', arg: expr } } : query;
 }
 
 /** `{{.window}}` is Sloth's placeholder for the range, which each window replaces anyway. */

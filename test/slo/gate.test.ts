@@ -87,6 +87,17 @@ describe('slo gate on recorded samples', () => {
     const ran = await run('gate', 'slo.yaml', '--samples', 's.prom', '--min-budget', '0.5');
     expect([ran.code, rules(ran)]).toEqual([1, ['slo-budget-low']]);
   });
+  it('adds up the series of a bare counter, as if sum() were written', async () => {
+    const bare = slo({ duration: '2d', policies: PAIR, good: `'requests_total{code!~"5.."}'`, total: 'requests_total' });
+    write({ 'slo.yaml': bare, 's.prom': traffic(2 * DAY, (m) => (m > 2 * DAY - 30 ? [80, 20] : [100, 0])) });
+    const ran = await run('gate', 'slo.yaml', '--samples', 's.prom');
+    expect([ran.code, rules(ran)]).toEqual([1, ['slo-burn-rate-page']]);
+  });
+  it('refuses a period of zero', async () => {
+    write({ 'slo.yaml': slo({ duration: '0d' }) });
+    const ran = await run('check', 'slo.yaml');
+    expect([ran.code, ran.stderr]).toEqual([2, expect.stringContaining('timeWindow[0].duration is "0d"')]);
+  });
   it('judges each cluster besides the fleet', async () => {
     write({
       'slo.yaml': slo({ duration: '2d', policies: PAIR }),

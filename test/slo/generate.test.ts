@@ -36,6 +36,7 @@ describe('rules that promtool accepts and that do what their tests say', () => {
       'project',
       1,
     ],
+    ['bare counters', slo({ good: `'requests_total{code!~"5.."}'`, total: 'requests_total', policies: PAIR }), 'project', 1],
     [
       'a latency bucket',
       slo({
