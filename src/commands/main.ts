@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Progress } from '../core/context.ts';
 import { ConfigurationError, ExternalError, formatProblem, isMixgateError } from '../core/errors.ts';
@@ -78,8 +79,14 @@ function invocation(io: MainOptions, parsed: Parsed, progress: Progress): Invoca
   const seed = parsed.options.number('seed');
   if (seed !== undefined && (seed < 0 || seed > 0xffff_ffff))
     throw new ConfigurationError({ message: `--seed is ${seed}.`, expected: 'a whole number from 0 to 4294967295' });
+  const dir = resolve(io.cwd, parsed.options.string('dir') ?? '.');
+  if (statSync(dir, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new ConfigurationError({
+      message: `-C is ${JSON.stringify(parsed.options.string('dir') ?? '.')}, which is no folder.`,
+      expected: 'a folder that exists',
+    });
   return {
-    dir: resolve(io.cwd, parsed.options.string('dir') ?? '.'),
+    dir,
     config: parsed.options.string('config') ?? 'mixgate.yaml',
     positionals: parsed.positionals,
     options: parsed.options,
@@ -211,8 +218,13 @@ async function tryTo(progress: Progress, what: string, action: () => Promise<voi
 export async function writeWhole(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
-  await writeFile(temporary, text);
-  await rename(temporary, file);
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 function write(stream: NodeJS.WritableStream, text: string): Promise<void> {

@@ -370,7 +370,7 @@ async function corpusOf({ dir, options }: Invocation, entrypoint: string): Promi
 
 /** JSON or YAML; `-` is standard input. */
 async function jsonFile({ dir, stdin }: Invocation, file: string): Promise<Json> {
-  if (file !== '-') return parseYaml(decodeText(await readUserFile(dir, file), file), file).value;
+  if (file !== '-') return jsonText(decodeText(await readUserFile(dir, file), file), file);
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of stdin) {
@@ -380,5 +380,16 @@ async function jsonFile({ dir, stdin }: Invocation, file: string): Promise<Json>
       throw new ConfigurationError({ message: 'the input on stdin is too large.', expected: 'at most 8 MiB' });
     chunks.push(bytes);
   }
-  return parseYaml(decodeText(Buffer.concat(chunks), 'stdin'), 'stdin').value;
+  return jsonText(decodeText(Buffer.concat(chunks), 'stdin'), 'stdin');
+}
+
+/** An empty file is a mistake (a command that printed nothing), not the input `null`. */
+function jsonText(text: string, file: string): Json {
+  if (text.trim() === '')
+    throw new ConfigurationError({
+      message: 'the input is empty.',
+      location: { file },
+      expected: 'a JSON or YAML document, e.g. {"request": {...}}',
+    });
+  return parseYaml(text, file).value;
 }

@@ -32,6 +32,8 @@ export interface Domain {
   readonly size: number;
   /** Data path of the rule that a point must satisfy. */
   readonly where: string | undefined;
+  /** Where the document names it. */
+  readonly whereLocation?: Location;
   readonly location: Location;
   readonly digest: string;
 }
@@ -114,6 +116,7 @@ export function readDomain(
     dimensions,
     size: dimensions.reduce((product, d) => product * Math.max(1, d.choices.length), 1),
     where: document.where?.replaceAll('/', '.'),
+    ...(document.where === undefined ? {} : { whereLocation: source.locate(['where']) }),
     location: { file: source.file, line: 1 },
     digest: digestJson([
       base,

@@ -288,7 +288,7 @@ async function judgeInvariants(
       value: proof.evaluated - proof.excluded,
       unit: '{point}',
       ...(suffix === '' ? {} : { segment: 'head' }),
-      n: proof.size,
+      n: proof.exhaustive ? proof.size - proof.excluded : proof.size,
     });
     if (proof.excluded === proof.evaluated)
       out.inconclusive ??= `No point of the domain satisfies ${domain.where ?? 'where'}: the invariants were checked on nothing.`;

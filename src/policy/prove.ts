@@ -1,17 +1,17 @@
 import type { Progress } from '../core/context.ts';
-import { InternalError } from '../core/errors.ts';
+import { ConfigurationError, InternalError } from '../core/errors.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import { type Attribution, attribute } from './attribution.ts';
 import { compileProgram } from './compile.ts';
 import { decisionOf } from './decision.ts';
-import type { Definition } from './definitions.ts';
+import { type Definition, definitionsOf } from './definitions.ts';
 import { type Domain, digitsOf, inputOf } from './domain.ts';
 import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
 import { OpaRefused } from './opa.ts';
 import { EvaluationLimit } from './pool.ts';
 import { samplePoints, take } from './sampling.ts';
 import { type Side, tracedProgram } from './side.ts';
-import type { Modules } from './source.ts';
+import { isObject, type Modules } from './source.ts';
 import type { ProveResult, TaskDomain, Violation } from './tasks.ts';
 import type { EvaluationFailure, Outcome } from './wasm.ts';
 
@@ -58,16 +58,33 @@ export interface Proof {
   readonly seconds: number;
 }
 
-/** "proved on 124416 of 124416" or "searched 2000000 of 8000000 (seed 1)". */
-export function coverageText(proof: Pick<Proof, 'exhaustive' | 'evaluated' | 'size'>, seed: number): string {
+/** "proved on 124416 of 124416" or "searched 2000000 of 8000000 (seed 1)". Points that `where` leaves out prove nothing and don't count. */
+export function coverageText(proof: Pick<Proof, 'exhaustive' | 'evaluated' | 'size' | 'excluded'>, seed: number): string {
   return proof.exhaustive
-    ? `proved on ${proof.evaluated} of ${proof.size}`
+    ? `proved on ${proof.evaluated - proof.excluded} of ${proof.size - proof.excluded}`
     : `searched ${proof.evaluated} of ${proof.size} (seed ${seed})`;
+}
+
+/** A `where` that names nothing would leave every point out: a mistake in the domain file, not a lack of evidence. */
+async function requireWhere(side: Side, { domain, invariants }: ProofOptions): Promise<void> {
+  const { where } = domain;
+  if (where === undefined) return;
+  const rules = [...side.definitions, ...definitionsOf(await side.opa.parse(invariants))].map((d) => d.rule);
+  if (rules.some((rule) => rule === where || where.startsWith(`${rule}.`))) return;
+  let node: Json | undefined = side.source.data;
+  for (const step of where.split('.')) node = isObject(node) && Object.hasOwn(node, step) ? node[step] : undefined;
+  if (node !== undefined) return;
+  throw new ConfigurationError({
+    message: `where is \`${where.replaceAll('.', '/')}\`, which is no rule of the policy or its invariants.`,
+    location: domain.whereLocation ?? domain.location,
+    expected: 'PACKAGE/RULE',
+  });
 }
 
 /** Evaluates decision and invariants on the domain: every point where it is small enough, else a seeded search. */
 export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const { domain, entrypoint, maxPoints, seed, packages, progress } = options;
+  await requireWhere(side, options);
   const extra: Modules = new Map([...options.invariants, ...checkModule(entrypoint, packages, domain.where)]);
   const program = side.pool.add(
     await compileProgram(side.opa, new Map([...side.source.modules, ...extra]), side.source.data, [CHECK_ENTRYPOINT]),

@@ -64,9 +64,7 @@ export async function loadPolicySource(tree: FileTree, options: SourceOptions): 
     if (regos.length === 0) {
       problems.push({
         message:
-          files.length === 0
-            ? `there is nothing at ${JSON.stringify(root)} in ${tree.name}.`
-            : `${JSON.stringify(root)} holds no Rego module.`,
+          files.length === 0 ? `there is nothing at ${JSON.stringify(root)}.` : `${JSON.stringify(root)} holds no Rego module.`,
         location: { file: root === '' ? '.' : root },
         expected: 'a folder with *.rego files',
       });

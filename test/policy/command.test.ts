@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -23,6 +23,7 @@ const FILES: { readonly [path: string]: string } = {
   'input.json': '{"n": 1}',
   'other.json': '{"limit": 100}',
   'broken.json': '{"limit": ',
+  'empty.json': '\n',
   'binary.json': '\0\0',
   'list.json': '[1]',
   'bad/p.rego': 'package p\n\ndecision := {',
@@ -74,6 +75,10 @@ describe('verbs', () => {
     const ran = json(await policy('bench', 'pol', ...E, '--corpus', 'corpus.ndjson', '--rounds', '500', '--format', 'json'));
     expect(ran.gates[0]!.measurements.map((m) => m.name)).toEqual(['policy.evaluation.p50', 'policy.evaluation.p99']);
     expect((await policy('bench', 'pol', ...E, '--rounds', '200', '--budget', '0.000001')).code).toBe(1);
+  });
+  test('bench says when there was no input to measure on', async () => {
+    const ran = json(await policy('bench', 'pol', ...E, '--rounds', '200', '--format', 'json'));
+    expect(ran.gates[0]!.reason).toContain('on an empty input only');
   });
   test('diff of a folder with itself is empty, with a wider one it is not', async () => {
     expect(json(await policy('diff', 'pol', 'pol', ...E, '--corpus', 'corpus.ndjson', '--format', 'json')).gates[0]!.reason).toBe(
@@ -185,6 +190,12 @@ describe('bad input', () => {
     ['data that is a list', ['eval', 'pol', ...E, '--input', 'input.json', '--data', 'list.json'], /must be an object/],
     ['no input', ['eval', 'pol', ...E], /--input/],
     ['an input that is broken', ['eval', 'pol', ...E, '--input', 'broken.json'], /broken\.json:1/],
+    ['an input that is empty', ['eval', 'pol', ...E, '--input', 'empty.json'], /empty\.json: the input is empty/],
+    [
+      'a -C that is no folder',
+      ['eval', 'pol', ...E, '--input', 'input.json', '-C', 'nowhere'],
+      /-C is "nowhere", which is no folder/,
+    ],
     ['an input that is a folder', ['eval', 'pol', ...E, '--input', 'pol'], /this is no file/],
     ['an unknown verb', ['proof', 'pol'], /did you mean `prove`/],
     ['an unknown flag', ['prove', 'pol', '--domian', 'x'], /did you mean `--domain`/],
@@ -193,6 +204,11 @@ describe('bad input', () => {
     expect(ran.stderr).toMatch(message);
     expect([ran.code, ran.stdout]).toEqual([2, '']);
     expect(ran.stderr).not.toMatch(/^\s+at /m);
+  });
+  test('a report that cannot be written leaves nothing behind', async () => {
+    const ran = await policy('check', 'pol', '--report', 'json=empty');
+    expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('the json report was not written')]);
+    expect(readdirSync(dir).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
   test('an entrypoint that is not in the policy is a finding that lists those that are', async () => {
     const ran = await policy('eval', 'pol', '--entrypoint', 'p/choice', '--input', 'input.json');

@@ -93,6 +93,24 @@ describe('invariants on a domain', () => {
     expect(gate.facts?.['proof']).toBe('searched 30 of 40 (seed 1)');
     expect(shown(gate.findings)).toEqual(['policy-invariant-violated p.rego:10']);
   });
+  test.each([
+    ['a rule with a value', 'max_load := 5\n\nlow if input.load < max_load\n'],
+    ['a rule of another definition order', 'low if max_load > input.load\n\nmax_load := 5\n'],
+    ['an assignment of the field', 'low if {\n\tx := input.load\n\tx < 5\n}\n'],
+    ['an assignment of the limit', 'low if {\n\tlimit := data.limit\n\tinput.load < limit\n}\n'],
+    ['an argument of a function', 'low if below(input.load)\n\nbelow(x) if x < 5\n'],
+    ['both as arguments', 'low if below(input.load, data.limit)\n\nbelow(x, y) if x < y\n'],
+    ['a rule that is recursive in its names', 'low if {\n\tload := input.load\n\tload < 5\n}\n'],
+  ])('boundaries are found behind %s', async (_name, rego) => {
+    const gate = await proof({
+      rego: `package p\n\ndefault decision := {"allow": false}\n\ndecision := {"allow": true} if low\n\n${rego}`,
+      domain: { base: { load: 1 }, vary: { load: [{ boundaries: true }] } },
+      invariants:
+        'package invariants\n\nviolation contains "4 is too high" if {\n\tinput.decision.allow\n\tinput.input.load >= 4\n}\n',
+    });
+    expect(gate.facts?.['proof']).toBe('proved on 3 of 3');
+    expect(gate.findings[0]!.evidence).toMatchObject({ counterexample: { load: 4 } });
+  });
   test('ten million points are searched within the limit', async () => {
     const digits = Array.from({ length: 10 }, (_, i) => i);
     const base = Object.fromEntries('abcdefg'.split('').map((k) => [k, 0]));
@@ -109,6 +127,16 @@ describe('invariants on a domain', () => {
   test('where leaves points out and counts them', async () => {
     const gate = await proof({ rego: `${POLICY}\nusual if input.class == "public"\n`, domain: { ...DOMAIN, where: 'p/usual' } });
     expect(gate.verdict).toBe('pass');
+    // Points left out prove nothing: N of N counts the others.
+    expect(gate.facts).toMatchObject({ excluded: 30, proof: 'proved on 10 of 10' });
+    expect(gate.measurements?.[0]).toMatchObject({ value: 10, n: 10 });
+  });
+  test('a where that names no rule is refused with its line, one of the invariants counts', async () => {
+    await expect(proof({ domain: { ...DOMAIN, where: 'p/usul' } })).rejects.toThrow(
+      /domain\.yaml:1:\d+: where is `p\/usul`, which is no rule/,
+    );
+    const invariants = `${INVARIANT}\nusual if input.class == "public"\n`;
+    const gate = await proof({ invariants, domain: { ...DOMAIN, where: 'invariants/home/usual' } });
     expect(gate.facts).toMatchObject({ excluded: 30 });
   });
   test('a where that nothing satisfies is inconclusive', async () => {
