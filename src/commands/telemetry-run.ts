@@ -3,6 +3,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import { type Config, loadConfig, type Section } from '../config/load.ts';
 import { ConfigurationError } from '../core/errors.ts';
+import type { Location } from '../core/finding.ts';
 import { type GateResult, gateResult } from '../core/gate.ts';
 import type { GateContext, Tool } from '../core/gate-context.ts';
 import { buildReport, type Provenance } from '../core/report.ts';
@@ -23,7 +24,9 @@ export async function runCheck(invocation: Invocation): Promise<CommandOutcome> 
   const tree = await openFolder(invocation, invocation.positionals[0]!);
   const { section, config } = await sectionOf(tree, invocation);
   const context = gateContext(invocation, undefined, tree);
-  return finish(invocation, await runTelemetryGate(context.context, section, config), context.tools);
+  const result = await runTelemetryGate(context.context, section, config);
+  const prefix = prefixOf(invocation, invocation.positionals[0]!);
+  return finish(invocation, placed(result, prefix, prefix), context.tools);
 }
 
 /** `mixgate telemetry diff`. */
@@ -50,7 +53,32 @@ export async function runDiff(invocation: Invocation): Promise<CommandOutcome> {
     { ...rest, ...(mode === undefined ? {} : { compatibility: mode }) },
     config,
   );
-  return finish(invocation, result, context.tools);
+  const shown = baseIsFolder ? placed(result, prefixOf(invocation, first), prefixOf(invocation, second)) : result;
+  return finish(invocation, shown, context.tools);
+}
+
+/** How files of a folder on the command line are named: from where mixgate runs, absolute when they lie outside. */
+function prefixOf(invocation: Invocation, folder: string): string {
+  const full = resolve(invocation.dir, folder);
+  const path = relative(invocation.dir, full).replaceAll('\\', '/');
+  return path === '..' || path.startsWith('../') ? full : path;
+}
+
+/** Findings name files inside the folder that was judged; people and SARIF readers open them from where mixgate runs. */
+function placed(gate: GateResult, base: string, head: string): GateResult {
+  const place = <T extends Location>(location: T, prefix: string): T =>
+    prefix === '' ? location : { ...location, file: location.file === '' ? prefix : `${prefix}/${location.file}` };
+  return {
+    ...gate,
+    findings: gate.findings.map((finding) => {
+      const inBase = (finding.evidence as { side?: unknown } | undefined)?.side === 'base';
+      return {
+        ...finding,
+        ...(finding.location === undefined ? {} : { location: place(finding.location, inBase ? base : head) }),
+        ...(finding.related === undefined ? {} : { related: finding.related.map((location) => place(location, head)) }),
+      };
+    }),
+  };
 }
 
 /** `mixgate telemetry samples`. */
@@ -157,7 +185,10 @@ async function isFolder(invocation: Invocation, name: string): Promise<boolean> 
 async function openFolder(invocation: Invocation, name: string): Promise<Tree> {
   if (!(await isFolder(invocation, name)))
     throw new ConfigurationError({
-      message: `the folder ${JSON.stringify(name)} does not exist.`,
+      message:
+        (await stat(resolve(invocation.dir, name)).catch(() => undefined)) === undefined
+          ? `the folder ${JSON.stringify(name)} does not exist.`
+          : `${JSON.stringify(name)} is a file, not a folder.`,
       fix: 'name a repository or a registry folder.',
     });
   return folderTree(resolve(invocation.dir, name), name);

@@ -21,7 +21,7 @@ export interface LoadedConfig {
 export async function loadConfig(tree: Tree, file: string = CONFIG_FILE): Promise<LoadedConfig> {
   if ((await tree.read(file)) === undefined) {
     throw new ConfigurationError({
-      message: `there is no configuration in ${tree.name}.`,
+      message: `there is no configuration in ${tree.name === '.' ? 'this folder' : tree.name}.`,
       location: { file: normalise(file) },
       fix: 'run `mixgate init` to write one, or name it with --config FILE.',
     });

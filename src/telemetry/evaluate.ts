@@ -43,6 +43,7 @@ export function judgeChanges(changes: readonly Change[], consumers: Consumers, m
             }),
         evidence: {
           field: change.field,
+          ...(change.inBase ? { side: 'base' } : {}),
           before: change.before,
           after: change.after,
           breaks: change.breaks,

@@ -57,11 +57,11 @@ describe('mixgate telemetry check', () => {
     write({ 'r/a.yaml': metricFile({ unit: 'seconds' }) });
     const ran = await runCli(['telemetry', 'check', 'r', '--format', 'json'], { cwd: dir });
     expect(ran.code).toBe(1);
-    expect(rules(ran.stdout)).toEqual([['telemetry-unit-invalid', 'a.yaml', 26]]);
+    expect(rules(ran.stdout)).toEqual([['telemetry-unit-invalid', 'r/a.yaml', 26]]);
   });
   test.each<[string, { readonly [path: string]: string }, string[], string]>([
     ['a folder that is not there', {}, ['none'], 'the folder "none" does not exist'],
-    ['a file instead of a folder', { 'a.yaml': 'x' }, ['a.yaml'], 'the folder "a.yaml" does not exist'],
+    ['a file instead of a folder', { 'a.yaml': 'x' }, ['a.yaml'], '"a.yaml" is a file, not a folder'],
     ['no argument', {}, [], 'needs DIR'],
     ['two arguments', {}, ['a', 'b'], 'unexpected argument `b`'],
     ['an unknown flag', {}, ['.', '--registri', 'x'], 'unknown flag `--registri`'],
@@ -82,7 +82,7 @@ describe('mixgate telemetry diff', () => {
     write({ 'base/a.yaml': metricFile(), 'head/a.yaml': metricFile({ unit: 'ms' }) });
     const ran = await runCli(['telemetry', 'diff', 'base', 'head', '--format', 'json'], { cwd: dir });
     expect(ran.code).toBe(1);
-    expect(rules(ran.stdout)[0]).toEqual(['telemetry-metric-unit-changed', 'a.yaml', 26]);
+    expect(rules(ran.stdout)[0]).toEqual(['telemetry-metric-unit-changed', 'head/a.yaml', 26]);
   });
   test('two Git refs, configuration from base, with the SLO that breaks', async () => {
     const slo =

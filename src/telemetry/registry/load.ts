@@ -41,7 +41,7 @@ export async function loadRegistries(tree: FileTree, sources: readonly RegistryS
     if (all.length === 0) {
       findings.push(
         telemetryFinding('telemetry-registry-unreadable', {
-          message: `The registry ${source.path} has no YAML file in ${tree.name}.`,
+          message: `There is no YAML file in the registry folder ${[tree.name, source.path].filter((part) => part !== '' && part !== '.').join('/') || '.'}.`,
           location: { file: source.path },
           subject: source.path,
           fix: 'Correct `telemetry.registries[].path`, or add the files.',
