@@ -207,6 +207,10 @@ async function objectsAt(
   const { kustomizationFile } = await import('../kubernetes/kustomization.ts');
   if ((await place.tree.read(place.path)) === undefined && (await kustomizationFile(place.tree, place.path)) !== undefined)
     return renderFolder(place.tree, place.path, context);
+  // A command that printed nothing is not a cluster without objects: that is a List without items.
+  const single = await place.tree.read(place.path);
+  if (single !== undefined && single.toString('utf8').trim() === '')
+    throw new ConfigurationError({ message: `${place.shown} is empty.`, expected: 'a YAML file or a folder of manifests' });
   const snapshot = await readSnapshot(place.tree, place.path);
   if (snapshot === undefined)
     throw new ConfigurationError({

@@ -111,6 +111,12 @@ export async function runSamples(invocation: Invocation): Promise<CommandOutcome
   const result = await checkSamples(files, { registry, events: new Map(), clusters: [] });
   const fleet = checkFleet(result.observed, { registry, coverage: [], minSamples: least, configFile: files[0]!.path });
   const points = [...result.observed.metrics.values()].reduce((sum, metric) => sum + metric.points, 0);
+  const { spans, logs, metrics } = result.observed;
+  const judgedNothing =
+    metrics.size > 0 &&
+    spans.count === 0 &&
+    logs.count === 0 &&
+    [...metrics.values()].every(({ name }) => !registry.metrics.has(name));
   const gate = gateResult({
     id: 'telemetry',
     findings: [...findings.filter((finding) => finding.level === 'error'), ...result.findings, ...fleet.findings],
@@ -124,7 +130,8 @@ export async function runSamples(invocation: Invocation): Promise<CommandOutcome
     tables: fleet.coverage.length > 0 ? [coverageTable(fleet)] : [],
     subjects: [{ name: 'telemetry/registry', digest: { sha256: digest } }],
     passReason: `${points} points, ${result.observed.spans.count} spans and ${result.observed.logs.count} log records fit the registry.`,
-    inconclusive: fleet.inconclusive,
+    inconclusive:
+      fleet.inconclusive ?? (judgedNothing ? 'No metric of the samples is in the registry, so nothing was judged.' : undefined),
   });
   return finish(invocation, gate, new Map());
 }

@@ -19,7 +19,11 @@ beforeAll(() => {
       HTTPRoute!.spec.rules[0]!.backendRefs[0]!.weight = 10;
     },
   });
-  repo.commit({ 'elsewhere/edited.yaml': edited, 'elsewhere/undated.yaml': edited.replace(/^capturedAt:.*\n/m, '') });
+  repo.commit({
+    'blank.yaml': '\n',
+    'elsewhere/edited.yaml': edited,
+    'elsewhere/undated.yaml': edited.replace(/^capturedAt:.*\n/m, ''),
+  });
 });
 afterAll(() => repo[Symbol.dispose]());
 
@@ -89,6 +93,7 @@ describe('mixgate drift as a process', () => {
     ['an unknown flag', ['drift', '--snapshto', 'a=b'], /did you mean `--snapshot`/],
     ['one side only', ['drift', 'compare', 'git/us-east'], /LEFT RIGHT/],
     ['a side that does not exist', ['drift', 'compare', 'git/us-east', 'nope'], /nope does not exist/],
+    ['an empty file', ['drift', 'compare', 'git/us-east', 'blank.yaml'], /blank\.yaml is empty/],
     [
       'a CRD file that is none',
       ['drift', 'compare', 'git/us-east', 'git/us-east', '--crd', 'mixgate.yaml'],

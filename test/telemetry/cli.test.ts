@@ -144,6 +144,11 @@ describe('mixgate telemetry samples', () => {
       4,
     );
   });
+  test('metrics that no registry knows are inconclusive: nothing was judged', async () => {
+    write({ 'r/a.yaml': metricFile(), 'eu.json': sample('s').replace('app.request.duration', 'other.duration') });
+    const ran = await runCli(['telemetry', 'samples', 'eu.json', '--registry', 'r', '--format', 'json'], { cwd: dir });
+    expect([ran.code, rules(ran.stdout)]).toEqual([4, [['telemetry-sample-metric-unknown', 'eu.json', 1]]]);
+  });
   test('a file cut in half fails, named with its line', async () => {
     write({ 'r/a.yaml': metricFile(), 'eu.json': sample('s').slice(0, 100) });
     const ran = await runCli(['telemetry', 'samples', 'eu.json', '--registry', 'r', '--format', 'json'], { cwd: dir });

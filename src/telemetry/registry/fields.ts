@@ -83,7 +83,7 @@ function readerOf(doc: SourceDocument, path: Path, map: JsonMap, findings: Findi
         const guess = nearest(key, known);
         findings.push(
           telemetryFinding('telemetry-registry-unknown-key', {
-            message: `Unknown key \`${key}\` in ${what} ${pathText(path)}.`,
+            message: `Unknown key \`${key}\` in ${path.length === 0 ? 'the document' : `${what} ${pathText(path)}`}.`,
             location: doc.locate([...path, key], 'key'),
             subject: key,
             fix: guess === undefined ? `Use one of ${listSome(known, 30)}.` : `Did you mean \`${guess}\`?`,
