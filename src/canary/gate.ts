@@ -19,6 +19,8 @@ export interface CanaryTargets {
   readonly token?: string | undefined;
   /** Keeps k6's sample file there. */
   readonly keepSamples?: string | undefined;
+  /** Who named the profile, for errors; default mixgate.yaml. */
+  readonly profileFrom?: string | undefined;
 }
 
 export interface LoadedProfile {
@@ -27,8 +29,8 @@ export interface LoadedProfile {
   locate(metricIndex: number): { readonly file: string; readonly line?: number };
 }
 
-export async function loadProfile(tree: Tree, file: string): Promise<LoadedProfile> {
-  const source = await readYaml(tree, file);
+export async function loadProfile(tree: Tree, file: string, namedBy?: string): Promise<LoadedProfile> {
+  const source = await readYaml(tree, file, namedBy);
   const profile = checked('canary-profile', source);
   const names = profile.metrics.map((metric) => metric.name);
   const repeated = names.findIndex((name, index) => names.indexOf(name) !== index);
@@ -75,7 +77,7 @@ export async function runCanaryGate(
   section: Section<'canary'>,
   targets: CanaryTargets,
 ): Promise<GateResult> {
-  const loaded = await loadProfile(context.head, section.profile);
+  const loaded = await loadProfile(context.head, section.profile, targets.profileFrom);
   const { profile, file, locate } = loaded;
   checkMeasured(loaded);
   const prompts = section.corpus === undefined ? await shippedCorpus() : await loadCorpus(context.head, section.corpus);

@@ -71,6 +71,7 @@ A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.`,
         baseline,
         candidate,
         token: invocation.env['MIXGATE_CANARY_TOKEN'],
+        profileFrom: options.string('profile') === undefined ? undefined : '--profile',
         keepSamples: samples === undefined ? undefined : resolve(invocation.dir, samples),
       },
     );
@@ -143,7 +144,7 @@ async function judgeFiles(invocation: Invocation, baseline: string, candidate: s
   const profile =
     profileFile === undefined
       ? undefined
-      : (await (await import('../canary/gate.ts')).loadProfile(workspace.context.head, profileFile)).profile;
+      : (await (await import('../canary/gate.ts')).loadProfile(workspace.context.head, profileFile, '--profile')).profile;
   const [alpha, looks, code] = [
     options.number('alpha') ?? profile?.alpha,
     options.number('looks'),
