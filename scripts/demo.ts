@@ -8,11 +8,12 @@ import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { recordMetrics } from '../src/slo/record.ts';
 import { type RunningPrometheus, startPrometheus } from '../test/support/prometheus.ts';
 import { createFleet, type FleetRepo, nameVersion, reconcile, startBranch } from './demo/fleet.ts';
 import { bold, dim, elapsedSeconds, line, scene, verdict } from './demo/print.ts';
 import { checkPullRequest, type DemoReport } from './demo/pull-request.ts';
-import { BASELINE_MODEL, buildBundle, modelVariant, newToken, recordMetrics, serve } from './demo/serving.ts';
+import { BASELINE_MODEL, buildBundle, modelVariant, newToken, serve } from './demo/serving.ts';
 import { mixgate, type Ran, type Server } from './demo/shell.ts';
 
 const { values: flags } = parseArgs({ options: { dir: { type: 'string' } } });
@@ -121,29 +122,33 @@ async function tryCandidate(
   const then = { model: candidate.model, version: candidate.version, pool: 'us-east-cpu-next' };
   await using baseline = await serve({ ...common, ...now, name: `baseline-${candidate.name}` });
   await using next = await serve({ ...common, ...then, name: `candidate-${candidate.name}` });
-  await using prometheus = await tryPrometheus(next);
-  const recording = recordMetrics(next, metrics);
+  // Both are scraped alike: what watches only one arm would slow it down.
+  await using prometheus = await tryPrometheus({ baseline, candidate: next });
+  const stop = new AbortController();
+  const targets = Object.entries({ baseline, candidate: next }).map(([role, { url }]) => ({
+    url: `${url}/metrics`,
+    labels: { role },
+  }));
+  const recording = recordMetrics(targets, metrics, 2_000, stop.signal, Date.now);
   const endpoints = ['--baseline', baseline.url, '--candidate', next.url];
   const evidence = ['--evidence', candidate.evidence];
   const canary = await step('canary', ['canary', 'run', ...endpoints, ...evidence, '--report', `html=${html}`], repo, {
     MIXGATE_CANARY_TOKEN: token,
   });
-  await recording[Symbol.asyncDispose]();
+  stop.abort();
+  await recording;
   const source = prometheus === undefined ? ['--samples', metrics] : ['--prometheus', prometheus.url];
-  const slo = await step('slo', ['slo', 'gate', ...source, '--window', 'available', ...evidence], repo);
+  const slo = await step('slo', ['slo', 'gate', ...source, '--canary', ...evidence], repo);
   line(
     dim(prometheus === undefined ? '     from /metrics as recorded' : '     PromQL on a Prometheus that scraped the candidate'),
   );
   return { canary, slo, html };
 }
 
-/** A real Prometheus that scrapes the candidate, where one can be had; the recorded /metrics serve otherwise. */
-async function tryPrometheus(server: Server): Promise<RunningPrometheus | undefined> {
-  try {
-    return await startPrometheus({ targets: [{ address: new URL(server.url).host }] });
-  } catch {
-    return undefined;
-  }
+/** A real Prometheus that scrapes both runtimes, where one can be had; the recorded /metrics serve otherwise. */
+async function tryPrometheus(servers: { readonly [role: string]: Server }): Promise<RunningPrometheus | undefined> {
+  const targets = Object.entries(servers).map(([role, { url }]) => ({ address: new URL(url).host, labels: { role } }));
+  return startPrometheus({ targets }).catch(() => undefined);
 }
 
 /** Runs the CLI, prints a line a gate. */

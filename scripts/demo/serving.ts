@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { resolveTool } from '../../src/tools/resolve.ts';
@@ -111,27 +111,4 @@ export async function serve(options: ServingOptions): Promise<Server> {
 
 export function newToken(): string {
   return randomBytes(24).toString('hex');
-}
-
-/** Records a runtime's /metrics every two seconds, as a Prometheus would scrape it. */
-export function recordMetrics(server: Server, file: string): AsyncDisposable {
-  let stopped = false;
-  const scrape = async (): Promise<void> => {
-    const time = Date.now() / 1000;
-    const response = await fetch(`${server.url}/metrics`, { signal: AbortSignal.timeout(2_000) });
-    await appendFile(file, `# scrape ${time.toFixed(3)}\n${await response.text()}\n`);
-  };
-  const loop = (async () => {
-    while (!stopped) {
-      await scrape().catch(() => undefined);
-      await new Promise((resolve) => setTimeout(resolve, 2_000));
-    }
-    await scrape().catch(() => undefined);
-  })();
-  return {
-    async [Symbol.asyncDispose]() {
-      stopped = true;
-      await loop;
-    },
-  };
 }
