@@ -72,18 +72,7 @@ export function canaryCharts(
         series,
       });
   }
-  if (experts !== undefined) {
-    charts.push({
-      kind: 'heatmap',
-      title: 'Where quality is lost: change of the next token’s likelihood by expert',
-      xLabel: 'expert',
-      yLabel: 'layer',
-      xCategories: experts.heatmap[0]!.map((_, expert) => String(expert)),
-      yCategories: experts.heatmap.map((_, layer) => String(layer)),
-      values: experts.heatmap.map((row) => row.map((value) => Number(value.toPrecision(4)))),
-      note: 'Nats per token that go with one expert when the others are held fixed; higher is harder to predict.',
-    });
-  }
+  if (experts !== undefined) charts.push(expertHeatmap(experts));
   return charts;
 }
 
@@ -96,4 +85,28 @@ function ecdf(values: readonly number[]): (readonly [number, number])[] {
       ? [[Number(value.toPrecision(6)), (index + 1) / sorted.length] as const]
       : [],
   );
+}
+
+function expertHeatmap(experts: ExpertReport): Chart {
+  const values = experts.beginnings ?? experts.heatmap;
+  const text =
+    experts.beginnings === undefined
+      ? {
+          title: 'Where quality is lost: change of the next token’s likelihood by expert',
+          note: 'Nats per token that go with one expert when the others are held fixed; higher is harder to predict.',
+        }
+      : {
+          title: 'Where changes begin: the experts of the first changed token',
+          note: 'Share of the changed prompts. A damaged expert is in every one of them; others are where the same tokens go.',
+        };
+  return {
+    kind: 'heatmap',
+    ...text,
+    xLabel: 'expert',
+    yLabel: 'layer',
+    xCategories: values[0]!.map((_, expert) => String(expert)),
+    yCategories: values.map((_, layer) => String(layer)),
+    values: values.map((row) => row.map((value) => Number(value.toPrecision(3)))),
+    ...(experts.beginnings === undefined ? {} : { min: 0, max: 1 }),
+  };
 }

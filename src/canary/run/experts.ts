@@ -1,6 +1,6 @@
 import { cholesky, solveCholesky } from '../../stats/linear.ts';
 import { createRng } from '../../stats/rng.ts';
-import { firstChange } from './first-change.ts';
+import { firstChange, firstChangeShares } from './first-change.ts';
 import type { CanaryPoint } from './points.ts';
 import { tracedPrompts } from './traced-prompts.ts';
 
@@ -30,8 +30,10 @@ export interface ExpertReport {
   readonly effects: readonly ExpertEffect[];
   /** The expert the change points at, when one stands out at `alpha`. */
   readonly suspect: Suspect | undefined;
-  /** `own` per [layer][expert], for a heat map; 0 where no token went. */
+  /** `own` per [layer][expert]; 0 where no token went. */
   readonly heatmap: readonly (readonly number[])[];
+  /** Share of changed prompts whose first changed token went through each [layer][expert]; undefined when changes have no clear beginning. */
+  readonly beginnings: readonly (readonly number[])[] | undefined;
 }
 
 /** Ridge in tokens: the indicators of a layer add up to the same number for every token, so plain least squares is singular. */
@@ -108,10 +110,12 @@ export function expertEffects(
       });
     }
   }
+  const noise = tracedPrompts(points, 'aa');
   effects.sort((a, b) => b.own - a.own || a.layer - b.layer || a.expert - b.expert);
   return {
     effects,
-    suspect: suspectOf(effects, firstChange(parsed, tracedPrompts(points, 'aa'), options.alpha), options.alpha),
+    suspect: suspectOf(effects, firstChange(parsed, noise, options.alpha), options.alpha),
+    beginnings: firstChangeShares(parsed, noise),
     heatmap: Array.from({ length: layers }, (_, layer) =>
       Array.from({ length: experts }, (_, expert) =>
         tokens[layer * experts + expert]! > 0 ? own[layer * experts + expert]! : 0,

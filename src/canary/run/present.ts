@@ -118,12 +118,13 @@ export function tables(judged: CaseResult, noise: CaseResult | undefined, expert
   if (experts !== undefined) {
     result.push({
       title: 'Experts that the loss goes with',
-      columns: ['layer', 'expert', 'its own', 'mean on its tokens', 'on the others', 'tokens', 'p'],
-      rows: experts.effects
+      columns: ['layer', 'expert', 'changes begin at it', 'its own', 'mean on its tokens', 'on the others', 'tokens', 'p'],
+      rows: byBeginning(experts)
         .slice(0, 5)
         .map((effect) => [
           String(effect.layer),
           String(effect.expert),
+          beginsAt(experts, effect),
           `${effect.own.toFixed(3)} nat`,
           `${effect.on.toFixed(3)} nat`,
           `${effect.off.toFixed(3)} nat`,
@@ -143,4 +144,16 @@ export function round(value: number): number {
 
 export function capital(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}`;
+}
+
+function beginsAt(experts: ExpertReport, effect: ExpertReport['effects'][number]): string {
+  const share = experts.beginnings?.[effect.layer]?.[effect.expert];
+  return share === undefined ? '-' : `${(100 * share).toFixed(0)} %`;
+}
+
+/** The experts where most changes begin; by their own change where changes have no clear beginning. */
+function byBeginning({ effects, beginnings }: ExpertReport): ExpertReport['effects'] {
+  if (beginnings === undefined) return effects;
+  const share = ({ layer, expert }: ExpertReport['effects'][number]): number => beginnings[layer]?.[expert] ?? 0;
+  return [...effects].sort((a, b) => share(b) - share(a) || b.own - a.own);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { firstChange } from '../../../src/canary/run/first-change.ts';
+import { firstChange, firstChangeShares } from '../../../src/canary/run/first-change.ts';
 import type { TracedPrompts } from '../../../src/canary/run/traced-prompts.ts';
 import { createRng } from '../../../src/stats/rng.ts';
 
@@ -46,6 +46,13 @@ describe('firstChange', () => {
     expect(named).toMatchObject({ layer: Math.floor(damaged / EXPERTS), expert: damaged % EXPERTS });
     expect(named!.hits).toBe(named!.prompts);
     expect(named!.pValue).toBeLessThan(0.01);
+  });
+
+  it('gives the share of changed prompts that begin at each expert', () => {
+    const shares = firstChangeShares(world({ damaged: 5 }), undefined)!;
+    expect(shares[1]![1]).toBe(1);
+    expect(Math.max(...shares.flatMap((row, layer) => row.filter((_, expert) => layer !== 1 || expert !== 1)))).toBeLessThan(0.9);
+    expect(firstChangeShares(world({}), undefined)).toBeUndefined();
   });
 
   it('names nobody when every token changes from the start', () => {
