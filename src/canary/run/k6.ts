@@ -7,22 +7,12 @@ import type { Progress } from '../../core/context.ts';
 import { ExternalError } from '../../core/errors.ts';
 import { exec } from '../../tools/exec.ts';
 import { packageRoot } from '../../tools/package-root.ts';
+import { k6Problem } from '../samples.ts';
 import type { CanaryPlan } from './plan.ts';
 import { type PointSet, parsePoints } from './points.ts';
 
 /** Samples above this are refused: a run of 100,000 pairs stays below it. */
 const MAX_SAMPLE_BYTES = 2 * 1024 ** 3;
-
-/** k6's exit codes that mean something for the run (k6 v2, errext/exitcodes). */
-const EXIT_CODES: { readonly [code: number]: string } = {
-  97: 'cloud test failed',
-  98: 'cloud test aborted',
-  104: 'invalid configuration',
-  105: 'stopped from outside',
-  107: 'the script raised an exception',
-  108: 'aborted by the script',
-  109: 'no iteration was finished',
-};
 
 export interface K6Run {
   readonly samples: PointSet;
@@ -73,11 +63,10 @@ export async function runK6(plan: CanaryPlan, options: K6Options): Promise<K6Run
     } finally {
       await stop();
     }
+    const problem = k6Problem(result.code);
     const aborted = result.timedOut
       ? `it was still running ${plan.maxDurationS + 60} s after its start`
-      : result.code === 0
-        ? undefined
-        : `k6 ended with ${result.code} (${EXIT_CODES[result.code] ?? 'unknown'}): ${lastLine(result.stderr)}`;
+      : problem && `${problem}: ${lastLine(result.stderr)}`;
     // Wrong configuration and script errors are ours or the machine's, not the candidate's.
     if (result.code === 104 || result.code === 107)
       throw new ExternalError({
