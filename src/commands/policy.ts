@@ -9,6 +9,7 @@ import { DIFF_CLASSES } from '../policy/decision.ts';
 import { DEFAULT_BUDGET_MS } from '../policy/latency.ts';
 import { DEFAULT_LINT_POINTS } from '../policy/lint.ts';
 import { openDiffSide, openPolicy, readUserFile } from '../policy/locate.ts';
+import { DEFAULT_MAX_MUTANTS, DEFAULT_MUTANT_POINTS, DEFAULT_MUTATION_SECONDS } from '../policy/mutation.ts';
 import {
   benchPolicy,
   checkPolicy,
@@ -74,14 +75,53 @@ export const command: CommandSpec = {
       summary: 'run the unit tests and measure their coverage',
       positionals: 'DIR',
       minPositionals: 1,
-      options: { threshold: { type: 'number', value: 'PERCENT', description: 'least line coverage' }, data: DATA },
-      examples: [{ command: 'mixgate policy test policies/routing --threshold 90', does: 'fail below 90 %' }],
+      options: {
+        threshold: { type: 'number', value: 'PERCENT', description: 'least line coverage' },
+        mutation: { type: 'boolean', description: 'also change the policy in small ways, each of which some test should notice' },
+        'mutation-threshold': { type: 'number', value: 'PERCENT', description: 'least share of mutants that a test must notice' },
+        'max-mutants': { type: 'integer', value: 'N', description: `mutants to try (default ${DEFAULT_MAX_MUTANTS})` },
+        'mutation-seconds': {
+          type: 'integer',
+          value: 'S',
+          description: `no further mutant after this (default ${DEFAULT_MUTATION_SECONDS})`,
+        },
+        entrypoint: { ...ENTRYPOINT, description: 'with --domain: the rule on which mutants are compared with the policy' },
+        domain: { ...DOMAIN, description: 'with --entrypoint: mutants that decide the same on it are equivalent' },
+        data: DATA,
+      },
+      examples: [
+        { command: 'mixgate policy test policies/routing --threshold 90', does: 'fail below 90 %' },
+        {
+          command: 'mixgate policy test policies/routing --mutation --entrypoint routing/decision --domain policies/domain.yaml',
+          does: 'surviving mutants, each with a test that kills it',
+        },
+      ],
       run: (invocation) =>
         onPolicy(invocation, async (bench, source) => {
-          const threshold = invocation.options.number('threshold');
-          if (threshold !== undefined && (threshold < 0 || threshold > 100))
-            throw new ConfigurationError({ message: `--threshold is ${threshold}.`, expected: 'a percentage from 0 to 100' });
-          return testPolicy(bench, source, threshold);
+          const mutation =
+            invocation.options.boolean('mutation') || invocation.options.number('mutation-threshold') !== undefined;
+          const entrypoint = entrypointsOf(invocation)[0];
+          const document = await domainDocument(invocation);
+          if ((entrypoint === undefined) !== (document === undefined))
+            throw new ConfigurationError({
+              message: `--${entrypoint === undefined ? 'domain' : 'entrypoint'} is given alone.`,
+              expected: 'both --entrypoint and --domain, or neither',
+            });
+          return testPolicy(
+            bench,
+            source,
+            percentage(invocation, 'threshold'),
+            mutation
+              ? {
+                  threshold: percentage(invocation, 'mutation-threshold'),
+                  maxMutants: positive(invocation, 'max-mutants') ?? DEFAULT_MAX_MUTANTS,
+                  maxSeconds: positive(invocation, 'mutation-seconds') ?? DEFAULT_MUTATION_SECONDS,
+                  maxPoints: DEFAULT_MUTANT_POINTS,
+                  entrypoint,
+                  document,
+                }
+              : undefined,
+          );
         }),
     },
     {
@@ -348,6 +388,13 @@ function entrypointsOf({ options }: Invocation): readonly string[] {
       });
   }
   return [...new Set(names)];
+}
+
+function percentage({ options }: Invocation, flag: string): number | undefined {
+  const value = options.number(flag);
+  if (value !== undefined && (value < 0 || value > 100))
+    throw new ConfigurationError({ message: `--${flag} is ${value}.`, expected: 'a percentage from 0 to 100' });
+  return value;
 }
 
 /** Numbers that must be above zero. */

@@ -14,6 +14,8 @@ import { invariantPackages } from './invariants.ts';
 import { DEFAULT_BUDGET_MS, judgeLatency } from './latency.ts';
 import { lintOnDomain } from './lint.ts';
 import { lintStatic } from './lint-static.ts';
+import { DEFAULT_MUTANT_POINTS, DEFAULT_MUTATION_SECONDS, mutate } from './mutation.ts';
+import { mutationReport } from './mutation-report.ts';
 import { Opa } from './opa.ts';
 import { compareWithOpa } from './parity.ts';
 import { EvaluatorPool } from './pool.ts';
@@ -28,6 +30,8 @@ import { runTests } from './tests.ts';
 const LINT_POINTS = 20_000;
 const PARITY_INPUTS = 300;
 const BENCH_INPUTS = 200;
+/** Unless the configuration asks for more. */
+const GATE_MUTANTS = 200;
 const BENCH_ROUNDS = 10_000;
 
 interface Collected {
@@ -57,6 +61,7 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
   const baseSide = base === undefined ? undefined : await prepareBase(opa, pool, base, section, out);
   if (prepared.side !== undefined) {
     await judgeTests(opa, head, base, section, out);
+    if (section.mutation !== undefined) await judgeMutants(context, opa, pool, section, prepared.side, out);
     try {
       await judgeBehaviour(context, section, prepared.side, baseSide, base, out);
     } catch (error) {
@@ -143,6 +148,36 @@ async function judgeTests(
     threshold: undefined,
   });
   out.findings.push(...judgeBaseTests(again.findings, base.tests, head.tests));
+}
+
+/** Mutation testing where it is configured: of the tests that head has, when all of them pass. */
+async function judgeMutants(
+  context: GateContext,
+  opa: Opa,
+  pool: EvaluatorPool,
+  section: Section<'policy'>,
+  head: Side,
+  out: Collected,
+): Promise<void> {
+  const stop = out.findings.some((f) => f.ruleId === 'policy-test-failed' || f.ruleId === 'policy-check-failed');
+  if (stop || head.source.tests.size === 0) return;
+  context.progress.step('policy: mutants of the policy');
+  const guards = await readGuards(context.head, head.source.invariants, section.domain);
+  const domain = guards.domain === undefined ? undefined : domainFor(guards.domain, head, undefined);
+  const entrypoint = section.entrypoints[0]!;
+  const mutated = await mutate(opa, pool, head.source, {
+    maxMutants: section.mutation?.maxMutants ?? GATE_MUTANTS,
+    maxSeconds: DEFAULT_MUTATION_SECONDS,
+    maxPoints: DEFAULT_MUTANT_POINTS,
+    progress: context.progress,
+    against: domain === undefined ? undefined : { side: head, entrypoint, domain },
+  });
+  const report = mutationReport(mutated, entrypoint, section.mutation?.threshold);
+  out.findings.push(...report.findings);
+  out.measurements.push(...report.measurements);
+  out.tables.push(...report.tables);
+  out.facts['mutation'] = report.summary;
+  out.inconclusive ??= report.inconclusive;
 }
 
 async function judgeBehaviour(

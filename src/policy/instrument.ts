@@ -1,6 +1,6 @@
-import type { AstLocation } from './ast.ts';
 import { sourceText } from './ast.ts';
 import { type Definition, ownText, splitBody } from './definitions.ts';
+import { applyEdits, type Edit, offsetOf } from './edits.ts';
 import type { Modules } from './source.ts';
 
 export interface Instrumented {
@@ -19,39 +19,39 @@ export function instrument(modules: Modules, definitions: readonly Definition[])
   // Only where definitions can agree or clash does their value matter; elsewhere handing it out would only cost time.
   const heads = new Map<string, number>();
   for (const d of definitions) if (d.chain.length === 0 && d.kind !== 'default') heads.set(d.rule, (heads.get(d.rule) ?? 0) + 1);
-  const edits = new Map<string, { offset: number; text: string }[]>();
+  const edits = new Map<string, Edit[]>();
   const hooked = new Set<string>();
   for (const definition of definitions) {
     if (definition.kind === 'default') continue;
     const source = modules.get(definition.file);
     if (source === undefined) continue;
-    const planned = plan(source, definition, (heads.get(definition.rule) ?? 0) > 1);
+    const value = (heads.get(definition.rule) ?? 0) > 1 ? valueText(definition) : 'true';
+    const planned = bodyEdits(
+      source,
+      definition,
+      `mixgate.on("${definition.id}")`,
+      `mixgate.fired("${definition.id}", ${value})`,
+    );
     if (planned === undefined) continue;
-    edits.set(definition.file, [...(edits.get(definition.file) ?? []), ...planned]);
+    const list = edits.get(definition.file);
+    if (list === undefined) edits.set(definition.file, [...planned]);
+    else list.push(...planned);
     hooked.add(definition.id);
   }
   const result = new Map<string, string>();
-  for (const [path, text] of modules) {
-    let changed = text;
-    // Last place first, so that earlier offsets stay true; at one place the earlier planned goes first.
-    const list = (edits.get(path) ?? [])
-      .map((edit, order) => ({ ...edit, order }))
-      .sort((a, b) => b.offset - a.offset || b.order - a.order);
-    for (const { offset, text: inserted } of list) changed = changed.slice(0, offset) + inserted + changed.slice(offset);
-    result.set(path, changed);
-  }
+  for (const [path, text] of modules) result.set(path, applyEdits(text, edits.get(path) ?? []));
   return { modules: result, hooked };
 }
 
-function plan(source: string, definition: Definition, withValue: boolean): { offset: number; text: string }[] | undefined {
-  const { ast, id } = definition;
+/** Edits that put one expression in front of a definition's body and one behind it; undefined for a shape that isn't known. */
+export function bodyEdits(source: string, definition: Definition, before: string, after?: string): readonly Edit[] | undefined {
+  const { ast } = definition;
   const text = ownText(ast);
   const start = offsetOf(source, ast.location);
   if (start === undefined || !source.startsWith(text, start)) return undefined;
-  const on = `mixgate.on("${id}")`;
-  const fired = `mixgate.fired("${id}", ${withValue ? valueText(definition) : 'true'})`;
+  const behind = after === undefined ? '' : `; ${after}`;
   const { fact, bodyOffset } = splitBody(ast);
-  if (fact) return [{ offset: start + text.trimEnd().length, text: ` if { ${on}; ${fired} }` }];
+  if (fact) return [{ offset: start + text.trimEnd().length, text: ` if { ${before}${behind} }` }];
   const bodyStart = start + bodyOffset;
   const first = ast.body[0];
   const firstOffset = first?.location === undefined ? undefined : offsetOf(source, first.location);
@@ -62,13 +62,13 @@ function plan(source: string, definition: Definition, withValue: boolean): { off
     const lastText = sourceText(last.location);
     if (lastOffset === undefined || lastText === undefined || !source.startsWith(lastText, lastOffset)) return undefined;
     return [
-      { offset: firstOffset, text: `${on}; ` },
-      { offset: lastOffset + lastText.length, text: `; ${fired}` },
+      { offset: firstOffset, text: `${before}; ` },
+      { offset: lastOffset + lastText.length, text: behind },
     ];
   }
   return [
-    { offset: bodyStart, text: `{ ${on}; ` },
-    { offset: start + text.trimEnd().length, text: `; ${fired} }` },
+    { offset: bodyStart, text: `{ ${before}; ` },
+    { offset: start + text.trimEnd().length, text: `${behind} }` },
   ];
 }
 
@@ -79,17 +79,4 @@ function valueText(definition: Definition): string {
   if (definition.kind !== 'object') return text;
   const keyText = sourceText(key?.location);
   return keyText === undefined ? text : `[${keyText}, ${text}]`;
-}
-
-/** OPA counts columns in code points; JavaScript indexes UTF-16. */
-function offsetOf(source: string, location: AstLocation): number | undefined {
-  let offset = 0;
-  for (let row = 1; row < location.row; row += 1) {
-    const end = source.indexOf('\n', offset);
-    if (end < 0) return undefined;
-    offset = end + 1;
-  }
-  const end = source.indexOf('\n', offset);
-  const line = source.slice(offset, end < 0 ? undefined : end);
-  return offset + [...line].slice(0, location.col - 1).join('').length;
 }

@@ -83,11 +83,26 @@ export class Opa {
     if (this.#dir !== undefined) await rm(await this.#dir, { recursive: true, force: true });
   }
 
-  /** `opa check --strict` over modules and data together. Empty when all is well. */
-  async check(modules: Modules, data: JsonObject): Promise<readonly OpaProblem[]> {
+  /** `opa check` over modules and data together, strict unless told otherwise. Empty when all is well. */
+  async check(
+    modules: Modules,
+    data: JsonObject,
+    { strict = true, maxErrors = 50 }: { readonly strict?: boolean; readonly maxErrors?: number } = {},
+  ): Promise<readonly OpaProblem[]> {
     await using stage = await stageFiles(modules, data);
     const result = await this.#run(
-      ['check', '--strict', '--format', 'json', '--max-errors', '50', '--capabilities', await this.#caps(), '--bundle', '.'],
+      [
+        'check',
+        ...(strict ? ['--strict'] : []),
+        '--format',
+        'json',
+        '--max-errors',
+        String(maxErrors),
+        '--capabilities',
+        await this.#caps(),
+        '--bundle',
+        '.',
+      ],
       stage.dir,
     );
     if (result.timedOut) return [limitProblem('opa check')];

@@ -15,6 +15,8 @@ import { invariantPackages } from './invariants.ts';
 import { judgeLatency } from './latency.ts';
 import { lintOnDomain } from './lint.ts';
 import { lintStatic } from './lint-static.ts';
+import { type MutationOptions, mutate } from './mutation.ts';
+import { type MutationReport, mutationReport } from './mutation-report.ts';
 import { Opa } from './opa.ts';
 import { EvaluatorPool } from './pool.ts';
 import { coverageText, prove } from './prove.ts';
@@ -63,15 +65,62 @@ async function everyRule(bench: Workbench, source: PolicySource): Promise<readon
   return [...new Set(names)].sort();
 }
 
-export async function testPolicy(bench: Workbench, source: PolicySource, threshold: number | undefined): Promise<GateResult> {
+export interface MutationTestOptions {
+  /** Least share of mutants killed, in percent. */
+  readonly threshold: number | undefined;
+  readonly maxMutants: number;
+  readonly maxSeconds: number;
+  readonly maxPoints: number;
+  /** With both, mutants that decide the same everywhere are told from survivors. */
+  readonly entrypoint: string | undefined;
+  readonly document: DomainDocument | undefined;
+}
+
+export async function testPolicy(
+  bench: Workbench,
+  source: PolicySource,
+  threshold: number | undefined,
+  mutation?: MutationTestOptions,
+): Promise<GateResult> {
   const problems = (await bench.opa.check(new Map([...source.modules, ...source.invariants]), source.data)).map(checkFinding);
   if (problems.length > 0) return result(problems, source, '');
   const outcome = await runTests(bench.opa, { ...source, threshold });
+  const usable = outcome.total > 0 && outcome.passed === outcome.total;
+  const mutants = mutation === undefined || !usable ? undefined : await mutatePolicy(bench, source, mutation);
   return {
-    ...result(outcome.findings, source, `${outcome.passed} of ${outcome.total} tests pass`, outcome.tables),
-    measurements: outcome.measurements,
-    facts: { tests: `${outcome.passed} of ${outcome.total} passed` },
+    ...result(
+      [...outcome.findings, ...(mutants?.findings ?? [])],
+      source,
+      [`${outcome.passed} of ${outcome.total} tests pass`, ...(mutants === undefined ? [] : [mutants.summary])].join('; '),
+      [...outcome.tables, ...(mutants?.tables ?? [])],
+      mutants?.inconclusive,
+    ),
+    measurements: [...outcome.measurements, ...(mutants?.measurements ?? [])],
+    facts: {
+      tests: `${outcome.passed} of ${outcome.total} passed`,
+      ...(mutants === undefined ? {} : { mutation: mutants.summary }),
+    },
   };
+}
+
+/** Mutation testing; the tests must have passed on the policy itself. */
+async function mutatePolicy(bench: Workbench, source: PolicySource, options: MutationTestOptions): Promise<MutationReport> {
+  const { entrypoint, document } = options;
+  let against: MutationOptions['against'];
+  if (entrypoint !== undefined && document !== undefined) {
+    const { side, findings } = await prepareSide(bench.opa, bench.pool, source, [entrypoint]);
+    if (side === undefined)
+      return {
+        findings,
+        measurements: [],
+        tables: [],
+        summary: 'no mutants: the policy does not compile',
+        inconclusive: undefined,
+      };
+    against = { side, entrypoint, domain: domainOf(document, [side]) };
+  }
+  const mutated = await mutate(bench.opa, bench.pool, source, { ...options, progress: bench.run.progress, against });
+  return mutationReport(mutated, entrypoint, options.threshold);
 }
 
 export async function lintPolicy(

@@ -17,6 +17,16 @@ export const RULES = [
     summary: 'The unit tests reach fewer lines of the policy than the configured share.',
   },
   {
+    id: 'policy-mutant-survived',
+    level: 'warning',
+    summary: 'A small change of the policy makes none of its tests fail.',
+  },
+  {
+    id: 'policy-mutation-score-low',
+    level: 'error',
+    summary: 'The unit tests notice a smaller share of changes to the policy than configured.',
+  },
+  {
     id: 'policy-builtin-not-portable',
     level: 'error',
     summary: 'The policy calls a builtin that the WASM host does not have, or must not have.',
