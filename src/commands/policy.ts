@@ -6,6 +6,7 @@ import { buildReport } from '../core/report.ts';
 import { DEFAULT_ROUNDS } from '../policy/bench.ts';
 import { readCorpus } from '../policy/corpus.ts';
 import { DIFF_CLASSES } from '../policy/decision.ts';
+import { explainText } from '../policy/explain-report.ts';
 import { DEFAULT_BUDGET_MS } from '../policy/latency.ts';
 import { DEFAULT_LINT_POINTS } from '../policy/lint.ts';
 import { openDiffSide, openPolicy, readUserFile } from '../policy/locate.ts';
@@ -290,6 +291,34 @@ export const command: CommandSpec = {
       ],
       run: runEval,
     },
+    {
+      name: 'explain',
+      summary: 'why one decision is what it is, and what would change it',
+      positionals: 'DIR',
+      minPositionals: 1,
+      options: {
+        entrypoint: required(ENTRYPOINT),
+        input: {
+          type: 'string',
+          value: 'FILE|-',
+          description: 'the input (JSON or YAML); - reads standard input',
+          required: true,
+        },
+        domain: { ...DOMAIN, description: 'input domain in which the smallest change that flips the decision is searched' },
+        data: DATA,
+        limit: LIMIT,
+      },
+      details:
+        'Shows the rules that held, the first expression that failed in each of the others with the values it read, and the input fields that are absent.',
+      examples: [
+        {
+          command:
+            'mixgate policy explain policies/routing --entrypoint routing/decision --input request.json --domain policies/domain.yaml',
+          does: 'the decision, its reasons, and what would flip it',
+        },
+      ],
+      run: runExplain,
+    },
   ],
 };
 
@@ -321,6 +350,16 @@ async function runEval(invocation: Invocation): Promise<CommandOutcome> {
     invocation,
     async (bench, source) => evaluatePolicy(bench, source, entrypointsOf(invocation)[0]!, input),
     (gate) => (gate.findings.length > 0 ? undefined : decisionText(gate)),
+  );
+}
+
+async function runExplain(invocation: Invocation): Promise<CommandOutcome> {
+  const input = await jsonFile(invocation, invocation.options.string('input')!);
+  const document = await domainDocument(invocation);
+  return onPolicy(
+    invocation,
+    async (bench, source) => evaluatePolicy(bench, source, entrypointsOf(invocation)[0]!, input, { document }),
+    (gate) => (gate.findings.length > 0 ? undefined : `${decisionText(gate)}\n${explainText(gate)}`),
   );
 }
 

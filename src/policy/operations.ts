@@ -10,6 +10,8 @@ import type { Corpus } from './corpus.ts';
 import { decisionOf } from './decision.ts';
 import { definitionsOf } from './definitions.ts';
 import { type Domain, readDomain } from './domain.ts';
+import { absentFields, counterfactual, unfiredOf } from './explain.ts';
+import { explainFacts, explainTables } from './explain-report.ts';
 import { failureFinding, proofFindings, proofTable } from './findings.ts';
 import { invariantPackages } from './invariants.ts';
 import { judgeLatency } from './latency.ts';
@@ -338,12 +340,16 @@ export async function benchPolicy(
   });
 }
 
-/** One decision, and the rules that made it. */
+/**
+ * One decision, and the rules that made it. `explain` adds the rules that did not hold and why, the input fields that
+ * are absent, and on a domain the smallest changes of the input that flip the decision.
+ */
 export async function evaluatePolicy(
   bench: Workbench,
   source: PolicySource,
   entrypoint: string,
   input: Json,
+  explain?: { readonly document: DomainDocument | undefined },
 ): Promise<GateResult> {
   return guarded(source, async () => {
     const prepared = await prepareSide(bench.opa, bench.pool, source, [entrypoint]);
@@ -359,20 +365,30 @@ export async function evaluatePolicy(
         : await attribute(side, traced, { entrypoint, input: text, holds: (o) => sameOutcome(o, outcome!) });
     const decision = decisionOf(outcome!);
     const because = new Set((attribution?.because ?? []).map((d) => d.id));
+    const why =
+      explain === undefined
+        ? undefined
+        : {
+            unfired: attribution === undefined ? undefined : await unfiredOf(side, input, attribution.fired),
+            absent: absentFields(side, input),
+            counterfactual:
+              explain.document === undefined
+                ? undefined
+                : await counterfactual(side, entrypoint, input, outcome!, domainOf(explain.document, [side])),
+          };
     const facts: Record<string, Json> = {
       entrypoint,
       defined: decision !== undefined,
       decision: decision === undefined ? null : (JSON.parse(canonicalJson(decision)) as Json),
       ...(attribution?.decided === undefined ? {} : { decidedBy: { ...describeDefinition(attribution.decided) } }),
       rules: (attribution?.fired ?? []).map((d) => ({ ...describeDefinition(d), decisive: because.has(d.id) })),
+      ...(why === undefined ? {} : explainFacts(why)),
     };
     return {
-      ...result(
-        [],
-        source,
-        decision === undefined ? `${entrypoint} is undefined for this input` : `${entrypoint} decides`,
-        attribution === undefined ? [] : [rulesTable(attribution.fired, because)],
-      ),
+      ...result([], source, decision === undefined ? `${entrypoint} is undefined for this input` : `${entrypoint} decides`, [
+        ...(attribution === undefined ? [] : [rulesTable(attribution.fired, because)]),
+        ...(why === undefined ? [] : explainTables(why)),
+      ]),
       facts,
     };
   });

@@ -133,6 +133,15 @@ describe('verbs', () => {
     const ran = await runCli(['policy', 'eval', 'pol', ...E, '--input', '-', '-q'], { cwd: dir, input: '{"n": 50}' });
     expect(ran.stdout).toContain('decided by p.decision (pol/p.rego:3)');
   });
+  test('explain says what failed where and what would flip the decision', async () => {
+    const high = ['explain', 'pol', ...E, '--input', '-', '--domain', 'domain.yaml'];
+    const ran = await runCli(['policy', ...high, '-q'], { cwd: dir, input: '{"n": 50}' });
+    expect(ran.code).toBe(0);
+    expect(ran.stdout).toContain('input.n < data.limit (line 5); read input.n = 50, data.limit = 5');
+    expect(ran.stdout).toContain('n: 50 → 1');
+    const markdown = await runCli(['policy', ...high, '-q', '--format', 'markdown'], { cwd: dir, input: '{"n": 50}' });
+    expect(markdown.stdout).toContain('Smallest changes that flip the decision');
+  });
   test('two proofs print the same bytes', async () => {
     const one = async (): Promise<string> =>
       JSON.stringify(
