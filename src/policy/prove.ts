@@ -9,7 +9,7 @@ import { type Domain, digitsOf, inputOf } from './domain.ts';
 import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
 import { OpaRefused } from './opa.ts';
 import { EvaluationLimit } from './pool.ts';
-import { samplePoints, take } from './sampling.ts';
+import { coveringStrength, samplePoints, take } from './sampling.ts';
 import { type Side, tracedProgram } from './side.ts';
 import { isObject, type Modules } from './source.ts';
 import type { ProveResult, TaskDomain, Violation } from './tasks.ts';
@@ -51,6 +51,11 @@ export interface Proof {
   readonly size: number;
   readonly excluded: number;
   readonly exhaustive: boolean;
+  /**
+   * Every combination of values of this many dimensions was evaluated. Absent of a full enumeration, of a search that was
+   * cut short or is too small for it, and where `where` leaves points (and so combinations) out.
+   */
+  readonly strength: number | undefined;
   readonly counterexamples: readonly Counterexample[];
   readonly failures: number;
   readonly failure: { readonly input: JsonObject; readonly failure: EvaluationFailure } | undefined;
@@ -58,11 +63,17 @@ export interface Proof {
   readonly seconds: number;
 }
 
-/** "proved on 124416 of 124416" or "searched 2000000 of 8000000 (seed 1)". Points that `where` leaves out prove nothing and don't count. */
-export function coverageText(proof: Pick<Proof, 'exhaustive' | 'evaluated' | 'size' | 'excluded'>, seed: number): string {
-  return proof.exhaustive
-    ? `proved on ${proof.evaluated - proof.excluded} of ${proof.size - proof.excluded}`
-    : `searched ${proof.evaluated} of ${proof.size} (seed ${seed})`;
+/**
+ * "proved on 124416 of 124416" or "searched 2000000 of 8000000 (every 4-way combination, seed 1)". Points that `where`
+ * leaves out prove nothing and don't count.
+ */
+export function coverageText(
+  proof: Pick<Proof, 'exhaustive' | 'evaluated' | 'size' | 'excluded' | 'strength'>,
+  seed: number,
+): string {
+  if (proof.exhaustive) return `proved on ${proof.evaluated - proof.excluded} of ${proof.size - proof.excluded}`;
+  const covered = proof.strength === undefined ? '' : `every ${proof.strength}-way combination, `;
+  return `searched ${proof.evaluated} of ${proof.size} (${covered}seed ${seed})`;
 }
 
 /** A `where` that names nothing would leave every point out: a mistake in the domain file, not a lack of evidence. */
@@ -93,7 +104,8 @@ export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const exhaustive = domain.size <= maxPoints;
   const start = performance.now();
   const parts: ProveResult[] = [];
-  const search = exhaustive ? undefined : samplePoints(domain, maxPoints, seed);
+  const strength = coveringStrength(domain, maxPoints);
+  const search = exhaustive ? undefined : samplePoints(domain, maxPoints, seed, strength);
   const total = exhaustive ? domain.size : maxPoints;
   let next = 0;
   let done = 0;
@@ -141,12 +153,14 @@ export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const counterexamples: Counterexample[] = [];
   for (const violation of merged)
     counterexamples.push(await counterexample(side, program, traced, violation, options, task, extra));
+  const excluded = parts.reduce((sum, part) => sum + part.excluded, 0);
   return {
     entrypoint,
     evaluated: parts.reduce((sum, part) => sum + part.evaluated, 0),
     size: domain.size,
-    excluded: parts.reduce((sum, part) => sum + part.excluded, 0),
+    excluded,
     exhaustive: exhaustive && stopped === undefined,
+    strength: exhaustive || stopped !== undefined || excluded > 0 || strength === 0 ? undefined : strength,
     counterexamples,
     failures,
     failure: stopped ?? (failed === undefined ? undefined : { input: inputOf(domain, failed.digits), failure: failed.failure }),

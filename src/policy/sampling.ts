@@ -2,15 +2,22 @@ import { createRng } from '../stats/rng.ts';
 import { type Domain, digitsOf } from './domain.ts';
 
 /**
- * Points for a domain that is too large to enumerate: first every point that differs from the base in at most two
- * dimensions (so that each pair of values is seen at least once), then seeded random points, `limit` in all. Lazy, so
- * that memory stays flat. Repetitions among the random points are possible. Deterministic in (domain, limit, seed).
+ * Points for a domain that is too large to enumerate: first every point that differs from the base in at most `strength`
+ * dimensions, then seeded random points, `limit` in all. The first part is a covering array of that strength (Kuhn,
+ * Kacker, Lei, "Practical Combinatorial Testing", NIST SP 800-142, 2010): each combination of values of any `strength`
+ * dimensions is seen at least once. It is not the smallest such array, but it needs no memory, and counterexamples that
+ * it finds are near the base. Repetitions among the random points are possible. Deterministic in its arguments.
  */
-export function* samplePoints(domain: Pick<Domain, 'dimensions'>, limit: number, seed: number): Generator<readonly number[]> {
+export function* samplePoints(
+  domain: Pick<Domain, 'dimensions'>,
+  limit: number,
+  seed: number,
+  strength: number = coveringStrength(domain, limit),
+): Generator<readonly number[]> {
   const base = domain.dimensions.map((d) => d.base ?? 0);
   const radices = domain.dimensions.map((d) => d.choices.length);
   let given = 0;
-  for (const point of nearBase(base, radices)) {
+  for (const point of nearBase(base, radices, strength)) {
     if (given >= limit) return;
     given += 1;
     yield point;
@@ -19,18 +26,47 @@ export function* samplePoints(domain: Pick<Domain, 'dimensions'>, limit: number,
   for (; given < limit; given += 1) yield radices.map((radix) => rng.int(radix));
 }
 
-function* nearBase(base: readonly number[], radices: readonly number[]): Generator<readonly number[]> {
-  yield base;
-  for (const [a, radix] of radices.entries()) {
-    for (let x = 0; x < radix; x += 1) if (x !== base[a]) yield base.with(a, x);
+/** Points within `strength` changes of the base: what a search spends on its covering array. */
+export function coveringSize(domain: Pick<Domain, 'dimensions'>, strength: number): number {
+  // Elementary symmetric polynomials of (radix - 1): ways[k] counts the points with exactly k changes.
+  const ways = [1, ...new Array<number>(Math.min(strength, domain.dimensions.length)).fill(0)];
+  for (const { choices } of domain.dimensions)
+    for (let k = ways.length - 1; k > 0; k -= 1) ways[k]! += ways[k - 1]! * (choices.length - 1);
+  return ways.reduce((sum, n) => sum + n, 0);
+}
+
+/** At least half of a search is random, unless even pairs need more: points near the base alone look the same way. */
+const COVERING_SHARE = 0.5;
+
+/** The largest t for which every t-way combination fits into a search of `limit` points; 0 when not even single values do. */
+export function coveringStrength(domain: Pick<Domain, 'dimensions'>, limit: number): number {
+  let strength = 0;
+  while (strength < domain.dimensions.length) {
+    const share = strength < 2 ? 1 : COVERING_SHARE;
+    if (coveringSize(domain, strength + 1) > limit * share) break;
+    strength += 1;
   }
-  for (let a = 0; a < radices.length; a += 1) {
-    for (let b = a + 1; b < radices.length; b += 1) {
-      for (let x = 0; x < radices[a]!; x += 1) {
-        if (x === base[a]) continue;
-        for (let y = 0; y < radices[b]!; y += 1) if (y !== base[b]) yield base.with(a, x).with(b, y);
-      }
-    }
+  return strength;
+}
+
+/** Every point with at most `strength` changes, those with fewer changes first. */
+function* nearBase(base: readonly number[], radices: readonly number[], strength: number): Generator<readonly number[]> {
+  for (let changes = 0; changes <= Math.min(strength, radices.length); changes += 1) yield* changed(base, radices, 0, changes);
+}
+
+function* changed(
+  point: readonly number[],
+  radices: readonly number[],
+  from: number,
+  changes: number,
+): Generator<readonly number[]> {
+  if (changes === 0) {
+    yield point;
+    return;
+  }
+  for (let d = from; d <= radices.length - changes; d += 1) {
+    for (let value = 0; value < radices[d]!; value += 1)
+      if (value !== point[d]) yield* changed(point.with(d, value), radices, d + 1, changes - 1);
   }
 }
 
@@ -43,7 +79,7 @@ export function* pointsOf(domain: Pick<Domain, 'dimensions' | 'size'>, limit: nu
   const seen = new Set<number>();
   const base = domain.dimensions.map((d) => d.base ?? 0);
   const radices = domain.dimensions.map((d) => d.choices.length);
-  for (const digits of nearBase(base, radices)) {
+  for (const digits of nearBase(base, radices, 2)) {
     if (seen.size >= Math.min(limit, NEAR_POINTS)) break;
     seen.add(indexOf(digits, radices));
     yield digits;

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { boundariesOf, unknownString } from '../../src/policy/boundaries.ts';
 import { digitsOf, inputOf, parsePath, pathText, readDomain } from '../../src/policy/domain.ts';
 import { PointEncoder } from '../../src/policy/encode.ts';
-import { pointsOf, samplePoints, spreadIndices } from '../../src/policy/sampling.ts';
+import { coveringSize, coveringStrength, pointsOf, samplePoints, spreadIndices } from '../../src/policy/sampling.ts';
 import { domainDocument } from './support.ts';
 
 const none = { comparisons: [], texts: [] };
@@ -112,8 +112,45 @@ describe('sampling', () => {
       expect(pairs.size).toBe(domain.dimensions[i]!.choices.length * domain.dimensions[j]!.choices.length);
     }
   });
+  test('a search begins with a covering array of its strength, each point of it once', () => {
+    const radices = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(radices, fc.nat(), fc.integer({ min: 1, max: 400 }), (sizes, from, limit) => {
+        const dimensions = sizes.map((size, d) => ({
+          text: `d${d}`,
+          path: [`d${d}`],
+          choices: Array.from({ length: size }, (_, json) => ({ json })),
+          base: from % size,
+        }));
+        const strength = coveringStrength({ dimensions }, limit);
+        const size = coveringSize({ dimensions }, strength);
+        const points = [...samplePoints({ dimensions }, limit, 1)];
+        expect(points).toHaveLength(limit);
+        expect(size).toBeLessThanOrEqual(limit);
+        const first = points.slice(0, size);
+        expect(new Set(first.map(String)).size).toBe(size);
+        for (const places of combinations(sizes.length, strength)) {
+          const seen = new Set(first.map((point) => places.map((place) => point[place]).join()));
+          expect(seen.size).toBe(places.reduce((product, place) => product * sizes[place]!, 1));
+        }
+      }),
+    );
+  });
+  test('the strength is the largest that leaves half of the search to chance, pairs may take it all', () => {
+    const dimensions = domain.dimensions;
+    expect([0, 1, 2, 3].map((strength) => coveringSize({ dimensions }, strength))).toEqual([1, 6, 14, 18]);
+    expect([5, 6, 14, 35, 36].map((limit) => coveringStrength({ dimensions }, limit))).toEqual([0, 1, 2, 2, 3]);
+  });
   test('one seed gives one sequence', () => {
     expect([...samplePoints(domain, 60, 7)]).toEqual([...samplePoints(domain, 60, 7)]);
     expect([...samplePoints(domain, 60, 7)]).not.toEqual([...samplePoints(domain, 60, 8)]);
   });
 });
+
+/** Every choice of `count` of the numbers below `n`. */
+function combinations(n: number, count: number, from = 0): number[][] {
+  if (count === 0) return [[]];
+  return Array.from({ length: Math.max(0, n - from) }, (_, i) => from + i).flatMap((first) =>
+    combinations(n, count - 1, first + 1).map((rest) => [first, ...rest]),
+  );
+}
