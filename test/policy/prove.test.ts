@@ -132,6 +132,24 @@ describe('invariants on a domain', () => {
     });
     expect(gate.facts?.['proof']).toBe('searched 30 of 40 (seed 1)');
   });
+  test('what only the random part of a search finds is shrunk until no dimension can go back to the base', async () => {
+    const names = 'abcdef'.split('');
+    const gate = await proof({
+      rego: 'package p\n\ndefault decision := {"allow": false}\n\ndecision := {"allow": true} if {\n\tinput.a == 3\n\tinput.b == 3\n\tinput.c == 3\n}\n',
+      invariants: 'package invariants\n\nviolation contains "it is served" if input.decision.allow\n',
+      domain: {
+        base: Object.fromEntries(names.map((k) => [k, 0])),
+        vary: Object.fromEntries(names.map((k) => [k, [0, 1, 2, 3]])),
+      },
+      maxPoints: 1000,
+    });
+    // Three fields have to meet: a covering array of strength 2 misses it.
+    expect(gate.facts?.['proof']).toBe('searched 1000 of 4096 (every 2-way combination, seed 1)');
+    expect(gate.findings[0]!.evidence).toMatchObject({
+      counterexample: { a: 3, b: 3, c: 3, d: 0, e: 0, f: 0 },
+      differs: ['a', 'b', 'c'],
+    });
+  });
   test('two searches give the same report, byte for byte', async () => {
     const stable = async (): Promise<string> => {
       const gate = await proof({ maxPoints: 30 });
