@@ -5,7 +5,7 @@ import type { CanaryRuleId } from './rules.ts';
 import { evidenceOf, measurements, regressionText, tables } from './run/present.ts';
 
 /** A judged case of sample files as a gate result. Pure. */
-export function judgedGate(judged: CaseResult, file: string): GateResult {
+export function judgedGate(judged: CaseResult, file: string | undefined): GateResult {
   const ruleId: CanaryRuleId = 'canary-metric-regressed';
   const findings: Finding[] = judged.metrics
     .filter((metric) => metric.verdict === 'fail' || metric.verdict === 'warn')
@@ -16,7 +16,7 @@ export function judgedGate(judged: CaseResult, file: string): GateResult {
         // An invalid run blocks nothing by what it seems to show.
         blocking: metric.verdict === 'fail' && judged.verdict === 'fail',
         message: regressionText(metric),
-        location: { file },
+        ...(file === undefined ? {} : { location: { file } }),
         evidence: evidenceOf(metric),
         subject: metric.segment ?? metric.name,
         fix: 'Do not promote the candidate; look at what changed in this metric.',

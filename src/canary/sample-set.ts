@@ -24,6 +24,8 @@ export interface SampleSet {
   readonly droppedIterations: number;
   /** The file ends in the middle of a record. */
   readonly truncated: boolean;
+  /** Series of a running system: points at the same step are no pair, and an arm without any is missing data, not a wrong file. */
+  readonly live?: boolean;
 }
 
 /**
@@ -81,6 +83,7 @@ export async function readSamples(file: string): Promise<SampleSet> {
     if (problems.length >= 10) break;
     if (line.trim() === '') continue;
     json ??= line.trimStart().startsWith('{');
+    if (lineNumber === 1 && json && isRangeAnswer(line)) return (await import('./prometheus-samples.ts')).readRangeFile(file);
     if (json) {
       try {
         const parsed = parseK6Line(line);
@@ -111,4 +114,9 @@ export async function readSamples(file: string): Promise<SampleSet> {
   if (points === 0)
     throw new ConfigurationError({ message: `${file} holds no samples.`, expected: 'k6 NDJSON points or CSV rows' });
   return { file, series: [...series.values()], types, droppedIterations: dropped, truncated: cut };
+}
+
+/** The answer of a Prometheus API begins with its status (encoding order of the API; files that people reformat keep it). */
+function isRangeAnswer(line: string): boolean {
+  return /^\s*\{\s*("status"\s*:|$)/.test(line);
 }

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../core/errors.ts';
 import { judgeCase } from './judge/judge.ts';
 import type { CaseInput, CaseResult, Design, Direction, Margin, MetricInput, MetricKind } from './judge/types.ts';
+import { increments } from './prometheus-samples.ts';
 import type { SampleSet, Series } from './sample-set.ts';
 
 export { readSamples } from './sample-set.ts';
@@ -8,7 +9,8 @@ export { readSamples } from './sample-set.ts';
 /** What is known about a metric; samples alone do not say which way is better. */
 export interface MetricSetting {
   readonly name: string;
-  readonly kind?: MetricKind;
+  /** `counter`: a cumulative count that may be reset; its growth per step is judged. */
+  readonly kind?: MetricKind | 'counter';
   readonly direction?: Direction;
   readonly margin?: Margin;
 }
@@ -69,10 +71,11 @@ export function samplesToCase(
   const paired =
     options.design === undefined ? found.every(([key]) => canPair(pick(0, key), pick(1, key))) : options.design === 'paired';
   const metrics = found.map(([key, { metric, segment }]): MetricInput => {
-    const [b, c] = [pick(0, key), pick(1, key)];
     const setting = settings.get(metric);
+    const cumulative = setting?.kind === 'counter';
+    const [b, c] = [pick(0, key), pick(1, key)].map((one) => (cumulative && one !== undefined ? growth(one) : one));
     const kind =
-      setting?.kind ??
+      (setting?.kind === 'counter' ? (isWhole(b, c) ? 'count' : 'continuous') : setting?.kind) ??
       (types.get(metric) === 'rate' || isBinary(b, c) ? 'binary' : types.get(metric) === 'counter' ? 'count' : 'continuous');
     const direction = setting?.direction ?? (HIGHER_IS_BETTER.test(metric) ? 'higher' : 'lower');
     return {
@@ -128,6 +131,8 @@ function select(set: SampleSet, arm: 'baseline' | 'candidate', shared: boolean):
   const tagged = set.series.filter((one) => one.arm === arm);
   if (tagged.length > 0) return tagged;
   const untagged = set.series.filter((one) => one.arm === undefined);
+  // A query that finds nothing says that the arm has no data: each metric then says so, and nothing passes.
+  if (set.live === true && !shared && tagged.length === untagged.length) return [];
   if (shared || untagged.length === 0)
     throw new ConfigurationError({
       message: `${set.file} has no samples of the arm ${arm}.`,
@@ -147,6 +152,16 @@ function isBinary(b: Series | undefined, c: Series | undefined): boolean {
     all.every((value) => value === 0 || value === 1) &&
     [b, c].every((one) => one?.values.every((v) => v === 0 || v === 1 || Number.isNaN(v)) !== false)
   );
+}
+
+/** A counter as its growth per step, in order of time. */
+function growth(one: Series): Series {
+  return { ...one, values: increments(one.values), times: one.times.slice(1), pairs: one.pairs.slice(1) };
+}
+
+/** Whole numbers throughout (Prometheus extrapolates `increase()`, so its results are not). */
+function isWhole(b: Series | undefined, c: Series | undefined): boolean {
+  return [b, c].every((one) => one?.values.every((value) => Number.isNaN(value) || Number.isInteger(value)) !== false);
 }
 
 function canPair(b: Series | undefined, c: Series | undefined): boolean {

@@ -1,6 +1,8 @@
 import { createReadStream, fstatSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { SampleSet } from '../canary/sample-set.ts';
+import type { MetricSetting } from '../canary/samples.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { EXIT } from '../core/verdict.ts';
 import type { CommandOutcome, CommandSpec, Invocation } from './framework.ts';
@@ -79,18 +81,34 @@ A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.`,
   },
 };
 
-const NOT_WITH_BATCH = ['baseline', 'candidate', 'profile', 'alpha', 'looks', 'k6-exit-code'];
+const LIVE = ['baseline-query', 'candidate-query', 'start', 'end', 'step', 'metric', 'kind', 'direction'] as const;
+const NOT_WITH_BATCH = ['baseline', 'prometheus', ...LIVE, 'candidate', 'profile', 'alpha', 'looks', 'k6-exit-code'];
 
 const judge: CommandSpec = {
   name: 'judge',
   summary: 'judge samples alone: k6 NDJSON, CSV, or a batch of cases',
   details: `--baseline and --candidate name sample files: k6 \`--out json\` or CSV with the header metric,value[,arm][,segment][,time][,pair]
-(one file with an \`arm\` column serves as both). Samples with pair ids are judged as pairs, others as two series.
+(one file with an \`arm\` column serves as both), or the saved answer of a Prometheus range query. With --prometheus URL the two
+queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments come from the label \`segment\`. Samples with pair ids are judged as pairs, others as two series.
 --batch answers one line of JSON per line of cases; its exit code is 0 when every case was judged, whatever the verdicts.`,
   options: {
     baseline: { type: 'string', value: 'FILE', description: 'samples of what serves now' },
     candidate: { type: 'string', value: 'FILE', description: 'samples of what may serve next' },
     profile: PROFILE,
+    prometheus: { type: 'string', value: 'URL', description: 'base URL of a Prometheus to query both arms from' },
+    'baseline-query': { type: 'string', value: 'PROMQL', description: 'series of what serves now' },
+    'candidate-query': { type: 'string', value: 'PROMQL', description: 'series of what may serve next' },
+    start: { type: 'string', value: 'TIME', description: 'ISO 8601 (default: 30 minutes before the end)' },
+    end: { type: 'string', value: 'TIME', description: 'ISO 8601 (default now)' },
+    step: { type: 'string', value: 'DURATION', description: 'step of the queries (default 15s)' },
+    metric: { type: 'string', value: 'NAME', description: 'what the queries measure, as the profile names it (default value)' },
+    kind: {
+      type: 'string',
+      value: 'KIND',
+      choices: ['continuous', 'count', 'binary', 'counter'],
+      description: 'what the queries give; counter: cumulative, its growth per step is judged',
+    },
+    direction: { type: 'string', value: 'WAY', choices: ['lower', 'higher', 'either'], description: 'which way is better' },
     batch: { type: 'string', value: 'FILE', description: 'cases, one a line of NDJSON; - reads standard input' },
     alpha: { type: 'number', value: 'P', description: 'chance of a false fail over the whole case (default 0.05)' },
     looks: { type: 'integer', value: 'N', description: 'how often the growing data is judged, this time included (default 1)' },
@@ -101,6 +119,11 @@ const judge: CommandSpec = {
     {
       command: 'mixgate canary judge --baseline run.ndjson --candidate run.ndjson --profile canary/profile.yaml',
       does: 'one k6 file whose samples carry an `arm` tag',
+    },
+    {
+      command:
+        'mixgate canary judge --prometheus http://127.0.0.1:9090 --baseline-query \'ttft{version="1"}\' --candidate-query \'ttft{version="2"}\'',
+      does: 'the last half hour of a live canary',
     },
     { command: 'mixgate canary judge --batch cases.ndjson > verdicts.ndjson', does: 'many cases at once' },
   ],
@@ -118,6 +141,15 @@ const judge: CommandSpec = {
       return judgeBatchFile(invocation, batch);
     }
     const [baseline, candidate] = [options.string('baseline'), options.string('candidate')];
+    const url = options.string('prometheus');
+    if (url !== undefined) {
+      if (baseline !== undefined || candidate !== undefined)
+        throw new ConfigurationError({ message: 'sample files do not go with --prometheus.', fix: 'give queries, or files.' });
+      return judgeLive(invocation, url);
+    }
+    const stray = LIVE.find((name) => options.string(name) !== undefined);
+    if (stray !== undefined)
+      throw new ConfigurationError({ message: `--${stray} goes with --prometheus only.`, fix: 'give --prometheus URL as well.' });
     if (baseline === undefined || candidate === undefined) {
       throw new ConfigurationError({
         message: `--${baseline === undefined ? 'baseline' : 'candidate'} FILE is missing.`,
@@ -134,7 +166,71 @@ function checkRange(flag: string, value: number | undefined, expected: string, v
 }
 
 async function judgeFiles(invocation: Invocation, baseline: string, candidate: string): Promise<CommandOutcome> {
-  const { judgeSamples, readSamples } = await import('../canary/samples.ts');
+  const { readSamples } = await import('../canary/samples.ts');
+  const left = await readSamples(resolve(invocation.dir, baseline));
+  const right = candidate === baseline ? left : await readSamples(resolve(invocation.dir, candidate));
+  return judgeSets(invocation, left, right, candidate);
+}
+
+/** Both arms from a live Prometheus: closed by default, an arm without series is missing data. */
+async function judgeLive(invocation: Invocation, url: string): Promise<CommandOutcome> {
+  const { queryRange } = await import('../canary/prometheus-samples.ts');
+  const { parsePromDuration } = await import('../prometheus/duration.ts');
+  const { options } = invocation;
+  const need = (flag: string): string => {
+    const value = options.string(flag);
+    if (value === undefined)
+      throw new ConfigurationError({ message: `--${flag} is missing.`, expected: 'a PromQL query for each arm' });
+    return value;
+  };
+  const queries = [need('baseline-query'), need('candidate-query')] as const;
+  const time = (flag: string, fallback: number): number => {
+    const text = options.string(flag);
+    const at = text === undefined ? fallback : Date.parse(text);
+    if (Number.isNaN(at))
+      throw new ConfigurationError({
+        message: `--${flag} is ${JSON.stringify(text)}.`,
+        expected: 'an instant such as 2026-01-31T12:00:00Z',
+      });
+    return at;
+  };
+  const end = time('end', Date.parse(invocation.now));
+  const start = time('start', end - 30 * 60_000);
+  const step = parsePromDuration(options.string('step') ?? '15s');
+  if (step === undefined || !(step > 0))
+    throw new ConfigurationError({
+      message: `--step is ${JSON.stringify(options.string('step'))}.`,
+      expected: 'a duration such as 15s',
+    });
+  const metric = options.string('metric') ?? 'value';
+  const token = invocation.env['MIXGATE_PROMETHEUS_TOKEN'];
+  const ask = (query: string): Promise<SampleSet> =>
+    queryRange(
+      url,
+      { query, start, end, step, metric },
+      {
+        signal: invocation.signal,
+        warn: (message) => invocation.progress.warn(message),
+        ...(token === undefined ? {} : { token }),
+      },
+    );
+  const [kind, direction] = [options.string('kind'), options.string('direction')];
+  return judgeSets(invocation, await ask(queries[0]), await ask(queries[1]), undefined, {
+    name: metric,
+    ...(kind === undefined ? {} : { kind: kind as NonNullable<MetricSetting['kind']> }),
+    ...(direction === undefined ? {} : { direction: direction as NonNullable<MetricSetting['direction']> }),
+  });
+}
+
+/** @param live the one metric of a live judgement: the profile adds what the flags leave open */
+async function judgeSets(
+  invocation: Invocation,
+  left: SampleSet,
+  right: SampleSet,
+  file: string | undefined,
+  live?: MetricSetting,
+): Promise<CommandOutcome> {
+  const { judgeSamples } = await import('../canary/samples.ts');
   const { judgedGate } = await import('../canary/judge-gate.ts');
   const { MAX_LOOKS } = await import('../canary/judge/validate.ts');
   const { openWorkspace } = await import('./open-workspace.ts');
@@ -152,16 +248,17 @@ async function judgeFiles(invocation: Invocation, baseline: string, candidate: s
   ];
   checkRange('alpha', alpha, 'a number between 0 and 0.5', (value) => value > 0 && value < 0.5);
   checkRange('looks', looks, 'a whole number of at least 1', (value) => value >= 1 && value <= MAX_LOOKS);
-  const left = await readSamples(resolve(invocation.dir, baseline));
-  const right = candidate === baseline ? left : await readSamples(resolve(invocation.dir, candidate));
+  const metrics =
+    live === undefined ? profile?.metrics : [{ ...profile?.metrics.find((metric) => metric.name === live.name), ...live }];
   const judged = judgeSamples(left, right, {
     seed: invocation.seed,
     ...(alpha === undefined ? {} : { alpha }),
     ...(looks === undefined ? {} : { looks }),
     ...(code === undefined ? {} : { k6ExitCode: code }),
-    ...(profile === undefined ? {} : { metrics: profile.metrics }),
+    ...(metrics === undefined ? {} : { metrics }),
+    ...(live === undefined ? {} : { design: 'unpaired' as const }),
   });
-  return { report: singleGateReport(invocation, workspace, judgedGate(judged, candidate)) };
+  return { report: singleGateReport(invocation, workspace, judgedGate(judged, file)) };
 }
 
 function unreadable(cause: NodeJS.ErrnoException): string {
@@ -206,8 +303,58 @@ async function judgeBatchFile(invocation: Invocation, batch: string): Promise<Co
   };
 }
 
+const serve: CommandSpec = {
+  name: 'serve',
+  summary: 'answer judgements over HTTP, for Argo Rollouts, Flagger, Spinnaker and others',
+  details: `POST /api/v1/judge takes a case as \`judge --batch\` does; POST /judge is a remote judge of Kayenta; /api/v1/analysis (GET, POST) and
+POST /api/v1/flagger query the Prometheus of --prometheus, and no other (bearer token in MIXGATE_PROMETHEUS_TOKEN).
+GET /healthz and /metrics tell how it is. There is no authentication: it listens on loopback unless --host says otherwise.`,
+  options: {
+    port: { type: 'integer', value: 'N', description: 'port; 0 takes a free one (default 8085)' },
+    host: { type: 'string', value: 'HOST', description: 'address to listen on (default 127.0.0.1)' },
+    profile: PROFILE,
+    prometheus: { type: 'string', value: 'URL', description: 'base URL of the Prometheus that live analyses query' },
+  },
+  examples: [
+    { command: 'mixgate canary serve', does: 'judge samples that clients send' },
+    { command: 'mixgate canary serve --prometheus http://127.0.0.1:9090 --profile canary/profile.yaml', does: 'live analyses' },
+  ],
+  async run(invocation): Promise<CommandOutcome> {
+    const { options } = invocation;
+    const [port, host] = [options.number('port') ?? 8085, options.string('host') ?? '127.0.0.1'];
+    checkRange('port', port, 'a whole number from 0 to 65535', (value) => value >= 0 && value <= 65_535);
+    const { judgeServer } = await import('../canary/serve/server.ts');
+    const { listen } = await import('../canary/serve/listen.ts');
+    const { baseUrl } = await import('../prometheus/api.ts');
+    const { openWorkspace } = await import('./open-workspace.ts');
+    const workspace = await openWorkspace(invocation, { configRequired: false, gitRequired: false });
+    const file = options.string('profile');
+    const profile =
+      file === undefined
+        ? undefined
+        : (await (await import('../canary/gate.ts')).loadProfile(workspace.context.head, file, '--profile')).profile;
+    const prometheus = options.string('prometheus');
+    if (prometheus !== undefined) baseUrl(prometheus);
+    const server = judgeServer({
+      prometheus,
+      token: invocation.env['MIXGATE_PROMETHEUS_TOKEN'],
+      metrics: profile?.metrics ?? [],
+      alpha: profile?.alpha,
+      maxBodyBytes: 16 * 1024 * 1024,
+      maxConcurrent: 8,
+      now: Date.now,
+    });
+    return {
+      stream: async (write) => {
+        await listen(server, { host, port, signal: invocation.signal, ready: (url) => write(`listening on ${url}\n`) });
+        return EXIT.ok;
+      },
+    };
+  },
+};
+
 export const command: CommandSpec = {
   name: 'canary',
   summary: 'compare a candidate with what serves now, and judge',
-  subcommands: [run, judge],
+  subcommands: [run, judge, serve],
 };

@@ -1,0 +1,103 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** An answer that is not a judgement, as RFC 9457 problem details. */
+export class HttpProblem extends Error {
+  readonly status: number;
+  readonly details: readonly string[];
+  constructor(status: number, message: string, details: readonly string[] = []) {
+    super(message);
+    this.status = status;
+    this.details = details;
+  }
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'The request cannot be judged',
+  403: 'Not from here',
+  404: 'No such endpoint',
+  405: 'Method not allowed',
+  408: 'The request took too long',
+  413: 'The request is too large',
+  415: 'The request is not JSON',
+  500: 'A fault of mixgate',
+  502: 'Prometheus did not answer the query',
+  503: 'Too many judgements at once',
+};
+
+export function problemReply(problem: HttpProblem): Reply {
+  const { status, message, details } = problem;
+  return {
+    status,
+    headers: { 'content-type': 'application/problem+json', ...(status === 503 ? { 'retry-after': '1' } : {}) },
+    body: {
+      type: 'about:blank',
+      title: TITLES[status] ?? 'Error',
+      status,
+      detail: message,
+      ...(details.length === 0 ? {} : { errors: details }),
+    },
+  };
+}
+
+export function send(response: ServerResponse, reply: Reply): void {
+  const text = typeof reply.body === 'string' ? reply.body : `${JSON.stringify(reply.body)}\n`;
+  response.writeHead(reply.status, {
+    'content-type': 'application/json',
+    'content-length': String(Buffer.byteLength(text)),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...reply.headers,
+  });
+  response.end(text);
+}
+
+/** Deepest accepted nesting; a Kayenta request has about ten levels. */
+const MAX_DEPTH = 64;
+
+/** The JSON body, bounded in size and depth. A type other than JSON is refused: a page in a browser can then not send one unasked. */
+export async function jsonBody(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+  if (!/^application\/(?:[\w.-]+\+)?json\b/i.test(request.headers['content-type'] ?? ''))
+    throw new HttpProblem(415, 'The body must be JSON: send `content-type: application/json`.');
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.byteLength;
+    if (size > maxBytes) throw new HttpProblem(413, `The body holds more than ${maxBytes} bytes; judge fewer samples.`);
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString('utf8');
+  if (nestingOf(text) > MAX_DEPTH) throw new HttpProblem(400, `The body is nested deeper than ${MAX_DEPTH} levels.`);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new HttpProblem(400, `The body is not JSON: ${cause instanceof Error ? cause.message.slice(0, 200) : 'unreadable'}.`);
+  }
+}
+
+function nestingOf(text: string): number {
+  let [depth, deepest, quoted] = [0, 0, false];
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (quoted) {
+      if (c === 92) i++;
+      else if (c === 34) quoted = false;
+    } else if (c === 34) quoted = true;
+    else if (c === 91 || c === 123) deepest = Math.max(deepest, ++depth);
+    else if (c === 93 || c === 125) depth--;
+  }
+  return deepest;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function numberOr(value: unknown, fallback: number): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
+}
