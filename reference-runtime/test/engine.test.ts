@@ -259,6 +259,23 @@ describe('an engine process that dies', () => {
     await mortal.dispose();
   });
 
+  it('is killed and replaced when it hangs, and what it was running is answered', async () => {
+    const logs: string[] = [];
+    const hung = new LlamaEngine(engineOptions(randomModel(dir.file('hung.gguf'))), (line) => logs.push(line), {
+      pingMs: 50,
+      silentMs: 500,
+      cancelMs: 60_000,
+    });
+    await hung.load();
+    const failed = expect(collect(hung, request({ maxTokens: 240 }))).rejects.toMatchObject({ code: 'ENGINE_DIED' });
+    process.kill(hung.pid as number, 'SIGSTOP');
+    await failed;
+    await until(() => hung.stats().state === 'ready');
+    expect(logs[0]).toMatch(/is stuck: it answered nothing for 500 ms/);
+    expect((await collect(hung, request())).done?.completionTokens).toBe(16);
+    await hung.dispose();
+  });
+
   it('leaves no process behind when disposed', async () => {
     const gone = new LlamaEngine(engineOptions(randomModel(dir.file('gone.gguf'))));
     await gone.load();

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -622,5 +623,112 @@ describe('faults', () => {
       );
     });
     await json(await server.post('/v1/completions', { prompt: 'a', max_tokens: 1 }));
+  });
+});
+
+describe('response_format', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer(microModel());
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+  const schema = {
+    type: 'object',
+    additionalProperties: false,
+    required: ['kind', 'size', 'tags'],
+    properties: {
+      kind: { enum: ['cat', 'dog'] },
+      // Not a free number: a grammar allows 1e999, which JavaScript reads as infinity.
+      size: { enum: [1, 2, 30] },
+      tags: { type: 'array', items: { type: 'boolean' }, minItems: 1, maxItems: 2 },
+      note: { anyOf: [{ type: 'null' }, { type: 'string', maxLength: 8 }] },
+    },
+  };
+  const validate = new Ajv2020().compile(schema);
+
+  it.each([
+    ['llama.cpp’s sampler', {}],
+    ['own sampling, as log probabilities need it', { logprobs: true, top_logprobs: 1 }],
+  ])('a schema holds with %s, by the official client', async (_name, more) => {
+    const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'unused', maxRetries: 0 });
+    for (const [temperature, seed] of [
+      [0, 1],
+      [1.5, 2],
+      [1.5, 3],
+    ]) {
+      const chat = await client.chat.completions.create({
+        model: 'mixtral-micro',
+        messages: [{ role: 'user', content: 'An animal as JSON' }],
+        max_tokens: 300,
+        temperature: temperature as number,
+        seed: seed as number,
+        response_format: { type: 'json_schema', json_schema: { name: 'animal', schema, strict: true } },
+        ...more,
+      });
+      // A number may go on for ever: only an answer that says it is complete must be.
+      if (chat.choices[0]?.finish_reason === 'length') continue;
+      const value: unknown = JSON.parse(chat.choices[0]?.message.content ?? '');
+      expect(validate(value), JSON.stringify([value, validate.errors])).toBe(true);
+    }
+  });
+
+  it('json_object begins an object and nothing else', async () => {
+    const body = await json<CompletionBody>(
+      await server.post('/v1/completions', {
+        prompt: 'data: ',
+        max_tokens: 24,
+        temperature: 1,
+        seed: 5,
+        response_format: { type: 'json_object' },
+      }),
+    );
+    expect(body.choices[0]?.text).toMatch(/^\{/);
+  });
+
+  it.each([
+    ['a pattern', { type: 'string', pattern: '^a' }, /pattern/],
+    ['oneOf', { oneOf: [{ type: 'string' }] }, /no type/],
+    ['a $ref outside', { $ref: 'https://example.org/x' }, /#\/\$defs\//],
+    [
+      'an array of anything',
+      { type: 'object', properties: { a: { type: 'array' } } },
+      /\/properties\/a is an array without items/,
+    ],
+    ['a huge repetition', { type: 'string', maxLength: 1e6 }, /maxLength/],
+  ])('refuses %s by name', async (_name, refusedSchema, message) => {
+    const { error } = await json<ErrorBody>(
+      await server.post('/v1/completions', {
+        prompt: 'a',
+        response_format: { type: 'json_schema', json_schema: { name: 'x', schema: refusedSchema } },
+      }),
+      400,
+    );
+    expect(error).toMatchObject({ param: 'response_format' });
+    expect(error.message).toMatch(message);
+  });
+});
+
+describe('a client that never reads', () => {
+  it('pauses its generation, then loses its connection, and costs nobody else a sequence', async () => {
+    await using server = await startServer(randomModel(dir.file('stall.gguf'), { context: 16_384 }), (config) => {
+      config.model.context = 16_384;
+      config.model.sequences = 2;
+      config.limits.maxTokens = 16_000;
+      config.limits.stallMs = 500;
+    });
+    // Alternatives make the stream larger than what the kernel buffers for a socket.
+    const body = JSON.stringify({ prompt: 'a', max_tokens: 16_000, logprobs: 20, stream: true });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    // Node reads a socket only once somebody listens to its data: nobody does.
+    socket.pause();
+    socket.write(
+      `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    await until(() => server.runtime.inFlight === 1);
+    await json(await server.post('/v1/completions', { prompt: 'b', max_tokens: 4 }));
+    await until(async () => metric(await (await server.get('/metrics')).text(), 'mixgate_slow_readers_total') === 1);
+    await until(() => server.runtime.inFlight === 0 && server.runtime.admission.running === 0);
+    expect(server.runtime.local.stats().active).toBe(0);
+    socket.destroy();
   });
 });

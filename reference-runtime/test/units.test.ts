@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isMusl, platformPackages } from '../install.mjs';
 import { buildShim } from '../native/build.mjs';
-import { shareSlots } from '../src/engine/batching.ts';
 import { ChatFormatError, mistralInstruct } from '../src/engine/chat-template.ts';
+import { EventQueue } from '../src/engine/event-queue.ts';
 import { pick } from '../src/engine/sampling.ts';
-import { StepBarrier } from '../src/engine/step-barrier.ts';
+import { planStep } from '../src/engine/scheduler.ts';
 import { TextStream } from '../src/engine/text-stream.ts';
 import { expertWeights, gateEntropy, softmax, top2Margin, topExperts, usageBalance } from '../src/engine/trace-math.ts';
 import { sseData } from '../src/engine/upstream-engine.ts';
@@ -178,56 +178,49 @@ describe('router arithmetic', () => {
 });
 
 describe('batching', () => {
-  it('shares every slot, never more than an item has or a batch holds', () => {
+  const lanes = fc.array(fc.record({ length: fc.integer({ min: 1, max: 40 }), priority: fc.integer({ min: 1, max: 5 }) }), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  it('fills the step, gives nobody more than it has, everybody a row while rows last, and goes by sequence', () => {
     fc.assert(
-      fc.property(
-        fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 8 }),
-        fc.integer({ min: 8, max: 128 }),
-        (lengths, size) => {
-          const items = lengths.map((length) => ({
-            tokens: new Array(length).fill(0),
-            logits: [],
-            evaluationPriority: 5 as const,
-          }));
-          const shared = shareSlots(items, size);
-          const total = shared.reduce((sum, entry) => sum + entry.processAmount, 0);
-          expect(total).toBe(
-            Math.min(
-              size,
-              lengths.reduce((a, b) => a + b),
-            ),
-          );
-          for (const entry of shared) expect(entry.processAmount).toBeLessThanOrEqual(entry.item.tokens.length);
-          expect(shared).toHaveLength(items.length);
-        },
-      ),
+      fc.property(lanes, fc.integer({ min: 1, max: 128 }), (wanted, size) => {
+        const all = wanted.map(({ length, priority }, index) => ({
+          sequence: (index * 5) % 8,
+          priority,
+          tokens: new Array<number>(length).fill(0),
+        }));
+        const shares = planStep(all, size);
+        const total = all.reduce((sum, lane) => sum + lane.tokens.length, 0);
+        expect(shares.reduce((sum, share) => sum + share.rows, 0)).toBe(Math.min(size, total));
+        for (const { lane, rows } of shares) {
+          expect(rows).toBeGreaterThan(0);
+          expect(rows).toBeLessThanOrEqual(lane.tokens.length);
+        }
+        expect(shares).toHaveLength(Math.min(size, all.length));
+        const ids = shares.map((share) => share.lane.sequence);
+        expect(ids).toEqual([...ids].sort((a, b) => a - b));
+        const least = Math.min(...shares.map((share) => share.lane.priority));
+        const left = all.filter((lane) => !shares.some((share) => share.lane === lane));
+        for (const lane of left) expect(lane.priority).toBeLessThanOrEqual(least);
+      }),
     );
   });
 });
 
-describe('step barrier', () => {
-  it('lets one alone pass at once', () => {
-    const barrier = new StepBarrier(60_000);
-    barrier.join();
-    expect(barrier.arrive()).toBeUndefined();
-  });
-  it('opens when all have arrived, and when the last missing one leaves', async () => {
-    const barrier = new StepBarrier(60_000);
-    const [, , leave] = [barrier.join(), barrier.join(), barrier.join()];
-    const first = Promise.all([barrier.arrive(), barrier.arrive(), barrier.arrive()]);
-    await first;
-    const second = Promise.all([barrier.arrive(), barrier.arrive()]);
-    leave();
-    leave();
-    await second;
-    expect(barrier.arrive()).toBeInstanceOf(Promise);
-    void barrier.arrive();
-  });
-  it('does not wait for ever', async () => {
-    const barrier = new StepBarrier(1);
-    barrier.join();
-    barrier.join();
-    await barrier.arrive();
+describe('event queue', () => {
+  it('says once that its reader is behind, and once that it has caught up', async () => {
+    const changes: boolean[] = [];
+    const queue = new EventQueue<number>({ high: 4, low: 1, onChange: (behind) => changes.push(behind) });
+    for (let index = 0; index < 6; index++) queue.push(index);
+    expect(changes).toEqual([true]);
+    const seen: number[] = [];
+    for await (const item of queue) {
+      seen.push(item);
+      if (item === 5) queue.end();
+    }
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(changes).toEqual([true, false]);
   });
 });
 

@@ -153,6 +153,7 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
       maxTokens: raw.limits?.maxTokens ?? context,
       queue: raw.limits?.queue ?? 64,
       deadlineMs: raw.limits?.deadlineMs ?? 120_000,
+      stallMs: raw.limits?.stallMs ?? 15_000,
     },
     telemetry: {
       traces: {

@@ -60,7 +60,7 @@ export interface RuntimeConfig {
   pools: PoolConfig[];
   slo: { burn_rate: number; budget_left: number };
   flags: Record<string, boolean | string | number>;
-  limits: { bodyBytes: number; maxTokens: number; queue: number; deadlineMs: number };
+  limits: { bodyBytes: number; maxTokens: number; queue: number; deadlineMs: number; stallMs: number };
   telemetry: {
     traces: { file?: string; endpoint?: string; queue: number; flushMs: number };
     decisionLog?: { file: string; mask: string[] };

@@ -17,7 +17,7 @@ function send(message: FromChild): void {
   if (process.connected) process.send?.(message, undefined, undefined, (error) => error && process.exit(1));
 }
 
-/** Events of one turn of the event loop go out together: a message costs more than what is in it. */
+/** Events of one decoding step, or of one turn of the event loop, go out together: a message costs more than what is in it. */
 function queue(item: EngineEventItem): void {
   pending.push(item);
   if (flushScheduled) return;
@@ -27,6 +27,7 @@ function queue(item: EngineEventItem): void {
 
 function flush(): void {
   flushScheduled = false;
+  if (pending.length === 0) return;
   const items = pending;
   pending = [];
   const now = Date.now();
@@ -37,7 +38,7 @@ function flush(): void {
 
 async function load(message: Extract<ToChild, { type: 'load' }>): Promise<void> {
   try {
-    core = await LlamaCore.load(message.options);
+    core = await LlamaCore.load(message.options, flush);
     send({ type: 'ready', info: core.info, stats: core.stats() });
   } catch (error) {
     const known =
@@ -76,6 +77,12 @@ process.on('message', (message: ToChild) => {
       break;
     case 'cancel':
       running.get(message.id)?.abort();
+      break;
+    case 'pause':
+      core?.pause(message.id, message.paused);
+      break;
+    case 'ping':
+      send({ type: 'pong', stats: core?.stats() ?? { rssBytes: process.memoryUsage.rss() } });
       break;
     case 'dispose':
       process.exit(0);

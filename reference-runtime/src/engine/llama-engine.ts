@@ -8,6 +8,21 @@ import { type Engine, EngineError, type EngineEvent, type EngineInfo, type Engin
 const CHILD = fileURLToPath(new URL('./llama-child.ts', import.meta.url));
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_LIMIT_MS = 10_000;
+/** Unread events at which a request is paused in the engine, and at which it goes on. */
+const HIGH_WATER = 256;
+const LOW_WATER = 64;
+
+/** When an engine process that still exists is taken for stuck, in milliseconds. */
+export interface Watchdog {
+  /** Between pings. Decoding runs on another thread: a live process always answers. */
+  pingMs: number;
+  /** Without an answer. */
+  silentMs: number;
+  /** From cancelling a request to the confirmation, which comes after the batch in flight. */
+  cancelMs: number;
+}
+
+const WATCHDOG: Watchdog = { pingMs: 1000, silentMs: 10_000, cancelMs: 60_000 };
 
 /** The backoff before restart number `attempt` (from 1), in milliseconds: doubling, capped. */
 export function backoffMs(attempt: number): number {
@@ -24,13 +39,16 @@ export class LlamaEngine implements Engine {
   #restarts = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
+  #pings: NodeJS.Timeout | undefined;
+  readonly #watchdog: Watchdog;
   #last: ChildStats = { rssBytes: 0 };
   #info: EngineInfo | undefined;
   #carried = { recorded: 0, dropped: 0, unattributed: 0, steps: 0, rows: 0 };
 
-  constructor(options: LlamaOptions, log: (message: string) => void = () => {}) {
+  constructor(options: LlamaOptions, log: (message: string) => void = () => {}, watchdog: Watchdog = WATCHDOG) {
     this.#options = options;
     this.#log = log;
+    this.#watchdog = watchdog;
   }
 
   /** The child's process id while it lives: for operators and fault tests. */
@@ -69,11 +87,14 @@ export class LlamaEngine implements Engine {
           this.#failures = 0;
           this.#info = message.info;
           this.#last = message.stats;
+          this.#watch(child);
           resolve(message.info);
         } else if (message.type === 'failed') {
           settled = true;
           reject(new EngineError('LOAD_FAILED', message.message));
           child.kill('SIGKILL');
+        } else if (message.type === 'pong') {
+          this.#last = message.stats;
         } else {
           if (message.stats !== undefined) this.#last = message.stats;
           for (const item of message.items) this.#deliver(item.id, item.event);
@@ -94,8 +115,30 @@ export class LlamaEngine implements Engine {
     });
   }
 
+  /** Kills a process that answers no ping: its exit then fails what is running and brings a new one. */
+  #watch(child: ChildProcess): void {
+    const { pingMs, silentMs } = this.#watchdog;
+    let heard = performance.now();
+    child.on('message', () => {
+      heard = performance.now();
+    });
+    clearInterval(this.#pings);
+    this.#pings = setInterval(() => {
+      if (this.#child !== child) return;
+      if (performance.now() - heard > silentMs) this.#stuck(child, `it answered nothing for ${silentMs} ms`);
+      else this.#send({ type: 'ping' });
+    }, pingMs).unref();
+  }
+
+  #stuck(child: ChildProcess, why: string): void {
+    if (this.#child !== child) return;
+    this.#log(`engine process ${child.pid} is stuck: ${why}; killing it`);
+    child.kill('SIGKILL');
+  }
+
   #onExit(how: string, detail: string): void {
     this.#child = undefined;
+    clearInterval(this.#pings);
     const trace = this.#last.trace;
     if (trace !== undefined)
       for (const key of ['recorded', 'dropped', 'unattributed', 'steps', 'rows'] as const) this.#carried[key] += trace[key];
@@ -119,9 +162,11 @@ export class LlamaEngine implements Engine {
     const wait = backoffMs(this.#failures);
     this.#log(`engine ended (${how})${detail}; restart in ${wait} ms`);
     this.#timer = setTimeout(() => {
-      this.#start().catch((error: unknown) =>
-        this.#log(`engine restart failed: ${error instanceof Error ? error.message : String(error)}`),
-      );
+      this.#start().catch((error: unknown) => {
+        this.#log(`engine restart failed: ${error instanceof Error ? error.message : String(error)}`);
+        // A process that never came to be has no exit to be restarted by.
+        if (this.#child?.pid === undefined && this.#state === 'restarting') this.#onExit('not started', '');
+      });
     }, wait);
   }
 
@@ -150,9 +195,20 @@ export class LlamaEngine implements Engine {
     if (this.#state !== 'ready') throw new EngineError('ENGINE_UNAVAILABLE', `the engine is ${this.#state}; try again shortly`);
     if (signal.aborted) return;
     if (this.#running.has(request.id)) throw new EngineError('BAD_PROMPT', `a request with id ${request.id} is already running`);
-    const queue = new EventQueue<EngineEvent>();
+    const queue = new EventQueue<EngineEvent>({
+      high: HIGH_WATER,
+      low: LOW_WATER,
+      onChange: (paused) => this.#send({ type: 'pause', id: request.id, paused }),
+    });
     this.#running.set(request.id, queue);
-    const cancel = (): void => this.#send({ type: 'cancel', id: request.id });
+    const child = this.#child;
+    let unconfirmed: NodeJS.Timeout | undefined;
+    const cancel = (): void => {
+      this.#send({ type: 'cancel', id: request.id });
+      const { cancelMs } = this.#watchdog;
+      if (child !== undefined)
+        unconfirmed ??= setTimeout(() => this.#stuck(child, `a cancelled request did not end in ${cancelMs} ms`), cancelMs);
+    };
     signal.addEventListener('abort', cancel, { once: true });
     this.#send({ type: 'generate', request });
     try {
@@ -164,6 +220,7 @@ export class LlamaEngine implements Engine {
         cancel();
         await queue.drained();
       }
+      clearTimeout(unconfirmed);
     }
   }
 
@@ -194,6 +251,7 @@ export class LlamaEngine implements Engine {
   async dispose(): Promise<void> {
     this.#state = 'disposed';
     clearTimeout(this.#timer);
+    clearInterval(this.#pings);
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));

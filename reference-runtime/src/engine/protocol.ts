@@ -17,6 +17,8 @@ export type ToChild =
   | { type: 'load'; options: LlamaOptions }
   | { type: 'generate'; request: GenerateRequest }
   | { type: 'cancel'; id: string }
+  | { type: 'pause'; id: string; paused: boolean }
+  | { type: 'ping' }
   | { type: 'dispose' };
 
 export interface EngineEventItem {
@@ -41,4 +43,5 @@ export interface ChildStats {
 export type FromChild =
   | { type: 'ready'; info: EngineInfo; stats: ChildStats }
   | { type: 'failed'; message: string }
+  | { type: 'pong'; stats: ChildStats }
   | { type: 'events'; items: EngineEventItem[]; stats?: ChildStats };

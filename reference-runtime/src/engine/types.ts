@@ -17,6 +17,9 @@ export type TraceLevel = 'off' | 'summary' | 'full';
 
 export type Priority = 1 | 2 | 3 | 4 | 5;
 
+/** A grammar the text must follow. `schema` is in the dialect of node-llama-cpp's grammar compiler (server/response-format.ts). */
+export type ResponseFormat = { kind: 'json_object' } | { kind: 'json_schema'; name: string; schema: object; original: object };
+
 /** One generation. `logprobs` is how many alternatives to report per token (0 = the chosen one only), undefined = none. */
 export interface GenerateRequest {
   id: string;
@@ -26,6 +29,7 @@ export interface GenerateRequest {
   topP: number;
   seed?: number;
   stop: string[];
+  format?: ResponseFormat;
   logprobs?: number;
   /** Scores the prompt too: a log probability for each of its tokens but the first. */
   echo: boolean;

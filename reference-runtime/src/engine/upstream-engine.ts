@@ -8,6 +8,7 @@ import {
   type EngineStats,
   type FinishReason,
   type GenerateRequest,
+  type ResponseFormat,
   type TokenScore,
 } from './types.ts';
 
@@ -91,6 +92,12 @@ export async function* sseData(body: AsyncIterable<Uint8Array>): AsyncGenerator<
   }
 }
 
+/** The format as the client sent it: the other side has a grammar compiler of its own. */
+function wireFormat(format: ResponseFormat): object {
+  if (format.kind === 'json_object') return { type: 'json_object' };
+  return { type: 'json_schema', json_schema: { name: format.name, schema: format.original, strict: true } };
+}
+
 /** The upstream engine. */
 export class UpstreamEngine implements Engine {
   readonly #options: UpstreamOptions;
@@ -159,6 +166,7 @@ export class UpstreamEngine implements Engine {
         : chat
           ? { logprobs: true, top_logprobs: request.logprobs }
           : { logprobs: request.logprobs }),
+      ...(request.format === undefined ? {} : { response_format: wireFormat(request.format) }),
       // A scored prompt comes whole: servers differ in how they stream it.
       stream: !request.echo,
       ...(request.echo ? {} : { stream_options: { include_usage: true } }),

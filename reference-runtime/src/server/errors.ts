@@ -81,6 +81,18 @@ export function internal(): HttpError {
   });
 }
 
+/** A client that keeps its connection and reads nothing. */
+export class SlowReader extends HttpError {
+  constructor(stallMs: number) {
+    super(499, {
+      type: 'client_closed_request',
+      code: 'slow_reader',
+      message: `the client read nothing for ${stallMs} ms, or not before the deadline; the connection was closed`,
+      stage: 'client',
+    });
+  }
+}
+
 /** The client went away: nobody reads this answer, telemetry does (status 499 as nginx has it). */
 export function clientClosed(): HttpError {
   return new HttpError(499, {

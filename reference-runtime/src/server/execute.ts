@@ -32,6 +32,7 @@ function engineRequest(runtime: Runtime, context: RequestContext): GenerateReque
     topP: request.topP,
     ...(request.seed === undefined ? {} : { seed: request.seed }),
     stop: request.stop,
+    ...(request.format === undefined ? {} : { format: request.format }),
     ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
     echo: request.echo,
     priority: priorityOf(decision),

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
 import { parseTraceparent } from '../telemetry/otlp.ts';
 import { newContext, operationName, overheadMs, type RequestContext } from './context.ts';
-import { clientClosed, errorBody, HttpError, internal, unavailable } from './errors.ts';
+import { clientClosed, errorBody, HttpError, internal, SlowReader, unavailable } from './errors.ts';
 import { execute } from './execute.ts';
 import { mixgateObject } from './mixgate-object.ts';
 import { type CompletionRequest, parseRequest } from './openai.ts';
@@ -97,7 +97,11 @@ export async function handleCompletion(
   } catch (error) {
     failure = watched.clientGone() ? clientClosed() : asHttpError(runtime, error);
     if (watched.clientGone()) runtime.metrics.cancelled.inc();
-    else await refuse(reply, failure, context);
+    else if (failure instanceof SlowReader) {
+      // Nothing more can be said to a client that reads nothing: the connection is all there is to end.
+      runtime.metrics.slowReaders.inc();
+      reply.raw.destroy();
+    } else await refuse(runtime, reply, failure, context);
   } finally {
     watched.stop();
     leave?.();
@@ -121,11 +125,12 @@ function asHttpError(runtime: Runtime, error: unknown): HttpError {
   return internal();
 }
 
-async function refuse(reply: FastifyReply, failure: HttpError, context: RequestContext): Promise<void> {
+async function refuse(runtime: Runtime, reply: FastifyReply, failure: HttpError, context: RequestContext): Promise<void> {
   if (reply.raw.headersSent) {
     // The stream has begun: the error is its last event.
-    await writeSlowly(reply.raw, frame(JSON.stringify(errorBody(failure))) + DONE);
-    reply.raw.end();
+    const written = await writeSlowly(reply.raw, frame(JSON.stringify(errorBody(failure))) + DONE, runtime.config.limits.stallMs);
+    if (written === 'stalled') reply.raw.destroy();
+    else reply.raw.end();
     return;
   }
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
@@ -153,7 +158,7 @@ async function answer(
   // The first event decides between an HTTP error and a stream.
   const first = await events.next();
   const head = headOf(context, request.endpoint, runtime.config.model.id);
-  if (request.stream) await stream(context, request, head, first, events, reply);
+  if (request.stream) await stream(runtime, context, request, head, first, events, reply, signal);
   else await whole(context, request, head, first, events, reply);
 }
 
@@ -187,12 +192,14 @@ async function whole(
 }
 
 async function stream(
+  runtime: Runtime,
   context: RequestContext,
   request: CompletionRequest,
   head: ResponseHead,
   first: IteratorResult<EngineEvent>,
   events: AsyncGenerator<EngineEvent>,
   reply: FastifyReply,
+  signal: AbortSignal,
 ): Promise<void> {
   reply.hijack();
   const raw = reply.raw;
@@ -205,18 +212,28 @@ async function stream(
     'x-mixgate-overhead-ms': overheadMs(context, performance.now()).toFixed(3),
   });
   const writer = new ChunkWriter(head, request);
-  const send = async (chunk: object | undefined): Promise<void> => {
-    if (chunk !== undefined) await writeSlowly(raw, frame(JSON.stringify(chunk)));
+  const { stallMs } = runtime.config.limits;
+  const write = async (text: string): Promise<void> => {
+    if ((await writeSlowly(raw, text, stallMs, signal)) === 'stalled') throw new SlowReader(stallMs);
   };
-  for (let step = first; !step.done; step = await events.next()) {
-    const event = step.value;
-    if (event.type === 'prompt') await send(writer.prompt(event.scores ?? []));
-    else if (event.type === 'token') await send(writer.token(event.text, event.score));
-    else await send(writer.finish(event.finishReason));
+  const send = async (chunk: object | undefined): Promise<void> => {
+    if (chunk !== undefined) await write(frame(JSON.stringify(chunk)));
+  };
+  try {
+    for (let step = first; !step.done; step = await events.next()) {
+      const event = step.value;
+      if (event.type === 'prompt') await send(writer.prompt(event.scores ?? []));
+      else if (event.type === 'token') await send(writer.token(event.text, event.score));
+      else await send(writer.finish(event.finishReason));
+    }
+  } catch (error) {
+    // Whatever ends the stream ends the generation: an engine that nobody reads from would keep its sequence.
+    await events.return(undefined);
+    throw error;
   }
   const usage = { promptTokens: context.promptTokens, completionTokens: context.completionTokens };
   await send(writer.tail(usage, mixgateObject(context, performance.now())));
-  await writeSlowly(raw, DONE);
+  await write(DONE);
   raw.end();
 }
 

@@ -1,7 +1,8 @@
 // OpenAI's request bodies, checked once at the boundary. What is not served is refused by name, never ignored.
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { ChatMessage, Prompt } from '../engine/types.ts';
+import type { ChatMessage, Prompt, ResponseFormat } from '../engine/types.ts';
 import { badRequest, type HttpError } from './errors.ts';
+import { parseResponseFormat } from './response-format.ts';
 
 /** A request of either endpoint in one form. */
 export interface CompletionRequest {
@@ -15,6 +16,7 @@ export interface CompletionRequest {
   topP: number;
   seed: number | undefined;
   stop: string[];
+  format: ResponseFormat | undefined;
   logprobs: number | undefined;
   echo: boolean;
   stream: boolean;
@@ -102,7 +104,6 @@ const UNSUPPORTED: Record<string, unknown[]> = {
   tools: [],
   functions: [],
   tool_choice: ['none'],
-  response_format: [{ type: 'text' }],
   frequency_penalty: [0],
   presence_penalty: [0],
   logit_bias: [{}],
@@ -126,6 +127,7 @@ interface Body {
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean } | null;
   n?: number | null;
+  response_format?: unknown;
 }
 
 const ajv = new Ajv2020({ strict: false, allErrors: false });
@@ -167,6 +169,7 @@ export function parseRequest(endpoint: 'completions' | 'chat', body: unknown): C
     topP: body.top_p ?? 1,
     seed: body.seed ?? undefined,
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
+    format: parseResponseFormat(body.response_format),
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,
   };

@@ -11,18 +11,38 @@ export function frame(data: string): string {
 
 export const DONE = frame('[DONE]');
 
-/** Writes to a response and waits while the client is slower than we are. False once the client is gone. */
-export async function writeSlowly(response: ServerResponse, text: string): Promise<boolean> {
-  if (response.destroyed || response.writableEnded) return false;
-  if (response.write(text)) return true;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
+/** How a write went: into the socket or its buffer, nobody there any more, or a reader that took nothing for too long. */
+export type Written = 'written' | 'gone' | 'stalled';
+
+/**
+ * Writes to a response and waits while the client is slower than we are.
+ * @param stallMs how long a reader may take nothing at all, in milliseconds
+ * @param signal ends the wait at the request's deadline
+ */
+export async function writeSlowly(
+  response: ServerResponse,
+  text: string,
+  stallMs: number,
+  signal?: AbortSignal,
+): Promise<Written> {
+  if (response.destroyed || response.writableEnded) return 'gone';
+  if (response.write(text)) return 'written';
+  const ended = await new Promise<'drain' | 'close' | 'abort' | 'stall'>((resolve) => {
+    const timer = setTimeout(() => done('stall'), stallMs);
+    const onDrain = (): void => done('drain');
+    const onClose = (): void => done('close');
+    const onAbort = (): void => done('abort');
+    const done = (how: 'drain' | 'close' | 'abort' | 'stall'): void => {
+      clearTimeout(timer);
+      response.off('drain', onDrain);
+      response.off('close', onClose);
+      signal?.removeEventListener('abort', onAbort);
+      resolve(how);
     };
-    response.on('drain', done);
-    response.on('close', done);
+    response.on('drain', onDrain);
+    response.on('close', onClose);
+    signal?.addEventListener('abort', onAbort, { once: true });
   });
-  return !response.destroyed;
+  if (ended === 'drain') return 'written';
+  return ended === 'close' || response.destroyed ? 'gone' : 'stalled';
 }

@@ -129,6 +129,11 @@ export class Metrics {
     help: 'Requests whose client went away',
     registers: this.#registers,
   });
+  readonly slowReaders = new Counter({
+    name: 'mixgate_slow_readers_total',
+    help: 'Streams cut because their client read nothing',
+    registers: this.#registers,
+  });
   readonly engineUp = new Gauge({
     name: 'mixgate_engine_up',
     help: '1 while the local engine serves',
