@@ -17,7 +17,7 @@ import { lintStatic } from './lint-static.ts';
 import { DEFAULT_MUTANT_POINTS, DEFAULT_MUTATION_SECONDS, mutate } from './mutation.ts';
 import { mutationReport } from './mutation-report.ts';
 import { Opa } from './opa.ts';
-import { compareWithOpa } from './parity.ts';
+import { compareCorpusWithOpa } from './parity.ts';
 import { EvaluatorPool } from './pool.ts';
 import { coverageText, DEFAULT_MAX_POINTS, prove } from './prove.ts';
 import { DEFAULT_DIFF_POINTS, domainInputs, replay } from './replay.ts';
@@ -28,7 +28,8 @@ import { runTests } from './tests.ts';
 
 /** In a pull request, seconds count: lint looks at this many points before it says "not seen in M of N". */
 const LINT_POINTS = 20_000;
-const PARITY_INPUTS = 300;
+/** The whole corpus is compared with OPA's own evaluator, which does some thousand decisions a second, as far as this goes. */
+const PARITY_SECONDS = 15;
 const BENCH_INPUTS = 200;
 /** Unless the configuration asks for more. */
 const GATE_MUTANTS = 200;
@@ -275,9 +276,10 @@ async function judgeBehaviour(
   }
   if (inputs.length === 0) return;
   progress.step('policy: parity and latency');
-  const parity = await compareWithOpa(head, entrypoint, inputs.slice(0, PARITY_INPUTS));
+  const recorded = [...new Set((corpus?.inputs ?? []).map((i) => i.input).concat(inputs))];
+  const parity = await compareCorpusWithOpa(head, entrypoint, recorded, PARITY_SECONDS);
   out.findings.push(...parity.findings);
-  out.facts['parity'] = `${parity.compared} decisions compared with OPA's own evaluator`;
+  out.facts['parity'] = `${parity.compared} of ${recorded.length} inputs compared with OPA's own evaluator`;
   const latency = await judgeLatency(head, base, inputs, {
     budgetMs: section.latencyBudgetMs ?? DEFAULT_BUDGET_MS,
     rounds: BENCH_ROUNDS,
