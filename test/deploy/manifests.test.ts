@@ -1,0 +1,272 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseConfig } from '../../reference-runtime/src/config/load.ts';
+import { sizingPage } from '../../scripts/sizing.ts';
+import { parseYaml } from '../../src/config/document.ts';
+import type { KubeObject } from '../../src/kubernetes/object.ts';
+import { renderFolder } from '../../src/kubernetes/render.ts';
+import { resolveTool } from '../../src/tools/resolve.ts';
+import { folderTree } from '../../src/workspace/tree.ts';
+import { HAS_SHARED_DATA, SHARED_DATA } from '../kubernetes/support.ts';
+import { ROOT } from '../support/cli.ts';
+
+const DEPLOY = join(ROOT, 'reference-runtime/deploy');
+const OVERLAYS = ['cpu', 'cuda', 'vllm'] as const;
+/** Where the API's types of each kind are; kinds of CRDs are checked against their CRD below. */
+const API: { readonly [kind: string]: string } = {
+  'v1/ServiceAccount': 'v1',
+  'v1/ConfigMap': 'v1',
+  'v1/Service': 'v1',
+  'apps/v1/Deployment': 'apps/v1',
+  'autoscaling/v2/HorizontalPodAutoscaler': 'autoscaling/v2',
+  'policy/v1/PodDisruptionBudget': 'policy/v1',
+  'networking.k8s.io/v1/NetworkPolicy': 'networking.k8s.io/v1',
+};
+const CRD_KINDS = ['ServiceMonitor', 'InferencePool', 'HTTPRoute'];
+
+/** The bundler of the tests would resolve a computed name against its folder. */
+const load = (name: string): Promise<unknown> => import(/* @vite-ignore */ import.meta.resolve(name));
+
+type Value = { readonly [key: string]: unknown };
+interface Container {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+  readonly securityContext: Value;
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
+  readonly [probe: string]: unknown;
+}
+interface PodSpec {
+  readonly securityContext: Value;
+  readonly automountServiceAccountToken: boolean;
+  readonly containers: readonly Container[];
+  readonly volumes: readonly { readonly name: string; readonly [source: string]: unknown }[];
+}
+
+const rendered = new Map<string, readonly KubeObject[]>();
+const dirs: string[] = [];
+afterAll(() => {
+  for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
+});
+beforeAll(async () => {
+  const context = { tool: (name: string) => resolveTool(name), signal: new AbortController().signal };
+  for (const overlay of OVERLAYS)
+    rendered.set(overlay, await renderFolder(folderTree(join(DEPLOY, 'kubernetes')), `overlays/${overlay}`, context));
+});
+
+const values = (overlay: string): readonly Value[] => rendered.get(overlay)!.map((object) => object.value as Value);
+const ofKind = (overlay: string, kind: string): readonly Value[] => values(overlay).filter((value) => value['kind'] === kind);
+const key = (value: Value): string => `${String(value['apiVersion'])}/${String(value['kind'])}`;
+const spec = (value: Value): Value => value['spec'] as Value;
+const podOf = (deployment: Value): { labels: { readonly [name: string]: string }; spec: PodSpec } => {
+  const template = spec(deployment)['template'] as { metadata: { labels: { [name: string]: string } }; spec: PodSpec };
+  return { labels: template.metadata.labels, spec: template.spec };
+};
+const matches = (selector: { readonly [name: string]: string }, labels: { readonly [name: string]: string }): boolean =>
+  Object.entries(selector).every(([name, value]) => labels[name] === value);
+
+describe.each(OVERLAYS)('overlay %s', (overlay) => {
+  it('has only kinds that are checked, each once by name', () => {
+    const unknown = values(overlay).filter(
+      (value) => API[key(value)] === undefined && !CRD_KINDS.includes(String(value['kind'])),
+    );
+    expect(unknown.map(key)).toEqual([]);
+    const names = values(overlay).map((value) => `${key(value)} ${(value['metadata'] as { name: string }).name}`);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names.length).toBeGreaterThanOrEqual(8);
+  });
+
+  it("passes the API's own schemas", async () => {
+    const problems: string[] = [];
+    for (const value of values(overlay)) {
+      const group = API[key(value)];
+      if (group === undefined) continue;
+      const models = (await load(`kubernetes-models/${group}`)) as {
+        readonly [kind: string]: new (data: Value) => { validate(): void };
+      };
+      try {
+        new models[String(value['kind'])]!(value).validate();
+      } catch (error) {
+        problems.push(`${key(value)}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    expect(problems).toEqual([]);
+  });
+
+  it('has no field that the API does not know: the compiler checks the objects against its types', () => {
+    expect(compile(values(overlay).filter((value) => API[key(value)] !== undefined))).toBe('');
+  });
+
+  it('runs every container unprivileged on a read-only root, and writes to emptyDirs only', () => {
+    for (const deployment of ofKind(overlay, 'Deployment')) {
+      const { spec: pod } = podOf(deployment);
+      expect(pod.automountServiceAccountToken).toBe(false);
+      expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+      expect(Number(pod.securityContext['runAsUser'])).toBeGreaterThan(0);
+      for (const container of pod.containers) {
+        expect(container.securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        for (const mount of container.volumeMounts.filter((each) => each.readOnly !== true))
+          expect(pod.volumes.find((volume) => volume.name === mount.name)).toHaveProperty('emptyDir');
+        for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe'].filter((name) => name in container)) {
+          const { httpGet } = container[probe] as { httpGet: { port: string } };
+          expect(container.ports.map((port) => port.name)).toContain(httpGet.port);
+        }
+      }
+    }
+  });
+
+  it('has a service, budget, autoscaler, network policy and monitor that mean the runtime and nothing else', () => {
+    const deployments = ofKind(overlay, 'Deployment').map((deployment) => ({
+      name: (deployment['metadata'] as { name: string }).name,
+      ...podOf(deployment),
+    }));
+    const selected = (selector: unknown): string[] =>
+      deployments.filter(({ labels }) => matches(selector as { [name: string]: string }, labels)).map(({ name }) => name);
+    const [service] = ofKind(overlay, 'Service');
+    expect(selected(spec(service!)['selector'])).toEqual(['mixgate-runtime']);
+    for (const [kind, path] of [
+      ['PodDisruptionBudget', 'selector'],
+      ['NetworkPolicy', 'podSelector'],
+    ] as const) {
+      const { matchLabels } = spec(ofKind(overlay, kind)[0]!)[path] as { matchLabels: unknown };
+      expect(selected(matchLabels), kind).toEqual(['mixgate-runtime']);
+    }
+    const [autoscaler] = ofKind(overlay, 'HorizontalPodAutoscaler');
+    expect(spec(autoscaler!)['scaleTargetRef']).toEqual({ apiVersion: 'apps/v1', kind: 'Deployment', name: 'mixgate-runtime' });
+    const [monitor] = ofKind(overlay, 'ServiceMonitor');
+    const { matchLabels } = spec(monitor!)['selector'] as { matchLabels: { [name: string]: string } };
+    expect(matches(matchLabels, (service!['metadata'] as { labels: { [name: string]: string } }).labels)).toBe(true);
+    const [endpoint] = spec(monitor!)['endpoints'] as { port: string; path: string }[];
+    expect((spec(service!)['ports'] as { name: string }[]).map(({ name }) => name)).toContain(endpoint!.port);
+  });
+
+  it('configures the runtime with what the runtime itself accepts', () => {
+    const [map] = ofKind(overlay, 'ConfigMap');
+    const files = mkdtempSync(join(tmpdir(), 'mixgate-deploy-'));
+    dirs.push(files);
+    for (const name of ['jwks.json', 'model.gguf']) writeFileSync(join(files, name), '{}');
+    const text = (map!['data'] as { 'runtime.yaml': string })['runtime.yaml']
+      .replaceAll('/app/', `${ROOT}/`)
+      .replace('/etc/mixgate-jwks/', `${files}/`)
+      .replace(/\/models\/mixtral-8x7b\S+/, `${files}/model.gguf`);
+    const config = parseConfig(text, `${overlay}/runtime.yaml`, files);
+    const { spec: pod } = podOf(
+      ofKind(overlay, 'Deployment').find((d) => (d['metadata'] as Value)['name'] === 'mixgate-runtime')!,
+    );
+    expect(pod.containers[0]!.ports[0]!.containerPort).toBe(config.listen.port);
+    expect(config.listen.host).toBe('0.0.0.0');
+    const written = [config.telemetry.decisionLog?.file, config.telemetry.traces.file].filter((file) => file !== undefined);
+    const writable = pod.containers[0]!.volumeMounts.filter((mount) => mount.readOnly !== true).map((mount) => mount.mountPath);
+    for (const file of written) expect(writable.some((path) => file.startsWith(`${path}/`))).toBe(true);
+  });
+});
+
+describe('the vllm overlay', () => {
+  it('leads from the runtime through route and pool to the port that vLLM listens on', () => {
+    const [pool] = ofKind('vllm', 'InferencePool');
+    const [route] = ofKind('vllm', 'HTTPRoute');
+    const vllm = ofKind('vllm', 'Deployment').find((d) => (d['metadata'] as Value)['name'] === 'vllm-mixtral')!;
+    const { labels, spec: pod } = podOf(vllm);
+    const poolSpec = spec(pool!) as {
+      selector: { matchLabels: { [name: string]: string } };
+      targetPorts: { number: number }[];
+      endpointPickerRef: { failureMode: string };
+    };
+    expect(matches(poolSpec.selector.matchLabels, labels)).toBe(true);
+    expect(poolSpec.targetPorts.map(({ number }) => number)).toEqual([pod.containers[0]!.ports[0]!.containerPort]);
+    expect(poolSpec.endpointPickerRef.failureMode).toBe('FailClose');
+    const [rule] = spec(route!)['rules'] as { backendRefs: Value[] }[];
+    expect(rule!.backendRefs).toEqual([
+      { group: 'inference.networking.k8s.io', kind: 'InferencePool', name: (pool!['metadata'] as Value)['name'] },
+    ]);
+    const { data } = ofKind('vllm', 'ConfigMap')[0] as unknown as { data: { 'runtime.yaml': string } };
+    const served = pod.containers[0]!.args.find((arg) => arg.startsWith('--served-model-name='))!.split('=')[1];
+    expect(data['runtime.yaml']).toContain(`model: ${served}`);
+  });
+});
+
+describe.skipIf(!HAS_SHARED_DATA)('the real CRDs (skipped where the shared data is absent)', () => {
+  it.each([
+    ['HTTPRoute', 'httproutes.yaml'],
+    ['InferencePool', 'inferencepools.yaml'],
+  ])('accept the %s', (kind, file) => {
+    const crd = parseYaml(readFileSync(join(SHARED_DATA, 'k8s/crd', file), 'utf8'), file).value as {
+      spec: { versions: { name: string; schema: { openAPIV3Schema: Value } }[] };
+    };
+    for (const value of ofKind('vllm', kind)) {
+      const version = crd.spec.versions.find(({ name }) => name === String(value['apiVersion']).split('/')[1])!;
+      const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
+      const valid = ajv.compile(closed(version.schema.openAPIV3Schema, true) as Value);
+      valid(value);
+      expect(valid.errors ?? []).toEqual([]);
+      expect(valid({ ...value, spec: { ...spec(value), surprise: 1 } })).toBe(false);
+    }
+  });
+});
+
+describe('the images', () => {
+  it.each(['cpu', 'cuda'])('Dockerfile.%s copies what the runtime imports, runs unprivileged, and has no moving tag', (name) => {
+    const text = readFileSync(join(DEPLOY, `docker/Dockerfile.${name}`), 'utf8');
+    const context = text.match(/^COPY (?!--from)(?<path>\S+)/gm)!.map((line) => line.split(' ')[1]!);
+    expect(context).toEqual(['schemas', 'reference-runtime']);
+    for (const path of context) expect(existsSync(join(ROOT, path))).toBe(true);
+    expect(text).toMatch(/^USER 10001:10001$/m);
+    expect(text).not.toMatch(/:latest\b/);
+    const entry = /^ENTRYPOINT \["node", "\/app\/(?<path>[^"]+)"\]$/m.exec(text)!.groups!['path']!;
+    expect(existsSync(join(ROOT, entry))).toBe(true);
+  });
+
+  it('take the CUDA libraries in the version that package.json pins', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'reference-runtime/package.json'), 'utf8')) as {
+      dependencies: { 'node-llama-cpp': string };
+    };
+    const text = readFileSync(join(DEPLOY, 'docker/Dockerfile.cuda'), 'utf8');
+    const versions = [...text.matchAll(/@node-llama-cpp\/\S+@(?<version>\S+)/g)].map((match) => match.groups!['version']);
+    expect(versions).toEqual([dependencies['node-llama-cpp'], dependencies['node-llama-cpp']]);
+  });
+});
+
+it('docs/sizing.md has the table that the memory plan gives', () => {
+  const text = readFileSync(join(ROOT, 'docs/sizing.md'), 'utf8');
+  expect(sizingPage(text)).toBe(text);
+});
+
+/** A CRD's schema with unknown fields refused, as the API server prunes or refuses them; metadata is the API's own. */
+function closed(node: unknown, root = false): unknown {
+  if (Array.isArray(node)) return node.map((item) => closed(item));
+  if (typeof node !== 'object' || node === null) return node;
+  const copy: { [name: string]: unknown } = Object.fromEntries(
+    Object.entries(node)
+      .filter(([name]) => !name.startsWith('x-kubernetes'))
+      .map(([name, value]) => [name, closed(value)]),
+  );
+  if (typeof copy['properties'] === 'object' && copy['additionalProperties'] === undefined) copy['additionalProperties'] = false;
+  if (root) (copy['properties'] as { [name: string]: unknown })['metadata'] = { type: 'object' };
+  return copy;
+}
+
+/** What the compiler says of the objects as values of the API's types: '' when nothing. Excess fields are errors to it. */
+function compile(objects: readonly Value[]): string {
+  const dir = mkdtempSync(join(tmpdir(), 'mixgate-deploy-types-'));
+  dirs.push(dir);
+  mkdirSync(join(dir, 'src'));
+  symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+  const lines = objects.map((value, index) => {
+    const kind = String(value['kind']);
+    return `import type { I${kind} as T${index} } from 'kubernetes-models/${API[key(value)]}';\nexport const o${index}: T${index} = ${JSON.stringify(value, null, 1)};`;
+  });
+  writeFileSync(join(dir, 'src/objects.ts'), `${lines.join('\n')}\n`);
+  const options = { module: 'NodeNext', strict: true, noEmit: true, skipLibCheck: true, types: [] };
+  writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, include: ['src'] }));
+  writeFileSync(join(dir, 'package.json'), '{"type": "module"}');
+  const run = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', dir], { encoding: 'utf8' });
+  return `${run.stdout}${run.stderr}${run.error?.message ?? ''}`;
+}
