@@ -83,6 +83,32 @@ describe('hostile policies are stopped with a finding', () => {
     );
     expect(shown(gate.findings)).toEqual(['policy-builtin-not-portable p.rego:3', 'policy-builtin-not-portable p.rego:5']);
   });
+  test('inputs that run into the limit do not hang mutation testing', async () => {
+    const heavy =
+      'package p\n\ndecision := count([1 | some i in numbers.range(1, input.n); some j in numbers.range(1, input.n); i + j > 0])\n';
+    const source = await loadPolicySource(
+      memoryTree({
+        'p.rego': heavy,
+        'p_test.rego': 'package p_test\n\ntest_small if data.p.decision == 4 with input as {"n": 2}\n',
+      }),
+      { roots: [''] },
+    );
+    const options = { threshold: undefined, maxMutants: 3, maxSeconds: 20, maxPoints: 10, entrypoint: 'p/decision' };
+    const document = domainDocument({ base: { n: 2 }, vary: { n: [2, 3000] } });
+    const gate = await testPolicy(bench, source, undefined, { ...options, document });
+    expect(gate.facts?.['mutation']).toMatch(/3 of \d+ tried/);
+  });
+  test.each([
+    ['in a function', 'decision := f(input.a)\n\nf(x) := time.clock(x)\n', [5]],
+    ['in a comprehension', 'decision := [time.clock(x) | some x in input.a]\n', [3]],
+    ['in an interpolated string', 'decision := $"{time.clock(input.a)}"\n', [3]],
+    ['in every', 'decision if {\n\tevery x in input.a { time.clock(x) }\n}\n', [4]],
+    ['in an else head', 'decision := 1 if input.a\n\nelse := time.clock(input.b)\n', [5]],
+  ])('a builtin without a host function is found %s', async (_name, rego, lines) => {
+    const gate = await checkPolicy(bench, await policy(`package p\n\n${rego}`), ['p/decision']);
+    const calls = gate.findings.filter((f) => f.subject === 'time.clock');
+    expect(shown(calls)).toEqual(lines.map((line) => `policy-builtin-not-portable p.rego:${line}`));
+  });
   test('five megabytes of data still decide', async () => {
     const data = {
       rows: Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`row-${i}`, { id: i, text: 'x'.repeat(70) }])),
