@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { increments } from '../../../src/canary/prometheus-samples.ts';
 import { ROOT, runCli } from '../../support/cli.ts';
 import { type RunningPrometheus, startPrometheus } from '../../support/prometheus.ts';
@@ -155,6 +156,39 @@ describe('canary serve, as a process against a real Prometheus', () => {
     const answer = await post(path, body, type);
     expect(answer.body).toMatchObject({ status });
     expect(answer.status).toBe(status);
+  });
+
+  const block = (page: string, language: string): string =>
+    new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(readFileSync(join(ROOT, 'docs/recipes', page), 'utf8'))![1]!;
+
+  it.each([
+    ['slow', 'Failed', 412],
+    ['same', 'Successful', 200],
+    ['absent', 'Inconclusive', 425],
+  ])('takes what the manifests of the recipes send: %s is %s', async (candidate, phase, status) => {
+    const manifest = block('argo-rollouts.md', 'yaml')
+      .replaceAll('{{args.stable}}', 'stable')
+      .replaceAll('{{args.canary}}', candidate);
+    const [metric] = parse(manifest).spec.metrics;
+    expect([metric.successCondition, metric.failureCondition]).toEqual([
+      'result == "pass" || result == "warn"',
+      'result == "fail"',
+    ]);
+    const answer = await post(new URL(metric.provider.web.url).pathname, metric.provider.web.jsonBody);
+    const result = answer.body[/^\{\$\.(\w+)\}$/.exec(metric.provider.web.jsonPath)![1]!];
+    // Argo: failure wins; neither condition is Inconclusive.
+    const failed = String(result) === 'fail';
+    const succeeded = String(result) === 'pass' || String(result) === 'warn';
+    expect(failed ? 'Failed' : succeeded ? 'Successful' : 'Inconclusive').toBe(phase);
+    const [hook] = parse(block('flagger.md', 'yaml').replace('version="canary"', `version="${candidate}"`)).spec.analysis
+      .webhooks;
+    const sent = { name: 'app', namespace: 'prod', phase: 'WaitingPromotion', metadata: hook.metadata };
+    expect((await post(new URL(hook.url).pathname, sent)).status).toBe(status);
+  });
+
+  it('takes the Kayenta request of the recipe', async () => {
+    const answer = await post('/judge', JSON.parse(block('spinnaker.md', 'json')));
+    expect(answer.body).toMatchObject({ score: { classification: 'Nodata', score: 0 } });
   });
 
   it('tells how it is, and ends well on SIGTERM', async () => {
