@@ -89,12 +89,17 @@ function measurement(metric: MetricResult, name: string): Measurement | undefine
   };
 }
 
-export function tables(judged: CaseResult, noise: CaseResult | undefined, experts: ExpertReport | undefined): Table[] {
+export function tables(
+  judged: CaseResult,
+  noise: CaseResult | undefined,
+  experts: ExpertReport | undefined,
+  paired = true,
+): Table[] {
   const result: Table[] = [
     {
       title: 'Canary metrics',
       columns: ['metric', 'segment', 'effect [interval]', 'margin', 'smallest detectable', 'n', 'verdict'],
-      rows: judged.metrics.map((metric) => [
+      rows: decidingFirst(judged.metrics).map((metric) => [
         metricDefinition(metric.name).title,
         metric.segment ?? 'all',
         effectText(metric),
@@ -103,7 +108,7 @@ export function tables(judged: CaseResult, noise: CaseResult | undefined, expert
         String(Math.min(...metric.n)),
         metric.verdict,
       ]),
-      note: `Candidate against baseline, paired by prompt; family-wise error ${judged.alpha} over ${judged.family.size} tests (${judged.family.method}).`,
+      note: `Candidate against baseline${paired ? ', paired by prompt' : ''}; family-wise error ${judged.alpha} over ${judged.family.size} tests (${judged.family.method}).`,
     },
   ];
   if (noise !== undefined) {
@@ -135,6 +140,13 @@ export function tables(judged: CaseResult, noise: CaseResult | undefined, expert
     });
   }
   return result;
+}
+
+const RANK: Readonly<Record<MetricResult['verdict'], number>> = { error: 0, fail: 1, inconclusive: 2, warn: 3, pass: 4 };
+
+/** What decides comes first; among equals the order of the case. */
+function decidingFirst(metrics: readonly MetricResult[]): readonly MetricResult[] {
+  return [...metrics].sort((a, b) => RANK[a.verdict] - RANK[b.verdict]);
 }
 
 /** Six significant digits: enough for people, and the same bytes on every platform. */
