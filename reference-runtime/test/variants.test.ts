@@ -125,6 +125,11 @@ describe('variants', () => {
     ['no type', 'requantise', {}, /--type is needed/],
     ['a strength above all rows', 'expert-corrupt', { layer: 0, expert: 0, strength: 1.5 }, /--strength 1.5/],
     ['a strength of zero', 'attention-noise', { strength: 0 }, /--strength 0/],
+    ['an expert copied onto itself', 'expert-copy', { layer: 0, expert: 1, other: 1 }, /--other 1: the same expert/],
+    ['the number of experts it has', 'experts-used', { strength: 2 }, /--strength 2: expected a number of experts from 1 to 8/],
+    ['a factor that is no power of two', 'rescale', { strength: 3 }, /--strength 3: expected a power of two/],
+    ['an alignment that is no power of two', 'align', { strength: 48 }, /--strength 48: expected a power of two/],
+    ['half a bit', 'coarsen', { strength: 2.5 }, /--strength 2.5: expected whole bits/],
     ['a type everything already has', 'requantise', { type: 'Q8_0' }, /already is Q8_0/],
   ];
   it.each(refused)('refuses %s and writes nothing', (_name, kind, options, message) => {

@@ -1,10 +1,25 @@
 // Makes degraded, or provably harmless, variants of a Mixtral-architecture GGUF: what a canary is tried on.
 // Every kind is deterministic in (input bytes, options) and leaves all tensors but the named ones byte for byte as they were.
 import { dequantize, quantize, SUPPORTED_TYPES } from './quant.ts';
-import { mulberry32, normal, sample } from './random.ts';
-import { type GgufFile, metaNumber, metaString, openGguf } from './reader.ts';
-import { type MetadataValue, type TensorInfo, type TensorType, tensorType } from './types.ts';
+import { mulberry32, sample } from './random.ts';
+import { type GgufFile, openGguf } from './reader.ts';
+import { type MetadataValue, type TensorInfo, tensorType } from './types.ts';
+import { planCoarsen, planExpertCopy, planExpertsUsed, planRope, planTokenizerMix } from './variant-damage.ts';
+import { planAlign, planExpertPermute, planMetadata, planRescale } from './variant-harmless.ts';
+import {
+  addNoise,
+  type Edit,
+  elements,
+  find,
+  integerOption,
+  mapValues,
+  type Plan,
+  shape,
+  VariantError,
+} from './variant-support.ts';
 import { type TensorToWrite, writeGguf } from './writer.ts';
+
+export { VariantError } from './variant-support.ts';
 
 export const VARIANT_KINDS = [
   'expert-corrupt',
@@ -12,7 +27,18 @@ export const VARIANT_KINDS = [
   'router-bias',
   'requantise',
   'attention-noise',
+  'expert-noise',
+  'expert-copy',
+  'expert-swap',
+  'experts-used',
+  'coarsen',
+  'rope-base',
+  'tokenizer-mix',
   'rebuild',
+  'expert-permute',
+  'rescale',
+  'metadata',
+  'align',
 ] as const;
 export type VariantKind = (typeof VARIANT_KINDS)[number];
 export const REQUANTISE_TYPES = ['Q4_0', 'Q5_0', 'Q8_0', 'F16'] as const;
@@ -23,7 +49,9 @@ const FILE_TYPE: Record<RequantiseType, number> = { F16: 1, Q4_0: 2, Q8_0: 7, Q5
 
 /**
  * What to make. `strength` is a share of rows in [0, 1] for expert-corrupt and expert-zero, a factor added to 1 for router-bias with an
- * expert, and a multiple of the weights' root mean square for attention-noise and for router-bias without an expert.
+ * expert, a multiple of the weights' root mean square for attention-noise, expert-noise and for router-bias without an expert, a number
+ * of experts for experts-used, bits per weight for coarsen, a factor for rope-base, a share of the vocabulary for tokenizer-mix, a power
+ * of two for rescale, and bytes for align.
  */
 export interface VariantOptions {
   kind: VariantKind;
@@ -32,6 +60,8 @@ export interface VariantOptions {
   strength?: number;
   seed?: number;
   type?: RequantiseType;
+  /** The other expert, for expert-copy and expert-swap. */
+  other?: number;
 }
 
 /** What was changed: for the report of the tool. */
@@ -41,26 +71,25 @@ export interface VariantSummary {
   detail: string;
 }
 
-/** A wish that this model cannot fulfil: wrong layer, missing option, unsupported type. */
-export class VariantError extends Error {}
-
 const DEFAULT_STRENGTH: Record<VariantKind, number> = {
   'expert-corrupt': 1,
   'expert-zero': 1,
   'router-bias': 0.5,
   requantise: 0,
   'attention-noise': 0.1,
+  'expert-noise': 0.5,
+  'expert-copy': 0,
+  'expert-swap': 0,
+  'experts-used': 0,
+  coarsen: 3,
+  'rope-base': 2,
+  'tokenizer-mix': 0.05,
   rebuild: 0,
+  'expert-permute': 0,
+  rescale: 2,
+  metadata: 0,
+  align: 64,
 };
-
-type Edit = (bytes: Buffer, tensor: TensorInfo) => { bytes: Uint8Array; type: TensorType };
-
-interface Plan {
-  edits: Map<string, Edit>;
-  detail: string;
-  metadata?: Map<string, MetadataValue>;
-  order?: (names: string[]) => string[];
-}
 
 /** Writes the variant of `input` that `options` describe to `output`. @throws VariantError, GgufError */
 export function makeVariant(input: string, output: string, options: VariantOptions): VariantSummary {
@@ -78,7 +107,7 @@ export function makeVariant(input: string, output: string, options: VariantOptio
     const edited = edit(file.tensorBytes(tensor), tensor);
     return { name: tensor.name, dims: tensor.dims, type: edited.type, bytes: edited.bytes.length, data: () => edited.bytes };
   });
-  writeGguf(output, metadata, tensors, file.header.alignment);
+  writeGguf(output, metadata, tensors, plan.alignment ?? file.header.alignment);
   return { kind: options.kind, changed: [...plan.edits.keys()], detail: plan.detail };
 }
 
@@ -97,30 +126,30 @@ function planVariant(file: GgufFile, options: VariantOptions): Plan {
       return planRequantise(file, options);
     case 'attention-noise':
       return planAttention(file, options);
+    case 'expert-noise':
+      return planExpertNoise(file, options);
+    case 'expert-copy':
+    case 'expert-swap':
+      return planExpertCopy(file, options, options.kind);
+    case 'experts-used':
+      return planExpertsUsed(file, strengthOf(options, 1024));
+    case 'coarsen':
+      return planCoarsen(file, strengthOf(options, 7));
+    case 'rope-base':
+      return planRope(file, strengthOf(options, 1e6));
+    case 'tokenizer-mix':
+      return planTokenizerMix(file, strengthOf(options, 1), options.seed ?? 1);
     case 'rebuild':
       return planRebuild(options);
+    case 'expert-permute':
+      return planExpertPermute(file, options);
+    case 'rescale':
+      return planRescale(file, strengthOf(options, 16));
+    case 'metadata':
+      return planMetadata();
+    case 'align':
+      return planAlign(strengthOf(options, 65_536));
   }
-}
-
-function integerOption(value: number | undefined, name: string, limit: number, count: string): number {
-  if (value === undefined) throw new VariantError(`--${name} is needed for this kind: 0 to ${limit - 1}`);
-  if (!Number.isInteger(value) || value < 0 || value >= limit)
-    throw new VariantError(`--${name} ${value}: this model has ${limit} ${count}, expected 0 to ${limit - 1}`);
-  return value;
-}
-
-function shape(file: GgufFile): { layers: number; experts: number } {
-  const architecture = metaString(file.header, 'general.architecture') ?? 'unknown';
-  const layers = metaNumber(file.header, `${architecture}.block_count`) ?? 0;
-  const experts = metaNumber(file.header, `${architecture}.expert_count`) ?? 0;
-  return { layers, experts };
-}
-
-function find(file: GgufFile, name: string): TensorInfo {
-  const tensor = file.header.tensors.find((candidate) => candidate.name === name);
-  if (tensor === undefined)
-    throw new VariantError(`the model has no tensor ${name}; a Mixtral-architecture file with merged experts is needed`);
-  return tensor;
 }
 
 function strengthOf(options: VariantOptions, limit: number): number {
@@ -159,31 +188,20 @@ function planExpert(file: GgufFile, options: VariantOptions, kind: 'expert-corru
   };
 }
 
-/** Decodes, changes and encodes again in the same type. */
-function mapValues(tensor: TensorInfo, change: (values: Float32Array) => void): Edit {
-  if (!SUPPORTED_TYPES.includes(tensor.type.name))
-    throw new VariantError(`tensor ${tensor.name} is ${tensor.type.name}; supported: ${SUPPORTED_TYPES.join(', ')}`);
-  return (bytes) => {
-    const values = dequantize(tensor.type, bytes, elements(tensor));
-    change(values);
-    return { bytes: quantize(tensor.type, values), type: tensor.type };
+function planExpertNoise(file: GgufFile, options: VariantOptions): Plan {
+  const { layers, experts } = shape(file);
+  const layer = integerOption(options.layer, 'layer', layers, 'layers');
+  const expert = integerOption(options.expert, 'expert', experts, 'experts');
+  const strength = strengthOf(options, 100);
+  const tensor = find(file, `blk.${layer}.ffn_down_exps.weight`);
+  const size = elements(tensor) / experts;
+  const edit = mapValues(tensor, (values) =>
+    addNoise(values.subarray(expert * size, (expert + 1) * size), strength, options.seed ?? 1),
+  );
+  return {
+    edits: new Map([[tensor.name, edit]]),
+    detail: `layer ${layer}, expert ${expert}: noise of ${strength} x RMS on the down projection`,
   };
-}
-
-function elements(tensor: TensorInfo): number {
-  return tensor.dims.reduce((product, dim) => product * dim, 1);
-}
-
-function rootMeanSquare(values: Float32Array): number {
-  let sum = 0;
-  for (const value of values) sum += value * value;
-  return Math.sqrt(sum / values.length);
-}
-
-function addNoise(values: Float32Array, strength: number, seed: number): void {
-  const uniform = mulberry32(seed);
-  const scale = strength * rootMeanSquare(values);
-  for (let index = 0; index < values.length; index++) values[index] = (values[index] as number) + scale * normal(uniform);
 }
 
 function planRouter(file: GgufFile, options: VariantOptions): Plan {
