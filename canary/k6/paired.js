@@ -1,7 +1,7 @@
 // Paired canary: one k6 process sends each prompt to baseline and candidate, in random order, one request at a time.
 // First an A/A block (the baseline twice), which shows the noise. Samples leave through `--out json`; nothing is judged here.
 //
-// Environment: MIXGATE_PLAN = JSON file {seed, baseline, candidate, maxTokens, topLogprobs, timeoutMs, score, iterations: [...], prompts: [...]}
+// Environment: MIXGATE_PLAN = JSON file {seed, baseline, candidate, maxTokens, topLogprobs, stop, timeoutMs, score, iterations: [...], prompts: [...]}
 // (written by `mixgate canary run`, see src/canary/run/plan.ts).
 import exec from 'k6/execution';
 import http from 'k6/http';
@@ -34,6 +34,8 @@ for (const name of [
   'same_top',
   'token_mismatch',
   'check',
+  'answer_changed',
+  'answer_tokens',
   'expert_slots',
   'token_dnll',
 ]) {
@@ -61,7 +63,10 @@ function visit(url, arm, step, prompt, position) {
   };
   const generated = post(
     url,
-    { prompt: prompt.prompt, max_tokens: plan.maxTokens, temperature: 0, seed: plan.seed, stream: false },
+    Object.assign(
+      { prompt: prompt.prompt, max_tokens: plan.maxTokens, temperature: 0, seed: plan.seed, stream: false },
+      plan.stop.length > 0 ? { stop: plan.stop } : {},
+    ),
     tags,
     prompt,
   );
@@ -80,8 +85,10 @@ function visit(url, arm, step, prompt, position) {
     if (total > 0) add('tokens_per_s', (1000 * gaps.length) / total);
   }
   if ('fallback' in extra) add('fallback', extra.fallback === null ? 0 : 1);
-  if (prompt.check) add('check', passes(prompt.check, generated.body.choices[0].text) ? 1 : 0);
-  if (!plan.score) return {};
+  const text = String(generated.body.choices[0].text);
+  if (prompt.check) add('check', passes(prompt.check, text) ? 1 : 0);
+  add('answer_tokens', generated.body.usage?.completion_tokens);
+  if (!plan.score) return { text };
   const scored = post(
     url,
     {
@@ -102,7 +109,7 @@ function visit(url, arm, step, prompt, position) {
   }
   const logprobs = scored.body.choices[0].logprobs;
   const values = logprobs ? logprobs.token_logprobs : undefined;
-  if (!Array.isArray(values)) return {};
+  if (!Array.isArray(values)) return { text };
   const counted = values.filter((value) => typeof value === 'number' && Number.isFinite(value));
   if (counted.length > 0) add('nll', -counted.reduce((sum, value) => sum + value, 0) / counted.length);
   const moe = scored.body.mixgate?.moe;
@@ -112,7 +119,7 @@ function visit(url, arm, step, prompt, position) {
         if (count > 0) add('expert_slots', count, { layer: String(layer.layer), expert: String(expert) });
     }
   }
-  return { tokens: logprobs.tokens, logprobs: values, top: logprobs.top_logprobs, experts: moe ? moe.experts : undefined };
+  return { text, tokens: logprobs.tokens, logprobs: values, top: logprobs.top_logprobs, experts: moe ? moe.experts : undefined };
 }
 
 function post(url, body, tags, prompt) {
@@ -143,8 +150,10 @@ function post(url, body, tags, prompt) {
 
 /** Divergence of the two arms on the same prompt, token by token. */
 function compare(baseline, candidate, step, prompt) {
-  if (!baseline.tokens || !candidate.tokens) return;
   const tags = { arm: 'pair', block: step.block, segment: prompt.segment };
+  // Both arms decode greedily: the same model gives the same text.
+  METRICS.answer_changed.add(baseline.text === candidate.text ? 0 : 1, tags);
+  if (!baseline.tokens || !candidate.tokens) return;
   const same =
     baseline.tokens.length === candidate.tokens.length &&
     baseline.tokens.every((token, index) => token === candidate.tokens[index]);

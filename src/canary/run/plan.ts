@@ -11,6 +11,7 @@ export interface CanaryPlan {
   readonly headers: { readonly [name: string]: string };
   readonly maxTokens: number;
   readonly topLogprobs: number;
+  readonly stop: readonly string[];
   readonly timeoutMs: number;
   readonly maxDurationS: number;
   readonly score: boolean;
@@ -85,6 +86,7 @@ export function buildPlan({ profile, prompts, baseline, candidate, seed, headers
     headers: { ...profile.headers, ...headers },
     maxTokens: profile.maxTokens ?? DEFAULTS.maxTokens,
     topLogprobs: profile.topLogprobs ?? DEFAULTS.topLogprobs,
+    stop: profile.stop ?? [],
     timeoutMs: profile.timeoutMs ?? DEFAULTS.timeoutMs,
     maxDurationS: profile.maxDuration === undefined ? DEFAULTS.maxDurationS : seconds(profile.maxDuration),
     score: profile.score ?? true,
