@@ -1,0 +1,42 @@
+// The product's own judgement of the collected samples.
+import { existsSync, readFileSync } from 'node:fs';
+import { analyseCanary } from '../../src/canary/run/analyse.ts';
+import { readSamples } from '../../src/canary/run/k6.ts';
+import type { Finding } from '../../src/core/finding.ts';
+import type { Verdict } from '../../src/core/verdict.ts';
+import { CASES, type Case } from './cases.ts';
+import { benchProfile, type Collected, recordFile, SEED, samplesFile } from './collect.ts';
+
+export interface Judged {
+  readonly tried: Case;
+  readonly collected: Collected;
+  readonly verdict: Verdict;
+  readonly reason: string;
+  readonly findings: readonly Finding[];
+}
+
+/** Judges every case that was collected, or those whose id or kind begins with `only`. */
+export async function judgeAll(only?: string): Promise<readonly Judged[]> {
+  const { profile, file } = await benchProfile();
+  const results: Judged[] = [];
+  for (const tried of selected(only)) {
+    if (!existsSync(recordFile(tried))) continue;
+    const collected = JSON.parse(readFileSync(recordFile(tried), 'utf8')) as Collected;
+    const gate = analyseCanary({
+      samples: await readSamples(samplesFile(tried)),
+      profile,
+      profileFile: file,
+      seed: SEED,
+      ...(collected.aborted === undefined ? {} : { aborted: collected.aborted }),
+    });
+    results.push({ tried, collected, verdict: gate.verdict, reason: gate.reason, findings: gate.findings });
+  }
+  return results;
+}
+
+export function selected(only: string | undefined): readonly Case[] {
+  return CASES.filter(
+    (tried) =>
+      only === undefined || tried.id.startsWith(only) || tried.kind.startsWith(only) || (only === 'clean' && tried.clean),
+  );
+}

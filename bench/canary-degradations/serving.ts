@@ -1,0 +1,178 @@
+// Baseline and candidate as real processes, each with one ggml thread.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { must, ROOT } from '../../scripts/demo/shell.ts';
+import type { Case, ServeChange } from './cases.ts';
+import { startFaultProxy } from './fault-proxy.ts';
+
+export const MODEL = join(ROOT, 'reference-runtime/models/mixtral-micro-q8_0.gguf');
+const LAUNCHER = join(ROOT, 'reference-runtime/bin/mixgate-runtime.mjs');
+/** Both arms get it; it guards nothing here, all of it listens on loopback only. */
+export const TOKEN = 'degradations';
+
+export interface Served extends AsyncDisposable {
+  readonly url: string;
+}
+
+interface Running extends Served {
+  readonly child: ChildProcess;
+}
+
+/** Starts a runtime with a configuration of its own. */
+export async function startServer(work: string, name: string, model: string, change: ServeChange = {}): Promise<Running> {
+  mkdirSync(work, { recursive: true });
+  const version = change.version ?? '1.0.0';
+  let bundle = join(ROOT, 'reference-runtime/dev-policy/bundle');
+  if (change.bundleRevision !== undefined) {
+    const copy = join(work, 'bundle');
+    cpSync(bundle, copy, { recursive: true });
+    const manifest = JSON.parse(readFileSync(join(copy, '.manifest'), 'utf8')) as object;
+    writeFileSync(join(copy, '.manifest'), JSON.stringify({ ...manifest, revision: change.bundleRevision }));
+    bundle = copy;
+  }
+  let path = model;
+  if (change.fileName !== undefined) {
+    path = join(work, change.fileName);
+    copyFileSync(model, path);
+  }
+  const config = join(work, `${name}.yaml`);
+  writeFileSync(
+    config,
+    stringify({
+      listen: { host: '127.0.0.1', port: 0 },
+      cluster: 'dev',
+      model: {
+        path,
+        id: 'mixtral-micro',
+        version,
+        context: change.context ?? 512,
+        sequences: change.sequences ?? 4,
+        threads: 1,
+        gpu: false,
+      },
+      policy: { bundle, entrypoint: 'routing/decision' },
+      identity: {
+        tokens: [
+          {
+            sha256: createHash('sha256').update(TOKEN).digest('hex'),
+            tenant: 'dev',
+            workload: 'spiffe://fleet.example/ns/dev/sa/canary',
+          },
+        ],
+      },
+      tenants: { dev: {} },
+      pools: [
+        {
+          id: 'dev-cpu',
+          cluster: 'dev',
+          region: 'local',
+          jurisdiction: 'local',
+          trust_zone: 'local',
+          accelerator: 'cpu',
+          model: 'mixtral-micro',
+          version,
+          saturation: 0,
+          queue: 0,
+          p95_ms: 0,
+          cost_per_mtok: 0,
+          warm: true,
+          engine: 'local',
+        },
+      ],
+      slo: { burn_rate: 0, budget_left: 1 },
+      telemetry: {
+        ...(change.traces === true ? { traces: { file: join(work, `${name}.traces.ndjson`) } } : {}),
+        ...(change.decisionLog === true ? { decisionLog: { file: join(work, `${name}.decisions.ndjson`) } } : {}),
+      },
+      trace: { mode: 'always' },
+    }),
+  );
+  // A process group of its own: a throttled container stops with all it holds.
+  const child = spawn(process.execPath, [LAUNCHER, 'serve', '--config', config, '--port', '0'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+  });
+  const said: string[] = [];
+  const exited = new Promise<void>((resolve) => child.on('close', () => resolve()));
+  const url = await new Promise<string>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => reject(new Error(`the runtime ended with ${code}:\n${said.join('\n')}`)));
+    createInterface({ input: child.stderr! }).on('line', (line) => {
+      said.push(line);
+      const match = /listening on (?<url>http:\/\/\S+)/.exec(line);
+      if (match !== null) resolve(match.groups!['url']!);
+    });
+  });
+  return {
+    url,
+    child,
+    async [Symbol.asyncDispose]() {
+      signalGroup(child, 'SIGTERM');
+      const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), 10_000);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function signalGroup(child: ChildProcess, name: NodeJS.Signals): void {
+  try {
+    process.kill(-child.pid!, name);
+  } catch {
+    // It is gone already.
+  }
+}
+
+const THROTTLE_PERIOD_MS = 20;
+
+/** Stops and continues a process group in turn: what a CPU quota does to a container. Returns the way to end it. */
+function throttle(child: ChildProcess, share: number): () => Promise<void> {
+  let on = true;
+  const loop = (async () => {
+    while (on) {
+      signalGroup(child, 'SIGSTOP');
+      await sleep(share * THROTTLE_PERIOD_MS);
+      signalGroup(child, 'SIGCONT');
+      await sleep((1 - share) * THROTTLE_PERIOD_MS);
+    }
+  })();
+  return async () => {
+    on = false;
+    await loop;
+    signalGroup(child, 'SIGCONT');
+  };
+}
+
+export interface CandidateOptions {
+  readonly work: string;
+  readonly seed: number;
+  readonly segmentOf: (prompt: string) => string | undefined;
+}
+
+/** Everything a case asks for: file, runtime, throttle, proxy. */
+export async function startCandidate(tried: Case, { work, seed, segmentOf }: CandidateOptions): Promise<Served> {
+  mkdirSync(work, { recursive: true });
+  let model = MODEL;
+  if (tried.variant !== undefined) {
+    model = join(work, 'variant.gguf');
+    await must(process.execPath, [LAUNCHER, 'variant', '--model', MODEL, '--out', model, ...tried.variant], { cwd: ROOT });
+  }
+  if (tried.serve?.restart === true) await (await startServer(work, 'candidate', model))[Symbol.asyncDispose]();
+  const server = await startServer(work, 'candidate', model, tried.serve);
+  const stop = tried.throttle === undefined ? undefined : throttle(server.child, tried.throttle);
+  const proxy =
+    tried.fault === undefined ? undefined : await startFaultProxy({ target: server.url, fault: tried.fault, seed, segmentOf });
+  return {
+    url: proxy?.url ?? server.url,
+    async [Symbol.asyncDispose]() {
+      await stop?.();
+      await proxy?.[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
