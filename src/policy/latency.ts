@@ -1,14 +1,20 @@
 import type { Finding } from '../core/finding.ts';
 import type { Measurement, Table } from '../core/gate.ts';
-import { benchmark, type Latency } from './bench.ts';
+import { benchmark, type Latency, pairedBenchmark } from './bench.ts';
 import { policyFinding } from './rules.ts';
 import type { Side } from './side.ts';
 
 /** Inline budget of one decision: a router can't spend more before the first token. */
 export const DEFAULT_BUDGET_MS = 10;
-/** A median that grew by less than this, or by less than half, is noise on a shared machine. */
+/** A median that grew by less than this, or by a ratio that is not surely above half more, is no regression. */
 const REGRESSION_FACTOR = 1.5;
 const REGRESSION_MS = 0.05;
+
+const VERDICT_TEXT = {
+  slower: 'slower by more than half',
+  within: 'not slower by half',
+  undecided: 'cannot tell',
+} as const;
 
 export interface LatencyResult {
   readonly findings: readonly Finding[];
@@ -27,9 +33,12 @@ export async function judgeLatency(
   const measurements: Measurement[] = [];
   const rows: string[][] = [];
   for (const entrypoint of options.entrypoints ?? head.entrypoints) {
-    const now = await benchmark(head, entrypoint, inputs, options.rounds);
-    const before =
-      base?.entrypoints.includes(entrypoint) === true ? await benchmark(base, entrypoint, inputs, options.rounds) : undefined;
+    const paired =
+      base?.entrypoints.includes(entrypoint) === true
+        ? await pairedBenchmark(base, head, entrypoint, inputs, { rounds: options.rounds, factor: REGRESSION_FACTOR })
+        : undefined;
+    const now = paired?.head ?? (await benchmark(head, entrypoint, inputs, options.rounds));
+    const before = paired?.base;
     measurements.push(...measure(now, before, options.budgetMs));
     rows.push([
       entrypoint,
@@ -38,6 +47,7 @@ export async function judgeLatency(
       ms(options.budgetMs),
       before === undefined ? '' : ms(before.p50),
       before === undefined ? '' : ms(before.p99),
+      paired === undefined ? '' : `${paired.ratio.toFixed(2)} (${VERDICT_TEXT[paired.verdict]})`,
       String(now.n),
     ]);
     const location = head.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location;
@@ -53,14 +63,14 @@ export async function judgeLatency(
         }),
       );
     }
-    if (before !== undefined && now.p50 > before.p50 * REGRESSION_FACTOR && now.p50 - before.p50 > REGRESSION_MS) {
+    if (paired?.verdict === 'slower' && before !== undefined && now.p50 - before.p50 > REGRESSION_MS) {
       findings.push(
         policyFinding({
           ruleId: 'policy-latency-regressed',
           message: `The median evaluation latency of ${entrypoint} grew by more than half against base.`,
           location,
           subject: entrypoint,
-          evidence: { baseP50Ms: before.p50, headP50Ms: now.p50, baseP99Ms: before.p99, headP99Ms: now.p99 },
+          evidence: { ratio: paired.ratio, baseP50Ms: before.p50, headP50Ms: now.p50, baseP99Ms: before.p99, headP99Ms: now.p99 },
           fix: 'Look for a new loop over pools, tenants or rules.',
         }),
       );
@@ -72,9 +82,9 @@ export async function judgeLatency(
     tables: [
       {
         title: 'Policy evaluation latency',
-        columns: ['Entrypoint', 'p50', 'p99', 'Budget', 'Base p50', 'Base p99', 'Evaluations'],
+        columns: ['Entrypoint', 'p50', 'p99', 'Budget', 'Base p50', 'Base p99', 'Head / base', 'Evaluations'],
         rows,
-        note: 'In the WASM host, one thread, input parsing included.',
+        note: 'In the WASM host, one thread, input parsing included. Base and head run in alternating blocks; a regression is a signed-rank test of their medians at 1 %.',
       },
     ],
   };
