@@ -1,7 +1,7 @@
 import { judgeCase } from '../../src/canary/judge/judge.ts';
 import type { CaseInput } from '../../src/canary/judge/types.ts';
-import { createRng } from '../../src/stats/rng.ts';
-import { lognormal, pairs } from './generate.ts';
+import { createRng, type Rng } from '../../src/stats/rng.ts';
+import { ar1, lognormal, pairs } from './generate.ts';
 
 export interface SequentialRow {
   readonly name: string;
@@ -19,55 +19,76 @@ interface Plan {
   readonly design: 'paired' | 'unpaired';
   readonly correlation: number;
   readonly factor: number;
+  /** Serial correlation of each arm (unpaired). */
+  readonly phi?: number;
 }
 
-export const PLANS: readonly Plan[] = [1, 1.2].flatMap((factor) => [
-  {
-    name: `unpaired 20 looks to 60, x${factor}`,
-    horizon: 60,
-    looks: 20,
-    declared: 20,
-    design: 'unpaired',
-    correlation: 0,
-    factor,
-  },
-  {
-    name: `unpaired 20 looks to 120, x${factor}`,
-    horizon: 120,
-    looks: 20,
-    declared: 20,
-    design: 'unpaired',
-    correlation: 0,
-    factor,
-  },
-  {
-    name: `paired rho=0 20 looks to 60, x${factor}`,
-    horizon: 60,
-    looks: 20,
-    declared: 20,
-    design: 'paired',
-    correlation: 0,
-    factor,
-  },
-  {
-    name: `paired rho=0.8 20 looks to 60, x${factor}`,
-    horizon: 60,
-    looks: 20,
-    declared: 20,
-    design: 'paired',
-    correlation: 0.8,
-    factor,
-  },
-  {
-    name: `paired rho=0.8 anytime to 60, x${factor}`,
-    horizon: 60,
-    looks: 20,
-    declared: 1000,
-    design: 'paired',
-    correlation: 0.8,
-    factor,
-  },
-]);
+export const PLANS: readonly Plan[] = [1, 1.2]
+  .flatMap((factor): Plan[] => [
+    {
+      name: `unpaired 20 looks to 60, x${factor}`,
+      horizon: 60,
+      looks: 20,
+      declared: 20,
+      design: 'unpaired',
+      correlation: 0,
+      factor,
+    },
+    {
+      name: `unpaired 20 looks to 120, x${factor}`,
+      horizon: 120,
+      looks: 20,
+      declared: 20,
+      design: 'unpaired',
+      correlation: 0,
+      factor,
+    },
+    {
+      name: `paired rho=0 20 looks to 60, x${factor}`,
+      horizon: 60,
+      looks: 20,
+      declared: 20,
+      design: 'paired',
+      correlation: 0,
+      factor,
+    },
+    {
+      name: `paired rho=0.8 20 looks to 60, x${factor}`,
+      horizon: 60,
+      looks: 20,
+      declared: 20,
+      design: 'paired',
+      correlation: 0.8,
+      factor,
+    },
+    {
+      name: `paired rho=0.8 anytime to 60, x${factor}`,
+      horizon: 60,
+      looks: 20,
+      declared: 1000,
+      design: 'paired',
+      correlation: 0.8,
+      factor,
+    },
+  ])
+  .concat(
+    [0.3, 0.6].map((phi) => ({
+      name: `unpaired AR(1) phi=${phi} 20 looks to 180, x1`,
+      horizon: 180,
+      looks: 20,
+      declared: 20,
+      design: 'unpaired',
+      correlation: 0,
+      factor: 1,
+      phi,
+    })),
+  );
+
+function series(plan: Plan, rng: Rng): { baseline: number[]; candidate: number[] } {
+  const { horizon, factor, phi } = plan;
+  if (phi === undefined) return { baseline: lognormal(horizon, rng), candidate: lognormal(horizon, rng, factor) };
+  return { baseline: ar1(horizon, phi, rng), candidate: ar1(horizon, phi, rng, factor) };
+}
 
 /** Judges growing data at every look until the first fail. */
 export function runSequential(plan: Plan, runs: number): SequentialRow {
@@ -75,10 +96,7 @@ export function runSequential(plan: Plan, runs: number): SequentialRow {
   const stops: number[] = [];
   for (let run = 0; run < runs; run++) {
     const rng = createRng(`sequential/${plan.name}/${run}`);
-    const data =
-      plan.design === 'paired'
-        ? pairs(plan.horizon, plan.correlation, rng, plan.factor)
-        : { baseline: lognormal(plan.horizon, rng), candidate: lognormal(plan.horizon, rng, plan.factor) };
+    const data = plan.design === 'paired' ? pairs(plan.horizon, plan.correlation, rng, plan.factor) : series(plan, rng);
     let stop = plan.horizon;
     for (let look = 1; look <= plan.looks; look++) {
       const n = Math.round((plan.horizon * look) / plan.looks);

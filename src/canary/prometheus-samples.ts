@@ -12,6 +12,7 @@ import {
   seconds,
   unexpected,
 } from '../prometheus/api.ts';
+import { counterIncrements } from './judge/counters.ts';
 import { MAX_SAMPLES, MAX_SERIES, type SampleSet, type Series } from './sample-set.ts';
 
 type Matrix = Extract<ApiResult, { resultType: 'matrix' }>['result'];
@@ -160,8 +161,5 @@ function inferGrid(result: Matrix, name: string): Grid {
  * (Prometheus, `increase`). The first step and steps next to a gap have no growth of one step, so they are missing.
  */
 export function increments(values: readonly number[]): number[] {
-  return values.slice(1).map((value, index) => {
-    const before = values[index]!;
-    return value >= before ? value - before : value < before ? value : Number.NaN;
-  });
+  return counterIncrements(values).map((value) => value ?? Number.NaN);
 }

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../core/errors.ts';
 import { judgeCase } from './judge/judge.ts';
-import type { CaseInput, CaseResult, Design, Direction, Margin, MetricInput, MetricKind } from './judge/types.ts';
+import type { CaseInput, CaseResult, Design, Direction, Margin, MetricInput, MetricKind, NoDataPolicy } from './judge/types.ts';
 import { increments } from './prometheus-samples.ts';
 import type { SampleSet, Series } from './sample-set.ts';
 
@@ -13,6 +13,7 @@ export interface MetricSetting {
   readonly kind?: MetricKind | 'counter';
   readonly direction?: Direction;
   readonly margin?: Margin;
+  readonly noData?: NoDataPolicy;
 }
 
 export interface SampleCaseOptions {
@@ -84,6 +85,7 @@ export function samplesToCase(
       kind,
       direction,
       ...(setting?.margin === undefined ? {} : { margin: setting.margin }),
+      ...(setting?.noData === undefined ? {} : { noData: setting.noData }),
       ...(paired ? joinPairs(b, c) : inTimeOrder(b, c)),
     };
   });

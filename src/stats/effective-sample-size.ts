@@ -10,6 +10,30 @@ export interface Dependence {
   inflation: number;
 }
 
+/**
+ * Autocovariances at lags 0..maxLag of a series with gaps (Parzen 1963): only points exactly `lag` slots apart make a product, so that
+ * the two sides of a gap are never read as neighbours. `slots` ascends; without gaps the result is that of `autocovariances`.
+ */
+export function gappedAutocovariances(values: ArrayLike<number>, slots: ArrayLike<number>, maxLag: number): Float64Array {
+  const n = values.length;
+  const centre = sum(values) / n;
+  const result = new Float64Array(maxLag + 1);
+  for (let lag = 0; lag <= maxLag; lag++) {
+    let total = 0;
+    let products = 0;
+    let earlier = 0;
+    for (let i = 0; i < n; i++) {
+      while (slots[earlier]! < slots[i]! - lag) earlier++;
+      if (slots[earlier]! !== slots[i]! - lag) continue;
+      total += (values[i]! - centre) * (values[earlier]! - centre);
+      products++;
+    }
+    // Mean product times (n - lag) / n: the divisor n of the whole series.
+    result[lag] = products > 0 ? ((total / products) * (n - lag)) / n : 0;
+  }
+  return result;
+}
+
 /** Autocovariances at lags 0..maxLag of values centred on their own mean (divisor n, hence positive semi-definite). */
 export function autocovariances(values: ArrayLike<number>, maxLag: number): Float64Array {
   const n = values.length;
@@ -85,9 +109,13 @@ export function autoregressiveInflation(covariances: Float64Array, n: number): {
  * Pools the serial dependence of several series (the two arms). The lag-1 autocorrelation is corrected for its small-sample bias
  * -(1 + 3 phi) / n (Marriott and Pope 1954); a one-sided test at `level` decides whether there is any dependence at all, so that
  * independent data keep their full power; then the inflation is the largest of AR(1), AR(p) by AIC and batch means.
- * Cost O(n p), p about n^(1/3).
+ * Cost O(n p), p about n^(1/3). `slots`, one array a series: places on a regular grid, for series with gaps.
  */
-export function estimateDependence(series: readonly ArrayLike<number>[], level: number): Dependence {
+export function estimateDependence(
+  series: readonly ArrayLike<number>[],
+  level: number,
+  slots?: readonly ArrayLike<number>[],
+): Dependence {
   const long = series.filter((values) => values.length >= 8);
   const n = long.reduce((total, values) => total + values.length, 0);
   if (n < 16) return { phi: 0, detected: false, inflation: 1 };
@@ -95,7 +123,8 @@ export function estimateDependence(series: readonly ArrayLike<number>[], level: 
   const maxLag = Math.max(1, Math.min(30, Math.floor(1.5 * Math.cbrt(shortest)), Math.floor(shortest / 4)));
   const pooled = new Float64Array(maxLag + 1);
   for (const values of long) {
-    const own = autocovariances(values, maxLag);
+    const places = slots?.[series.indexOf(values)];
+    const own = places === undefined ? autocovariances(values, maxLag) : gappedAutocovariances(values, places, maxLag);
     for (let lag = 0; lag <= maxLag; lag++) pooled[lag]! += own[lag]! * (values.length / n);
   }
   if (!(pooled[0]! > 0)) return { phi: 0, detected: false, inflation: 1 };

@@ -1,3 +1,4 @@
+import type { Dependence } from '../../stats/effective-sample-size.ts';
 import type { Bounds } from './location.ts';
 import type { Scale } from './scale.ts';
 
@@ -18,6 +19,17 @@ export interface TailAssessment {
   readonly lower: QuantileChange;
 }
 
+/** A drift of the candidate against the baseline within the run, on the working scale. */
+export interface TrendAssessment {
+  /** Change of the difference from the run's start to its end. */
+  readonly change: number;
+  /** Difference at the run's end. */
+  readonly end: number;
+  readonly endBounds: (tail: number) => Bounds;
+  readonly pLarger: number;
+  readonly pSmaller: number;
+}
+
 /** Everything the decision needs about one metric, whatever its kind. */
 export interface Assessment {
   readonly scale: Scale;
@@ -32,8 +44,10 @@ export interface Assessment {
   readonly margin: number;
   readonly relevance: number;
   /** Shares of the error: location and tail tests are each run at share * level. */
-  readonly shares: { readonly location: number; readonly tail: number };
+  readonly shares: { readonly location: number; readonly tail: number; readonly trend?: number };
   readonly tail?: TailAssessment;
+  readonly trend?: TrendAssessment;
+  readonly dependence?: Dependence;
   readonly spread?: { readonly pValue: number; readonly effect: number };
   /** Counts only: a difference so small in absolute terms that the ratio does not matter, given the interval's tail. */
   readonly negligible?: (tail: number) => boolean;
@@ -52,6 +66,11 @@ export interface Blocked {
   readonly relevance: number;
   readonly unit: 'relative' | 'absolute';
   readonly method: string;
+  /** What is known all the same: the report shows it with the smallest effect the run could have found. */
+  readonly estimate?: Pick<Assessment, 'scale' | 'delta' | 'bounds'>;
+  readonly dependence?: Dependence;
+  /** No data in an arm: the metric's policy decides. */
+  readonly noData?: true;
 }
 
 export function isBlocked(value: Assessment | Blocked): value is Blocked {

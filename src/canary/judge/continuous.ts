@@ -3,11 +3,23 @@ import { sortedCopy } from '../../stats/ranks.ts';
 import { MAD_TO_SD, mean, medianAbsoluteDeviation, medianSorted, quantileSorted, variance } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
 import type { Assessment, Blocked, QuantileChange, TailAssessment } from './assessment.ts';
-import { DEFAULT_MARGINS, errorShares, MIN_EFFECTIVE, MIN_POINTS, marginInForce, SPREAD_MARGIN } from './defaults.ts';
+import {
+  DEFAULT_MARGINS,
+  DEPENDENCE_LEVEL,
+  errorShares,
+  LOOKS_DEPENDENCE_LEVEL,
+  LOOKS_MIN_POINTS,
+  MIN_EFFECTIVE,
+  MIN_POINTS,
+  marginInForce,
+  SPREAD_MARGIN,
+  TREND_SHARE,
+} from './defaults.ts';
 import { deflate, type Location, pairedLocation, unpairedLocation } from './location.ts';
 import { ABSOLUTE_SCALE, LOG_SCALE, relativeScale, type Scale } from './scale.ts';
 import { spreadChange } from './spread.ts';
 import { pairedTails, unpairedTails } from './tail.ts';
+import { assessTrend } from './trend.ts';
 import type { Design, Margin } from './types.ts';
 
 /** Normal quantile of 0.999. */
@@ -20,7 +32,7 @@ interface Frame {
 }
 
 /** Location, tail and spread of a continuous metric; or why nothing can be said. */
-export function assessContinuous(arms: Arms, design: Design, margin: Margin | undefined): Assessment | Blocked {
+export function assessContinuous(arms: Arms, design: Design, margin: Margin | undefined, looks = 1): Assessment | Blocked {
   const n = [arms.baseline.length, arms.candidate.length] as const;
   const frame = chooseFrame(arms, margin);
   if (typeof frame === 'string') return { ...blocked(frame, n, n), ...marginInForce('continuous', margin) };
@@ -32,10 +44,18 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
       ...frameFields(frame),
     };
   }
+  if (looks > 1 && design === 'unpaired' && arms.ordered && fewest < LOOKS_MIN_POINTS) {
+    const reason = `${fewest} points are too few to see whether they depend on each other, and this run is looked at repeatedly: at least ${LOOKS_MIN_POINTS} are needed`;
+    return { ...blocked(reason, n, n, LOOKS_MIN_POINTS), ...frameFields(frame) };
+  }
   const baseline = arms.baseline.map(scale.transform);
   const candidate = arms.candidate.map(scale.transform);
   const differences = design === 'paired' ? candidate.map((v, i) => v - baseline[i]!) : undefined;
-  const location = differences === undefined ? unpairedLocation(baseline, candidate, arms.ordered) : pairedLocation(differences);
+  const location =
+    differences === undefined
+      ? unpairedLocation(baseline, candidate, arms, looks > 1 ? LOOKS_DEPENDENCE_LEVEL : DEPENDENCE_LEVEL)
+      : pairedLocation(differences, arms.slots?.[0]);
+  const trend = assessTrend(arms, baseline, candidate, differences);
   const effective = Math.min(...location.nEff);
   if (
     location.dependence.detected &&
@@ -45,7 +65,13 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     const phi = location.dependence.phi.toFixed(2);
     const reason = `points depend on each other (lag-1 correlation ${phi}): ${fewest} points carry about ${effective.toFixed(1)} independent ones, at least ${MIN_EFFECTIVE} are needed`;
     const needed = Math.ceil((fewest * MIN_EFFECTIVE) / effective);
-    return { ...blocked(reason, n, location.nEff, Math.max(fewest + 1, needed)), ...frameFields(frame), method: location.method };
+    return {
+      ...blocked(reason, n, location.nEff, Math.max(fewest + 1, needed)),
+      ...frameFields(frame),
+      method: location.method,
+      dependence: location.dependence,
+      estimate: { scale, delta: location.delta, bounds: location.bounds },
+    };
   }
   return {
     ...frameFields(frame),
@@ -57,7 +83,9 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     method: location.method,
     n,
     nEff: location.nEff,
-    shares: errorShares(fewest),
+    shares: { ...errorShares(fewest), trend: TREND_SHARE },
+    dependence: location.dependence,
+    ...(trend === undefined ? {} : { trend }),
     tail: assessTail(baseline, candidate, differences, location),
     spread: assessSpread(baseline, candidate, differences !== undefined, location),
     notes: [],

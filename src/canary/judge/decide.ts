@@ -1,4 +1,5 @@
 import { normalQuantile } from '../../stats/distributions.ts';
+import type { Dependence } from '../../stats/effective-sample-size.ts';
 import { minimumDetectableEffect, samplesNeeded } from '../../stats/power.ts';
 import type { Assessment, Blocked } from './assessment.ts';
 import { POWER, SPREAD_RELEVANCE, TAIL_RELEVANCE } from './defaults.ts';
@@ -9,6 +10,7 @@ import type { Direction, MetricInput, MetricResult, SubTest } from './types.ts';
 export interface MetricP {
   readonly location: number;
   readonly tail: number;
+  readonly trend: number;
   /** min over the sub-tests of p / share: one number for the family. */
   readonly combined: number;
 }
@@ -23,8 +25,15 @@ export function metricP(assessment: Assessment, direction: Direction): MetricP {
   const { shares, tail } = assessment;
   const location = harmful(direction, assessment.pLarger, assessment.pSmaller);
   const tailP = tail === undefined ? 1 : harmful(direction, tail.pUpper, tail.pLower);
-  const combined = Math.min(1, location / shares.location, shares.tail > 0 ? tailP / shares.tail : 1);
-  return { location, tail: tailP, combined };
+  const { trend } = assessment;
+  const trendP = trend === undefined ? 1 : harmful(direction, trend.pLarger, trend.pSmaller);
+  const combined = Math.min(
+    1,
+    location / shares.location,
+    shares.tail > 0 ? tailP / shares.tail : 1,
+    shares.trend === undefined ? 1 : trendP / shares.trend,
+  );
+  return { location, tail: tailP, trend: trendP, combined };
 }
 
 export interface Levels {
@@ -54,6 +63,8 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
   const certain = levels.adjust(p.location / shares.location) <= levels.alpha;
   const tail = tailChange(assessment, metric.direction, level);
   const tailCertain = shares.tail > 0 && levels.adjust(p.tail / shares.tail) <= levels.alpha;
+  const drift = trendChange(assessment, metric.direction, level);
+  const driftCertain = shares.trend !== undefined && levels.adjust(p.trend / shares.trend) <= levels.alpha;
   const standardError = (bounds.high - bounds.low) / (2 * -normalQuantile(level));
   const mdeDelta = minimumDetectableEffect(standardError, level, POWER);
   const low = scale.toEffect(bounds.low);
@@ -73,10 +84,13 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
         reason: `tail is worse: ${quantileName(tail.quantile)} ${formatEffect(tail.effect, unit)} while the centre moved ${shown}`,
       };
     }
+    if (driftCertain && drift?.relevant) return { verdict: 'fail', reason: `gets worse during the run: ${drift.text}` };
     if (assessment.noPass !== undefined) return { verdict: 'inconclusive', reason: assessment.noPass };
     if (insideMargin || equal || assessment.negligible?.(level) === true) {
       if (certain && worstHarm >= relevance)
         return { verdict: 'warn', reason: `worse by ${shown}, real but below ${formatEffect(assessment.relevance, unit)}` };
+      if (drift !== undefined && p.trend <= levels.warn && drift.worse)
+        return { verdict: 'warn', reason: `gets worse during the run: ${drift.text} (p ${p.trend.toPrecision(2)})` };
       const shape = shapeWarning(assessment, p, tail, levels.warn);
       if (shape !== undefined) return { verdict: 'warn', reason: shape };
       return { verdict: 'pass', reason: equal ? 'no difference' : `change ${shown} stays within the margin of ${marginText}` };
@@ -110,28 +124,80 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
     pValue: Math.min(1, p.combined),
     pAdjusted: levels.adjust(p.combined),
     ...(outcome.needed === undefined ? {} : { samplesNeeded: outcome.needed }),
-    ...(assessment.tail === undefined ? {} : { subTests: subTests(assessment, p, effect, tail) }),
+    ...dependenceField(assessment.dependence),
+    ...(assessment.tail === undefined ? {} : { subTests: subTests(assessment, p, effect, tail, drift) }),
   };
 }
 
-export function blockedResult(metric: MetricInput, state: Blocked): MetricResult {
+function dependenceField(dependence: Dependence | undefined): Pick<MetricResult, 'dependence'> {
+  if (dependence === undefined) return {};
+  const { phi, detected, inflation } = dependence;
+  return { dependence: { lag1: Math.round(phi * 1000) / 1000, detected, blockLength: round(inflation) } };
+}
+
+/** A metric that cannot be decided. `level`: one-sided error of the interval, where one is known all the same. */
+export function blockedResult(metric: MetricInput, state: Blocked, level: number): MetricResult {
   const needed = state.samplesNeeded;
+  const policy = state.noData === true ? (metric.noData ?? 'inconclusive') : undefined;
+  const known = state.estimate === undefined ? undefined : estimated(state.estimate, metric.direction, level);
   return {
     name: metric.name,
     ...(metric.segment === undefined ? {} : { segment: metric.segment }),
-    verdict: 'inconclusive',
-    reason: needed === undefined ? state.blocked : `${state.blocked}; about ${needed} points an arm would do`,
-    effect: null,
+    verdict: policy === 'fail' ? 'fail' : 'inconclusive',
+    reason: `${state.blocked}${needed === undefined ? '' : `; about ${needed} points an arm would do`}${policy === 'fail' ? ', which fails by the policy of this metric' : policy === 'ignore' ? '; ignored by the policy of this metric' : ''}`,
+    effect: known?.effect ?? null,
     effectUnit: state.unit,
-    interval: [null, null],
-    intervalLevel: 0,
+    interval: known?.interval ?? [null, null],
+    intervalLevel: known === undefined ? 0 : 1 - 2 * level,
     margin: state.margin,
     relevance: state.relevance,
-    mde: null,
+    mde: known?.mde ?? null,
     method: state.method,
+    ...dependenceField(state.dependence),
+    ...(policy === undefined ? {} : { noData: policy }),
     n: state.n,
     nEff: [round(state.nEff[0]), round(state.nEff[1])],
     ...(needed === undefined ? {} : { samplesNeeded: needed }),
+  };
+}
+
+/** Effect, interval and smallest detectable effect of a metric that is shown and not decided. */
+function estimated(
+  { scale, delta, bounds }: NonNullable<Blocked['estimate']>,
+  direction: Direction,
+  level: number,
+): Pick<MetricResult, 'effect' | 'interval' | 'mde'> {
+  const { low, high } = bounds(level);
+  const sign = direction === 'higher' ? -1 : 1;
+  const mde = minimumDetectableEffect((high - low) / (2 * -normalQuantile(level)), level, POWER);
+  return {
+    effect: finite(scale.toEffect(delta)),
+    interval: [finite(scale.toEffect(low)), finite(scale.toEffect(high))],
+    mde: finite(Math.abs(scale.toEffect(sign * mde))),
+  };
+}
+
+interface TrendChange {
+  readonly effect: number;
+  /** The candidate ends on the bad side. */
+  readonly worse: boolean;
+  /** The difference at the end is beyond the margin, and certainly beyond nothing. */
+  readonly relevant: boolean;
+  readonly interval: readonly [number | null, number | null];
+  readonly text: string;
+}
+
+function trendChange({ trend, scale, margin }: Assessment, direction: Direction, level: number): TrendChange | undefined {
+  if (trend === undefined) return undefined;
+  const sign = direction === 'lower' || (direction === 'either' && trend.pLarger <= trend.pSmaller) ? 1 : -1;
+  const { low, high } = trend.endBounds(level);
+  const show = (delta: number): string => formatEffect(scale.toEffect(delta), scale.unit);
+  return {
+    effect: scale.toEffect(trend.end),
+    worse: sign * trend.end > 0,
+    relevant: sign * trend.end >= scale.toDelta(margin, sign) && (sign > 0 ? low > 0 : high < 0),
+    interval: [finite(scale.toEffect(low)), finite(scale.toEffect(high))],
+    text: `${show(trend.end - trend.change)} at the start, ${show(trend.end)} [${show(low)}, ${show(high)}] at the end`,
   };
 }
 
@@ -169,13 +235,20 @@ function shapeWarning(assessment: Assessment, p: MetricP, tail: TailChange | und
   return undefined;
 }
 
-function subTests(assessment: Assessment, p: MetricP, effect: number, tail: TailChange | undefined): SubTest[] {
+function subTests(
+  assessment: Assessment,
+  p: MetricP,
+  effect: number,
+  tail: TailChange | undefined,
+  drift: TrendChange | undefined,
+): SubTest[] {
   const list: SubTest[] = [{ name: 'location', pValue: p.location, effect }];
   if (tail !== undefined)
     list.push({ name: 'tail', pValue: p.tail, effect: tail.effect, quantile: tail.quantile, interval: tail.interval });
   const { spread } = assessment;
   if (spread !== undefined && Number.isFinite(spread.effect))
     list.push({ name: 'spread', pValue: spread.pValue, effect: spread.effect });
+  if (drift !== undefined) list.push({ name: 'trend', pValue: p.trend, effect: drift.effect, interval: drift.interval });
   return list;
 }
 

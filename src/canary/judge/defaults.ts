@@ -49,6 +49,19 @@ export const MIN_EFFECTIVE = 10;
 /** Level of the test whether a series is dependent at all. */
 export const DEPENDENCE_LEVEL = 0.05;
 
+/**
+ * The same for the differences of pairs: one series where the unpaired design pools two, so that a milder sign must do. Found by
+ * simulation (bench/judge, paired AR(1) phi 0.3 at n = 60).
+ */
+export const PAIRED_DEPENDENCE_LEVEL = 0.1;
+
+/**
+ * Repeated looks at series: level of the test of dependence, and the fewest points an arm before a look can stop. A first look at nine
+ * points cannot see the dependence that would make it a false alarm; independent points lose nothing, since few such looks stop.
+ */
+export const LOOKS_DEPENDENCE_LEVEL = 0.1;
+export const LOOKS_MIN_POINTS = 20;
+
 /** Share of missing points in an arm above which nothing can pass. */
 export const MAX_MISSING = 0.2;
 
@@ -68,6 +81,12 @@ export function errorShares(points: number): { location: number; tail: number } 
 
 /** Smallest relative change of p95 or p99 that a tail test may fail on. */
 export const TAIL_RELEVANCE = 0.1;
+
+/**
+ * Share of the error for a drift within the run. Small: it fails only together with a difference beyond the margin at the run's end,
+ * and a leak worth stopping is many standard errors long.
+ */
+export const TREND_SHARE = 0.02;
 
 /** Level at which tail and spread changes warn; divided by the size of the family where that is smaller. */
 export const WARN_LEVEL = 0.01;

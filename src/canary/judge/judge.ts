@@ -3,6 +3,7 @@ import { holm } from '../../stats/multiplicity.ts';
 import { type Arms, prepareArms } from './arms.ts';
 import { type Assessment, type Blocked, isBlocked } from './assessment.ts';
 import { assessContinuous } from './continuous.ts';
+import { countedIncrements } from './counters.ts';
 import { blockedResult, decide, type MetricP, metricP } from './decide.ts';
 import { DEFAULT_ALPHA, marginInForce, WARN_LEVEL } from './defaults.ts';
 import { adjustForLooks, nominalLevel } from './error-control.ts';
@@ -21,7 +22,7 @@ export function judgeCase(input: CaseInput): CaseResult {
   const alpha = checked.value.alpha ?? DEFAULT_ALPHA;
   const looks = checked.value.looks ?? 1;
 
-  const states = metrics.map((metric) => assess(metric, design));
+  const states = metrics.map((metric) => assess(metric, design, looks));
   const tested: { index: number; state: Assessment; p: MetricP; size: number }[] = [];
   states.forEach((state, index) => {
     if (!isBlocked(state))
@@ -32,7 +33,9 @@ export function judgeCase(input: CaseInput): CaseResult {
 
   const warn = Math.min(WARN_LEVEL, alpha / Math.max(1, tested.length));
   const results: MetricResult[] = states.map((state, index) =>
-    isBlocked(state) ? blockedResult(metrics[index]!, state) : blockedResult(metrics[index]!, NOT_DECIDED),
+    isBlocked(state)
+      ? blockedResult(metrics[index]!, state, nominalLevel(alpha, looks, Math.min(...state.nEff)))
+      : blockedResult(metrics[index]!, NOT_DECIDED, alpha),
   );
   tested.forEach(({ index, state, p, size }, position) => {
     // Holm multiplies this metric's p by a factor; its sub-tests are held to the same factor.
@@ -42,11 +45,12 @@ export function judgeCase(input: CaseInput): CaseResult {
     results[index] = decide(metrics[index]!, state, p, { alpha, nominal: nominalLevel(alpha, looks, size), warn, adjust });
   });
 
-  const verdict = worstVerdict(results.map((result) => result.verdict));
+  const counted = results.filter((result) => result.noData !== 'ignore');
+  const verdict = counted.length === 0 ? 'inconclusive' : worstVerdict(counted.map((result) => result.verdict));
   return {
     id,
     verdict,
-    reason: caseReason(verdict, results),
+    reason: caseReason(verdict, counted),
     alpha,
     looks,
     ...(seed === undefined ? {} : { seed }),
@@ -65,8 +69,8 @@ const NOT_DECIDED: Blocked = {
   method: 'none',
 };
 
-function assess(metric: MetricInput, design: Design): Assessment | Blocked {
-  const arms = prepareArms(metric, design);
+function assess(metric: MetricInput, design: Design, looks: number): Assessment | Blocked {
+  const arms = prepareArms(metric.cumulative === true ? countedIncrements(metric) : metric, design);
   const n = [arms.baseline.length, arms.candidate.length] as const;
   if (Math.min(...n) === 0) {
     const which = n[0] === 0 ? (n[1] === 0 ? 'both arms' : 'the baseline') : 'the candidate';
@@ -76,9 +80,10 @@ function assess(metric: MetricInput, design: Design): Assessment | Blocked {
       nEff: n,
       ...marginInForce(metric.kind, metric.margin),
       method: 'none',
+      noData: true,
     };
   }
-  const state = assessKind(metric, arms, design);
+  const state = assessKind(metric, arms, design, looks);
   if (isBlocked(state)) return state;
   const [missingB, missingC] = arms.missing;
   if (missingB + missingC === 0) return state;
@@ -90,10 +95,10 @@ function assess(metric: MetricInput, design: Design): Assessment | Blocked {
   };
 }
 
-function assessKind(metric: MetricInput, arms: Arms, design: Design): Assessment | Blocked {
+function assessKind(metric: MetricInput, arms: Arms, design: Design, looks: number): Assessment | Blocked {
   switch (metric.kind) {
     case 'continuous':
-      return assessContinuous(arms, design, metric.margin);
+      return assessContinuous(arms, design, metric.margin, looks);
     case 'binary':
       return assessBinary(arms, design, metric.margin);
     case 'count':
@@ -102,7 +107,7 @@ function assessKind(metric: MetricInput, arms: Arms, design: Design): Assessment
 }
 
 function caseReason(verdict: string, results: readonly MetricResult[]): string {
-  if (results.length === 0) return 'no metrics to judge';
+  if (results.length === 0) return 'no metrics with data to judge';
   if (verdict === 'pass') return `${results.length} of ${results.length} comparisons pass`;
   const deciding = results.filter((result) => result.verdict === verdict);
   const first = deciding[0]!;

@@ -6,7 +6,8 @@ import { signFlipTest } from '../../stats/permutation.ts';
 import { midranks, sortedCopy } from '../../stats/ranks.ts';
 import { createRng } from '../../stats/rng.ts';
 import { MAD_TO_SD, mean, medianAbsoluteDeviation, medianSorted, variance } from '../../stats/summary.ts';
-import { DEPENDENCE_LEVEL, HEAVY_TIES } from './defaults.ts';
+import type { Arms } from './arms.ts';
+import { DEPENDENCE_LEVEL, HEAVY_TIES, PAIRED_DEPENDENCE_LEVEL } from './defaults.ts';
 
 export interface Bounds {
   readonly low: number;
@@ -32,14 +33,21 @@ const INDEPENDENT: Dependence = { phi: 0, detected: false, inflation: 1 };
  * Unpaired: Mann-Whitney with a Hodges-Lehmann shift. Exact when small and independent; when the series are serially dependent the
  * variance is inflated by the dependence of the pooled ranks and t replaces the normal (df from the effective sizes).
  */
-export function unpairedLocation(baseline: Float64Array, candidate: Float64Array, ordered: boolean): Location {
+export function unpairedLocation(
+  baseline: Float64Array,
+  candidate: Float64Array,
+  order: Pick<Arms, 'ordered' | 'slots'>,
+  level = DEPENDENCE_LEVEL,
+): Location {
   const m = baseline.length;
   const n = candidate.length;
   const pooled = new Float64Array(m + n);
   pooled.set(baseline, 0);
   pooled.set(candidate, m);
   const { ranks, tieTerm, largestTie } = midranks(pooled);
-  const dependence = ordered ? estimateDependence([ranks.subarray(0, m), ranks.subarray(m)], DEPENDENCE_LEVEL) : INDEPENDENT;
+  const dependence = order.ordered
+    ? estimateDependence([ranks.subarray(0, m), ranks.subarray(m)], level, order.slots)
+    : INDEPENDENT;
   const { inflation } = dependence;
   const nEff = [m / inflation, n / inflation] as const;
   const df = dependence.detected ? Math.max(1, nEff[0] + nEff[1] - 2) : Number.POSITIVE_INFINITY;
@@ -102,7 +110,7 @@ const ENUMERATED_PAIRS = 14;
  * Paired: Huber's centre of the differences with a studentised test, as powerful as the paired t-test on normal differences and safe
  * under heavy tails; exact by sign flips for few pairs. Serial dependence of the differences inflates the variance.
  */
-export function pairedLocation(differences: Float64Array): Location {
+export function pairedLocation(differences: Float64Array, slots?: ArrayLike<number>, level = PAIRED_DEPENDENCE_LEVEL): Location {
   const n = differences.length;
   const sorted = sortedCopy(differences);
   const median = medianSorted(sorted);
@@ -120,12 +128,14 @@ export function pairedLocation(differences: Float64Array): Location {
     squares += value * value;
     if (value === raw) inner++;
   }
-  const dependence = estimateDependence([residuals], DEPENDENCE_LEVEL);
+  const dependence = estimateDependence([residuals], level, slots === undefined ? undefined : [slots]);
   const { inflation } = dependence;
   const nEff = n / inflation;
   // Huber 1981, 6.5: variance = n/(n-1) * mean(psi^2) / mean(psi')^2 / n.
   const se = n > 1 && inner > 0 ? Math.sqrt((squares / (n - 1)) * n * inflation) / inner : Number.POSITIVE_INFINITY;
-  const df = Math.max(1, nEff - 1);
+  // The inflation is an estimate too, with relative variance 4 / (n (1 - phi^2)) under AR(1): Satterthwaite joins the two.
+  const noise = dependence.detected ? 2 / (n * (1 - Math.min(0.99, Math.abs(dependence.phi)) ** 2)) : 0;
+  const df = Math.max(1, 1 / (1 / Math.max(1e-9, nEff - 1) + noise));
   let pLarger: number;
   let pSmaller: number;
   if (squares === 0) {

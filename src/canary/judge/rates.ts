@@ -47,10 +47,12 @@ export function assessBinary(arms: Arms, design: Design, margin: Margin | undefi
       method: `exact McNemar (${worse} against ${better} discordant pairs)`,
     };
   }
-  const { inflation } = dependenceOf(baseline, candidate, arms.ordered);
+  const dependence = dependenceOf(arms);
+  const { inflation } = dependence;
   const table = [k2, n[1] - k2, k1, n[0] - k1] as const;
   return {
     ...base,
+    dependence,
     bounds: (tail) => differenceInterval(k2, n[1], k1, n[0], tail, inflation),
     pLarger: deflate(fisherExact(...table, 'greater'), inflation),
     pSmaller: deflate(fisherExact(...table, 'less'), inflation),
@@ -80,7 +82,7 @@ export function assessCount(arms: Arms, design: Design, margin: Margin | undefin
   const k2 = sum(candidate);
   const rate1 = k1 / n[0];
   const rate2 = k2 / n[1];
-  const dependence = dependenceOf(baseline, candidate, arms.ordered);
+  const dependence = dependenceOf(arms);
   const dispersion = Math.min(...n) >= MIN_POINTS ? dispersionIndex(baseline, candidate) : { ratio: 1, significant: false };
   const inflation = dependence.inflation * (dispersion.significant ? dispersion.ratio : 1);
   const nEff = [n[0] / dependence.inflation, n[1] / dependence.inflation] as const;
@@ -102,9 +104,12 @@ export function assessCount(arms: Arms, design: Design, margin: Margin | undefin
     const half = -normalQuantile(tail) * Math.sqrt(((k1 + 1) / n[0] ** 2 + (k2 + 1) / n[1] ** 2) * Math.max(1, inflation));
     return { low: rate2 - rate1 - half, high: rate2 - rate1 + half };
   };
-  const common = { ...sizes, n, nEff, notes: [], shares: WHOLE };
+  const common = { ...sizes, n, nEff, dependence, notes: [], shares: WHOLE };
   if (design === 'paired' && dispersion.significant && n[0] >= MIN_POINTS && absolute === undefined && rate1 > 0) {
-    const location = pairedLocation(candidate.map((v, i) => v - baseline[i]!));
+    const location = pairedLocation(
+      candidate.map((v, i) => v - baseline[i]!),
+      arms.slots?.[0],
+    );
     const { delta, bounds, pLarger, pSmaller } = location;
     return {
       ...common,
@@ -152,8 +157,8 @@ function negligibleDifference(bounds: { low: number; high: number }): boolean {
   return bounds.high <= COUNT_ABSOLUTE_TOLERANCE && bounds.low >= -COUNT_ABSOLUTE_TOLERANCE;
 }
 
-function dependenceOf(baseline: Float64Array, candidate: Float64Array, ordered: boolean): Dependence {
-  return ordered ? estimateDependence([baseline, candidate], DEPENDENCE_LEVEL) : { phi: 0, detected: false, inflation: 1 };
+function dependenceOf({ baseline, candidate, ordered, slots }: Arms): Dependence {
+  return ordered ? estimateDependence([baseline, candidate], DEPENDENCE_LEVEL, slots) : { phi: 0, detected: false, inflation: 1 };
 }
 
 /** Variance over mean within the arms (1 for Poisson), and whether it is more than chance (normal approximation of the chi-square, level 2.3 %). */

@@ -26,7 +26,14 @@ export interface MetricInput {
   readonly candidate: ArrayLike<number | null>;
   /** Time of each point (any unit): one array for both arms when they are equally long, or baseline's then candidate's. */
   readonly times?: ArrayLike<number>;
+  /** The values are a counter that only grows (a Prometheus `_total`): judged by its increments, resets handled. Unpaired only. */
+  readonly cumulative?: boolean;
+  /** What no data in an arm means. Default `inconclusive`; `ignore` leaves the metric out of the case's verdict. */
+  readonly noData?: NoDataPolicy;
 }
+
+/** Closed by default: no data is never a pass. */
+export type NoDataPolicy = 'fail' | 'inconclusive' | 'ignore';
 
 export interface CaseInput {
   readonly id: string;
@@ -41,10 +48,10 @@ export interface CaseInput {
 
 /** One of the questions asked of a continuous metric. */
 export interface SubTest {
-  readonly name: 'location' | 'tail' | 'spread';
+  readonly name: 'location' | 'tail' | 'spread' | 'trend';
   /** One-sided p that the candidate is worse (before looks and multiplicity). */
   readonly pValue: number;
-  /** location: as `effect`; tail: relative or absolute change of `quantile`; spread: ratio of robust spreads minus 1. */
+  /** location: as `effect`; tail: relative or absolute change of `quantile`; spread: ratio of robust spreads minus 1; trend: difference at the run's end, by the fitted lines. */
   readonly effect: number;
   readonly quantile?: number;
   /** tail: interval of the quantile's change at the metric's intervalLevel; null = unbounded. */
@@ -71,6 +78,10 @@ export interface MetricResult {
   readonly method: string;
   readonly n: readonly [number, number];
   readonly nEff: readonly [number, number];
+  /** Serial dependence found in the points' order; `blockLength` points carry as much as one independent point (n / nEff). */
+  readonly dependence?: { readonly lag1: number; readonly detected: boolean; readonly blockLength: number };
+  /** Set when an arm had no data: the policy that decided. */
+  readonly noData?: NoDataPolicy;
   readonly pValue?: number;
   /** After repeated looks and Holm over the case. */
   readonly pAdjusted?: number;

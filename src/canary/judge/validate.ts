@@ -1,4 +1,4 @@
-import type { CaseInput, Direction, Margin, MetricKind } from './types.ts';
+import type { CaseInput, Direction, Margin, MetricKind, NoDataPolicy } from './types.ts';
 
 /** Limits on one case: everything here may come from outside. */
 export const MAX_METRICS = 20_000;
@@ -11,7 +11,7 @@ export interface Checked {
 }
 
 const CASE_KEYS = ['id', 'design', 'alpha', 'seed', 'looks', 'metrics'];
-const METRIC_KEYS = ['name', 'segment', 'kind', 'direction', 'margin', 'baseline', 'candidate', 'times'];
+const METRIC_KEYS = ['name', 'segment', 'kind', 'direction', 'margin', 'baseline', 'candidate', 'times', 'cumulative', 'noData'];
 
 /** Checks a parsed JSON value against the case shape. Collects every problem; `value` is present only when there are none. */
 export function checkCase(input: unknown): Checked {
@@ -58,6 +58,12 @@ function checkMetric(metric: unknown, where: string, paired: boolean, problems: 
   oneOf<MetricKind>(kind, ['continuous', 'count', 'binary'], `${where}.kind`, problems);
   oneOf<Direction>(direction, ['lower', 'higher', 'either'], `${where}.direction`, problems);
   if (margin !== undefined) checkMargin(margin, `${where}.margin`, problems);
+  const { cumulative, noData } = metric;
+  if (noData !== undefined) oneOf<NoDataPolicy>(noData, ['fail', 'inconclusive', 'ignore'], `${where}.noData`, problems);
+  if (cumulative !== undefined && typeof cumulative !== 'boolean')
+    problems.push(`${where}.cumulative: expected true or false, got ${show(cumulative)}`);
+  if (cumulative === true && (paired || kind === 'binary'))
+    problems.push(`${where}.cumulative: a counter is an unpaired series of kind count or continuous`);
   const arms = [
     checkValues(baseline, kind, `${where}.baseline`, problems),
     checkValues(candidate, kind, `${where}.candidate`, problems),

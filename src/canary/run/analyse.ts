@@ -46,7 +46,9 @@ export function analyseCanary(input: AnalyseInput): GateResult {
     ...driftFindings(input, judged, drift),
     ...tokenizerFindings(input),
   ];
-  const undecided = judged.metrics.filter((metric) => metric.verdict === 'inconclusive' && required(profile, metric.name));
+  const undecided = judged.metrics.filter(
+    (metric) => metric.verdict === 'inconclusive' && metric.noData !== 'ignore' && required(profile, metric.name),
+  );
   return gateResult({
     id: 'canary',
     // A run that can't be judged proves nothing either way: what it seems to show is reported without blocking.

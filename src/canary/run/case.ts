@@ -73,6 +73,7 @@ function metricInput(
     kind: definition.kind,
     direction: definition.direction,
     margin: wanted.margin ?? definition.margin,
+    ...(wanted.noData === undefined ? {} : { noData: wanted.noData }),
     baseline: pairs.map((pair) => pair.baseline!),
     candidate: pairs.map((pair) => pair.candidate!),
   };

@@ -21,6 +21,8 @@ export function effectText(metric: MetricResult): string {
 /** What is worse, in one sentence: the centre by how much against which limit, or the tail that the centre hides. */
 export function regressionText(metric: MetricResult): string {
   const what = capital(label(metric));
+  if (metric.noData !== undefined) return `${what} has no data: ${metric.reason}.`;
+  if (metric.reason.startsWith('gets worse')) return `${what} ${metric.reason}.`;
   return metric.reason.startsWith('tail')
     ? `${what} is worse in its tail. ${capital(metric.reason)}.`
     : `${what} is worse: ${effectText(metric)}; ${limitText(metric)}.`;

@@ -230,7 +230,7 @@ describe('what a result says', () => {
       ),
     );
     expect(result.reason).toMatch(/^latency: tail is worse: p9[59] \+/);
-    expect(result.metrics[0]!.subTests!.map((s) => s.name)).toEqual(['location', 'tail', 'spread']);
+    expect(result.metrics[0]!.subTests!.map((s) => s.name)).toEqual(['location', 'tail', 'spread', 'trend']);
   });
   test('dependent series report fewer effective points', () => {
     const metric = judgeCase(caseOf(ar1(300, 0.6, 'm'), ar1(300, 0.6, 'n'))).metrics[0]!;
