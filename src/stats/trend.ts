@@ -56,7 +56,10 @@ export function robustTrend(
   }
   let squares = 0;
   for (const r of residuals) squares += r * r;
-  const { inflation } = estimateDependence([residuals], level, slots === undefined ? undefined : [slots]);
+  const dependence = estimateDependence([residuals], level, slots === undefined ? undefined : [slots]);
+  // Dependence that was not found still widens by its estimate: one series says too little to be called independent.
+  const phi = Math.max(0, dependence.phi);
+  const inflation = Math.max(dependence.inflation, (1 + phi) / (1 - phi));
   // Huber 1981, 7.6: variance = mean(psi^2) / mean(psi')^2, with n - 2 for the two fitted numbers.
   const variance = ((squares / (n - 2)) * inflation) / Math.max(1e-9, inner / n) ** 2;
   return {
