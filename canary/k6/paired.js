@@ -2,7 +2,7 @@
 // First an A/A block (the baseline twice), which shows the noise. Samples leave through `--out json`; nothing is judged here.
 //
 // Environment: MIXGATE_PLAN = JSON file {seed, baseline, candidate, maxTokens, topLogprobs, stop, timeoutMs, score, iterations: [...], prompts: [...]}
-// (written by `mixgate canary run`, see src/canary/run/plan.ts).
+// (written by `mixgate canary run`, see src/canary/run/plan.ts). Answers leave as metadata: they are checked after the run, not here.
 import exec from 'k6/execution';
 import http from 'k6/http';
 import { Trend } from 'k6/metrics';
@@ -32,8 +32,11 @@ for (const name of [
   'nll',
   'kld',
   'same_top',
+  'rms_dp',
   'token_mismatch',
-  'check',
+  'answer',
+  'sample',
+  'input_tokens',
   'answer_changed',
   'answer_tokens',
   'expert_slots',
@@ -56,7 +59,7 @@ export default function () {
 }
 
 function visit(url, arm, step, prompt, position) {
-  const tags = { arm, block: step.block, segment: prompt.segment, position: String(position) };
+  const tags = Object.assign(groups(prompt), { arm, block: step.block, position: String(position) });
   const add = (name, value, more) => {
     if (typeof value === 'number' && Number.isFinite(value))
       METRICS[name].add(value, more ? Object.assign({}, tags, more) : tags);
@@ -85,9 +88,31 @@ function visit(url, arm, step, prompt, position) {
     if (total > 0) add('tokens_per_s', (1000 * gaps.length) / total);
   }
   if ('fallback' in extra) add('fallback', extra.fallback === null ? 0 : 1);
+  const usage = generated.body.usage || {};
+  add('input_tokens', usage.prompt_tokens);
+  add('answer_tokens', usage.completion_tokens);
   const text = String(generated.body.choices[0].text);
-  if (prompt.check) add('check', passes(prompt.check, text) ? 1 : 0);
-  add('answer_tokens', generated.body.usage?.completion_tokens);
+  if (plan.keepAnswers) addText('answer', text, tags);
+  if (step.block === 'ab' && plan.sampling) {
+    for (let index = 0; index < plan.sampling.samples; index += 1) {
+      const drawn = post(
+        url,
+        Object.assign(
+          {
+            prompt: prompt.prompt,
+            max_tokens: plan.maxTokens,
+            temperature: plan.sampling.temperature,
+            seed: plan.seed + index,
+            stream: false,
+          },
+          plan.stop.length > 0 ? { stop: plan.stop } : {},
+        ),
+        tags,
+        prompt,
+      );
+      if (drawn.ok) addText('sample', drawn.body.choices[0].text, tags);
+    }
+  }
   if (!plan.score) return { text };
   const scored = post(
     url,
@@ -122,6 +147,21 @@ function visit(url, arm, step, prompt, position) {
   return { text, tokens: logprobs.tokens, logprobs: values, top: logprobs.top_logprobs, experts: moe ? moe.experts : undefined };
 }
 
+/** What a prompt belongs to: each of these gets its own verdicts. */
+function groups(prompt) {
+  const tags = { segment: prompt.segment };
+  for (const name of ['domain', 'language', 'task']) if (prompt[name]) tags[name] = prompt[name];
+  return tags;
+}
+
+/** A text as metadata of one point, whose value is its length in UTF-16 units. */
+function addText(name, text, tags) {
+  if (typeof text !== 'string') return;
+  exec.vu.metrics.metadata.text = text.slice(0, 16384);
+  METRICS[name].add(text.length, tags);
+  delete exec.vu.metrics.metadata.text;
+}
+
 function post(url, body, tags, prompt) {
   const response = http.post(`${url}/v1/completions`, JSON.stringify(Object.assign({ model: plan.model }, body)), {
     headers: Object.assign(
@@ -150,7 +190,7 @@ function post(url, body, tags, prompt) {
 
 /** Divergence of the two arms on the same prompt, token by token. */
 function compare(baseline, candidate, step, prompt) {
-  const tags = { arm: 'pair', block: step.block, segment: prompt.segment };
+  const tags = Object.assign(groups(prompt), { arm: 'pair', block: step.block });
   // Both arms decode greedily: the same model gives the same text.
   METRICS.answer_changed.add(baseline.text === candidate.text ? 0 : 1, tags);
   if (!baseline.tokens || !candidate.tokens) return;
@@ -159,20 +199,28 @@ function compare(baseline, candidate, step, prompt) {
     baseline.tokens.every((token, index) => token === candidate.tokens[index]);
   METRICS.token_mismatch.add(same ? 0 : 1, tags);
   if (!same) return;
-  let kld = 0;
+  const divergences = [];
   let agree = 0;
-  let n = 0;
   for (let index = 0; index < baseline.tokens.length; index += 1) {
     const [p, q] = [baseline.top?.[index], candidate.top?.[index]];
     if (!p || !q) continue;
-    kld += divergence(p, q);
+    divergences.push(divergence(p, q));
     agree += best(p) === best(q) ? 1 : 0;
-    n += 1;
   }
+  const n = divergences.length;
   if (n > 0) {
-    METRICS.kld.add(kld / n, tags);
+    // Each token's divergence goes along: the 99.9 % quantile of a run is not made of means.
+    exec.vu.metrics.metadata.tokens = divergences.map((value) => value.toFixed(5)).join(' ');
+    METRICS.kld.add(divergences.reduce((sum, value) => sum + value, 0) / n, tags);
+    delete exec.vu.metrics.metadata.tokens;
     METRICS.same_top.add(agree / n, tags);
   }
+  const shifts = [];
+  for (let index = 0; index < baseline.logprobs.length; index += 1) {
+    const [before, after] = [baseline.logprobs[index], candidate.logprobs[index]];
+    if (typeof before === 'number' && typeof after === 'number') shifts.push((Math.exp(after) - Math.exp(before)) ** 2);
+  }
+  if (shifts.length > 0) METRICS.rms_dp.add(Math.sqrt(shifts.reduce((sum, value) => sum + value, 0) / shifts.length), tags);
   // Change of each token's negative log-likelihood beside the experts the baseline used for it. The logits at position i
   // predict token i + 1: an expert answers for the NEXT token's likelihood. One point a prompt: the tokens travel as metadata.
   if (!Array.isArray(baseline.experts)) return;
@@ -182,7 +230,9 @@ function compare(baseline, candidate, step, prompt) {
     const [before, after] = [baseline.logprobs[index + 1], candidate.logprobs[index + 1]];
     const layers = baseline.experts[index];
     if (typeof before !== 'number' || typeof after !== 'number' || !Array.isArray(layers)) continue;
-    tokens.push(`${(before - after).toFixed(4)}:${layers.map((chosen) => (chosen || []).join('+')).join(',')}`);
+    tokens.push(
+      `${(before - after).toFixed(4)}:${layers.map((chosen) => (chosen || []).join('+')).join(',')}:${(-before).toFixed(4)}`,
+    );
     total += before - after;
   }
   if (tokens.length === 0) return;
@@ -219,18 +269,4 @@ function best(list) {
   let name;
   for (const key of Object.keys(list)) if (name === undefined || list[key] > list[name]) name = key;
   return name;
-}
-
-function passes(check, text) {
-  if (check.kind === 'exact') return text.trim() === check.value;
-  if (check.kind === 'contains') return text.includes(check.value);
-  if (check.kind === 'json') {
-    try {
-      JSON.parse(text);
-      return true;
-    } catch {
-      return false;
-    }
-  }
-  return false;
 }

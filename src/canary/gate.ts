@@ -1,3 +1,4 @@
+import { appendFile } from 'node:fs/promises';
 import type { Section } from '../config/load.ts';
 import { checked } from '../config/schema.ts';
 import { nearest } from '../config/suggest.ts';
@@ -7,7 +8,10 @@ import type { GateContext } from '../core/gate-context.ts';
 import type { CanaryProfileDocument } from '../generated/schemas.ts';
 import { glob, readText, readYaml, type Tree } from '../workspace/tree.ts';
 import { analyseCanary } from './run/analyse.ts';
+import { codePasses, requireCodeSandbox } from './run/code-run.ts';
 import { type PromptRecord, parseCorpus } from './run/corpus.ts';
+import { priceAgeDays } from './run/cost.ts';
+import { type CodeRunner, derivePoints, pointLine } from './run/derive.ts';
 import { runK6 } from './run/k6.ts';
 import { CANARY_METRICS } from './run/metrics.ts';
 import { buildPlan } from './run/plan.ts';
@@ -73,7 +77,7 @@ export async function loadCorpus(tree: Tree, patterns: readonly string[]): Promi
 
 /** Drives both endpoints with k6 and judges what it measured. */
 export async function runCanaryGate(
-  context: Pick<GateContext, 'head' | 'seed' | 'progress' | 'signal' | 'tool'>,
+  context: Pick<GateContext, 'head' | 'now' | 'seed' | 'progress' | 'signal' | 'tool'>,
   section: Section<'canary'>,
   targets: CanaryTargets,
 ): Promise<GateResult> {
@@ -81,6 +85,8 @@ export async function runCanaryGate(
   const { profile, file, locate } = loaded;
   checkMeasured(loaded);
   const prompts = section.corpus === undefined ? await shippedCorpus() : await loadCorpus(context.head, section.corpus);
+  if (profile.codeRuns === true) await requireCodeSandbox();
+  if (profile.prices !== undefined) priceAgeDays(profile.prices, context.now);
   for (const url of [targets.baseline, targets.candidate]) await checkEndpoint(url, context.signal);
   const plan = buildPlan({
     profile,
@@ -100,8 +106,14 @@ export async function runCanaryGate(
     signal: context.signal,
     ...(targets.keepSamples === undefined ? {} : { keepSamples: targets.keepSamples }),
   });
+  const runCode: CodeRunner | undefined =
+    profile.codeRuns === true ? (answer, test) => codePasses(answer, test, context.signal) : undefined;
+  const derived = await derivePoints(run.samples.points, profile, prompts, runCode);
+  if (targets.keepSamples !== undefined && derived.length > 0)
+    await appendFile(targets.keepSamples, `${derived.map(pointLine).join('\n')}\n`);
   return analyseCanary({
-    samples: run.samples,
+    samples: { ...run.samples, points: [...run.samples.points, ...derived] },
+    now: context.now,
     profile,
     profileFile: file,
     locate,

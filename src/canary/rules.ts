@@ -22,6 +22,7 @@ export const CANARY_RULES = [
     level: 'error',
     summary: 'The run cannot be judged: samples are missing or the machine was not steady.',
   },
+  { id: 'canary-price-stale', level: 'warning', summary: 'The prices that costs are computed from are old.' },
 ] as const satisfies readonly RuleInfo[];
 
 export type CanaryRuleId = (typeof CANARY_RULES)[number]['id'];

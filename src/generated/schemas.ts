@@ -62,6 +62,82 @@ score?: boolean
  */
 alpha?: number
 /**
+ * run the code of answers for `code` checks, in a sandbox without network and files (default false; Linux)
+ */
+codeRuns?: boolean
+/**
+ * draw several answers a prompt, for the metric `agreement`
+ */
+sampling?: {
+/**
+ * answers drawn a prompt and arm
+ */
+samples: number
+/**
+ * of these answers
+ */
+temperature: number
+}
+/**
+ * prices, for `cost_per_request` and `cost_per_mtok`
+ */
+prices?: {
+/**
+ * ISO 4217, such as EUR
+ */
+currency: string
+/**
+ * the day the prices were looked up
+ */
+asOf: string
+/**
+ * older prices warn (default 90)
+ */
+maxAgeDays?: number
+/**
+ * what the baseline's pool costs
+ */
+baseline: {
+/**
+ * a million prompt tokens
+ */
+perMtokInput?: number
+/**
+ * a million generated tokens
+ */
+perMtokOutput?: number
+/**
+ * an hour of one accelerator; used instead of token prices
+ */
+perAcceleratorHour?: number
+/**
+ * accelerators a request holds (default 1)
+ */
+accelerators?: number
+}
+/**
+ * what the candidate's pool costs (default: the same)
+ */
+candidate?: {
+/**
+ * a million prompt tokens
+ */
+perMtokInput?: number
+/**
+ * a million generated tokens
+ */
+perMtokOutput?: number
+/**
+ * an hour of one accelerator; used instead of token prices
+ */
+perAcceleratorHour?: number
+/**
+ * accelerators a request holds (default 1)
+ */
+accelerators?: number
+}
+}
+/**
  * @minItems 1
  */
 metrics: [{
@@ -80,6 +156,12 @@ absolute?: number
  * a verdict per segment too
  */
 bySegment?: boolean
+/**
+ * a verdict for each value of these; groups of the same prompts are judged once
+ * 
+ * @minItems 1
+ */
+by?: [("segment" | "domain" | "language" | "task"), ...(("segment" | "domain" | "language" | "task"))[]]
 /**
  * no data for this metric is inconclusive (default true)
  */
@@ -112,6 +194,12 @@ absolute?: number
  * a verdict per segment too
  */
 bySegment?: boolean
+/**
+ * a verdict for each value of these; groups of the same prompts are judged once
+ * 
+ * @minItems 1
+ */
+by?: [("segment" | "domain" | "language" | "task"), ...(("segment" | "domain" | "language" | "task"))[]]
 /**
  * no data for this metric is inconclusive (default true)
  */
@@ -3506,7 +3594,7 @@ export interface SchemaTypes {
 export type SchemaName = keyof SchemaTypes;
 
 export const SCHEMAS: { readonly [N in SchemaName]: { readonly $id: string; readonly [key: string]: unknown } } = {
-  "canary-profile": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/canary-profile.schema.json","title":"canary profile","description":"How a canary is run and judged.","type":"object","additionalProperties":false,"required":["version","pairs","metrics"],"properties":{"version":{"const":1,"description":"1"},"pairs":{"type":"integer","minimum":10,"maximum":100000,"description":"prompt pairs of baseline and candidate"},"aaPairs":{"type":"integer","minimum":0,"maximum":10000,"description":"pairs of the baseline with itself, first: the noise floor (default 20)"},"warmupPairs":{"type":"integer","minimum":0,"maximum":1000,"description":"pairs that are sent and not judged (default 4)"},"maxTokens":{"type":"integer","minimum":1,"maximum":4096,"description":"tokens generated per request (default 16)"},"topLogprobs":{"type":"integer","minimum":1,"maximum":20,"description":"alternatives per token for divergence (default 5)"},"stop":{"type":"array","maxItems":4,"items":{"type":"string","minLength":1,"maxLength":64},"description":"stop sequences of every request: shows a candidate that runs past them (default none)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxDuration":{"type":"string","pattern":"^[0-9]+(s|m|h)$","description":"the whole run (default 10m)"},"model":{"type":"string","description":"the `model` field of requests"},"headers":{"type":"object","additionalProperties":{"type":"string"},"description":"sent with every request; never a secret, use MIXGATE_CANARY_TOKEN for that"},"score":{"type":"boolean","description":"score prompts for perplexity and divergence (default true); needs `echo` on /v1/completions"},"alpha":{"type":"number","exclusiveMinimum":0,"maximum":0.2,"description":"family-wise error level (default 0.05)"},"metrics":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","minLength":1,"description":"what is compared: a metric that mixgate measures, or any name in the sample files of `canary judge`"},"margin":{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{"relative":{"type":"number","exclusiveMinimum":0},"absolute":{"type":"number","exclusiveMinimum":0}},"description":"the largest acceptable change for the worse"},"bySegment":{"type":"boolean","description":"a verdict per segment too"},"required":{"type":"boolean","description":"no data for this metric is inconclusive (default true)"},"noData":{"enum":["fail","inconclusive","ignore"],"description":"what no data in an arm means (default inconclusive); `ignore` leaves the metric out of the verdict"},"direction":{"enum":["lower","higher","either"],"description":"which way is better (known for mixgate's own metrics)"},"kind":{"enum":["continuous","count","binary"],"description":"what the values are (known for mixgate's own metrics)"}}}}}},
+  "canary-profile": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/canary-profile.schema.json","title":"canary profile","description":"How a canary is run and judged.","type":"object","additionalProperties":false,"required":["version","pairs","metrics"],"properties":{"version":{"const":1,"description":"1"},"pairs":{"type":"integer","minimum":10,"maximum":100000,"description":"prompt pairs of baseline and candidate"},"aaPairs":{"type":"integer","minimum":0,"maximum":10000,"description":"pairs of the baseline with itself, first: the noise floor (default 20)"},"warmupPairs":{"type":"integer","minimum":0,"maximum":1000,"description":"pairs that are sent and not judged (default 4)"},"maxTokens":{"type":"integer","minimum":1,"maximum":4096,"description":"tokens generated per request (default 16)"},"topLogprobs":{"type":"integer","minimum":1,"maximum":20,"description":"alternatives per token for divergence (default 5)"},"stop":{"type":"array","maxItems":4,"items":{"type":"string","minLength":1,"maxLength":64},"description":"stop sequences of every request: shows a candidate that runs past them (default none)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxDuration":{"type":"string","pattern":"^[0-9]+(s|m|h)$","description":"the whole run (default 10m)"},"model":{"type":"string","description":"the `model` field of requests"},"headers":{"type":"object","additionalProperties":{"type":"string"},"description":"sent with every request; never a secret, use MIXGATE_CANARY_TOKEN for that"},"score":{"type":"boolean","description":"score prompts for perplexity and divergence (default true); needs `echo` on /v1/completions"},"alpha":{"type":"number","exclusiveMinimum":0,"maximum":0.2,"description":"family-wise error level (default 0.05)"},"codeRuns":{"type":"boolean","description":"run the code of answers for `code` checks, in a sandbox without network and files (default false; Linux)"},"sampling":{"type":"object","additionalProperties":false,"required":["samples","temperature"],"properties":{"samples":{"type":"integer","minimum":2,"maximum":20,"description":"answers drawn a prompt and arm"},"temperature":{"type":"number","exclusiveMinimum":0,"maximum":2,"description":"of these answers"}},"description":"draw several answers a prompt, for the metric `agreement`"},"prices":{"type":"object","additionalProperties":false,"required":["currency","asOf","baseline"],"properties":{"currency":{"type":"string","pattern":"^[A-Z]{3}$","description":"ISO 4217, such as EUR"},"asOf":{"type":"string","format":"date","description":"the day the prices were looked up"},"maxAgeDays":{"type":"integer","minimum":1,"description":"older prices warn (default 90)"},"baseline":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"perMtokInput":{"type":"number","minimum":0,"description":"a million prompt tokens"},"perMtokOutput":{"type":"number","minimum":0,"description":"a million generated tokens"},"perAcceleratorHour":{"type":"number","minimum":0,"description":"an hour of one accelerator; used instead of token prices"},"accelerators":{"type":"integer","minimum":1,"description":"accelerators a request holds (default 1)"}},"description":"what the baseline's pool costs"},"candidate":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"perMtokInput":{"type":"number","minimum":0,"description":"a million prompt tokens"},"perMtokOutput":{"type":"number","minimum":0,"description":"a million generated tokens"},"perAcceleratorHour":{"type":"number","minimum":0,"description":"an hour of one accelerator; used instead of token prices"},"accelerators":{"type":"integer","minimum":1,"description":"accelerators a request holds (default 1)"}},"description":"what the candidate's pool costs (default: the same)"}},"description":"prices, for `cost_per_request` and `cost_per_mtok`"},"metrics":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","minLength":1,"description":"what is compared: a metric that mixgate measures, or any name in the sample files of `canary judge`"},"margin":{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{"relative":{"type":"number","exclusiveMinimum":0},"absolute":{"type":"number","exclusiveMinimum":0}},"description":"the largest acceptable change for the worse"},"bySegment":{"type":"boolean","description":"a verdict per segment too"},"by":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["segment","domain","language","task"]},"description":"a verdict for each value of these; groups of the same prompts are judged once"},"required":{"type":"boolean","description":"no data for this metric is inconclusive (default true)"},"noData":{"enum":["fail","inconclusive","ignore"],"description":"what no data in an arm means (default inconclusive); `ignore` leaves the metric out of the verdict"},"direction":{"enum":["lower","higher","either"],"description":"which way is better (known for mixgate's own metrics)"},"kind":{"enum":["continuous","count","binary"],"description":"what the values are (known for mixgate's own metrics)"}}}}}},
   "domain": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/domain.schema.json","title":"input domain","description":"The inputs on which a policy is proved: every combination of the values in `vary`, put into `base`.","type":"object","additionalProperties":false,"required":["base","vary"],"properties":{"base":{"type":"object","description":"one complete input"},"vary":{"type":"object","minProperties":1,"maxProperties":64,"description":"values by path; a path is dotted, with [n] for array places","additionalProperties":{"type":"array","minItems":1,"description":"a list of values: literals, {absent: true}, {unknown: true} or {boundaries: true}"}},"where":{"type":"string","pattern":"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$","description":"a rule as PACKAGE/RULE that must be true for a point to count"}}},
   "evidence-envelope": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/evidence-envelope.schema.json","title":"signed evidence","description":"A DSSE envelope (github.com/secure-systems-lab/dsse) around an evidence statement; Ed25519.","type":"object","additionalProperties":false,"required":["payloadType","payload","signatures"],"properties":{"payloadType":{"const":"application/vnd.in-toto+json","description":"application/vnd.in-toto+json"},"payload":{"type":"string","minLength":1,"description":"the statement, base64"},"signatures":{"type":"array","minItems":1,"maxItems":50,"description":"signatures","items":{"type":"object","additionalProperties":false,"required":["keyid","sig"],"properties":{"keyid":{"type":"string","minLength":1,"description":"SHA-256 of the public key (SPKI DER)"},"sig":{"type":"string","minLength":1,"description":"signature, base64"}}}}}},
   "evidence": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/evidence.schema.json","title":"evidence statement","description":"What a mixgate run found, as an in-toto Statement v1 (github.com/in-toto/attestation).","type":"object","additionalProperties":false,"required":["_type","subject","predicateType","predicate"],"properties":{"_type":{"const":"https://in-toto.io/Statement/v1","description":"https://in-toto.io/Statement/v1"},"subject":{"type":"array","minItems":1,"maxItems":10000,"description":"what was judged","items":{"type":"object","additionalProperties":false,"required":["name","digest"],"properties":{"name":{"type":"string","minLength":1,"description":"name"},"digest":{"type":"object","minProperties":1,"additionalProperties":{"type":"string"}}}}},"predicateType":{"const":"https://mixgate.dev/evidence/v1","description":"https://mixgate.dev/evidence/v1"},"predicate":{"type":"object","additionalProperties":false,"required":["verdict","gates","commit","base","command","created","measurementsDigest","reportDigest","toolVersions","seed"],"properties":{"verdict":{"enum":["pass","warn","inconclusive","fail","error"],"description":"a verdict"},"gates":{"type":"array","maxItems":100,"description":"gates","items":{"type":"object","additionalProperties":false,"required":["id","verdict","reason"],"properties":{"id":{"type":"string","minLength":1,"description":"gate id"},"verdict":{"enum":["pass","warn","inconclusive","fail","error"],"description":"a verdict"},"reason":{"type":"string","description":"why"},"facts":{"type":"object","description":"facts of the gate"}}}},"commit":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"full id of the commit that was judged; empty for a working tree"},"base":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"full id of the commit it was compared with"},"command":{"type":"string","minLength":1,"description":"the command that ran"},"created":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"measurementsDigest":{"type":"string","pattern":"^[0-9a-f]{64}$","description":"SHA-256, lower-case hex"},"reportDigest":{"type":"string","pattern":"^[0-9a-f]{64}$","description":"SHA-256, lower-case hex"},"toolVersions":{"type":"object","additionalProperties":{"type":"string"},"description":"versions of mixgate and of the programs it ran"},"seed":{"type":"integer","minimum":0,"description":"seed"}}}}},

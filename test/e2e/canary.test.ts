@@ -100,6 +100,65 @@ describe('mixgate canary run, with real k6 and a real model', () => {
     });
   });
 
+  it('shows answers, cost, use of experts and groups of a real run, and keeps what they follow from', async () => {
+    repo.write({
+      'signals.yaml': `version: 1
+pairs: 12
+aaPairs: 0
+warmupPairs: 0
+maxTokens: 4
+model: mixtral-micro
+codeRuns: false
+sampling: { samples: 2, temperature: 0.8 }
+prices: { currency: EUR, asOf: 2020-01-01, baseline: { perMtokInput: 1, perMtokOutput: 2 } }
+metrics:
+  - { name: nll, by: [segment, language, task], margin: { absolute: 0.05 } }
+  - { name: check, required: false }
+  - { name: agreement, required: false }
+  - { name: cost_per_request }
+  - { name: rms_dp }
+`,
+      'prompts.ndjson': Array.from({ length: 12 }, (_, index) =>
+        JSON.stringify({
+          id: `q${index}`,
+          segment: 'all',
+          language: index % 2 === 0 ? 'en' : 'de',
+          task: 'completion',
+          prompt: 'The Congress shall have power to lay and collect taxes',
+          check: { kind: 'regex', value: '.' },
+        }),
+      ).join('\n'),
+    });
+    const samples = join(work, 'signals-run.ndjson');
+    const ran = await canary(baseline.url, '--profile', 'signals.yaml', '--corpus', 'prompts.ndjson', '--samples', samples);
+    expect(ran.stderr).toBe('');
+    const parsed = JSON.parse(ran.stdout) as {
+      gates: {
+        measurements: { name: string; segment?: string; value: number }[];
+        tables: { title: string; rows: string[][] }[];
+      }[];
+      findings: { ruleId: string }[];
+    };
+    const names = parsed.gates[0]!.measurements.map((one) => `${one.name} ${one.segment ?? ''}`.trim());
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'canary.nll',
+        'canary.nll language=de',
+        'canary.nll language=en',
+        'canary.check',
+        'canary.agreement',
+        'canary.cost_per_request',
+        'canary.rms_dp',
+      ]),
+    );
+    expect(parsed.findings.map((one) => one.ruleId)).toContain('canary-price-stale');
+    const table = (title: string): string[][] => parsed.gates[0]!.tables.find((one) => one.title === title)!.rows;
+    expect(table('Use of experts by layer').map((row) => row[0])).toEqual(['0', '1', '2', '3']);
+    expect(table('Perplexity by expert')).toHaveLength(10);
+    expect(table('Divergence of next-token distributions, by token')[0]![0]).toBe('all');
+    expect(readFileSync(samples, 'utf8')).toMatch(/"metric":"mixgate_check"/);
+  });
+
   it('is never a pass when the candidate dies in the middle', async () => {
     const candidate = await startDevRuntime();
     const running = canary(candidate.url);

@@ -8,7 +8,10 @@ import type { CaseResult, MetricResult } from '../judge/types.ts';
 import type { CanaryRuleId } from '../rules.ts';
 import { buildCase } from './case.ts';
 import { canaryCharts } from './charts.ts';
+import { MAX_PRICE_AGE_DAYS, priceAgeDays } from './cost.ts';
+import { divergenceTable } from './divergence-table.ts';
 import { type ExpertReport, expertEffects } from './experts.ts';
+import { expertPerplexityTable, usageTable } from './experts-usage.ts';
 import { DEFAULTS } from './plan.ts';
 import type { PointSet } from './points.ts';
 import { effectText, evidenceOf, label, measurements, regressionText, round, tables } from './present.ts';
@@ -22,6 +25,8 @@ export interface AnalyseInput {
   /** Place of a metric's entry in the profile, by index. */
   readonly locate?: (metricIndex: number) => { readonly file: string; readonly line?: number };
   readonly seed: number;
+  /** RFC 3339; prices age against it. */
+  readonly now?: string;
   /** Set when k6 did not end well: the run is then at best inconclusive. */
   readonly aborted?: string;
 }
@@ -45,6 +50,7 @@ export function analyseCanary(input: AnalyseInput): GateResult {
     ...expertFindings(input, judged, experts, samples),
     ...driftFindings(input, judged, drift),
     ...tokenizerFindings(input),
+    ...priceFindings(input),
   ];
   const undecided = judged.metrics.filter(
     (metric) => metric.verdict === 'inconclusive' && metric.noData !== 'ignore' && required(profile, metric.name),
@@ -55,7 +61,12 @@ export function analyseCanary(input: AnalyseInput): GateResult {
     findings:
       validity === undefined ? findings : [...findings.map((f) => ({ ...f, blocking: false })), invalidFinding(input, validity)],
     measurements: measurements(judged, noise),
-    tables: tables(judged, noise, experts),
+    tables: [
+      ...tables(judged, noise, experts),
+      ...[divergenceTable(samples.points), usageTable(samples.points), expertPerplexityTable(samples.points)].filter(
+        (table) => table !== undefined,
+      ),
+    ],
     charts: canaryCharts(samples.points, profile, judged, experts),
     facts: facts(judged, experts, drift, samples),
     passReason: passReason(judged),
@@ -194,6 +205,22 @@ function tokenizerFindings(input: AnalyseInput): Finding[] {
       location: { file: input.profileFile },
       evidence: { prompts: [...new Set(bad.map((point) => point.prompt))].slice(0, 5) },
       fix: 'Build the candidate with the tokenizer of the baseline, or make the change of tokenizer a new model name.',
+    }),
+  ];
+}
+
+function priceFindings({ profile, profileFile, now }: AnalyseInput): Finding[] {
+  if (profile.prices === undefined || now === undefined) return [];
+  const age = priceAgeDays(profile.prices, now);
+  const limit = profile.prices.maxAgeDays ?? MAX_PRICE_AGE_DAYS;
+  if (age <= limit) return [];
+  return [
+    rule('canary-price-stale', {
+      level: 'warning',
+      blocking: false,
+      message: `The prices are ${age} days old, more than ${limit}: costs may be wrong in both arms.`,
+      location: { file: profileFile },
+      fix: 'Look the prices up again and set `prices.asOf`.',
     }),
   ];
 }

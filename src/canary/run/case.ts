@@ -5,8 +5,11 @@ import type { CanaryPoint } from './points.ts';
 
 type ProfileMetric = CanaryProfileDocument['metrics'][number];
 
-interface PairValues {
-  readonly segment: string;
+/** What verdicts can be given by, beside the whole. */
+const GROUPINGS = ['segment', 'domain', 'language', 'task'] as const;
+type Groups = { readonly [grouping in (typeof GROUPINGS)[number]]: string };
+
+interface PairValues extends Groups {
   baseline?: number;
   candidate?: number;
 }
@@ -20,7 +23,7 @@ export function joinPairs(
   const pairs = new Map<number, PairValues>();
   for (const point of points) {
     if (point.metric !== definition.name || point.tags['block'] !== block) continue;
-    const pair = pairs.get(point.pair) ?? { segment: point.tags['segment'] ?? '' };
+    const pair: PairValues = pairs.get(point.pair) ?? groupsOf(point);
     if (definition.shape === 'pair') {
       pair.baseline = definition.ideal!;
       pair.candidate = point.value;
@@ -46,19 +49,35 @@ export function buildCase(
       (pair) => pair.baseline !== undefined && pair.candidate !== undefined,
     );
     metrics.push(metricInput(definition, wanted, pairs));
-    if (wanted.bySegment !== true) continue;
-    for (const segment of [...new Set(pairs.map((pair) => pair.segment))].sort()) {
-      metrics.push(
-        metricInput(
-          definition,
-          wanted,
-          pairs.filter((pair) => pair.segment === segment),
-          segment,
-        ),
-      );
-    }
+    for (const { name, own } of groups(pairs, wanted)) metrics.push(metricInput(definition, wanted, own, name));
   }
   return { id: options.block, design: 'paired', alpha: options.alpha, seed: options.seed, metrics };
+}
+
+function groupsOf({ tags }: CanaryPoint): Groups {
+  const of = (name: string): string => tags[name] ?? '';
+  return { segment: of('segment'), domain: of('domain'), language: of('language'), task: of('task') };
+}
+
+/**
+ * The groups that get a verdict: a segment under its own name, others as `language=de`. Groups of the same prompts are one question:
+ * asked twice, they would only cost the family power. A group of every prompt is the whole.
+ */
+function groups(pairs: readonly PairValues[], wanted: ProfileMetric): { name: string; own: readonly PairValues[] }[] {
+  const by = GROUPINGS.filter((name) => wanted.by?.includes(name) === true || (name === 'segment' && wanted.bySegment === true));
+  const result: { name: string; own: readonly PairValues[] }[] = [];
+  const seen = new Set<string>();
+  for (const grouping of by) {
+    const values = [...new Set(pairs.map((pair) => pair[grouping]))].filter((value) => value !== '').sort();
+    for (const value of values) {
+      const indices = pairs.flatMap((pair, index) => (pair[grouping] === value ? [index] : []));
+      const key = indices.join();
+      if (seen.has(key) || (grouping !== 'segment' && indices.length === pairs.length)) continue;
+      seen.add(key);
+      result.push({ name: grouping === 'segment' ? value : `${grouping}=${value}`, own: indices.map((index) => pairs[index]!) });
+    }
+  }
+  return result;
 }
 
 function metricInput(

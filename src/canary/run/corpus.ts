@@ -1,4 +1,5 @@
 import { ConfigurationError, type Problem } from '../../core/errors.ts';
+import { type AnswerCheck, parseCheck } from './answer-check.ts';
 
 /** A prompt of the canary corpus: a line of NDJSON. */
 export interface PromptRecord {
@@ -7,8 +8,14 @@ export interface PromptRecord {
   readonly segment: string;
   readonly prompt: string;
   readonly task?: string;
+  readonly domain?: string;
+  readonly language?: string;
   /** A check of the generated text. */
-  readonly check?: { readonly kind: 'exact' | 'contains' | 'json'; readonly value?: string };
+  readonly check?: AnswerCheck;
+  /** What the answer must rest on, for context adherence. */
+  readonly context?: string;
+  /** Tools that the answer may call, for tool selection: as in an OpenAI request. */
+  readonly tools?: readonly unknown[];
 }
 
 const MAX_PROMPTS = 20_000;
@@ -64,30 +71,34 @@ function parseLine(line: string): PromptRecord | string {
     if (typeof field !== 'string' || field === '')
       return `\`${key}\` is ${field === undefined ? 'missing' : 'not a non-empty string'}.`;
   }
-  const { id, segment, prompt, task, check } = record as {
+  const { id, segment, prompt, check, context, tools } = record as {
     id: string;
     segment: string;
     prompt: string;
-    task?: unknown;
     check?: unknown;
+    context?: unknown;
+    tools?: unknown;
   };
   if (prompt.length > MAX_PROMPT_CHARS)
     return `\`prompt\` has ${prompt.length} characters; at most ${MAX_PROMPT_CHARS} are sent.`;
   if (!/^[\w.:-]{1,100}$/u.test(segment)) return '`segment` holds characters other than letters, digits, `_`, `.`, `:` and `-`.';
+  const groups: { task?: string; domain?: string; language?: string } = {};
+  for (const key of ['task', 'domain', 'language'] as const) {
+    const group = record[key];
+    if (group === undefined) continue;
+    if (typeof group !== 'string' || !/^[\w.:-]{1,100}$/u.test(group))
+      return `\`${key}\` is not a name of letters, digits, \`_\`, \`.\`, \`:\` and \`-\`.`;
+    groups[key] = group;
+  }
   const parsedCheck = check === undefined ? undefined : parseCheck(check);
   if (typeof parsedCheck === 'string') return parsedCheck;
   return {
     id,
     segment,
     prompt,
-    ...(typeof task === 'string' ? { task } : {}),
+    ...(typeof context === 'string' ? { context: context.slice(0, MAX_PROMPT_CHARS) } : {}),
+    ...(Array.isArray(tools) ? { tools } : {}),
+    ...groups,
     ...(parsedCheck === undefined ? {} : { check: parsedCheck }),
   };
-}
-
-function parseCheck(value: unknown): NonNullable<PromptRecord['check']> | string {
-  const { kind, value: expected } = (value ?? {}) as { kind?: unknown; value?: unknown };
-  if (kind === 'json') return { kind };
-  if ((kind === 'exact' || kind === 'contains') && typeof expected === 'string') return { kind, value: expected };
-  return '`check` is not {"kind": "exact" | "contains", "value": "..."} or {"kind": "json"}.';
 }

@@ -145,6 +145,43 @@ export const CANARY_METRICS: readonly MetricDefinition[] = [
     shape: 'pair',
     ideal: 1,
   },
+  {
+    name: 'rms_dp',
+    title: "change of the right token's probability, RMS",
+    unit: '1',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { absolute: 0.05 },
+    shape: 'pair',
+    ideal: 0,
+  },
+  {
+    name: 'agreement',
+    title: 'agreement between samples',
+    unit: '1',
+    kind: 'continuous',
+    direction: 'higher',
+    margin: { absolute: 0.1 },
+    shape: 'arms',
+  },
+  {
+    name: 'cost_per_request',
+    title: 'cost per request',
+    unit: '{currency}',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { relative: 0.1 },
+    shape: 'arms',
+  },
+  {
+    name: 'cost_per_mtok',
+    title: 'cost per million tokens',
+    unit: '{currency}',
+    kind: 'continuous',
+    direction: 'lower',
+    margin: { relative: 0.1 },
+    shape: 'arms',
+  },
 ];
 
 /** The definition of a metric; one that mixgate doesn't measure itself is shown under its own name, without a unit. */

@@ -15,6 +15,9 @@ export interface CanaryPlan {
   readonly timeoutMs: number;
   readonly maxDurationS: number;
   readonly score: boolean;
+  /** Answers travel with the samples. */
+  readonly keepAnswers: boolean;
+  readonly sampling?: { readonly samples: number; readonly temperature: number };
   readonly prompts: readonly PromptRecord[];
   readonly iterations: readonly PlanStep[];
 }
@@ -90,6 +93,8 @@ export function buildPlan({ profile, prompts, baseline, candidate, seed, headers
     timeoutMs: profile.timeoutMs ?? DEFAULTS.timeoutMs,
     maxDurationS: profile.maxDuration === undefined ? DEFAULTS.maxDurationS : seconds(profile.maxDuration),
     score: profile.score ?? true,
+    keepAnswers: prompts.some((prompt) => prompt.check !== undefined),
+    ...(profile.sampling === undefined ? {} : { sampling: profile.sampling }),
     prompts,
     iterations,
   };

@@ -5,8 +5,13 @@ export interface CanaryPoint {
   readonly tags: { readonly [name: string]: string };
   readonly pair: number;
   readonly prompt: string;
-  /** Of `token_dnll`: a word a token, `CHANGE:EXPERTS OF LAYER 0,EXPERTS OF LAYER 1,...`, experts joined by `+`. */
+  /**
+   * Of `token_dnll`: a word a token, `CHANGE:EXPERTS OF LAYER 0,EXPERTS OF LAYER 1,...:BASELINE`, experts joined by `+`; change and
+   * baseline's negative log-likelihood in nats. Of `kld`: a word a token, its divergence in nats.
+   */
   readonly tokens?: string;
+  /** Of `answer` and `sample`: what the model wrote, cut to 16 Ki characters. */
+  readonly text?: string;
 }
 
 export interface PointSet {
@@ -47,6 +52,7 @@ export function parsePoints(lines: Iterable<string>): PointSet {
       pair: Number(metadata['pair'] ?? -1),
       prompt: metadata['prompt'] ?? '',
       ...(metadata['tokens'] === undefined ? {} : { tokens: metadata['tokens'] }),
+      ...(metadata['text'] === undefined ? {} : { text: metadata['text'] }),
     });
   }
   return { points, droppedIterations, badLines };
