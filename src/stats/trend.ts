@@ -36,22 +36,33 @@ export function robustTrend(
   let spread = 0;
   for (const time of times) spread += (time - centre) ** 2;
   if (!(spread > 0)) return undefined;
-  let target = Float64Array.from(values);
+  // Starts from values winsorised about their median, so that a wild outlier never sets the first line.
+  const ordered = sortedCopy(values);
+  const median = medianSorted(ordered);
+  const wide = WINSOR * MAD_TO_SD * medianAbsoluteDeviation(ordered, median);
+  let target = wide > 0 ? values.map((v) => Math.max(median - wide, Math.min(median + wide, v))) : Float64Array.from(values);
   let slope = 0;
   let middle = 0;
   let residuals = new Float64Array(n);
   let inner = n;
+  let clip = Number.POSITIVE_INFINITY;
+  let before: readonly [number, number] = [Number.NaN, Number.NaN];
   for (let round = 0; round < ROUNDS; round++) {
     middle = average(target);
     slope = 0;
     for (let i = 0; i < n; i++) slope += ((times[i]! - centre) * (target[i]! - middle)) / spread;
     const raw = values.map((value, i) => value - middle - slope * (times[i]! - centre));
-    const sorted = sortedCopy(raw);
-    const scale = MAD_TO_SD * medianAbsoluteDeviation(sorted, medianSorted(sorted));
-    const clip = scale > 0 ? WINSOR * scale : Number.POSITIVE_INFINITY;
+    // The scale settles soon; sorting in every round would cost more than all the rest.
+    if (round < 2) {
+      const sorted = sortedCopy(raw);
+      const scale = MAD_TO_SD * medianAbsoluteDeviation(sorted, medianSorted(sorted));
+      clip = scale > 0 ? WINSOR * scale : Number.POSITIVE_INFINITY;
+    }
     residuals = raw.map((r) => Math.max(-clip, Math.min(clip, r)));
     inner = residuals.reduce((count, r, i) => count + (r === raw[i]! ? 1 : 0), 0);
-    if (inner === n) break;
+    const moved = Math.abs(middle - before[0]) + Math.abs(slope - before[1]);
+    if ((inner === n && round > 0) || moved <= 1e-3 * clip) break;
+    before = [middle, slope];
     target = values.map((value, i) => value - raw[i]! + residuals[i]!);
   }
   let squares = 0;
