@@ -18,10 +18,15 @@ export interface RandomModelOptions {
   context?: number;
   /** Writes pre-2024 files with one tensor per expert, which llama.cpp refuses: for tests of the preflight. */
   splitExperts?: boolean;
+  /** Text of printable ASCII only: some servers end a stream in an error where bytes are no UTF-8. */
+  ascii?: boolean;
 }
 
 /** Token types of `tokenizer.ggml.token_type` (llama.cpp/include/llama.h, enum llama_token_type). */
 const TOKEN = { normal: 1, unknown: 2, control: 3, byte: 6 };
+
+/** The byte tokens come after the control tokens. */
+const FIRST_BYTE = 3;
 
 /** Writes the model to `path`. */
 export function writeRandomModel(path: string, options: RandomModelOptions = {}): void {
@@ -73,7 +78,13 @@ export function writeRandomModel(path: string, options: RandomModelOptions = {})
   put('tokenizer.ggml.add_space_prefix', 'bool', false);
 
   const tensors: TensorToWrite[] = [];
-  const weight = (name: string, dims: number[], typeName: 'F32' | 'Q8_0', scale: number, zeroRows = 0): void => {
+  const weight = (
+    name: string,
+    dims: number[],
+    typeName: 'F32' | 'Q8_0',
+    scale: number,
+    zero: (row: number) => boolean = () => false,
+  ): void => {
     const type = tensorType(typeName);
     const count = dims.reduce((product, dim) => product * dim, 1);
     const tensorSeed = seed * 1_000_003 + tensors.length;
@@ -86,7 +97,8 @@ export function writeRandomModel(path: string, options: RandomModelOptions = {})
         const uniform = mulberry32(tensorSeed);
         const values = new Float32Array(count);
         for (let index = 0; index < count; index++) values[index] = scale === 0 ? 1 : scale * normal(uniform);
-        values.fill(0, 0, zeroRows * (dims[0] ?? 0));
+        const length = dims[0] ?? 0;
+        for (let row = 0; row * length < count; row++) if (zero(row)) values.fill(0, row * length, (row + 1) * length);
         return quantize(type, values);
       },
     });
@@ -114,6 +126,9 @@ export function writeRandomModel(path: string, options: RandomModelOptions = {})
   }
   weight('output_norm.weight', [width], 'F32', 0);
   // Rows of zeros for the control tokens: random text that does not end by itself.
-  weight('output.weight', [width, tokens.length], 'Q8_0', 3 / Math.sqrt(width), 3);
+  weight('output.weight', [width, tokens.length], 'Q8_0', 3 / Math.sqrt(width), (row) => {
+    const byte = row - FIRST_BYTE;
+    return byte < 0 || (options.ascii === true && (byte < 0x20 || byte > 0x7e));
+  });
   writeGguf(path, metadata, tensors);
 }
