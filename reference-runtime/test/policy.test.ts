@@ -7,7 +7,9 @@ import { resolveTool } from '../../src/tools/resolve.ts';
 import { buildDevPolicy } from '../dev-policy/build.ts';
 import { SHIPPED_BUNDLE } from '../src/config/dev.ts';
 import { loadBundle } from '../src/policy/bundle.ts';
-import { activate, PolicyError, type PolicyInput, PolicyStore } from '../src/policy/policy.ts';
+import { activate, PolicyError, type PolicyInput } from '../src/policy/policy.ts';
+import { policySource } from '../src/policy/source.ts';
+import { PolicyStore } from '../src/policy/store.ts';
 import { temporary } from './support/models.ts';
 
 const dir = temporary();
@@ -216,7 +218,9 @@ describe('bundles', () => {
   it('stay active when a reload fails, and say so', async () => {
     const source = dir.file('live.tar.gz');
     writeFileSync(source, readFileSync(bundle('v1', 'package routing\ndecision := {"allow": false, "rule": "one"}\n')));
-    const store = new PolicyStore(source, 'routing/decision');
+    const store = new PolicyStore([policySource({ name: 'file', bundle: source }, undefined)], {
+      entrypoint: 'routing/decision',
+    });
     await store.reload(new Date(0));
     writeFileSync(source, 'broken');
     await expect(store.reload(new Date(1000))).rejects.toThrow();
@@ -227,6 +231,6 @@ describe('bundles', () => {
     });
     expect(store.status({})).toMatchObject({ bundles: { routing: { active_revision: 'v1', code: 'bundle_error' } } });
     writeFileSync(source, readFileSync(bundle('v2', 'package routing\ndecision := {"allow": false, "rule": "two"}\n')));
-    expect((await store.reload(new Date(2000))).decide(input())).toEqual({ allow: false, rule: 'two' });
+    expect((await store.reload(new Date(2000))).active.decide(input())).toEqual({ allow: false, rule: 'two' });
   });
 });

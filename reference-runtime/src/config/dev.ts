@@ -49,7 +49,7 @@ export function devConfig(options: DevOptions = {}): RuntimeConfig {
       threads: options.threads ?? defaultThreads(),
       gpu: options.gpu ?? false,
     },
-    policy: { bundle: SHIPPED_BUNDLE, entrypoint: 'routing/decision' },
+    policy: { sources: [{ name: 'shipped', bundle: SHIPPED_BUNDLE }], entrypoint: 'routing/decision', pollSeconds: 0 },
     identity: { dev: true },
     tenants: { dev: {} },
     pools: [pool],

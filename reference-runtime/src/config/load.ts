@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
-import type { PoolConfig, RuntimeConfig } from './types.ts';
+import type { PolicySourceConfig, PoolConfig, RuntimeConfig } from './types.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 
@@ -24,7 +24,20 @@ export function defaultThreads(cores: number = availableParallelism()): number {
   return Math.max(1, cores - 1);
 }
 
-type Raw = Partial<Omit<RuntimeConfig, 'pools'>> & { pools: Array<Partial<PoolConfig> & Pick<PoolConfig, 'id'>> };
+type RawSource = Omit<PolicySourceConfig, 'verify'> & { verify?: { key: string; algorithm?: string; scope?: string } };
+
+interface RawPolicy {
+  bundle?: string;
+  sources?: RawSource[];
+  entrypoint?: string;
+  pollSeconds?: number;
+  cache?: string;
+}
+
+type Raw = Partial<Omit<RuntimeConfig, 'pools' | 'policy'>> & {
+  policy?: RawPolicy;
+  pools: Array<Partial<PoolConfig> & Pick<PoolConfig, 'id'>>;
+};
 
 const validate = new Ajv2020({ allErrors: true, allowUnionTypes: true, strict: false }).compile<Raw>(schema);
 
@@ -111,6 +124,34 @@ function knownKeys(schemaPath: string): object {
   return (node as { properties?: object } | undefined)?.properties ?? {};
 }
 
+/** The name of the source that `policy.bundle` is short for. */
+const SHORT = 'bundle';
+const SOURCE_KINDS = ['bundle', 'url', 'git'] as const;
+
+/** `bundle` is short for the first source; local paths are relative to the file. */
+function policyOf(raw: RawPolicy | undefined, path: (value: string) => string): RuntimeConfig['policy'] {
+  const short: RawSource[] = raw?.bundle === undefined ? [] : [{ name: SHORT, bundle: raw.bundle }];
+  const given = [...short, ...(raw?.sources ?? [])];
+  return {
+    sources: given.map(({ verify, bundle, git, ...source }) => ({
+      ...source,
+      ...(bundle === undefined ? {} : { bundle: path(bundle) }),
+      ...(git === undefined
+        ? {}
+        : { git: { ...git, repository: isRemote(git.repository) ? git.repository : path(git.repository) } }),
+      ...(verify === undefined ? {} : { verify: { ...verify, key: path(verify.key), algorithm: verify.algorithm ?? 'RS256' } }),
+    })),
+    entrypoint: raw?.entrypoint ?? 'routing/decision',
+    pollSeconds: raw?.pollSeconds ?? (given.some((source) => source.bundle === undefined) ? 30 : 0),
+    ...(raw?.cache === undefined ? {} : { cache: path(raw.cache) }),
+  };
+}
+
+/** A URL, or Git's short form for SSH: user@host:path. */
+function isRemote(repository: string): boolean {
+  return /^[a-z+]+:\/\//i.test(repository) || /^[\w.-]+@[\w.-]+:/.test(repository);
+}
+
 function withDefaults(raw: Raw, base: string): RuntimeConfig {
   const path = (value: string): string => resolve(base, value);
   const model = raw.model as RuntimeConfig['model'];
@@ -130,7 +171,7 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
       threads: model.threads ?? defaultThreads(),
       gpu: model.gpu ?? false,
     },
-    policy: { bundle: path(raw.policy?.bundle ?? ''), entrypoint: raw.policy?.entrypoint ?? 'routing/decision' },
+    policy: policyOf(raw.policy, path),
     identity: {
       ...(jwt === undefined
         ? {}
@@ -177,13 +218,34 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
   };
 }
 
+function checkSources(sources: readonly PolicySourceConfig[], say: (path: string, message: string) => unknown): void {
+  const names = new Set<string>();
+  for (const [index, source] of sources.entries()) {
+    const { name, bundle, verify } = source;
+    const short = name === SHORT && sources.length === 1;
+    const at = short ? '/policy' : `/policy/sources/${index}`;
+    const key = short ? 'policy' : `policy.sources.${index}`;
+    const kinds = SOURCE_KINDS.filter((kind) => source[kind] !== undefined);
+    if (kinds.length !== 1)
+      say(
+        at,
+        `${key}: expected one of ${SOURCE_KINDS.join(', ')}, ${kinds.length === 0 ? 'none is given' : `not ${kinds.join(' and ')}`}`,
+      );
+    if (names.has(name)) say(`${at}/name`, `${key}.name: ${name} occurs twice`);
+    names.add(name);
+    if (bundle !== undefined && !existsSync(bundle)) say(`${at}/bundle`, `${key}.bundle: no such file or directory: ${bundle}`);
+    if (verify !== undefined && !existsSync(verify.key))
+      say(`${at}/verify/key`, `${key}.verify.key: no such file: ${verify.key}`);
+  }
+}
+
 /** What a schema cannot say: paths that must exist, pools that must agree with the model. */
 function crossChecks(config: RuntimeConfig): Array<{ path: string; message: string }> {
   const problems: Array<{ path: string; message: string }> = [];
   const say = (path: string, message: string): unknown => problems.push({ path, message });
   if (!existsSync(config.model.path)) say('/model/path', `model.path: no such file: ${config.model.path}`);
-  if (!existsSync(config.policy.bundle))
-    say('/policy/bundle', `policy.bundle: no such file or directory: ${config.policy.bundle}`);
+  if (config.policy.sources.length === 0) say('/policy', 'policy: bundle or sources is missing');
+  checkSources(config.policy.sources, say);
   const jwks = config.identity.jwt?.jwks;
   if (jwks !== undefined && !/^https?:/.test(jwks) && !existsSync(jwks))
     say('/identity/jwt/jwks', `identity.jwt.jwks: no such file: ${jwks}`);

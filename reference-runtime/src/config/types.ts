@@ -1,5 +1,7 @@
 // The runtime's configuration with every default filled in; schemas/runtime.schema.json describes the file.
 
+import type { Verification } from '../policy/signature.ts';
+
 export interface PoolConfig {
   id: string;
   cluster: string;
@@ -38,6 +40,18 @@ export interface StaticToken {
   workload?: string;
 }
 
+/** Where a policy bundle comes from: exactly one of bundle, url and git. */
+export interface PolicySourceConfig {
+  name: string;
+  /** A directory or an archive. */
+  bundle?: string;
+  url?: string;
+  /** Environment variable with the bearer token for `url`. */
+  tokenEnv?: string;
+  git?: { repository: string; ref: string; path: string };
+  verify?: Verification;
+}
+
 export type TraceMode = 'off' | 'opt-in' | 'sample' | 'always';
 
 export interface RuntimeConfig {
@@ -53,7 +67,7 @@ export interface RuntimeConfig {
     threads: number;
     gpu: 'auto' | 'cuda' | 'vulkan' | 'metal' | false;
   };
-  policy: { bundle: string; entrypoint: string };
+  policy: { sources: PolicySourceConfig[]; entrypoint: string; pollSeconds: number; cache?: string };
   /** `dev` has no identity at all and listens on loopback only. */
   identity: { dev?: boolean; jwt?: JwtConfig; tokens?: StaticToken[] };
   tenants: Record<string, TenantQuota>;

@@ -1,11 +1,16 @@
 // OPA bundles with compiled WebAssembly, from a directory or from the archive that `opa build -t wasm` writes. Bounded in size.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import tar from 'tar-stream';
+import { type Verification, verifySignature } from './signature.ts';
 
-const MAX_BYTES = 64 * 1024 * 1024;
+/** Largest bundle, and largest file in one, in bytes. */
+export const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
+
+/** What is read of an unsigned folder: it may hold anything else. */
+const PARTS = ['policy.wasm', 'data.json', '.manifest'];
 
 /** A policy bundle ready to be evaluated. `digest` covers code and data: sha256, hex. */
 export interface Bundle {
@@ -39,14 +44,14 @@ function assemble(source: string, files: Map<string, Buffer>): Bundle {
   return { source, wasm, data, digest, revision: revision === '' ? digest.slice(0, 12) : revision };
 }
 
-/** Reads a bundle archive (tar, gzipped). @throws BundleError */
-export async function bundleFromArchive(bytes: Uint8Array, source: string): Promise<Bundle> {
+/** Reads a bundle archive (tar, gzipped); its signature is checked before anything in it is looked at. @throws BundleError */
+export async function bundleFromArchive(bytes: Uint8Array, source: string, verify?: Verification): Promise<Bundle> {
   let plain: Buffer;
   try {
-    plain = gunzipSync(bytes, { maxOutputLength: MAX_BYTES });
+    plain = gunzipSync(bytes, { maxOutputLength: MAX_BUNDLE_BYTES });
   } catch (error) {
     throw new BundleError(
-      `${source}: not a gzipped bundle of at most ${MAX_BYTES} bytes: ${error instanceof Error ? error.message : String(error)}`,
+      `${source}: not a gzipped bundle of at most ${MAX_BUNDLE_BYTES} bytes: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
   const files = new Map<string, Buffer>();
@@ -61,22 +66,24 @@ export async function bundleFromArchive(bytes: Uint8Array, source: string): Prom
   } catch (error) {
     throw new BundleError(`${source}: broken archive: ${error instanceof Error ? error.message : String(error)}`);
   }
+  if (verify !== undefined) await verifySignature(files, verify, source);
   return assemble(source, files);
 }
 
-/** Reads a bundle from a directory (policy.wasm, data.json, .manifest) or an archive. @throws BundleError */
-export async function loadBundle(path: string): Promise<Bundle> {
+/** Reads a bundle from a directory (policy.wasm, data.json, .manifest, .signatures.json) or an archive. @throws BundleError */
+export async function loadBundle(path: string, verify?: Verification): Promise<Bundle> {
   if (!existsSync(path)) throw new BundleError(`${path}: no such bundle`);
   if (!statSync(path).isDirectory()) {
-    if (statSync(path).size > MAX_BYTES) throw new BundleError(`${path}: larger than ${MAX_BYTES} bytes`);
-    return bundleFromArchive(readFileSync(path), path);
+    if (statSync(path).size > MAX_BUNDLE_BYTES) throw new BundleError(`${path}: larger than ${MAX_BUNDLE_BYTES} bytes`);
+    return bundleFromArchive(readFileSync(path), path, verify);
   }
   const files = new Map<string, Buffer>();
-  for (const name of ['policy.wasm', 'data.json', '.manifest']) {
+  for (const name of verify === undefined ? PARTS : readdirSync(path, { recursive: true, encoding: 'utf8' })) {
     const file = join(path, name);
-    if (!existsSync(file)) continue;
-    if (statSync(file).size > MAX_BYTES) throw new BundleError(`${file}: larger than ${MAX_BYTES} bytes`);
+    if (!existsSync(file) || statSync(file).isDirectory()) continue;
+    if (statSync(file).size > MAX_BUNDLE_BYTES) throw new BundleError(`${file}: larger than ${MAX_BUNDLE_BYTES} bytes`);
     files.set(name, readFileSync(file));
   }
+  if (verify !== undefined) await verifySignature(files, verify, path);
   return assemble(path, files);
 }

@@ -1,7 +1,7 @@
 // The active routing policy: a WASM bundle evaluated in process, synchronously, in microseconds.
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { type Bundle, BundleError, loadBundle } from './bundle.ts';
+import { type Bundle, BundleError } from './bundle.ts';
 
 /** What a policy may point a request at. */
 export interface Target {
@@ -130,67 +130,4 @@ export async function activate(bundle: Bundle, entrypoint: string, now: Date): P
     throw new BundleError(`${bundle.source}: self-test: ${error instanceof Error ? error.message : String(error)}`);
   }
   return active;
-}
-
-/** Keeps the last good policy: a bundle that cannot be activated never replaces one that can. */
-export class PolicyStore {
-  readonly #source: string;
-  readonly #entrypoint: string;
-  #active: ActivePolicy | undefined;
-  #lastAttempt: { at: string; error?: string } = { at: '' };
-
-  constructor(source: string, entrypoint: string) {
-    this.#source = source;
-    this.#entrypoint = entrypoint;
-  }
-
-  /** Loads the bundle from its source. @throws BundleError; the active policy then stays */
-  async reload(now: Date): Promise<ActivePolicy> {
-    try {
-      const active = await activate(await loadBundle(this.#source), this.#entrypoint, now);
-      this.#active = active;
-      this.#lastAttempt = { at: now.toISOString() };
-      return active;
-    } catch (error) {
-      this.#lastAttempt = { at: now.toISOString(), error: error instanceof Error ? error.message : String(error) };
-      throw error;
-    }
-  }
-
-  get active(): ActivePolicy {
-    if (this.#active === undefined) throw new BundleError('no policy has been activated');
-    return this.#active;
-  }
-
-  /** What `/v1/policy` says. */
-  describe(): object {
-    const { bundle, activatedAt } = this.active;
-    return {
-      revision: bundle.revision,
-      digest: `sha256:${bundle.digest}`,
-      entrypoint: this.#entrypoint,
-      source: bundle.source,
-      activated_at: activatedAt,
-      last_attempt: this.#lastAttempt,
-    };
-  }
-
-  /** OPA's status document (OPA documentation, Status service API). */
-  status(labels: Record<string, string>): object {
-    const { bundle, activatedAt } = this.active;
-    const failed = this.#lastAttempt.error;
-    return {
-      labels,
-      bundles: {
-        routing: {
-          name: 'routing',
-          active_revision: bundle.revision,
-          last_successful_activation: activatedAt,
-          last_successful_download: activatedAt,
-          last_request: this.#lastAttempt.at,
-          ...(failed === undefined ? {} : { code: 'bundle_error', message: failed }),
-        },
-      },
-    };
-  }
 }

@@ -36,6 +36,7 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   });
   app.get('/metrics', async (_request, reply) => {
     metrics.sync(runtime.local.stats(), runtime.admission.waiting);
+    metrics.policy(runtime.policy.ageSeconds(new Date()), runtime.policy.sources);
     return reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
 

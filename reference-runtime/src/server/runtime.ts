@@ -4,8 +4,10 @@ import type { RuntimeConfig } from '../config/types.ts';
 import { LlamaEngine } from '../engine/llama-engine.ts';
 import type { Engine, EngineInfo } from '../engine/types.ts';
 import { UpstreamEngine } from '../engine/upstream-engine.ts';
+import { BundleError } from '../policy/bundle.ts';
 import { DecisionLog } from '../policy/decision-log.ts';
-import { PolicyStore } from '../policy/policy.ts';
+import { policySource } from '../policy/source.ts';
+import { PolicyStore } from '../policy/store.ts';
 import { SpanExporter } from '../telemetry/exporter.ts';
 import { LineFile } from '../telemetry/line-file.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -71,8 +73,13 @@ export async function startRuntime(
   overrides: Overrides = {},
 ): Promise<Runtime> {
   const identify = identityStage(config.identity);
-  const policy = new PolicyStore(config.policy.bundle, config.policy.entrypoint);
-  const active = await policy.reload(new Date());
+  const { sources, entrypoint, cache, pollSeconds } = config.policy;
+  const policy = new PolicyStore(
+    sources.map((source) => policySource(source, cache)),
+    { entrypoint, ...(cache === undefined ? {} : { cache }) },
+  );
+  await firstPolicy(policy, log);
+  const { active } = policy;
   const metrics = new Metrics({
     version: RUNTIME_VERSION,
     cluster: config.cluster,
@@ -112,6 +119,8 @@ export async function startRuntime(
   const decisions =
     logFile === undefined ? undefined : new LineFile(logFile.file, (count) => metrics.decisionLogDropped.inc(count));
   const labels = { id: `mixgate-runtime/${config.cluster}`, version: RUNTIME_VERSION, cluster: config.cluster };
+  const poll = pollSeconds > 0 ? setInterval(() => void reloadPolicy({ policy, metrics, log }), pollSeconds * 1000) : undefined;
+  poll?.unref();
   return {
     config,
     local,
@@ -129,6 +138,7 @@ export async function startRuntime(
     draining: false,
     inFlight: 0,
     async close() {
+      clearInterval(poll);
       await local.dispose();
       await spans.flush();
       await decisions?.flush();
@@ -143,15 +153,34 @@ function bundleLabels(bundle: {
   return { mixgate_policy_revision: bundle.revision, mixgate_policy_digest: `sha256:${bundle.digest}` };
 }
 
+/** At start: the sources, else the bundle kept on disk. @throws BundleError with every reason */
+async function firstPolicy(policy: PolicyStore, log: (message: string) => void): Promise<void> {
+  try {
+    const { problems } = await policy.reload(new Date());
+    for (const problem of problems) log(`policy source ${problem}`);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    try {
+      const { bundle } = await policy.recall(new Date());
+      log(`no policy source has a good bundle, serving the last good one (${bundle.revision}) from disk: ${why}`);
+    } catch (cause) {
+      throw new BundleError(`${why}; ${cause instanceof Error ? cause.message : String(cause)}`);
+    }
+  }
+}
+
 /** Loads the policy again; the active one stays when the new one is no good. */
-export async function reloadPolicy(runtime: Runtime): Promise<void> {
+export async function reloadPolicy(runtime: Pick<Runtime, 'policy' | 'metrics' | 'log'>): Promise<void> {
   try {
     const before = runtime.policy.active.bundle;
-    const active = await runtime.policy.reload(new Date());
+    const { active, source, changed, problems } = await runtime.policy.reload(new Date());
+    for (const problem of problems) runtime.log(`policy source ${problem}`);
+    runtime.metrics.bundleFailures.inc(problems.length);
+    if (!changed) return;
     runtime.metrics.bundleInfo.remove(bundleLabels(before));
     runtime.metrics.bundleInfo.set(bundleLabels(active.bundle), 1);
     runtime.metrics.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
-    runtime.log(`policy ${active.bundle.revision} is active`);
+    runtime.log(`policy ${active.bundle.revision} from ${source} is active`);
   } catch (error) {
     runtime.metrics.bundleFailures.inc();
     runtime.log(`policy not reloaded, the last good one stays active: ${error instanceof Error ? error.message : String(error)}`);

@@ -170,6 +170,17 @@ export class Metrics {
     help: 'Bundles that could not be activated',
     registers: this.#registers,
   });
+  readonly #bundleAge = new Gauge({
+    name: 'mixgate_policy_bundle_age_seconds',
+    help: 'Time since a source last said that the active bundle is the current one',
+    registers: this.#registers,
+  });
+  readonly #sourceUp = new Gauge({
+    name: 'mixgate_policy_source_up',
+    help: '1 when the source gave a good bundle when it was asked last',
+    labelNames: ['mixgate_policy_source'],
+    registers: this.#registers,
+  });
   readonly spansDropped = new Counter({
     name: 'mixgate_spans_dropped_total',
     help: 'Requests whose spans were not exported',
@@ -261,6 +272,12 @@ export class Metrics {
   engineLoaded(info: EngineInfo): void {
     this.engineLoad.set(info.loadMs / 1000);
     this.traceAvailable.set(info.trace.available ? 1 : 0);
+  }
+
+  /** Brings the policy's gauges up to date; called when scraped. */
+  policy(ageSeconds: number, sources: ReadonlyMap<string, boolean>): void {
+    this.#bundleAge.set(ageSeconds);
+    for (const [source, up] of sources) this.#sourceUp.set({ mixgate_policy_source: source }, up ? 1 : 0);
   }
 
   /** Brings gauges and the engine's own counters up to date; called when scraped. */

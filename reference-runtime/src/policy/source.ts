@@ -1,0 +1,121 @@
+// Where policy bundles come from. A source gives a bundle, or says that nothing changed since it was asked last.
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { PolicySourceConfig } from '../config/types.ts';
+import { type Bundle, BundleError, bundleFromArchive, loadBundle, MAX_BUNDLE_BYTES } from './bundle.ts';
+
+/** One place to get the policy from. */
+export interface PolicySource {
+  readonly name: string;
+  /** The current bundle; undefined: the same as last time. @throws BundleError */
+  fetch(signal: AbortSignal): Promise<Bundle | undefined>;
+}
+
+/** The source that a configuration describes. `cache` is a folder for a Git mirror; the system's temporary one by default. */
+export function policySource(config: PolicySourceConfig, cache: string | undefined): PolicySource {
+  if (config.url !== undefined) return httpSource({ ...config, url: config.url });
+  if (config.git !== undefined) return gitSource({ ...config, git: config.git }, cache ?? tmpdir());
+  const bundle = config.bundle ?? '';
+  return { name: config.name, fetch: () => loadBundle(bundle, config.verify) };
+}
+
+const TIMEOUT_MS = 30_000;
+
+/** A bundle service (OPA documentation, "Bundles: Bundle service API"): GET with If-None-Match. */
+function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url: string }): PolicySource {
+  let etag: string | undefined;
+  return {
+    name,
+    async fetch(signal) {
+      const token = tokenEnv === undefined ? undefined : process.env[tokenEnv];
+      let response: Response;
+      let bytes: Uint8Array;
+      try {
+        response = await fetch(url, {
+          headers: {
+            ...(etag === undefined ? {} : { 'if-none-match': etag }),
+            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          },
+          // A redirect could carry the token elsewhere.
+          redirect: 'error',
+          signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+        });
+        if (response.status === 304 && etag !== undefined) return undefined;
+        if (!response.ok) {
+          await response.body?.cancel();
+          throw new BundleError(`${url}: HTTP ${response.status}`);
+        }
+        bytes = await bounded(response, url);
+      } catch (error) {
+        if (error instanceof BundleError) throw error;
+        const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
+        throw new BundleError(`${url}: ${cause ?? (error instanceof Error ? error.message : String(error))}`);
+      }
+      const bundle = await bundleFromArchive(bytes, url, verify);
+      // Only a bundle that was good is not asked for again.
+      etag = response.headers.get('etag') ?? undefined;
+      return bundle;
+    },
+  };
+}
+
+async function bounded(response: Response, url: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_BUNDLE_BYTES) throw new BundleError(`${url}: larger than ${MAX_BUNDLE_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** A bundle archive in a Git repository, at a ref. A shallow mirror is kept; the same commit is not read twice. */
+function gitSource(
+  { name, git, verify }: PolicySourceConfig & { git: NonNullable<PolicySourceConfig['git']> },
+  cache: string,
+): PolicySource {
+  const { repository, ref, path } = git;
+  const mirror = join(cache, `mixgate-policy-${createHash('sha256').update(repository).digest('hex').slice(0, 16)}.git`);
+  const where = `${repository} ${ref}:${path}`;
+  let commit: string | undefined;
+  return {
+    name,
+    async fetch(signal) {
+      try {
+        if (!existsSync(mirror)) {
+          mkdirSync(mirror, { recursive: true });
+          await run(['init', '--quiet', '--bare', mirror], signal);
+        }
+        await run(['-C', mirror, 'fetch', '--quiet', '--depth', '1', '--no-tags', '--', repository, ref], signal);
+        const head = (await run(['-C', mirror, 'rev-parse', '--verify', 'FETCH_HEAD^{commit}'], signal)).toString().trim();
+        if (head === commit) return undefined;
+        const archive = await run(['-C', mirror, 'cat-file', 'blob', `${head}:${path}`], signal);
+        const bundle = await bundleFromArchive(archive, `${where} (${head.slice(0, 12)})`, verify);
+        commit = head;
+        return bundle;
+      } catch (error) {
+        if (error instanceof BundleError) throw error;
+        throw new BundleError(`${where}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    },
+  };
+}
+
+function run(args: string[], signal: AbortSignal): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' };
+    execFile(
+      'git',
+      ['-c', 'protocol.ext.allow=never', ...args],
+      { encoding: 'buffer', env, maxBuffer: MAX_BUNDLE_BYTES, timeout: TIMEOUT_MS, signal },
+      (error, stdout, stderr) => {
+        if (error === null) resolve(stdout);
+        else reject(new Error(stderr.toString('utf8').trim().split('\n').at(-1) || error.message));
+      },
+    );
+  });
+}

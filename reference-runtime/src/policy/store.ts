@@ -1,0 +1,156 @@
+// The policy in force, and how it came to be: sources in order, the last good bundle kept in memory and on disk.
+import { BundleError } from './bundle.ts';
+import { keep, recall } from './last-good.ts';
+import { type ActivePolicy, activate } from './policy.ts';
+import type { PolicySource } from './source.ts';
+
+export interface StoreOptions {
+  entrypoint: string;
+  /** Folder for the last good bundle; absent: it is kept in memory only. */
+  cache?: string;
+}
+
+/** What asking the sources came to. `problems`: a line for each source that could not give a good bundle. */
+export interface Reload {
+  active: ActivePolicy;
+  source: string;
+  changed: boolean;
+  problems: string[];
+}
+
+/** Keeps the last good policy: a bundle that cannot be activated never replaces one that can. */
+export class PolicyStore {
+  readonly #sources: readonly PolicySource[];
+  readonly #options: StoreOptions;
+  #active: ActivePolicy | undefined;
+  /** Name of the source that gave the active bundle, and when a source last said that it is the current one. */
+  #from = '';
+  #confirmedAt: Date | undefined;
+  #lastAttempt: { at: string; error?: string } = { at: '' };
+  readonly #up = new Map<string, boolean>();
+  #running: Promise<Reload> | undefined;
+
+  constructor(sources: readonly PolicySource[], options: StoreOptions) {
+    this.#sources = sources;
+    this.#options = options;
+  }
+
+  /**
+   * Asks the sources in order and takes the first good bundle. When none has one, the active policy stays; at start, the bundle kept on
+   * disk is taken. @throws BundleError when no source has a good bundle; the active policy then stays
+   */
+  reload(now: Date, signal: AbortSignal = new AbortController().signal): Promise<Reload> {
+    // Two at once could let the older answer win.
+    this.#running ??= this.#reload(now, signal).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #reload(now: Date, signal: AbortSignal): Promise<Reload> {
+    const problems: string[] = [];
+    for (const source of this.#sources) {
+      try {
+        const changed = await this.#take(source, now, signal);
+        this.#up.set(source.name, true);
+        this.#lastAttempt =
+          problems.length === 0 ? { at: now.toISOString() } : { at: now.toISOString(), error: problems.join('; ') };
+        return { active: this.active, source: source.name, changed, problems };
+      } catch (error) {
+        this.#up.set(source.name, false);
+        problems.push(`${source.name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    this.#lastAttempt = { at: now.toISOString(), error: problems.join('; ') };
+    throw new BundleError(problems.join('; '));
+  }
+
+  /** True when another bundle is active than before. */
+  async #take(source: PolicySource, now: Date, signal: AbortSignal): Promise<boolean> {
+    const bundle = await source.fetch(signal);
+    const before = this.#active;
+    let changed = false;
+    if (bundle === undefined) {
+      // Unchanged since it was asked last. If another source's bundle is active now, this one's is what should be.
+      if (before === undefined || this.#from !== source.name) {
+        const own = this.#given.get(source.name);
+        if (own === undefined) throw new BundleError('unchanged, but its bundle was never activated');
+        changed = own.bundle.digest !== before?.bundle.digest;
+        this.#active = changed ? own : before;
+      }
+    } else {
+      changed = before === undefined || before.bundle.digest !== bundle.digest || before.bundle.revision !== bundle.revision;
+      if (changed || before === undefined) this.#active = await activate(bundle, this.#options.entrypoint, now);
+      if (this.#active !== undefined) this.#given.set(source.name, this.#active);
+    }
+    this.#from = source.name;
+    this.#confirmedAt = now;
+    if (this.#options.cache !== undefined) keep(this.#options.cache, { bundle: this.active.bundle, confirmedAt: now });
+    return changed;
+  }
+
+  /** The policy that each source gave last. */
+  readonly #given = new Map<string, ActivePolicy>();
+
+  /** At start with no source in reach: the bundle kept on disk. @throws BundleError when there is none that is good */
+  async recall(now: Date): Promise<ActivePolicy> {
+    const kept = this.#options.cache === undefined ? undefined : await recall(this.#options.cache);
+    if (kept === undefined) throw new BundleError('no last good bundle is kept on disk');
+    this.#active = await activate(kept.bundle, this.#options.entrypoint, now);
+    this.#from = 'disk';
+    this.#confirmedAt = kept.confirmedAt;
+    return this.#active;
+  }
+
+  get active(): ActivePolicy {
+    if (this.#active === undefined) throw new BundleError('no policy has been activated');
+    return this.#active;
+  }
+
+  /** Seconds since a source last said that the active bundle is the current one. */
+  ageSeconds(now: Date): number {
+    return this.#confirmedAt === undefined ? 0 : Math.max(0, (now.getTime() - this.#confirmedAt.getTime()) / 1000);
+  }
+
+  /** Whether each source gave a good bundle when it was asked last; sources after the first good one are not asked. */
+  get sources(): ReadonlyMap<string, boolean> {
+    return this.#up;
+  }
+
+  /** What `/v1/policy` says. */
+  describe(): object {
+    const { bundle, activatedAt } = this.active;
+    return {
+      revision: bundle.revision,
+      digest: `sha256:${bundle.digest}`,
+      entrypoint: this.#options.entrypoint,
+      source: bundle.source,
+      source_name: this.#from,
+      sources: this.#sources.map(({ name }) => ({ name, up: this.#up.get(name) ?? null })),
+      activated_at: activatedAt,
+      confirmed_at: this.#confirmedAt?.toISOString(),
+      last_attempt: this.#lastAttempt,
+    };
+  }
+
+  /** OPA's status document (OPA documentation, Status service API). */
+  status(labels: Record<string, string>): object {
+    const { bundle, activatedAt } = this.active;
+    const failed = this.#lastAttempt.error;
+    const confirmed = this.#confirmedAt?.toISOString() ?? activatedAt;
+    return {
+      labels,
+      bundles: {
+        routing: {
+          name: 'routing',
+          active_revision: bundle.revision,
+          last_successful_activation: activatedAt,
+          last_successful_download: confirmed,
+          last_successful_request: confirmed,
+          last_request: this.#lastAttempt.at,
+          ...(failed === undefined ? {} : { code: 'bundle_error', message: failed }),
+        },
+      },
+    };
+  }
+}
