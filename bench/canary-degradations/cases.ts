@@ -35,7 +35,7 @@ type Strength = readonly [string, Partial<Case>];
 
 function kind(name: string, strengths: readonly [Strength, Strength, Strength], shared: Partial<Case> = {}): Case[] {
   return strengths.map(([strength, change], index) => ({
-    id: `${name.replaceAll(/[^a-z0-9]+/g, '-')}-${index + 1}`,
+    id: `${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}-${index + 1}`,
     kind: name,
     strength,
     clean: false,
@@ -162,9 +162,9 @@ export const DEGRADATIONS: readonly Case[] = [
     ['[INST] around', fault({ kind: 'template', prefix: '[INST] ', suffix: ' [/INST]' })],
   ]),
   ...kind('truncated context', [
-    ['last 200 characters', fault({ kind: 'truncate', characters: 200 })],
-    ['last 80 characters', fault({ kind: 'truncate', characters: 80 })],
-    ['last 20 characters', fault({ kind: 'truncate', characters: 20 })],
+    ['last 120 characters', fault({ kind: 'truncate', characters: 120 })],
+    ['last 50 characters', fault({ kind: 'truncate', characters: 50 })],
+    ['last 15 characters', fault({ kind: 'truncate', characters: 15 })],
   ]),
 ];
 

@@ -12,7 +12,7 @@ import { resolveTool } from '../../src/tools/resolve.ts';
 import { folderTree } from '../../src/workspace/tree.ts';
 import type { Case } from './cases.ts';
 import { corpusHalves } from './corpus.ts';
-import { MODEL, startCandidate, startServer, TOKEN } from './serving.ts';
+import { MODEL, prefer, startCandidate, startServer, TOKEN } from './serving.ts';
 import { type Answer, ask, constructed, measured, type Truth, truthOf } from './truth.ts';
 
 export const SEED = 6;
@@ -36,6 +36,7 @@ export async function benchProfile(): Promise<{ profile: CanaryProfileDocument; 
 /** Runs a case: baseline and candidate are started anew, k6 drives both, then the truth is measured on the held-out prompts. */
 export async function collect(tried: Case): Promise<Collected> {
   mkdirSync(CACHE, { recursive: true });
+  prefer(process.pid);
   const { profile } = await benchProfile();
   const halves = await corpusHalves();
   const work = mkdtempSync(join(tmpdir(), 'mixgate-degradation-'));

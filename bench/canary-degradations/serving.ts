@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -97,6 +98,7 @@ export async function startServer(work: string, name: string, model: string, cha
     stdio: ['ignore', 'ignore', 'pipe'],
     detached: true,
   });
+  prefer(child.pid!);
   const said: string[] = [];
   const exited = new Promise<void>((resolve) => child.on('close', () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
@@ -118,6 +120,19 @@ export async function startServer(work: string, name: string, model: string, cha
       clearTimeout(timer);
     },
   };
+}
+
+/**
+ * Asks for priority over neighbours on a shared machine, where the system grants it (Linux, root): paired times are then those of the
+ * servers. Both arms get the same. The scheduler weighs sessions first (autogroup), processes inside them after.
+ */
+export function prefer(pid: number): void {
+  try {
+    setPriority(pid, -10);
+    writeFileSync(`/proc/${pid}/autogroup`, '-10');
+  } catch {
+    // Not granted: times are noisier, and the judge says so.
+  }
 }
 
 function signalGroup(child: ChildProcess, name: NodeJS.Signals): void {

@@ -108,7 +108,7 @@ against the baseline's mean time on the same prompts. A case is *beyond* when an
 
 ## Degradations
 
-Time is that of the whole run: ${all[0] === undefined ? '' : '15 pairs of the baseline with itself and 80 pairs of both'}.
+Time is that of the whole run: ${all[0] === undefined ? '' : '10 pairs of the baseline with itself and 60 pairs of both'}.
 
 ${table(
   ['kind', 'strength', 'largest effect by truth', 'beyond', 'verdict', 'time', 'found in', 'cause named'],

@@ -55,6 +55,8 @@ export default function () {
     const url = arm === 'candidate' && step.block !== 'aa' ? plan.candidate : plan.baseline;
     answers[arm] = visit(url, arm, step, prompt, position);
   }
+  // The candidate would meet its first judged prompt colder than the baseline, which has just answered the A/A block twice.
+  if (step.block === 'aa') visit(plan.candidate, 'candidate', Object.assign({}, step, { block: 'warmup' }), prompt, 2);
   if (answers.baseline && answers.candidate) compare(answers.baseline, answers.candidate, step, prompt);
 }
 

@@ -53,7 +53,7 @@ export function analyseCanary(input: AnalyseInput): GateResult {
     ...priceFindings(input),
   ];
   const undecided = judged.metrics.filter(
-    (metric) => metric.verdict === 'inconclusive' && metric.noData !== 'ignore' && required(profile, metric.name),
+    (metric) => metric.verdict === 'inconclusive' && metric.noData !== 'ignore' && required(profile, metric),
   );
   return gateResult({
     id: 'canary',
@@ -74,8 +74,9 @@ export function analyseCanary(input: AnalyseInput): GateResult {
   });
 }
 
-function required(profile: CanaryProfileDocument, name: string): boolean {
-  return profile.metrics.find((metric) => metric.name === name)?.required ?? true;
+function required(profile: CanaryProfileDocument, { name, segment }: MetricResult): boolean {
+  const wanted = profile.metrics.find((metric) => metric.name === name)?.required ?? true;
+  return wanted === 'overall' ? segment === undefined : wanted;
 }
 
 /** Why the run can't be judged, if it can't. */
