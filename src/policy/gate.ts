@@ -12,8 +12,8 @@ import { failureFinding, proofFindings, proofTable } from './findings.ts';
 import { changedGuards, type Guards, judgeBaseTests, readGuards } from './guards.ts';
 import { invariantPackages } from './invariants.ts';
 import { DEFAULT_BUDGET_MS, judgeLatency } from './latency.ts';
-import { lintOnDomain } from './lint.ts';
-import { lintStatic } from './lint-static.ts';
+import { analysedText, lintOnDomain } from './lint.ts';
+import { lintStatic, withoutKnown } from './lint-static.ts';
 import { DEFAULT_MUTANT_POINTS, DEFAULT_MUTATION_SECONDS, mutate } from './mutation.ts';
 import { mutationReport } from './mutation-report.ts';
 import { Opa } from './opa.ts';
@@ -223,8 +223,8 @@ async function judgeBehaviour(
 
   const domain = guards.domain === undefined ? undefined : domainFor(guards.domain, head, base);
   const corpus = await corpusFor(context, section, entrypoint);
-  const lint = lintStatic(head);
-  out.findings.push(...lint);
+  const certain = lintStatic(head);
+  let onDomain: readonly Finding[] = [];
   if (domain !== undefined) {
     progress.step('policy: invariants');
     await judgeInvariants(context, section, head, base, guards, domain, '', out);
@@ -233,17 +233,16 @@ async function judgeBehaviour(
       await judgeInvariants(context, section, head, base, own, ownDomain, " (head's own)", out);
     }
     progress.step('policy: rule analysis');
-    const analysed = await lintOnDomain(head, entrypoint, domain, {
+    const analysed = await lintOnDomain(head, [entrypoint], domain, {
       maxPoints: LINT_POINTS,
       progress,
       sweep: false,
       inputs: out.failing,
     });
-    const known = new Set(lint.map((f) => `${f.ruleId} ${f.subject}`));
-    out.findings.push(...analysed.findings.filter((f) => !known.has(`${f.ruleId} ${f.subject}`)));
-    out.facts['ruleAnalysis'] =
-      `${analysed.effective} of ${analysed.definitions} definitions change a decision; ${analysed.examined} of ${analysed.size} points traced`;
+    onDomain = analysed.findings;
+    if (analysed.entrypoints[0] !== undefined) out.facts['ruleAnalysis'] = analysedText(analysed.entrypoints[0]);
   }
+  out.findings.push(...withoutKnown(certain, onDomain));
   const inputs = [
     ...(corpus?.inputs ?? []).slice(0, BENCH_INPUTS),
     ...(domain === undefined ? [] : domainInputs(domain, BENCH_INPUTS)),

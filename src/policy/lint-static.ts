@@ -1,12 +1,19 @@
 import type { Finding } from '../core/finding.ts';
 import { canonicalJson } from '../core/json.ts';
-import { conflictFinding } from './lint.ts';
+import { tidy } from './lint-candidates.ts';
+import { conflictFinding } from './lint-findings.ts';
 import { policyFinding } from './rules.ts';
 import type { Side } from './side.ts';
 
 /** What is provable from the source alone: unreachable rules, and definitions that contradict each other whatever the input. */
 export function lintStatic(side: Side): readonly Finding[] {
   return [...unusedRules(side), ...certainConflicts(side)];
+}
+
+/** Both kinds of findings, each once: what was seen on a domain has a witness, so it stands for what the source proves. */
+export function withoutKnown(certain: readonly Finding[], onDomain: readonly Finding[]): readonly Finding[] {
+  const seen = new Set(onDomain.map((f) => `${f.ruleId} ${f.subject}`));
+  return [...certain.filter((f) => !seen.has(`${f.ruleId} ${f.subject}`)), ...onDomain];
 }
 
 function unusedRules(side: Side): Finding[] {
@@ -44,11 +51,4 @@ function certainConflicts(side: Side): Finding[] {
     }
   }
   return findings;
-}
-
-function tidy(body: string): string {
-  return body
-    .replaceAll(/#[^\n]*/g, '')
-    .replaceAll(/\s+/g, ' ')
-    .trim();
 }

@@ -8,15 +8,15 @@ import { attribute, describeDefinition, sameOutcome } from './attribution.ts';
 import { comparisonsOf } from './boundaries.ts';
 import type { Corpus } from './corpus.ts';
 import { decisionOf } from './decision.ts';
-import { definitionsOf } from './definitions.ts';
+import { definitionsOf, reaches } from './definitions.ts';
 import { type Domain, readDomain } from './domain.ts';
 import { absentFields, counterfactual, unfiredOf } from './explain.ts';
 import { explainFacts, explainTables } from './explain-report.ts';
 import { failureFinding, proofFindings, proofTable } from './findings.ts';
 import { invariantPackages } from './invariants.ts';
 import { judgeLatency } from './latency.ts';
-import { lintOnDomain } from './lint.ts';
-import { lintStatic } from './lint-static.ts';
+import { analysedText, lintOnDomain } from './lint.ts';
+import { lintStatic, withoutKnown } from './lint-static.ts';
 import { type MutationOptions, mutate } from './mutation.ts';
 import { type MutationReport, mutationReport } from './mutation-report.ts';
 import { Opa } from './opa.ts';
@@ -141,7 +141,7 @@ export async function lintPolicy(
     );
     if (prepared.side === undefined) return result(prepared.findings, source, '');
     const { side } = prepared;
-    const findings = [...lintStatic(side)];
+    const certain = lintStatic(side);
     if (document === undefined) {
       const note =
         entrypoints.length === 0
@@ -149,7 +149,7 @@ export async function lintPolicy(
           : 'No domain given: dead, shadowed and fail-open rules can only be found on one (--domain).';
       return {
         ...result(
-          findings,
+          certain,
           source,
           `nothing provable without a domain: no certain conflict, no unused rule, no builtin that WASM lacks. ${note}`,
         ),
@@ -157,15 +157,23 @@ export async function lintPolicy(
       };
     }
     const domain = domainOf(document, [side]);
-    const facts: Record<string, Json> = {};
-    const known = new Set(findings.map((f) => `${f.ruleId} ${f.subject}`));
-    for (const entrypoint of entrypoints.length > 0 ? entrypoints : side.entrypoints) {
-      const analysed = await lintOnDomain(side, entrypoint, domain, { maxPoints, progress: bench.run.progress, sweep: true });
-      findings.push(...analysed.findings.filter((f) => !known.has(`${f.ruleId} ${f.subject}`)));
-      facts[entrypoint] =
-        `${analysed.effective} of ${analysed.definitions} definitions change a decision; ${analysed.examined} of ${analysed.size} points traced`;
-    }
+    const analysed = await lintOnDomain(side, side.entrypoints, domain, {
+      maxPoints,
+      progress: bench.run.progress,
+      sweep: true,
+      ...(entrypoints.length > 0 ? {} : { deciding: outermost(side) }),
+    });
+    const findings = withoutKnown(certain, analysed.findings);
+    const facts = Object.fromEntries(analysed.entrypoints.map((a) => [a.entrypoint, analysedText(a)]));
     return { ...result(findings, source, `every definition matters on the domain of ${domain.size} points`), facts };
+  });
+}
+
+/** Entrypoints that no other rule refers to: what a policy decides when nobody names its entrypoints. */
+function outermost(side: Side): readonly string[] {
+  return side.entrypoints.filter((entrypoint) => {
+    const rule = entrypoint.replaceAll('/', '.');
+    return !side.definitions.some((d) => d.rule !== rule && d.refs.some((ref) => reaches(ref, rule)));
   });
 }
 

@@ -65,6 +65,12 @@ export const RULES = [
     level: 'error',
     summary: 'Two definitions of one rule give different values for the same input.',
   },
+  {
+    id: 'policy-rule-overlap',
+    level: 'note',
+    summary: 'Two definitions of one rule hold for the same input and only happen to give the same value.',
+  },
+  { id: 'policy-rule-constant', level: 'warning', summary: 'The conditions of a rule are true on the whole domain.' },
   { id: 'policy-entrypoint-constant', level: 'warning', summary: 'An entrypoint gives the same decision on the whole domain.' },
   { id: 'policy-fail-open', level: 'warning', summary: 'Leaving a field out turns a refusal into an allow.' },
   {

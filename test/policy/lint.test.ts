@@ -56,7 +56,7 @@ describe('planted defects', () => {
     [
       'redundant: a helper that changes nothing',
       'decision := {"n": n, "always": true} if h >= 0\n\nn := input.b\n\ndefault h := 0\n\nh := 5 if input.a == 1\n',
-      ['policy-rule-redundant p.rego:9'],
+      ['policy-rule-constant p.rego:3', 'policy-rule-redundant p.rego:9'],
     ],
     ['unused: nobody refers to it', 'decision := input.b\n\nspare := 1\n', ['policy-rule-unused p.rego:5']],
     [
@@ -108,6 +108,33 @@ describe('planted defects', () => {
     const [found] = gate.findings;
     expect([found!.location?.line, found!.related?.[0]?.line]).toEqual([7, 5]);
     expect(found!.evidence).toMatchObject({ input: { a: 1, b: 'x' }, values: ['1', '2'] });
+  });
+});
+
+describe('several entrypoints', () => {
+  const TWO = 'default first := false\n\nfirst if input.a == 1\n\ndefault second := false\n\nsecond if input.b == "y"\n';
+  async function lintAll(rego: string, entrypoints: readonly string[]): Promise<string[]> {
+    return shown((await lintPolicy(bench, await policy(`package p\n\n${rego}`), entrypoints, DOMAIN, 1000)).findings);
+  }
+  test('what only the other one reaches is not dead', async () => {
+    expect(await lintAll(TWO, ['p/first', 'p/second'])).toEqual([]);
+  });
+  test('without a name every rule counts, and helpers are no decisions', async () => {
+    const helper = 'default decision := true\n\ndecision := false if missing\n\nmissing if not input.a\n';
+    expect(await lintAll(`${TWO}\n${helper}`, [])).toEqual([]);
+  });
+  test('a helper that matters to one of them is not redundant', async () => {
+    const rego = 'first := {"a": 1} if h >= 0\n\nsecond := h\n\ndefault h := 0\n\nh := 5 if input.a == 1\n';
+    expect((await lintAll(rego, ['p/first', 'p/second'])).filter((line) => line.includes('redundant'))).toEqual([]);
+    expect(await lintAll(rego, ['p/first', 'p/second'])).toEqual([
+      'policy-entrypoint-constant p.rego:3',
+      'policy-rule-constant p.rego:3',
+    ]);
+  });
+  test('what is dead for both is reported once', async () => {
+    expect(
+      await lintAll(`${TWO}\nfirst if shared\n\nsecond if shared\n\nshared if input.a == 9\n`, ['p/first', 'p/second']),
+    ).toEqual(['policy-rule-dead p.rego:11', 'policy-rule-dead p.rego:13', 'policy-rule-dead p.rego:15']);
   });
 });
 

@@ -1,0 +1,107 @@
+import type { Definition } from './definitions.ts';
+import type { Side } from './side.ts';
+import type { Trace } from './tasks.ts';
+
+/** What the traced points have shown so far. Witnesses are the smallest inputs: the shortest text, then the first in order. */
+export interface LintState {
+  /** Evaluations in which each definition fired. */
+  readonly fired: Map<string, number>;
+  /** Smallest input on which it fired. */
+  readonly witness: Map<string, string>;
+  /** Definitions whose removal changes some decision. */
+  readonly effective: Set<string>;
+  /** Definitions of the same rule that gave the same value wherever this one fired. */
+  readonly twins: Map<string, Set<string>>;
+  /** Definitions with conditions that fired in every evaluation so far. */
+  readonly always: Set<string>;
+  readonly conflicts: Map<string, { input: string; a: Definition; b: Definition; values: readonly [string, string] }>;
+  readonly overlaps: Map<string, { input: string; a: Definition; b: Definition; value: string }>;
+  /** Input on which the instrumented module decided differently from the plain one. */
+  mismatch: string | undefined;
+}
+
+export function emptyLintState(always: ReadonlySet<string>): LintState {
+  return {
+    fired: new Map(),
+    witness: new Map(),
+    effective: new Set(),
+    twins: new Map(),
+    always: new Set(always),
+    conflicts: new Map(),
+    overlaps: new Map(),
+    mismatch: undefined,
+  };
+}
+
+export function smaller(a: string, b: string): boolean {
+  return a.length < b.length || (a.length === b.length && a < b);
+}
+
+/** Counts a trace in: which definitions held, with whom they agree, and whom they contradict. */
+export function noteTrace(
+  side: Side,
+  state: LintState,
+  trace: Trace,
+  input: string,
+  known: ReadonlySet<string>,
+  overlaps: ReadonlyMap<string, ReadonlySet<string>>,
+): void {
+  noteConflict(side, trace, input, state);
+  const values = new Map(trace.fired);
+  for (const id of state.always) if (known.has(id) && !values.has(id)) state.always.delete(id);
+  for (const [id, value] of trace.fired) {
+    if (!known.has(id)) continue;
+    state.fired.set(id, (state.fired.get(id) ?? 0) + 1);
+    const witness = state.witness.get(id);
+    if (witness === undefined || smaller(input, witness)) state.witness.set(id, input);
+    const { rule } = side.graph.byId.get(id)!;
+    const same = new Set(
+      side.graph.byRule
+        .get(rule)!
+        .filter((d) => d.id !== id && values.get(d.id) === value)
+        .map((d) => d.id),
+    );
+    const before = state.twins.get(id);
+    state.twins.set(id, before === undefined ? same : new Set([...before].filter((twin) => same.has(twin))));
+    if (!('failure' in trace.outcome)) for (const other of same) noteOverlap(side, state, [other, id], value, input, overlaps);
+  }
+}
+
+function noteOverlap(
+  side: Side,
+  state: LintState,
+  pair: readonly [string, string],
+  value: string,
+  input: string,
+  overlaps: ReadonlyMap<string, ReadonlySet<string>>,
+): void {
+  if (overlaps.get(pair[0])?.has(pair[1]) !== true || value === 'true' || value === 'false') return;
+  const [a, b] = pair.map((id) => side.graph.byId.get(id)!).sort((x, y) => order(x.id) - order(y.id)) as [Definition, Definition];
+  const key = `${a.id} ${b.id}`;
+  const known = state.overlaps.get(key);
+  if (known === undefined || smaller(input, known.input)) state.overlaps.set(key, { input, a, b, value });
+}
+
+function order(id: string): number {
+  return Number(id.slice(1));
+}
+
+/** OPA names one side of a conflict; the trace has both, because each definition tells its value before the abort. */
+function noteConflict(side: Side, trace: Trace, input: string, state: LintState): void {
+  if (!('failure' in trace.outcome) || trace.outcome.failure.kind !== 'conflict') return;
+  for (const [index, [id, value]] of trace.fired.entries()) {
+    const b = side.graph.byId.get(id);
+    if (b === undefined || (b.kind !== 'complete' && b.kind !== 'function')) continue;
+    for (const [otherId, otherValue] of trace.fired.slice(0, index)) {
+      const a = side.graph.byId.get(otherId);
+      if (a === undefined || a.rule !== b.rule || otherValue === value) continue;
+      const key = `${a.id} ${b.id}`;
+      const known = state.conflicts.get(key);
+      if (known !== undefined && !smaller(input, known.input)) continue;
+      // Functions rightly give different values for different arguments: the abort names the definition that conflicts.
+      const place = trace.outcome.failure.place;
+      if (place !== undefined && ![a, b].some((d) => place.startsWith(`${d.location.file}:${d.location.line}:`))) continue;
+      state.conflicts.set(key, { input, a, b, values: [otherValue, value] });
+    }
+  }
+}
