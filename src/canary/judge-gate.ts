@@ -26,7 +26,7 @@ export function judgedGate(judged: CaseResult, file: string | undefined): GateRe
     id: 'canary',
     findings,
     measurements: measurements(judged, undefined),
-    tables: tables(judged, undefined, undefined, false),
+    tables: tables(judged, undefined, undefined, 'pair id'),
     passReason: judged.reason,
     inconclusive: judged.verdict === 'inconclusive' ? judged.reason : undefined,
   });

@@ -32,6 +32,10 @@ export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
   readonly note?: string;
+  /** Sentences below the table: what the rows that need a word say. */
+  readonly details?: readonly string[];
+  /** Rows from `from` on are alike (`what`: "pass"); a long table says how many more there are, JSON and HTML list them. */
+  readonly fold?: { readonly from: number; readonly what: string };
 }
 
 interface ChartBase {

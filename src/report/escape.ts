@@ -16,7 +16,9 @@ export function visible(text: string): string {
 
 /** One line: white space runs become one space. */
 export function oneLine(text: string): string {
-  return visible(text).replace(/\s+/gu, ' ').trim();
+  return visible(text)
+    .replace(/[^\S\u00a0\u2009]+/gu, ' ')
+    .trim();
 }
 
 /** At most `max` UTF-16 units, cut between code points, with an ellipsis. */

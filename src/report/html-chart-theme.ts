@@ -46,7 +46,9 @@ export function twoLines(text: string, max = 26): string {
   const whole = label(text, 2 * max);
   if (whole.length <= max) return whole;
   const cut = Math.max(...[' ', '/', '-', '_', '.', ':'].map((mark) => whole.slice(0, max).lastIndexOf(mark))) + 1;
-  const at = cut > max / 3 ? cut : max;
+  const wanted = cut > max / 3 ? cut : max;
+  // Never between the halves of a surrogate pair.
+  const at = /^[\udc00-\udfff]/.test(whole.slice(wanted)) ? wanted - 1 : wanted;
   return `${whole.slice(0, at).trim()}\n${clip(whole.slice(at).trim(), max)}`;
 }
 

@@ -79,9 +79,10 @@ const NUMERIC = /^[-+±≤≥<>]?\s?[\d\u2009.,∞]+(?:e-?\d+)?(?:\s?\S{1,12})?$
 
 /** @param cell turns a cell into HTML; it must escape */
 export function tableHtml(
-  table: Pick<Table, 'columns' | 'rows' | 'note'>,
+  table: Pick<Table, 'columns' | 'rows' | 'note' | 'details'>,
   title: string | undefined,
-  cell: (text: string, column: number) => string = (text) => rich(oneLine(text)),
+  cell: (text: string, column: number) => string = (text, column) =>
+    isVerdict(text) && table.columns[column]?.toLowerCase() === 'verdict' ? verdictPill(text) : rich(oneLine(text)),
 ): string {
   const rows = table.rows.slice(0, MAX_ROWS);
   const numeric = table.columns.map((_, column) => {
@@ -101,7 +102,16 @@ export function tableHtml(
     .map((name, column) => `<th scope="col"${numeric[column] ? ' class="num"' : ''}>${html(oneLine(name))}</th>`)
     .join(
       '',
-    )}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>${more}${table.note === undefined ? '' : `<p class="small">${rich(oneLine(table.note))}</p>`}`;
+    )}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>${more}${sentences(table.details)}${table.note === undefined ? '' : `<p class="small">${rich(oneLine(table.note))}</p>`}`;
+}
+
+function sentences(details: readonly string[] = []): string {
+  const items = details.slice(0, MAX_ROWS).map((text) => `<li>${rich(oneLine(clip(text, 1_000)))}</li>`);
+  return items.length === 0 ? '' : `<ul class="small">${items.join('')}</ul>`;
+}
+
+function isVerdict(text: string): text is Verdict {
+  return Object.hasOwn(SHAPES, text);
 }
 
 export function measurementsHtml(measurements: readonly Measurement[]): string {

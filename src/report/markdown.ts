@@ -1,12 +1,12 @@
 import type { GateResult } from '../core/gate.ts';
 import type { Report } from '../core/report.ts';
 import { describeLeft, fitParts, type Part } from './budget.ts';
-import { clip, markdown, markdownBlock } from './escape.ts';
+import { clip, markdown, markdownBlock, oneLine } from './escape.ts';
 import { details, findingDetails, footer, gateTable, heading, markdownTable } from './markdown-parts.ts';
 import { measurementTable } from './number.ts';
 import type { RenderOptions } from './options.ts';
 import { textChart } from './text-chart.ts';
-import { nextStep, rankMeasurements, withEffect } from './view.ts';
+import { foldTable, nextStep, rankMeasurements, withEffect } from './view.ts';
 
 /** GitHub drops a step's summary above 1 MiB; a little is left for what others add. */
 const LIMIT_BYTES = 1024 * 1024 - 4096;
@@ -65,16 +65,15 @@ function numbers(gate: GateResult): Part[] {
     });
   }
   for (const table of gate.tables ?? []) {
-    const rows = table.rows.slice(0, MAX_TABLE_ROWS).map((row) => row.map((cell) => markdown(clip(cell, 400))));
-    const more =
-      table.rows.length > MAX_TABLE_ROWS
-        ? `\n\n_${table.rows.length - MAX_TABLE_ROWS} more rows in the JSON and HTML reports._`
-        : '';
+    const shown = foldTable(table, MAX_TABLE_ROWS);
+    const rows = shown.rows.map((row) => row.map((cell) => markdown(clip(cell, 400))));
+    const more = shown.more === undefined ? '' : `\n\n_… ${markdown(shown.more)}._`;
+    const sentences = (table.details ?? []).slice(0, MAX_TABLE_ROWS).map((text) => `- ${markdown(clip(oneLine(text), 600))}`);
     result.push({
       text: `### ${gate.id}: ${markdown(clip(table.title, 200))}\n\n${markdownTable(
         table.columns.map((name) => markdown(clip(name, 100))),
         rows,
-      )}${more}${note(table.note)}`,
+      )}${more}${sentences.length === 0 ? '' : `\n\n${sentences.join('\n')}`}${note(table.note)}`,
       noun: 'table',
     });
   }

@@ -70,7 +70,8 @@ export function textTable(
   const GAP = 2;
   const cells = rows.map((row) => columns.map((_, index) => row[index] ?? ''));
   const natural = columns.map((name, index) => Math.max(displayWidth(name), ...cells.map((row) => longestLine(row[index]!))));
-  const widths = shrink(natural, width - GAP * (columns.length - 1));
+  const words = columns.map((name, index) => Math.max(longestWord(name), ...cells.map((row) => longestWord(row[index]!))));
+  const widths = shrink(natural, words, width - GAP * (columns.length - 1));
   const right = columns.map((_, index) => {
     const filled = cells.map((row) => row[index]!).filter((cell) => cell !== '');
     return filled.length > 0 && filled.every((cell) => NUMERIC.test(cell));
@@ -112,19 +113,28 @@ function longestLine(text: string): number {
   return Math.max(0, ...text.split('\n').map(displayWidth));
 }
 
-/** Shrinks the widest columns until the sum fits; none below eight columns. */
-function shrink(natural: readonly number[], available: number): number[] {
-  const widths = [...natural];
+/** The longest piece that a line break should leave whole; longer ones than this are broken all the same. */
+function longestWord(text: string): number {
+  const LONGEST = 16;
+  return Math.min(LONGEST, Math.max(0, ...text.split(/ +|\n|(?<=[./_:-])(?=\p{L})/u).map(displayWidth)));
+}
+
+/** Shrinks the widest columns until the sum fits: first as far as their words stay whole, then down to eight columns. */
+function shrink(natural: readonly number[], words: readonly number[], available: number): number[] {
   const LEAST = 8;
-  let excess = widths.reduce((sum, width) => sum + width, 0) - available;
-  while (excess > 0) {
-    const widest = Math.max(...widths);
-    if (widest <= LEAST) break;
-    const index = widths.indexOf(widest);
-    const second = Math.max(LEAST, ...widths.filter((_, other) => other !== index));
-    const cut = Math.max(1, Math.min(excess, widest - second));
-    widths[index] = widest - cut;
-    excess -= cut;
+  const widths = [...natural];
+  for (const floors of [words.map((word, index) => Math.min(widths[index]!, word)), widths.map(() => LEAST)]) {
+    let excess = widths.reduce((sum, width) => sum + width, 0) - available;
+    while (excess > 0) {
+      const open = widths.map((width, index) => (width > floors[index]! ? width : 0));
+      const widest = Math.max(...open);
+      if (widest === 0) break;
+      const index = open.indexOf(widest);
+      const second = Math.max(floors[index]!, ...open.filter((_, other) => other !== index));
+      const cut = Math.max(1, Math.min(excess, widest - second));
+      widths[index] = widest - cut;
+      excess -= cut;
+    }
   }
   return widths.map((width) => Math.max(1, width));
 }

@@ -17,6 +17,7 @@ import {
   type Effect,
   effectOf,
   findingsOutsideGates,
+  foldTable,
   nextStep,
   plural,
   rankMeasurements,
@@ -35,6 +36,7 @@ const COLOR: Record<Verdict, string> = { pass: '32', warn: '33', inconclusive: '
 const EFFECT_MARK: Record<Effect, string> = { blocks: '✗', warns: '!', notes: '·', waived: '~' };
 const EFFECT_COLOR: Record<Effect, string> = { blocks: '31', warns: '33', notes: '36', waived: '2' };
 const MAX_TABLE_ROWS = 12;
+const MAX_DETAILS = 12;
 
 interface Pen {
   readonly width: number;
@@ -150,6 +152,10 @@ function numbers(gate: GateResult, p: Pen, alone: boolean): string[][] {
   if (!alone && gate.verdict === 'pass') return [];
   const sections: string[][] = [];
   const title = (text: string): string => p(`${gate.id}: ${oneLine(text)}`, '1');
+  const sentences = (details: readonly string[]): string[] =>
+    details
+      .slice(0, MAX_DETAILS)
+      .flatMap((text) => wrap(`· ${clip(oneLine(text), 600)}`, p.width - 4).map((line, at) => (at === 0 ? line : `  ${line}`)));
   const block = (heading: string, body: readonly string[], note?: string): void => {
     sections.push([
       title(heading),
@@ -158,12 +164,11 @@ function numbers(gate: GateResult, p: Pen, alone: boolean): string[][] {
     ]);
   };
   for (const table of gate.tables ?? []) {
-    const rows = table.rows.slice(0, MAX_TABLE_ROWS).map((row) => row.map((cell) => clip(oneLine(cell), 400)));
-    const more =
-      table.rows.length > MAX_TABLE_ROWS
-        ? [`… ${plural(table.rows.length - MAX_TABLE_ROWS, 'more row')} in the JSON and HTML reports`]
-        : [];
-    block(table.title, [...textTable(table.columns.map(oneLine), rows, p.width - 2, headDim(p)), ...more], table.note);
+    const shown = foldTable(table, MAX_TABLE_ROWS);
+    const rows = shown.rows.map((row) => row.map((cell) => clip(oneLine(cell), 400)));
+    const more = shown.more === undefined ? [] : [`… ${oneLine(shown.more)}`];
+    const body = [...textTable(table.columns.map(oneLine), rows, p.width - 2, headDim(p)), ...more];
+    block(table.title, [...body, ...sentences(table.details ?? [])], table.note);
   }
   for (const chart of alone ? (gate.charts ?? []) : []) block(chart.title, textChart(chart, p.width - 2), chart.note);
   if (gate.measurements.length > 0 && alone && (gate.tables ?? []).length === 0) {

@@ -1,5 +1,5 @@
 import type { Finding, Location } from '../core/finding.ts';
-import type { GateResult, Measurement } from '../core/gate.ts';
+import type { GateResult, Measurement, Table } from '../core/gate.ts';
 import type { Report } from '../core/report.ts';
 import type { Verdict } from '../core/verdict.ts';
 
@@ -119,6 +119,21 @@ export function describeProvenance(report: Report): string {
     ...(configFrom === undefined ? [] : [`configuration from ${configFrom}`]),
   ];
   return parts.join(', ');
+}
+
+/** The rows that a report with little room shows, and what it says of the others: `and 37 more pass`. */
+export function foldTable(table: Table, most: number): { readonly rows: Table['rows']; readonly more: string | undefined } {
+  const { rows, fold } = table;
+  if (rows.length <= most) return { rows, more: undefined };
+  const where = 'the JSON and HTML reports have the whole table';
+  if (fold === undefined) return { rows: rows.slice(0, most), more: `${plural(rows.length - most, 'more row')}; ${where}` };
+  const shown = Math.min(most, Math.max(fold.from, Math.floor(most / 2)));
+  const alike = rows.length - Math.max(shown, fold.from);
+  const others = Math.max(0, fold.from - shown);
+  return {
+    rows: rows.slice(0, shown),
+    more: `${others > 0 ? `and ${others} more, and ${alike} that ${fold.what}` : `and ${alike} more ${fold.what}`}; ${where}`,
+  };
 }
 
 /** Measurements that people look at first: with a verdict, a limit or a comparison; others after them. */

@@ -165,7 +165,13 @@ const gate: fc.Arbitrary<GateResult> = fc
     findings: fc.array(findings, { maxLength: 4 }),
     measurements: fc.array(measurement, { maxLength: 3 }),
     tables: fc.array(
-      fc.record({ title: hostileText, columns: names, rows: fc.array(names, { maxLength: 3 }), note: hostileText }),
+      fc.record({
+        title: hostileText,
+        columns: names,
+        rows: fc.array(names, { maxLength: 3 }),
+        note: hostileText,
+        details: fc.array(hostileText, { maxLength: 2 }),
+      }),
       { maxLength: 2 },
     ),
     charts: fc.array(chart, { maxLength: 2 }),

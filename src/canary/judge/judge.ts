@@ -1,5 +1,7 @@
 import { worstVerdict } from '../../core/verdict.ts';
 import { holm } from '../../stats/multiplicity.ts';
+import { sortedCopy } from '../../stats/ranks.ts';
+import { mean, medianSorted } from '../../stats/summary.ts';
 import { type Arms, prepareArms } from './arms.ts';
 import { type Assessment, type Blocked, isBlocked } from './assessment.ts';
 import { assessContinuous } from './continuous.ts';
@@ -8,7 +10,7 @@ import { blockedResult, decide, type MetricP, metricP } from './decide.ts';
 import { DEFAULT_ALPHA, marginInForce, WARN_LEVEL } from './defaults.ts';
 import { adjustForLooks, nominalLevel } from './error-control.ts';
 import { assessBinary, assessCount } from './rates.ts';
-import type { CaseInput, CaseResult, Design, MetricInput, MetricResult } from './types.ts';
+import type { ArmSummary, CaseInput, CaseResult, Design, MetricInput, MetricKind, MetricResult } from './types.ts';
 import { checkCase } from './validate.ts';
 
 /**
@@ -22,7 +24,8 @@ export function judgeCase(input: CaseInput): CaseResult {
   const alpha = checked.value.alpha ?? DEFAULT_ALPHA;
   const looks = checked.value.looks ?? 1;
 
-  const states = metrics.map((metric) => assess(metric, design, looks));
+  const prepared = metrics.map((metric) => prepareArms(metric.cumulative === true ? countedIncrements(metric) : metric, design));
+  const states = metrics.map((metric, index) => assess(metric, prepared[index]!, design, looks));
   const tested: { index: number; state: Assessment; p: MetricP; size: number }[] = [];
   states.forEach((state, index) => {
     if (!isBlocked(state))
@@ -51,11 +54,12 @@ export function judgeCase(input: CaseInput): CaseResult {
     id,
     verdict,
     reason: caseReason(verdict, counted),
+    design,
     alpha,
     looks,
     ...(seed === undefined ? {} : { seed }),
     family: { method: 'holm', size: tested.length, over: 'metrics x segments' },
-    metrics: results,
+    metrics: results.map((result, index) => ({ ...result, arms: summarise(metrics[index]!.kind, prepared[index]!) })),
   };
 }
 
@@ -69,8 +73,7 @@ const NOT_DECIDED: Blocked = {
   method: 'none',
 };
 
-function assess(metric: MetricInput, design: Design, looks: number): Assessment | Blocked {
-  const arms = prepareArms(metric.cumulative === true ? countedIncrements(metric) : metric, design);
+function assess(metric: MetricInput, arms: Arms, design: Design, looks: number): Assessment | Blocked {
   const n = [arms.baseline.length, arms.candidate.length] as const;
   if (Math.min(...n) === 0) {
     const which = n[0] === 0 ? (n[1] === 0 ? 'both arms' : 'the baseline') : 'the candidate';
@@ -94,6 +97,19 @@ function assess(metric: MetricInput, design: Design, looks: number): Assessment 
     ...(arms.tooManyMissing ? { noPass: 'too much data is missing to pass' } : {}),
   };
 }
+
+function summarise(kind: MetricKind, { baseline, candidate }: Arms): ArmSummary {
+  const statistic = ARM_STATISTIC[kind];
+  const of = (values: Float64Array): number | null =>
+    values.length === 0 ? null : statistic === 'median' ? medianSorted(sortedCopy(values)) : mean(values);
+  return { statistic, baseline: of(baseline), candidate: of(candidate) };
+}
+
+const ARM_STATISTIC: Readonly<Record<MetricKind, ArmSummary['statistic']>> = {
+  continuous: 'median',
+  binary: 'rate',
+  count: 'mean',
+};
 
 function assessKind(metric: MetricInput, arms: Arms, design: Design, looks: number): Assessment | Blocked {
   switch (metric.kind) {

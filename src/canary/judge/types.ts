@@ -58,6 +58,13 @@ export interface SubTest {
   readonly interval?: readonly [number | null, number | null];
 }
 
+/** What each arm measured, in the metric's own unit: median (continuous), share of ones (binary), mean per entry (count). null = no data. */
+export interface ArmSummary {
+  readonly statistic: 'median' | 'rate' | 'mean';
+  readonly baseline: number | null;
+  readonly candidate: number | null;
+}
+
 export interface MetricResult {
   readonly name: string;
   readonly segment?: string;
@@ -76,6 +83,7 @@ export interface MetricResult {
   /** Smallest true effect this run finds with probability 0.8, in effectUnit; null when it cannot be bounded. */
   readonly mde: number | null;
   readonly method: string;
+  readonly arms?: ArmSummary;
   readonly n: readonly [number, number];
   readonly nEff: readonly [number, number];
   /** Serial dependence found in the points' order; `blockLength` points carry as much as one independent point (n / nEff). */
@@ -94,6 +102,8 @@ export interface CaseResult {
   readonly id: string;
   readonly verdict: Verdict;
   readonly reason: string;
+  /** Left out where the case could not be read. */
+  readonly design?: Design;
   readonly alpha: number;
   readonly looks: number;
   readonly seed?: number | string;

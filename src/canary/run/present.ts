@@ -2,6 +2,7 @@ import type { Measurement, Table } from '../../core/gate.ts';
 import type { Json } from '../../core/json.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
 import type { ExpertReport } from './experts.ts';
+import { metricTable } from './metric-table.ts';
 import { metricDefinition } from './metrics.ts';
 
 export function label(metric: { readonly name: string; readonly segment?: string }): string {
@@ -36,12 +37,9 @@ function limitText(metric: MetricResult): string {
     : `margin ${bare(metric.margin)}`;
 }
 
-export function marginText(metric: MetricResult): string {
-  return amount(metric.margin, metric).replace(/^\+/, '');
-}
-
 function amount(value: number, metric: MetricResult): string {
   if (metric.effectUnit === 'relative') return percent(value);
+  if (metric.arms?.statistic === 'rate') return `${percent(value).replace(' %', ' pp')}`;
   const unit = metricDefinition(metric.name).unit;
   return `${value >= 0 ? '+' : ''}${Number(value.toPrecision(3))}${unit === '1' ? '' : ` ${unit.replace(/[{}]/g, '')}`}`;
 }
@@ -58,6 +56,9 @@ export function evidenceOf(metric: MetricResult): Json {
     effectUnit: metric.effectUnit,
     interval: metric.interval.map((bound) => (bound === null ? null : round(bound))),
     margin: metric.margin,
+    ...(metric.arms === undefined
+      ? {}
+      : { [metric.arms.statistic]: [metric.arms.baseline, metric.arms.candidate].map((v) => (v === null ? null : round(v))) }),
     method: metric.method,
     n: [...metric.n],
     ...(metric.pAdjusted === undefined ? {} : { pAdjusted: round(metric.pAdjusted) }),
@@ -95,24 +96,9 @@ export function tables(
   judged: CaseResult,
   noise: CaseResult | undefined,
   experts: ExpertReport | undefined,
-  paired = true,
+  pairedBy = 'prompt',
 ): Table[] {
-  const result: Table[] = [
-    {
-      title: 'Canary metrics',
-      columns: ['metric', 'segment', 'effect [interval]', 'margin', 'smallest detectable', 'n', 'verdict'],
-      rows: decidingFirst(judged.metrics).map((metric) => [
-        metricDefinition(metric.name).title,
-        metric.segment ?? 'all',
-        effectText(metric),
-        marginText(metric),
-        metric.mde === null ? '-' : amount(metric.mde, metric).replace(/^\+/, ''),
-        String(Math.min(...metric.n)),
-        metric.verdict,
-      ]),
-      note: `Candidate against baseline${paired ? ', paired by prompt' : ''}; family-wise error ${judged.alpha} over ${judged.family.size} tests (${judged.family.method}).`,
-    },
-  ];
+  const result: Table[] = [metricTable(judged, pairedBy)];
   if (noise !== undefined) {
     result.push({
       title: 'Noise: the baseline against itself',
@@ -142,13 +128,6 @@ export function tables(
     });
   }
   return result;
-}
-
-const RANK: Readonly<Record<MetricResult['verdict'], number>> = { error: 0, fail: 1, inconclusive: 2, warn: 3, pass: 4 };
-
-/** What decides comes first; among equals the order of the case. */
-function decidingFirst(metrics: readonly MetricResult[]): readonly MetricResult[] {
-  return [...metrics].sort((a, b) => RANK[a.verdict] - RANK[b.verdict]);
 }
 
 /** Six significant digits: enough for people, and the same bytes on every platform. */

@@ -1,0 +1,106 @@
+import type { Table } from '../../core/gate.ts';
+import { formatNumber, unitName } from '../../report/number.ts';
+import type { CaseResult, MetricResult } from '../judge/types.ts';
+import { metricDefinition } from './metrics.ts';
+import { capital, effectText, label, regressionText } from './present.ts';
+
+const RANK: Readonly<Record<MetricResult['verdict'], number>> = { error: 0, fail: 1, inconclusive: 2, warn: 3, pass: 4 };
+
+/** What decides comes first; among equals the order of the case. */
+export function decidingFirst(metrics: readonly MetricResult[]): readonly MetricResult[] {
+  return [...metrics].sort((a, b) => RANK[a.verdict] - RANK[b.verdict]);
+}
+
+/**
+ * The table of a judged case: what both arms measured, the effect with its interval against the margin, the verdict, what the run could
+ * have seen; below it one sentence for each row that does not pass.
+ * @param pairedBy what joins two samples of a paired case
+ */
+export function metricTable(judged: CaseResult, pairedBy: string): Table {
+  const metrics = decidingFirst(judged.metrics);
+  const segments = metrics.some((metric) => metric.segment !== undefined);
+  const open = metrics.filter((metric) => metric.verdict !== 'pass');
+  const columns: readonly (readonly [string, (metric: MetricResult) => string])[] = [
+    ['Metric', (metric) => metricDefinition(metric.name).title],
+    ...(segments ? [['Segment', (metric: MetricResult) => metric.segment ?? 'all'] as const] : []),
+    ['Baseline', (metric) => armText(metric, 'baseline')],
+    ['Candidate', (metric) => armText(metric, 'candidate')],
+    ['Effect [interval]', effectCell],
+    ['Margin', (metric) => size(metric.margin, metric)],
+    ['Verdict', (metric) => metric.verdict],
+    ['Smallest detectable', (metric) => (metric.mde === null ? '-' : size(metric.mde, metric))],
+    ['n (n eff)', samplesCell],
+  ];
+  const design =
+    judged.design === 'paired' ? `, paired by ${pairedBy}` : judged.design === 'unpaired' ? ', as two series (not paired)' : '';
+  const points = metrics.some((metric) => suffix(metric).endsWith('pp')) ? ' pp: percentage points.' : '';
+  const looks = judged.looks > 1 ? ` and ${judged.looks} looks` : '';
+  return {
+    title: 'Canary metrics',
+    columns: columns.map(([name]) => name),
+    rows: metrics.map((metric) => columns.map(([, cell]) => cell(metric))),
+    details: open.map(sentence),
+    fold: { from: open.length, what: 'pass' },
+    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capital(judged.family.method)}). Smallest detectable: the true effect that this run finds in 4 of 5 cases.${points}`,
+  };
+}
+
+/** Why a row is not a pass, with the samples that would decide it. */
+function sentence(metric: MetricResult): string {
+  if (metric.verdict === 'fail') return regressionText(metric);
+  const needed =
+    metric.samplesNeeded === undefined || metric.reason.includes(`about ${metric.samplesNeeded} points`)
+      ? ''
+      : `; about ${metric.samplesNeeded} points an arm are needed`;
+  // The judge knows no units.
+  const reason = metric.reason.replace(
+    /^change .+? does not rule out [^;]+/,
+    () => `the change of ${effectText(metric)} does not rule out the margin of ${size(metric.margin, metric)}`,
+  );
+  return `${capital(label(metric))}: ${reason}${needed}.`;
+}
+
+function armText(metric: MetricResult, arm: 'baseline' | 'candidate'): string {
+  const value = metric.arms?.[arm];
+  if (value === undefined || value === null) return 'no data';
+  if (metric.arms!.statistic === 'rate') return `${formatNumber(Number((100 * value).toPrecision(3)))} %`;
+  const unit = unitName(metricDefinition(metric.name).unit);
+  return `${formatNumber(Number(value.toPrecision(3)))}${unit === '' ? '' : ` ${unit}`}`;
+}
+
+/** `+12.3 % [10.1, 14.2]`: relative in percent, rates in percentage points, anything else in the metric's own unit. */
+function effectCell(metric: MetricResult): string {
+  if (metric.effect === null) return '-';
+  const sign = metric.effect >= 0 ? '+' : '';
+  const one = (value: number): string =>
+    inHundreds(metric) && Math.abs(value) < 1 ? (100 * value).toFixed(1) : number(value, metric);
+  const [low, high] = metric.interval.map((bound, at) => (bound === null ? (at === 0 ? '-∞' : '∞') : one(bound)));
+  return `${sign}${one(metric.effect)}${suffix(metric)} [${low},\u00a0${high}]`;
+}
+
+function size(value: number, metric: MetricResult): string {
+  return `${number(value, metric)}${suffix(metric)}`;
+}
+
+function inHundreds(metric: MetricResult): boolean {
+  return metric.effectUnit === 'relative' || metric.arms?.statistic === 'rate';
+}
+
+function suffix(metric: MetricResult): string {
+  return metric.effectUnit === 'relative' ? '\u00a0%' : inHundreds(metric) ? '\u00a0pp' : '';
+}
+
+function number(value: number, metric: MetricResult): string {
+  const scaled = inHundreds(metric) ? 100 * value : value;
+  if (!inHundreds(metric)) return formatNumber(Number(scaled.toPrecision(3)));
+  return formatNumber(Number(Math.abs(scaled) >= 100 ? scaled.toFixed(0) : scaled.toFixed(1)));
+}
+
+/** `60 (12)`: points of the smaller arm and how many independent ones they are worth; what is needed, where that is more. */
+function samplesCell(metric: MetricResult): string {
+  const n = Math.min(...metric.n);
+  const effective = Math.min(...metric.nEff);
+  const worth = effective < n * 0.995 ? ` (${formatNumber(Number(effective.toPrecision(2)))})` : '';
+  const needed = metric.verdict === 'inconclusive' ? metric.samplesNeeded : undefined;
+  return `${n}${worth}${needed === undefined ? '' : `, needs ${formatNumber(needed)}`}`;
+}
