@@ -172,8 +172,11 @@ function refsIn(
   packages: ReadonlyMap<string, ReadonlySet<string>>,
 ): readonly string[] {
   const refs = new Set<string>();
+  // The variable that a reference starts with is a term below it: alone, `data` would stand for every rule there is.
+  const starts = new Set<unknown>();
   walkTerms(parts, (term) => {
-    const ref = refPath(term);
+    if (term.type === 'ref' && Array.isArray(term.value)) starts.add(term.value[0]);
+    const ref = starts.has(term) ? undefined : refPath(term);
     if (ref === undefined) return;
     const imported = scope.get(ref.head);
     if (ref.head === 'data') refs.add(ref.path.join('.'));
