@@ -40,6 +40,14 @@ export function mannWhitney(x: ArrayLike<number>, y: ArrayLike<number>, options:
   return { u, z, p: asymptoticP(u - (m * n) / 2, spread, alternative, continuity ? 0.5 : 0), method: 'asymptotic' };
 }
 
+/** Asymptotic one-sided p that x tends to be larger than y, tie and continuity corrected; both ascending, so that nothing is sorted again. */
+export function sortedRankSumP(x: Float64Array, y: Float64Array): number {
+  const { u, tieTerm } = countPairs(x, y);
+  const total = x.length + y.length;
+  const spread = Math.sqrt(((x.length * y.length) / 12) * (total + 1 - tieTerm / (total * (total - 1))));
+  return asymptoticP(u - (x.length * y.length) / 2, spread, 'greater', 0.5);
+}
+
 function asymptoticP(distance: number, spread: number, alternative: Alternative, correction: number): number {
   if (!(spread > 0)) return 1;
   if (alternative === 'greater') return normalSf((distance - correction) / spread);

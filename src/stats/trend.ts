@@ -1,6 +1,6 @@
 import { estimateDependence } from './effective-sample-size.ts';
-import { sortedCopy } from './ranks.ts';
-import { MAD_TO_SD, medianAbsoluteDeviation, medianSorted } from './summary.ts';
+import { medianAndDeviation } from './select.ts';
+import { MAD_TO_SD } from './summary.ts';
 
 export interface Trend {
   /** Change per unit of time. */
@@ -37,9 +37,8 @@ export function robustTrend(
   for (const time of times) spread += (time - centre) ** 2;
   if (!(spread > 0)) return undefined;
   // Starts from values winsorised about their median, so that a wild outlier never sets the first line.
-  const ordered = sortedCopy(values);
-  const median = medianSorted(ordered);
-  const wide = WINSOR * MAD_TO_SD * medianAbsoluteDeviation(ordered, median);
+  const { median, deviation } = medianAndDeviation(values);
+  const wide = WINSOR * MAD_TO_SD * deviation;
   let target = wide > 0 ? values.map((v) => Math.max(median - wide, Math.min(median + wide, v))) : Float64Array.from(values);
   let slope = 0;
   let middle = 0;
@@ -52,10 +51,9 @@ export function robustTrend(
     slope = 0;
     for (let i = 0; i < n; i++) slope += ((times[i]! - centre) * (target[i]! - middle)) / spread;
     const raw = values.map((value, i) => value - middle - slope * (times[i]! - centre));
-    // The scale settles soon; sorting in every round would cost more than all the rest.
+    // The scale settles soon; estimating it in every round would cost more than all the rest.
     if (round < 2) {
-      const sorted = sortedCopy(raw);
-      const scale = MAD_TO_SD * medianAbsoluteDeviation(sorted, medianSorted(sorted));
+      const scale = MAD_TO_SD * medianAndDeviation(raw).deviation;
       clip = scale > 0 ? WINSOR * scale : Number.POSITIVE_INFINITY;
     }
     residuals = raw.map((r) => Math.max(-clip, Math.min(clip, r)));

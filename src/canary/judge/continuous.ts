@@ -50,10 +50,12 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
   }
   const baseline = arms.baseline.map(scale.transform);
   const candidate = arms.candidate.map(scale.transform);
+  // Each arm is sorted once for all tests: at 10,000 points an arm sorting is most of the judge's work.
+  const sorted = [sortedCopy(baseline), sortedCopy(candidate)] as const;
   const differences = design === 'paired' ? candidate.map((v, i) => v - baseline[i]!) : undefined;
   const location =
     differences === undefined
-      ? unpairedLocation(baseline, candidate, arms, looks > 1 ? LOOKS_DEPENDENCE_LEVEL : DEPENDENCE_LEVEL)
+      ? unpairedLocation(baseline, candidate, sorted, arms, looks > 1 ? LOOKS_DEPENDENCE_LEVEL : DEPENDENCE_LEVEL)
       : pairedLocation(differences, arms.slots?.[0]);
   const trend = assessTrend(arms, baseline, candidate, differences);
   const effective = Math.min(...location.nEff);
@@ -86,8 +88,8 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     shares: { ...errorShares(fewest), trend: TREND_SHARE },
     dependence: location.dependence,
     ...(trend === undefined ? {} : { trend }),
-    tail: assessTail(baseline, candidate, differences, location),
-    spread: assessSpread(baseline, candidate, differences !== undefined, location),
+    tail: assessTail(baseline, candidate, sorted, differences, location),
+    spread: assessSpread(baseline, candidate, sorted, differences !== undefined, location),
     notes: [],
   };
 }
@@ -162,12 +164,11 @@ function maximum(values: Float64Array): number {
 function assessTail(
   baseline: Float64Array,
   candidate: Float64Array,
+  [x, y]: readonly [Float64Array, Float64Array],
   differences: Float64Array | undefined,
   location: Location,
 ): TailAssessment {
-  const { pUpper, pLower } = differences === undefined ? unpairedTails(baseline, candidate) : pairedTails(differences);
-  const x = sortedCopy(baseline);
-  const y = sortedCopy(candidate);
+  const { pUpper, pLower } = differences === undefined ? unpairedTails(baseline, candidate, x, y) : pairedTails(differences);
   const { inflation } = location.dependence;
   const at = (quantile: number): QuantileChange => ({
     quantile,
@@ -182,9 +183,10 @@ function assessTail(
 function assessSpread(
   baseline: Float64Array,
   candidate: Float64Array,
+  sorted: readonly [Float64Array, Float64Array],
   paired: boolean,
   location: Location,
 ): { pValue: number; effect: number } {
-  const change = spreadChange(baseline, candidate, paired);
+  const change = spreadChange(baseline, candidate, sorted, paired);
   return { pValue: deflate(change.pValue, location.dependence.inflation), effect: change.effect };
 }

@@ -3,9 +3,10 @@ import { type Dependence, estimateDependence } from '../../stats/effective-sampl
 import { hodgesLehmannShift, medianDifference } from '../../stats/hodges-lehmann.ts';
 import { EXACT_LIMIT, mannWhitney } from '../../stats/mann-whitney.ts';
 import { signFlipTest } from '../../stats/permutation.ts';
-import { midranks, sortedCopy } from '../../stats/ranks.ts';
+import { mergeSorted, midranks } from '../../stats/ranks.ts';
 import { createRng } from '../../stats/rng.ts';
-import { MAD_TO_SD, mean, medianAbsoluteDeviation, medianSorted, variance } from '../../stats/summary.ts';
+import { medianAndDeviation } from '../../stats/select.ts';
+import { MAD_TO_SD, mean, variance } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
 import { DEPENDENCE_LEVEL, HEAVY_TIES, PAIRED_DEPENDENCE_LEVEL } from './defaults.ts';
 
@@ -31,11 +32,13 @@ const INDEPENDENT: Dependence = { phi: 0, detected: false, inflation: 1 };
 
 /**
  * Unpaired: Mann-Whitney with a Hodges-Lehmann shift. Exact when small and independent; when the series are serially dependent the
- * variance is inflated by the dependence of the pooled ranks and t replaces the normal (df from the effective sizes).
+ * variance is inflated by the dependence of the pooled ranks and t replaces the normal (df from the effective sizes). `sorted`: both arms
+ * ascending, sorted once for every test.
  */
 export function unpairedLocation(
   baseline: Float64Array,
   candidate: Float64Array,
+  [x, y]: readonly [Float64Array, Float64Array],
   order: Pick<Arms, 'ordered' | 'slots'>,
   level = DEPENDENCE_LEVEL,
 ): Location {
@@ -44,7 +47,7 @@ export function unpairedLocation(
   const pooled = new Float64Array(m + n);
   pooled.set(baseline, 0);
   pooled.set(candidate, m);
-  const { ranks, tieTerm, largestTie } = midranks(pooled);
+  const { ranks, tieTerm, largestTie } = midranks(pooled, mergeSorted(x, y));
   const dependence = order.ordered
     ? estimateDependence([ranks.subarray(0, m), ranks.subarray(m)], level, order.slots)
     : INDEPENDENT;
@@ -65,8 +68,6 @@ export function unpairedLocation(
     pLarger = spread > 0 ? tSf((distance - 0.5) / spread, df) : 1;
     pSmaller = spread > 0 ? tSf((-distance - 0.5) / spread, df) : 1;
   }
-  const x = sortedCopy(baseline);
-  const y = sortedCopy(candidate);
   const suffix = dependence.detected ? `, n/nEff ${inflation.toFixed(1)}` : '';
   if (largestTie >= HEAVY_TIES * (m + n)) {
     const mean1 = mean(baseline);
@@ -84,9 +85,10 @@ export function unpairedLocation(
       method: `Mann-Whitney (ties), difference of means${suffix}`,
     };
   }
+  const delta = medianDifference(x, y);
   return {
-    delta: medianDifference(x, y),
-    bounds: (tail) => hodgesLehmannShift(x, y, { tail, inflation, df, tieTerm }),
+    delta,
+    bounds: (tail) => hodgesLehmannShift(x, y, { tail, inflation, df, tieTerm, estimate: delta }),
     pLarger,
     pSmaller,
     dependence,
@@ -112,9 +114,8 @@ const ENUMERATED_PAIRS = 14;
  */
 export function pairedLocation(differences: Float64Array, slots?: ArrayLike<number>, level = PAIRED_DEPENDENCE_LEVEL): Location {
   const n = differences.length;
-  const sorted = sortedCopy(differences);
-  const median = medianSorted(sorted);
-  const robust = MAD_TO_SD * medianAbsoluteDeviation(sorted, median);
+  const { median, deviation } = medianAndDeviation(differences);
+  const robust = MAD_TO_SD * deviation;
   // More than half the differences equal: no robust scale exists, the plain mean it is.
   const clip = robust > 0 ? WINSOR * robust : Number.POSITIVE_INFINITY;
   const delta = huberCentre(differences, median, clip);

@@ -1,5 +1,5 @@
 import { normalSf } from '../../stats/distributions.ts';
-import { sortedCopy } from '../../stats/ranks.ts';
+import { mergeSorted } from '../../stats/ranks.ts';
 import { MAD_TO_SD, medianAbsoluteDeviation, medianSorted, quantileSorted } from '../../stats/summary.ts';
 import { signFlipDistribution } from '../../stats/wilcoxon.ts';
 
@@ -25,14 +25,14 @@ const NO_TAIL: TailP = { pUpper: 1, pLower: 1 };
 /**
  * Are the candidate's tails heavier (unpaired)? Tail points of the pooled sample get a score; given the scores, which arm each belongs
  * to is a coin with the candidate's share of points, so the score sum has an exactly computable null distribution (independent
- * assignment, slightly conservative against drawing without replacement). 1 when no spread or no tail exists.
+ * assignment, slightly conservative against drawing without replacement). 1 when no spread or no tail exists. `x`, `y`: the arms ascending.
  */
-export function unpairedTails(baseline: Float64Array, candidate: Float64Array): TailP {
+export function unpairedTails(baseline: Float64Array, candidate: Float64Array, x: Float64Array, y: Float64Array): TailP {
   const m = baseline.length;
   const pooled = new Float64Array(m + candidate.length);
   pooled.set(baseline, 0);
   pooled.set(candidate, m);
-  const sorted = sortedCopy(pooled);
+  const sorted = mergeSorted(x, y);
   const centre = medianSorted(sorted);
   const mad = MAD_TO_SD * medianAbsoluteDeviation(sorted, centre);
   const share = candidate.length / pooled.length;
