@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
-import type { PolicySourceConfig, PoolConfig, RuntimeConfig } from './types.ts';
+import type { PolicySourceConfig, PoolConfig, RuntimeConfig, TlsConfig } from './types.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 
@@ -128,6 +128,10 @@ function knownKeys(schemaPath: string): object {
 const SHORT = 'bundle';
 const SOURCE_KINDS = ['bundle', 'url', 'git'] as const;
 
+function tlsOf({ cert, key, clientCa }: TlsConfig, path: (value: string) => string): TlsConfig {
+  return { cert: path(cert), key: path(key), ...(clientCa === undefined ? {} : { clientCa: path(clientCa) }) };
+}
+
 /** `bundle` is short for the first source; local paths are relative to the file. */
 function policyOf(raw: RawPolicy | undefined, path: (value: string) => string): RuntimeConfig['policy'] {
   const short: RawSource[] = raw?.bundle === undefined ? [] : [{ name: SHORT, bundle: raw.bundle }];
@@ -157,9 +161,15 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
   const model = raw.model as RuntimeConfig['model'];
   const context = model.context ?? 512;
   const jwt = raw.identity?.jwt;
+  const mtls = raw.identity?.mtls;
+  const tls = raw.listen?.tls;
   const telemetry: Partial<RuntimeConfig['telemetry']> = raw.telemetry ?? {};
   return {
-    listen: { host: raw.listen?.host ?? '127.0.0.1', port: raw.listen?.port ?? 8080 },
+    listen: {
+      host: raw.listen?.host ?? '127.0.0.1',
+      port: raw.listen?.port ?? 8080,
+      ...(tls === undefined ? {} : { tls: tlsOf(tls, path) }),
+    },
     cluster: raw.cluster ?? 'default',
     model: {
       path: path(model.path),
@@ -184,6 +194,7 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
             },
           }),
       ...(raw.identity?.tokens === undefined ? {} : { tokens: raw.identity.tokens }),
+      ...(mtls === undefined ? {} : { mtls: { ...mtls, tenantFrom: mtls.tenantFrom ?? 'O' } }),
     },
     tenants: raw.tenants ?? { default: {} },
     pools: raw.pools.map((pool) => ({ saturation: 0, queue: 0, p95_ms: 0, cost_per_mtok: 0, warm: true, ...pool }) as PoolConfig),
@@ -249,6 +260,13 @@ function crossChecks(config: RuntimeConfig): Array<{ path: string; message: stri
   const jwks = config.identity.jwt?.jwks;
   if (jwks !== undefined && !/^https?:/.test(jwks) && !existsSync(jwks))
     say('/identity/jwt/jwks', `identity.jwt.jwks: no such file: ${jwks}`);
+  const { tls } = config.listen;
+  for (const name of ['cert', 'key', 'clientCa'] as const) {
+    const file = tls?.[name];
+    if (file !== undefined && !existsSync(file)) say(`/listen/tls/${name}`, `listen.tls.${name}: no such file: ${file}`);
+  }
+  if (config.identity.mtls !== undefined && tls?.clientCa === undefined)
+    say('/identity/mtls', 'identity.mtls: needs listen.tls.clientCa, the authorities whose clients are trusted');
   const seen = new Set<string>();
   let local = 0;
   for (const [index, pool] of config.pools.entries()) {

@@ -34,6 +34,20 @@ export interface JwtConfig {
   algorithms: string[];
 }
 
+/** PEM files. With `clientCa` clients are asked for a certificate. */
+export interface TlsConfig {
+  cert: string;
+  key: string;
+  clientCa?: string;
+}
+
+/** How a client's certificate names its tenant. */
+export interface MtlsConfig {
+  tenantFrom: 'O' | 'OU' | 'CN';
+  /** SPIFFE trust domain that the certificate's id must be in. */
+  trustDomain?: string;
+}
+
 export interface StaticToken {
   sha256: string;
   tenant: string;
@@ -55,7 +69,7 @@ export interface PolicySourceConfig {
 export type TraceMode = 'off' | 'opt-in' | 'sample' | 'always';
 
 export interface RuntimeConfig {
-  listen: { host: string; port: number };
+  listen: { host: string; port: number; tls?: TlsConfig };
   cluster: string;
   model: {
     path: string;
@@ -69,7 +83,7 @@ export interface RuntimeConfig {
   };
   policy: { sources: PolicySourceConfig[]; entrypoint: string; pollSeconds: number; cache?: string };
   /** `dev` has no identity at all and listens on loopback only. */
-  identity: { dev?: boolean; jwt?: JwtConfig; tokens?: StaticToken[] };
+  identity: { dev?: boolean; jwt?: JwtConfig; tokens?: StaticToken[]; mtls?: MtlsConfig };
   tenants: Record<string, TenantQuota>;
   pools: PoolConfig[];
   slo: { burn_rate: number; budget_left: number };

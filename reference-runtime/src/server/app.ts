@@ -1,19 +1,23 @@
 // The whole HTTP surface on one page.
+import type { Server } from 'node:https';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { ServerCertificate } from './certificate.ts';
 import { badRequest, errorBody, HttpError, internal, notFound, unavailable } from './errors.ts';
 import { handleCompletion } from './handle.ts';
-import type { Identity } from './identity.ts';
+import { credentialsOf, type Identity } from './identity.ts';
 import { moeSummary, tokenTraces } from './moe.ts';
 import { RUNTIME_VERSION, type Runtime } from './runtime.ts';
 
 /** Builds the server around a started runtime; it does not listen yet. */
 export function buildApp(runtime: Runtime): FastifyInstance {
   const { config, metrics } = runtime;
-  const app = Fastify({
-    bodyLimit: config.limits.bodyBytes,
-    logger: false,
-    forceCloseConnections: 'idle',
-  });
+  const { certificate } = runtime;
+  const options = { bodyLimit: config.limits.bodyBytes, logger: false, forceCloseConnections: 'idle' as const };
+  const app =
+    certificate === undefined
+      ? Fastify(options)
+      : (Fastify({ ...options, https: certificate.options }) as unknown as FastifyInstance);
+  if (certificate !== undefined) rotate(runtime, certificate, app);
   const receivedAt = new WeakMap<FastifyRequest, number>();
   app.addHook('onRequest', (request, _reply, done) => {
     receivedAt.set(request, performance.now());
@@ -36,6 +40,7 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   });
   app.get('/metrics', async (_request, reply) => {
     metrics.sync(runtime.local.stats(), runtime.admission.waiting);
+    if (certificate !== undefined) metrics.certificateExpiry.set(certificate.expires.getTime() / 1000);
     metrics.policy(runtime.policy.ageSeconds(new Date()), runtime.policy.sources);
     return reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
@@ -73,8 +78,25 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   return app;
 }
 
+const ROTATION_CHECK_MS = 10_000;
+
+/** Takes new certificate files into use; files that are no good leave the old ones, with a line in the log. */
+function rotate(runtime: Runtime, certificate: ServerCertificate, app: FastifyInstance): void {
+  const check = (): void => {
+    try {
+      if (certificate.refresh(app.server as unknown as Server))
+        runtime.log(`certificate renewed, valid until ${certificate.expires.toISOString()}`);
+    } catch (error) {
+      runtime.log(`certificate not renewed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  const timer = setInterval(check, ROTATION_CHECK_MS);
+  timer.unref();
+  app.addHook('onClose', async () => clearInterval(timer));
+}
+
 async function identified(runtime: Runtime, request: FastifyRequest): Promise<Identity> {
-  return runtime.identify(request.headers.authorization);
+  return runtime.identify(credentialsOf(request));
 }
 
 function sendError(runtime: Runtime, error: unknown, reply: FastifyReply): FastifyReply {

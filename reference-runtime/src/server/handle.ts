@@ -5,6 +5,7 @@ import { parseTraceparent } from '../telemetry/otlp.ts';
 import { newContext, operationName, overheadMs, type RequestContext } from './context.ts';
 import { clientClosed, errorBody, HttpError, internal, SlowReader, unavailable } from './errors.ts';
 import { execute } from './execute.ts';
+import { credentialsOf } from './identity.ts';
 import { mixgateObject } from './mixgate-object.ts';
 import { type CompletionRequest, parseRequest } from './openai.ts';
 import { requestSpans } from './request-spans.ts';
@@ -78,7 +79,7 @@ export async function handleCompletion(
   runtime.inFlight++;
   try {
     if (runtime.draining) throw unavailable('draining', 'this runtime is shutting down', 'server');
-    context.identity = await runtime.identify(header16k(request));
+    context.identity = await runtime.identify(credentialsOf(request));
     stage(context, 'identity', receivedAt);
     const quotaStart = performance.now();
     leave = runtime.quotas.enter(context.identity.tenant, quotaStart);
@@ -108,11 +109,6 @@ export async function handleCompletion(
     runtime.inFlight--;
     conclude(runtime, context, endpoint, watched.clientGone() ? 499 : reply.raw.statusCode, failure);
   }
-}
-
-/** The Authorization header unshortened: tokens are long. */
-function header16k(request: FastifyRequest): string | undefined {
-  return request.headers.authorization;
 }
 
 function stage(context: RequestContext, name: string, start: number): void {

@@ -1,9 +1,11 @@
 // Stage 1: who is asking. Zero trust: no identity, no service; only --dev has a built-in one, on loopback.
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import type { FastifyRequest } from 'fastify';
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { ConfigurationError } from '../config/load.ts';
-import type { JwtConfig, RuntimeConfig } from '../config/types.ts';
+import type { JwtConfig, MtlsConfig, RuntimeConfig } from '../config/types.ts';
+import { type ClientCertificate, clientCertificate } from './certificate.ts';
 import { unauthorized, unavailable } from './errors.ts';
 
 /** Who a request is from. */
@@ -12,18 +14,50 @@ export interface Identity {
   workload: string;
 }
 
-export type Identify = (authorization: string | undefined) => Promise<Identity>;
+/** What a request shows of its sender. */
+export interface Credentials {
+  authorization: string | undefined;
+  certificate: ClientCertificate | undefined;
+}
+
+export type Identify = (credentials: Credentials) => Promise<Identity>;
+
+/** What a request shows. */
+export function credentialsOf(request: FastifyRequest): Credentials {
+  return { authorization: request.headers.authorization, certificate: clientCertificate(request.raw.socket) };
+}
 
 const CLOCK_TOLERANCE_S = 5;
 const MAX_TOKEN_CHARS = 16_384;
 
 function keySource(config: JwtConfig): JWTVerifyGetKey {
   if (/^https?:\/\//.test(config.jwks)) return createRemoteJWKSet(new URL(config.jwks), { timeoutDuration: 5000 });
+  const file = config.jwks;
+  let keys = keySet(file);
+  let version = statSync(file).mtimeMs;
+  let checked = performance.now();
+  // Keys are rotated by writing the file: looked at again, at most once a second. A broken file leaves the keys that are known.
+  return (header, token) => {
+    if (performance.now() - checked > JWKS_CHECK_MS) {
+      checked = performance.now();
+      try {
+        const now = statSync(file).mtimeMs;
+        if (now !== version) keys = keySet(file);
+        version = now;
+      } catch {}
+    }
+    return keys(header, token);
+  };
+}
+
+const JWKS_CHECK_MS = 1000;
+
+function keySet(file: string): JWTVerifyGetKey {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readFileSync(config.jwks, 'utf8'));
+    parsed = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw new ConfigurationError([`${config.jwks}: not a JWKS file: ${error instanceof Error ? error.message : String(error)}`]);
+    throw new ConfigurationError([`${file}: not a JWKS file: ${error instanceof Error ? error.message : String(error)}`]);
   }
   if (
     typeof parsed !== 'object' ||
@@ -32,7 +66,7 @@ function keySource(config: JwtConfig): JWTVerifyGetKey {
     !Array.isArray(parsed.keys) ||
     parsed.keys.length === 0
   ) {
-    throw new ConfigurationError([`${config.jwks}: expected {"keys": [...]} with at least one key (RFC 7517)`]);
+    throw new ConfigurationError([`${file}: expected {"keys": [...]} with at least one key (RFC 7517)`]);
   }
   return createLocalJWKSet(parsed as JSONWebKeySet);
 }
@@ -43,7 +77,8 @@ export function identityStage(config: RuntimeConfig['identity']): Identify {
   const byDigest = new Map((config.tokens ?? []).map((token) => [token.sha256, token]));
   const jwt = config.jwt;
   const keys = jwt === undefined ? undefined : keySource(jwt);
-  return async (authorization) => {
+  return async ({ authorization, certificate }) => {
+    if (config.mtls !== undefined && authorization === undefined) return fromCertificate(certificate, config.mtls);
     const bearer = /^Bearer (?<token>[A-Za-z0-9._~+/=-]+)$/i.exec(authorization ?? '')?.groups?.['token'];
     if (bearer === undefined) throw unauthorized('an Authorization header with a bearer token is needed');
     if (bearer.length > MAX_TOKEN_CHARS) throw unauthorized('the bearer token is too long');
@@ -53,6 +88,25 @@ export function identityStage(config: RuntimeConfig['identity']): Identify {
     if (jwt === undefined || keys === undefined) throw unauthorized('the bearer token is not known');
     return verify(bearer, jwt, keys);
   };
+}
+
+/** The identity that a client's certificate gives. A connection outlives its handshake, so that expiry is looked at again. */
+function fromCertificate(certificate: ClientCertificate | undefined, { tenantFrom, trustDomain }: MtlsConfig): Identity {
+  if (certificate === undefined) throw unauthorized('a client certificate or a bearer token is needed');
+  if (certificate.problem !== undefined) throw unauthorized(`the client certificate is not trusted: ${certificate.problem}`);
+  if (certificate.expires.getTime() < Date.now()) throw unauthorized('the client certificate has expired');
+  const tenants = certificate.subject.get(tenantFrom) ?? [];
+  if (tenants.length !== 1 || tenants[0] === '')
+    throw unauthorized(
+      `the client certificate names ${tenants.length === 0 ? 'no' : 'more than one'} ${tenantFrom}, which is the tenant`,
+    );
+  const tenant = tenants[0]!;
+  if (trustDomain === undefined) return { tenant, workload: certificate.uris[0] ?? certificate.subject.get('CN')?.[0] ?? tenant };
+  // SPIFFE-ID section 2: exactly one URI, in the trust domain.
+  const [id, ...more] = certificate.uris;
+  if (id === undefined || more.length > 0 || !id.startsWith(`spiffe://${trustDomain}/`))
+    throw unauthorized(`the client certificate has no SPIFFE id of the trust domain ${trustDomain}`);
+  return { tenant, workload: id };
 }
 
 async function verify(token: string, config: JwtConfig, keys: JWTVerifyGetKey): Promise<Identity> {

@@ -12,6 +12,7 @@ import { SpanExporter } from '../telemetry/exporter.ts';
 import { LineFile } from '../telemetry/line-file.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Admission } from './admission.ts';
+import { ServerCertificate } from './certificate.ts';
 import { type Identify, identityStage } from './identity.ts';
 import { MoeStore } from './moe.ts';
 import { Quotas } from './quota.ts';
@@ -33,6 +34,8 @@ export interface Runtime {
   reachable: Map<string, Reachable>;
   policy: PolicyStore;
   identify: Identify;
+  /** Present where the configuration has `listen.tls`. */
+  certificate: ServerCertificate | undefined;
   quotas: Quotas;
   metrics: Metrics;
   moe: MoeStore;
@@ -73,6 +76,7 @@ export async function startRuntime(
   overrides: Overrides = {},
 ): Promise<Runtime> {
   const identify = identityStage(config.identity);
+  const certificate = config.listen.tls === undefined ? undefined : new ServerCertificate(config.listen.tls);
   const { sources, entrypoint, cache, pollSeconds } = config.policy;
   const policy = new PolicyStore(
     sources.map((source) => policySource(source, cache)),
@@ -129,6 +133,7 @@ export async function startRuntime(
     reachable,
     policy,
     identify,
+    certificate,
     quotas: new Quotas(config.tenants),
     metrics,
     moe: new MoeStore(config.trace.retain, config.trace.ttlSeconds),

@@ -181,6 +181,11 @@ export class Metrics {
     labelNames: ['mixgate_policy_source'],
     registers: this.#registers,
   });
+  readonly certificateExpiry = new Gauge({
+    name: 'mixgate_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate of this server stops being valid; absent without TLS',
+    registers: this.#registers,
+  });
   readonly spansDropped = new Counter({
     name: 'mixgate_spans_dropped_total',
     help: 'Requests whose spans were not exported',
