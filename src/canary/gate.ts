@@ -1,12 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import { appendFile } from 'node:fs/promises';
 import type { Section } from '../config/load.ts';
 import { checked } from '../config/schema.ts';
 import { nearest } from '../config/suggest.ts';
-import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { ConfigurationError, ExternalError, type Problem } from '../core/errors.ts';
 import type { GateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
 import type { CanaryProfileDocument } from '../generated/schemas.ts';
 import { glob, readText, readYaml, type Tree } from '../workspace/tree.ts';
+import { type JudgeClient, type JudgeSettings, judgeClient, judgeKey } from './judge-model/client.ts';
+import { fillTemplate, JUDGE_SCORES, judgeTemplate } from './judge-model/prompts.ts';
+import { scoreAnswers } from './judge-model/score-answers.ts';
 import { analyseCanary } from './run/analyse.ts';
 import { codePasses, requireCodeSandbox } from './run/code-run.ts';
 import { type PromptRecord, parseCorpus } from './run/corpus.ts';
@@ -25,6 +29,10 @@ export interface CanaryTargets {
   readonly keepSamples?: string | undefined;
   /** Who named the profile, for errors; default mixgate.yaml. */
   readonly profileFrom?: string | undefined;
+  /** Where the key of a judge model is looked up; default: there is none. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Where the profile is read from, when not from the working tree: the base of a pull request. */
+  readonly profileTree?: Tree | undefined;
 }
 
 export interface LoadedProfile {
@@ -50,7 +58,7 @@ export async function loadProfile(tree: Tree, file: string, namedBy?: string): P
 /** `canary run` can only judge what its script measures. */
 function checkMeasured({ profile, locate }: LoadedProfile): void {
   const known = CANARY_METRICS.map((metric) => metric.name);
-  const problems = profile.metrics.flatMap(({ name }, index) => {
+  const problems: Problem[] = profile.metrics.flatMap(({ name }, index) => {
     if (known.includes(name)) return [];
     const guess = nearest(name, known);
     return [
@@ -62,7 +70,23 @@ function checkMeasured({ profile, locate }: LoadedProfile): void {
       },
     ];
   });
+  problems.push(...unaskedScores(profile, locate));
   if (problems.length > 0) throw new ConfigurationError(problems);
+}
+
+/** Scores that a judge model gives need one that is asked for them. */
+function unaskedScores(profile: CanaryProfileDocument, locate: LoadedProfile['locate']): Problem[] {
+  return profile.metrics.flatMap(({ name }, index) =>
+    JUDGE_SCORES.some((score) => score === name) && profile.judge?.scores.some((score) => score === name) !== true
+      ? [
+          {
+            message: `the metric ${name} needs a judge model that is asked for it.`,
+            location: locate(index),
+            fix: `add \`judge: { url: ..., model: ..., scores: [${name}] }\` to the profile.`,
+          },
+        ]
+      : [],
+  );
 }
 
 export async function loadCorpus(tree: Tree, patterns: readonly string[]): Promise<readonly PromptRecord[]> {
@@ -81,12 +105,26 @@ export async function runCanaryGate(
   section: Section<'canary'>,
   targets: CanaryTargets,
 ): Promise<GateResult> {
-  const loaded = await loadProfile(context.head, section.profile, targets.profileFrom);
+  const loaded = await loadProfile(targets.profileTree ?? context.head, section.profile, targets.profileFrom);
   const { profile, file, locate } = loaded;
   checkMeasured(loaded);
+  if (
+    profile.judge !== undefined &&
+    targets.profileTree === undefined &&
+    /^pull_request/.test(targets.env?.['GITHUB_EVENT_NAME'] ?? '')
+  )
+    throw new ConfigurationError({
+      message: 'the profile names a judge model, and in a pull request anyone could have put it there.',
+      location: { file },
+      fix: 'give `--base REF` (for example origin/main): the profile is then read as the base has it.',
+    });
   const prompts = section.corpus === undefined ? await shippedCorpus() : await loadCorpus(context.head, section.corpus);
   if (profile.codeRuns === true) await requireCodeSandbox();
   if (profile.prices !== undefined) priceAgeDays(profile.prices, context.now);
+  const judge =
+    profile.judge === undefined
+      ? undefined
+      : { settings: profile.judge, client: await openJudge(profile.judge, targets, context) };
   for (const url of [targets.baseline, targets.candidate]) await checkEndpoint(url, context.signal);
   const plan = buildPlan({
     profile,
@@ -109,6 +147,18 @@ export async function runCanaryGate(
   const runCode: CodeRunner | undefined =
     profile.codeRuns === true ? (answer, test) => codePasses(answer, test, context.signal) : undefined;
   const derived = await derivePoints(run.samples.points, profile, prompts, runCode);
+  const scoring =
+    judge === undefined
+      ? undefined
+      : await scoreAnswers({
+          ...judge,
+          points: run.samples.points,
+          prompts,
+          template: judgeTemplate,
+          fence: () => randomUUID(),
+          progress: context.progress,
+        });
+  if (scoring !== undefined) derived.push(...scoring.points);
   if (targets.keepSamples !== undefined && derived.length > 0)
     await appendFile(targets.keepSamples, `${derived.map(pointLine).join('\n')}\n`);
   return analyseCanary({
@@ -119,7 +169,29 @@ export async function runCanaryGate(
     locate,
     seed: context.seed,
     ...(run.aborted === undefined ? {} : { aborted: run.aborted }),
+    ...(scoring === undefined ? {} : { judgeNoise: scoring.noises }),
   });
+}
+
+/** A judge that is there and takes the key, before a run that would be in vain. */
+async function openJudge(
+  settings: JudgeSettings,
+  targets: CanaryTargets,
+  context: Pick<GateContext, 'signal' | 'progress'>,
+): Promise<JudgeClient> {
+  const client = judgeClient(settings, judgeKey(settings, targets.env ?? {}), context.signal);
+  const probe = { id: 'probe', segment: 'probe', prompt: 'What is 2 + 2?' };
+  const first = await client.poll(fillTemplate(judgeTemplate('hallucination'), probe, '4', randomUUID()));
+  if (first === 'unanswered')
+    throw new ExternalError({
+      message: 'the judge model does not answer.',
+      fix: 'start it, correct `judge.url` in the profile, or raise `judge.timeoutMs`.',
+    });
+  if (first === 'unparsable')
+    context.progress.warn(
+      'the judge model did not answer a trial question as asked ({"answer": true|false}); its scores may be no data.',
+    );
+  return client;
 }
 
 async function shippedCorpus(): Promise<readonly PromptRecord[]> {

@@ -5,7 +5,9 @@ import type { SampleSet } from '../canary/sample-set.ts';
 import type { MetricSetting } from '../canary/samples.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { EXIT } from '../core/verdict.ts';
+import type { Tree } from '../workspace/tree.ts';
 import type { CommandOutcome, CommandSpec, Invocation } from './framework.ts';
+import type { Workspace } from './open-workspace.ts';
 import { singleGateReport } from './single-gate.ts';
 
 const PROFILE = { type: 'string', value: 'FILE', description: 'analysis profile: metrics and margins' } as const;
@@ -15,7 +17,8 @@ const run: CommandSpec = {
   summary: 'drive baseline and candidate with k6, pair by pair, and judge what was measured',
   details: `Sends each prompt of the corpus to both endpoints in random order, one request at a time, after an A/A block of the
 baseline with itself. Endpoints speak the OpenAI API; quality needs \`echo\` on /v1/completions (the reference runtime, vLLM).
-A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.`,
+A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.
+A profile with \`judge\` sends prompts and answers to that address, with a key: in a pull request it must come from the base (--base).`,
   options: {
     baseline: { type: 'string', value: 'URL', description: 'what serves now (default canary.baseline of mixgate.yaml)' },
     candidate: { type: 'string', value: 'URL', description: 'what may serve next (default canary.candidate)' },
@@ -27,6 +30,7 @@ A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.`,
       description: 'prompt files (NDJSON); default canary.corpus, else the shipped corpus',
     },
     samples: { type: 'string', value: 'FILE', description: "keep k6's samples in FILE" },
+    base: { type: 'string', value: 'REF', description: 'read mixgate.yaml and the profile as the merge base with REF has them' },
   },
   examples: [
     {
@@ -44,8 +48,10 @@ A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.`,
     const { runCanaryGate } = await import('../canary/gate.ts');
     const { options } = invocation;
     const workspace = await openWorkspace(invocation, { configRequired: options.string('profile') === undefined });
+    const base = options.string('base');
+    const trusted = base === undefined ? undefined : await trustedTree(invocation, workspace, base);
     const section = {
-      ...workspace.config.canary,
+      ...(trusted === undefined ? workspace.config.canary : trusted.canary),
       ...(options.string('profile') === undefined ? {} : { profile: options.string('profile')! }),
       ...(options.strings('corpus').length === 0 ? {} : { corpus: [...options.strings('corpus')] as [string, ...string[]] }),
     };
@@ -74,12 +80,28 @@ A token in MIXGATE_CANARY_TOKEN is sent as bearer token and never reported.`,
         candidate,
         token: invocation.env['MIXGATE_CANARY_TOKEN'],
         profileFrom: options.string('profile') === undefined ? undefined : '--profile',
+        env: invocation.env,
+        profileTree: trusted?.tree,
         keepSamples: samples === undefined ? undefined : resolve(invocation.dir, samples),
       },
     );
     return { report: singleGateReport(invocation, workspace, result) };
   },
 };
+
+/** What the change cannot touch: the gate's configuration at the merge base. */
+async function trustedTree(
+  invocation: Invocation,
+  workspace: Workspace,
+  ref: string,
+): Promise<{ readonly tree: Tree; readonly canary: Workspace['config']['canary'] }> {
+  const { openSides } = await import('./check-run.ts');
+  const { loadConfig } = await import('../config/load.ts');
+  if (workspace.git === undefined) throw new ConfigurationError({ message: '--base needs a Git repository.' });
+  const { base } = await openSides(workspace.git, { dir: invocation.dir, base: ref });
+  const hasConfig = (await base!.read(invocation.config)) !== undefined;
+  return { tree: base!, canary: hasConfig ? (await loadConfig(base!, invocation.config)).config.canary : undefined };
+}
 
 const LIVE = ['baseline-query', 'candidate-query', 'start', 'end', 'step', 'metric', 'kind', 'direction'] as const;
 const NOT_WITH_BATCH = ['baseline', 'prometheus', ...LIVE, 'candidate', 'profile', 'alpha', 'looks', 'k6-exit-code'];

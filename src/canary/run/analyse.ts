@@ -5,6 +5,7 @@ import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { judgeCase } from '../judge/judge.ts';
 import type { RoutingDriftResult } from '../judge/routing-drift.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
+import { type JudgeNoise, noiseTable, withJudgeNoise } from '../judge-model/noise.ts';
 import type { CanaryRuleId } from '../rules.ts';
 import { buildCase } from './case.ts';
 import { canaryCharts } from './charts.ts';
@@ -29,6 +30,8 @@ export interface AnalyseInput {
   readonly now?: string;
   /** Set when k6 did not end well: the run is then at best inconclusive. */
   readonly aborted?: string;
+  /** What repeated polls told about the judge model. */
+  readonly judgeNoise?: readonly JudgeNoise[];
 }
 
 const PERMUTATIONS = 999;
@@ -37,7 +40,10 @@ const PERMUTATIONS = 999;
 export function analyseCanary(input: AnalyseInput): GateResult {
   const { profile, samples, seed } = input;
   const alpha = profile.alpha ?? DEFAULTS.alpha;
-  const judged = judgeCase(buildCase(samples.points, profile, { block: 'ab', seed, alpha }));
+  const judgeNoise = input.judgeNoise ?? [];
+  const judged = withJudgeNoise(judgeCase(buildCase(samples.points, profile, { block: 'ab', seed, alpha })), judgeNoise, (name) =>
+    baselineMean(samples, name),
+  );
   const noise =
     (profile.aaPairs ?? DEFAULTS.aaPairs) >= 10
       ? judgeCase(buildCase(samples.points, profile, { block: 'aa', seed, alpha: Math.min(alpha, 0.01) }))
@@ -63,6 +69,7 @@ export function analyseCanary(input: AnalyseInput): GateResult {
     measurements: measurements(judged, noise),
     tables: [
       ...tables(judged, noise, experts),
+      ...(judgeNoise.length === 0 ? [] : [noiseTable(judgeNoise, profile.judge?.model ?? '')]),
       ...[divergenceTable(samples.points), usageTable(samples.points), expertPerplexityTable(samples.points)].filter(
         (table) => table !== undefined,
       ),
@@ -72,6 +79,11 @@ export function analyseCanary(input: AnalyseInput): GateResult {
     passReason: passReason(judged),
     inconclusive: validity ?? (undecided.length > 0 ? undecidedReason(undecided) : undefined),
   });
+}
+
+function baselineMean({ points }: PointSet, name: string): number {
+  const own = points.filter((point) => point.metric === name && point.tags['arm'] === 'baseline' && point.tags['block'] === 'ab');
+  return own.length === 0 ? 0 : own.reduce((sum, point) => sum + point.value, 0) / own.length;
 }
 
 function required(profile: CanaryProfileDocument, { name, segment }: MetricResult): boolean {

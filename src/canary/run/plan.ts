@@ -93,7 +93,7 @@ export function buildPlan({ profile, prompts, baseline, candidate, seed, headers
     timeoutMs: profile.timeoutMs ?? DEFAULTS.timeoutMs,
     maxDurationS: profile.maxDuration === undefined ? DEFAULTS.maxDurationS : seconds(profile.maxDuration),
     score: profile.score ?? true,
-    keepAnswers: prompts.some((prompt) => prompt.check !== undefined),
+    keepAnswers: profile.judge !== undefined || prompts.some((prompt) => prompt.check !== undefined),
     ...(profile.sampling === undefined ? {} : { sampling: profile.sampling }),
     prompts,
     iterations,
