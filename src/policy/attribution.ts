@@ -42,9 +42,9 @@ export async function attribute(side: Side, traced: number, options: Attribution
     false,
   );
   const responsible = fired.filter((_, index) => !holds(without[index]!.outcome));
-  const rule =
-    side.entrypoints.map((e) => e.replaceAll('/', '.')).find((r) => fired.some((d) => d.rule === r)) ??
-    side.entrypoints[0]!.replaceAll('/', '.');
+  const rules = [entrypoint, ...side.entrypoints].map((e) => e.replaceAll('/', '.'));
+  // A proof evaluates a rule of its own, which asks for one of the policy's entrypoints.
+  const rule = side.graph.byRule.has(rules[0]!) ? rules[0]! : (rules.find((r) => fired.some((d) => d.rule === r)) ?? rules[1]!);
   const own = fired.filter((d) => d.rule === rule);
   return {
     decided: own.at(-1) ?? (side.graph.byRule.get(rule) ?? []).find((d) => d.kind === 'default'),

@@ -1,6 +1,15 @@
 import type { Location } from '../core/finding.ts';
 import type { Json } from '../core/json.ts';
-import { type AstModule, type AstRule, type AstTerm, locationOf, refPath, sourceText, walkTerms } from './ast.ts';
+import {
+  type AstLocation,
+  type AstModule,
+  type AstRule,
+  type AstTerm,
+  locationOf,
+  refPath,
+  sourceText,
+  walkTerms,
+} from './ast.ts';
 
 /** One way a rule can come true: a definition, or a link of an else chain. */
 export interface Definition {
@@ -106,7 +115,33 @@ export function ownText(rule: AstRule): string {
   const nested = rule.else === undefined ? undefined : sourceText(rule.else.location);
   if (nested === undefined) return text;
   const at = text.lastIndexOf(nested);
-  return at < 0 ? text : text.slice(0, at).trimEnd();
+  return at < 0 ? text : withoutTrailingComments(text.slice(0, at), rule);
+}
+
+/** Between a link and the `else` behind it comments may stand; they belong to neither. */
+function withoutTrailingComments(text: string, rule: AstRule): string {
+  const end = Math.max(
+    sourceText(rule.head.location)?.length ?? 0,
+    ...rule.body.map((e) => endWithin(text, rule.location, e.location)),
+  );
+  // Behind the last expression there are no strings, so every `#` starts a comment.
+  const tail = text.slice(end).split('\n');
+  while (tail.length > 0 && tail.at(-1)!.replace(/#.*$/, '').trim() === '') tail.pop();
+  if (tail.length > 0) tail.push(tail.pop()!.replace(/#.*$/, ''));
+  return (text.slice(0, end) + tail.join('\n')).trimEnd();
+}
+
+/** Where a node ends in the text of the node around it, in code units; 0 for a place outside (a generated body). */
+function endWithin(text: string, outer: AstLocation, inner: AstLocation | undefined): number {
+  const own = sourceText(inner);
+  if (inner === undefined || own === undefined) return 0;
+  const lines = text.split('\n');
+  const line = lines[inner.row - outer.row];
+  const column = inner.row === outer.row ? inner.col - outer.col : inner.col - 1;
+  if (line === undefined || column < 0) return 0;
+  const before = lines.slice(0, inner.row - outer.row).reduce((sum, one) => sum + one.length + 1, 0);
+  const start = before + [...line].slice(0, column).join('').length;
+  return text.startsWith(own, start) ? start + own.length : 0;
 }
 
 /** Head and body of a link, cut from its source. */

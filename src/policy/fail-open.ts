@@ -1,7 +1,9 @@
 import type { Finding } from '../core/finding.ts';
 import type { Json } from '../core/json.ts';
-import { attribute } from './attribution.ts';
+import { type Attribution, attribute } from './attribution.ts';
 import { allows, decisionOf } from './decision.ts';
+import type { Definition } from './definitions.ts';
+import { reaches } from './definitions.ts';
 import { type Domain, digitsOf, type InputPath, inputOf, pathText, withValue } from './domain.ts';
 import { policyFinding } from './rules.ts';
 import { spreadIndices } from './sampling.ts';
@@ -83,7 +85,7 @@ export async function absenceFindings(
   const findings: Finding[] = [];
   for (const [key, { item, text, before, after, count }] of [...opened].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const attribution = await attribute(side, traced, { entrypoint, input: text, holds: (o) => allows(decisionOf(o)) === true });
-    const blamed = attribution.because[0] ?? attribution.decided;
+    const blamed = openDefault(side, attribution) ?? attribution.because[0] ?? attribution.decided;
     findings.push(
       policyFinding({
         ruleId: 'policy-fail-open',
@@ -103,4 +105,20 @@ export async function absenceFindings(
     );
   }
   return findings;
+}
+
+/**
+ * The default that allows, where nothing that fired chose to: `default allow := true` below an entrypoint that only
+ * passes it on. Defaults have no body to switch off, so attribution alone stops at the rule above.
+ */
+function openDefault(side: Side, { fired, because }: Attribution): Definition | undefined {
+  if (because.some((d) => (side.graph.byRule.get(d.rule) ?? []).length > 1)) return undefined;
+  const held = new Set(fired.map((d) => d.rule));
+  return side.definitions.find(
+    (d) =>
+      d.kind === 'default' &&
+      !held.has(d.rule) &&
+      allows(d.literal) === true &&
+      because.some((one) => one.refs.some((ref) => reaches(ref, d.rule))),
+  );
 }

@@ -240,7 +240,8 @@ async function judgeBehaviour(
       inputs: out.failing,
     });
     onDomain = analysed.findings;
-    if (analysed.entrypoints[0] !== undefined) out.facts['ruleAnalysis'] = analysedText(analysed.entrypoints[0]);
+    const [first] = analysed.entrypoints;
+    out.facts['ruleAnalysis'] = first === undefined ? 'none: the policy could not be instrumented' : analysedText(first);
   }
   out.findings.push(...withoutKnown(certain, onDomain));
   const inputs = [

@@ -24,7 +24,7 @@ function unusedRules(side: Side): Finding[] {
     findings.push(
       policyFinding({
         ruleId: 'policy-rule-unused',
-        message: `The rule ${rule} can't be reached from ${side.entrypoints.join(', ')}.`,
+        message: `The rule ${rule} can't be reached from ${shortList(side.entrypoints)}.`,
         location: first!.location,
         ...(rest.length === 0 ? {} : { related: rest.map((d) => ({ ...d.location, message: 'also defined here' })) }),
         subject: rule,
@@ -33,6 +33,10 @@ function unusedRules(side: Side): Finding[] {
     );
   }
   return findings;
+}
+
+function shortList(names: readonly string[]): string {
+  return names.length > 4 ? `any of the ${names.length} entrypoints` : names.join(', ');
 }
 
 /** Two definitions with different constants, of which one always holds or both have the same body. */

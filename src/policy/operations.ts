@@ -165,7 +165,14 @@ export async function lintPolicy(
     });
     const findings = withoutKnown(certain, analysed.findings);
     const facts = Object.fromEntries(analysed.entrypoints.map((a) => [a.entrypoint, analysedText(a)]));
-    return { ...result(findings, source, `every definition matters on the domain of ${domain.size} points`), facts };
+    const refused =
+      analysed.entrypoints.length === 0
+        ? 'The policy could not be instrumented, so no rule was analysed on the domain.'
+        : undefined;
+    return {
+      ...result(findings, source, `every definition matters on the domain of ${domain.size} points`, [], refused),
+      facts,
+    };
   });
 }
 

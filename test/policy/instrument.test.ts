@@ -41,6 +41,17 @@ const SHAPES: readonly (readonly [string, string, readonly unknown[]])[] = [
     [{ a: 'ü', b: '€' }, {}],
   ],
   ['a template string', 'decision := $"hello {input.a}"\n', [{ a: 'x' }, {}]],
+  [
+    'comments between the links of a chain',
+    'decision := 1 if input.a == "#" # one "#" # two\n\n# else := 9\nelse := "#2" if { # three\n\tinput.b # four\n} # five\n\n# six }\n\nelse := [ # seven\n\t3, # eight\n] if {\n\tinput.c # nine\n\t# ten\n}\n# eleven\nelse := 4 # twelve\n',
+    [{ a: '#' }, { b: 1 }, { c: 1 }, {}],
+  ],
+  [
+    'a comment that repeats the condition',
+    'decision := 1 if input.a > 1 # input.a > 1\n\nelse := 2 if { input.b } # { input.b }\n\nelse := 3\n',
+    [{ a: 2 }, { b: 1 }, {}],
+  ],
+  ['comments behind facts', 'decision := [a, s] # one\n\na := 1 # two\n\ns contains "x" # three\n', [{}]],
   ['dotted heads', 'decision := a\n\na.b.c := 1 if input.x\n\na.d := 2\n', [{ x: 1 }, {}]],
 ];
 

@@ -1,0 +1,84 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Finding } from '../../src/core/finding.ts';
+import type { Json } from '../../src/core/json.ts';
+import { allows } from '../../src/policy/decision.ts';
+import { lintPolicy } from '../../src/policy/operations.ts';
+import { prepareSide, tracedProgram } from '../../src/policy/side.ts';
+import { LINT_DOMAIN, LINT_PLANTS } from './plants/lint.ts';
+import { marksIn } from './plants/marks.ts';
+import { domainDocument, policy, shown, testBench } from './support.ts';
+
+const bench = await testBench();
+/** The least number of ways in which each class of defect is planted. */
+const WAYS = 5;
+
+describe('rule analysis', () => {
+  const plants = Object.entries(LINT_PLANTS).flatMap(([ruleId, texts]) =>
+    texts.map((text, index) => {
+      const name = `${ruleId.replace('policy-', '').replaceAll('-', '_')}_${index + 1}`;
+      const modules = (typeof text === 'string' ? [text] : text).map((body) => `package ${name}\n${body}`);
+      return { ruleId, name, files: Object.fromEntries(modules.map((module, at) => [`${name}/${at + 1}.rego`, module])) };
+    }),
+  );
+  let findings: readonly Finding[] = [];
+  let found: readonly string[] = [];
+  // Each plant is an entrypoint of one policy: compiled once, analysed together.
+  beforeAll(async () => {
+    const source = await policy(Object.assign({}, ...plants.map((p) => p.files)) as Record<string, string>);
+    const entrypoints = plants.map((p) => `${p.name}/decision`);
+    findings = (await lintPolicy(bench, source, entrypoints, domainDocument(LINT_DOMAIN), 1000)).findings;
+    found = shown(findings);
+  }, 60_000);
+  test.each(Object.entries(LINT_PLANTS))(`%s is planted in at least ${WAYS} ways`, (_ruleId, texts) => {
+    expect(texts.length).toBeGreaterThanOrEqual(WAYS);
+  });
+  test.each(plants.map((p) => [p.name, p] as const))('%s', (name, { ruleId, files }) => {
+    const marks = marksIn(files);
+    expect(marks.some((mark) => mark.startsWith(`${ruleId} `))).toBe(true);
+    expect(found.filter((line) => line.includes(` ${name}/`))).toEqual(marks);
+  });
+  test('every finding that an input can show has one, and the input shows it', async () => {
+    // Nothing shows what never holds, what nobody asks for, or two constants that clash whatever the input.
+    const without = new Set(['policy-rule-dead', 'policy-rule-unused']);
+    for (const finding of findings) {
+      const evidence = finding.evidence as { input?: unknown } | undefined;
+      expect([finding.ruleId, finding.location?.file, evidence?.input !== undefined]).toEqual([
+        finding.ruleId,
+        finding.location?.file,
+        !without.has(finding.ruleId),
+      ]);
+    }
+    expect(new Set(findings.map((f) => f.ruleId))).toEqual(new Set(Object.keys(LINT_PLANTS)));
+  });
+  test('the witness of a shadowed or redundant definition makes it fire', async () => {
+    const files = Object.assign({}, ...plants.map((p) => p.files)) as Record<string, string>;
+    const whole = await prepareSide(
+      bench.opa,
+      bench.pool,
+      await policy(files),
+      plants.map((p) => `${p.name}/decision`),
+    );
+    const traced = (await tracedProgram(whole.side!))!;
+    const claims = findings.filter((f) =>
+      ['policy-rule-shadowed', 'policy-rule-redundant', 'policy-rule-constant'].includes(f.ruleId),
+    );
+    expect(claims.length).toBeGreaterThan(3 * WAYS - 1);
+    for (const { location, evidence } of claims) {
+      const entrypoint = `${location!.file.split('/')[0]}/decision`;
+      const input = JSON.stringify((evidence as { input: unknown }).input);
+      const [trace] = await bench.pool.traces(traced, entrypoint, [{ input }], false);
+      const lines = trace!.fired.map(([id]) => whole.side!.graph.byId.get(id)!.location).map((l) => `${l.file}:${l.line}`);
+      expect(lines).toContain(`${location!.file}:${location!.line}`);
+    }
+  });
+  test('a fail-open finding has the input with the field, refused, and without it, allowed', async () => {
+    const opened = findings.filter((f) => f.ruleId === 'policy-fail-open');
+    for (const { evidence } of opened) {
+      const { input, without, path, before, after } = evidence as Record<string, Json>;
+      expect(Object.keys(input as object)).toContain(path);
+      expect(Object.keys(without as object)).not.toContain(path);
+      expect([allows(before), allows(after)]).not.toEqual([true, true]);
+      expect(allows(after)).toBe(true);
+    }
+  });
+});
