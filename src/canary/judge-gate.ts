@@ -1,11 +1,19 @@
 import { type Finding, finding } from '../core/finding.ts';
 import { type GateResult, gateResult } from '../core/gate.ts';
-import type { CaseResult } from './judge/types.ts';
+import type { CaseInput, CaseResult } from './judge/types.ts';
+import { distributionCharts, forestCharts } from './metric-charts.ts';
 import type { CanaryRuleId } from './rules.ts';
-import { evidenceOf, measurements, regressionText, tables } from './run/present.ts';
+import { evidenceOf, measurements, regressionText } from './run/present.ts';
+import { tables } from './run/tables.ts';
+
+/** A case and its judgement: the pictures need the samples. */
+export interface JudgedSamples {
+  readonly input: CaseInput;
+  readonly judged: CaseResult;
+}
 
 /** A judged case of sample files as a gate result. Pure. */
-export function judgedGate(judged: CaseResult, file: string | undefined): GateResult {
+export function judgedGate({ input, judged }: JudgedSamples, file: string | undefined): GateResult {
   const ruleId: CanaryRuleId = 'canary-metric-regressed';
   const findings: Finding[] = judged.metrics
     .filter((metric) => metric.verdict === 'fail' || metric.verdict === 'warn')
@@ -27,6 +35,7 @@ export function judgedGate(judged: CaseResult, file: string | undefined): GateRe
     findings,
     measurements: measurements(judged, undefined),
     tables: tables(judged, undefined, undefined, 'pair id'),
+    charts: judged.verdict === 'error' ? [] : [...forestCharts(judged), ...distributionCharts(input, judged)],
     passReason: judged.reason,
     inconclusive: judged.verdict === 'inconclusive' ? judged.reason : undefined,
   });

@@ -103,10 +103,19 @@ export function samplesToCase(
 
 /** Judges sample files. A run that is not valid is `inconclusive` whatever its numbers say: never a pass, and no ground for a fail. */
 export function judgeSamples(baseline: SampleSet, candidate: SampleSet, options: SampleCaseOptions = {}): CaseResult {
+  return judgeSampleCase(baseline, candidate, options).judged;
+}
+
+/** As judgeSamples, with the case that was judged. */
+export function judgeSampleCase(
+  baseline: SampleSet,
+  candidate: SampleSet,
+  options: SampleCaseOptions = {},
+): { readonly input: CaseInput; readonly judged: CaseResult } {
   const { input, invalid } = samplesToCase(baseline, candidate, options);
   const result = judgeCase(input);
-  if (invalid.length === 0 || result.verdict === 'error') return result;
-  return { ...result, verdict: 'inconclusive', reason: `the run is not valid: ${invalid.join('; ')}` };
+  if (invalid.length === 0 || result.verdict === 'error') return { input, judged: result };
+  return { input, judged: { ...result, verdict: 'inconclusive', reason: `the run is not valid: ${invalid.join('; ')}` } };
 }
 
 /** What a k6 exit code says about the samples (0 and 99, thresholds failed, leave them whole); undefined when nothing is wrong. */

@@ -252,7 +252,7 @@ async function judgeSets(
   file: string | undefined,
   live?: MetricSetting,
 ): Promise<CommandOutcome> {
-  const { judgeSamples } = await import('../canary/samples.ts');
+  const { judgeSampleCase } = await import('../canary/samples.ts');
   const { judgedGate } = await import('../canary/judge-gate.ts');
   const { MAX_LOOKS } = await import('../canary/judge/validate.ts');
   const { openWorkspace } = await import('./open-workspace.ts');
@@ -272,7 +272,7 @@ async function judgeSets(
   checkRange('looks', looks, 'a whole number of at least 1', (value) => value >= 1 && value <= MAX_LOOKS);
   const metrics =
     live === undefined ? profile?.metrics : [{ ...profile?.metrics.find((metric) => metric.name === live.name), ...live }];
-  const judged = judgeSamples(left, right, {
+  const judged = judgeSampleCase(left, right, {
     seed: invocation.seed,
     ...(alpha === undefined ? {} : { alpha }),
     ...(looks === undefined ? {} : { looks }),

@@ -57,8 +57,14 @@ export interface LineChart extends ChartBase {
     readonly points: readonly (readonly [number, number])[];
     readonly step?: boolean;
   }[];
-  /** Horizontal reference lines, e.g. an SLO threshold. */
-  readonly limits?: readonly { readonly name: string; readonly value: number }[];
+  /** An area that goes with the first series: its interval at each x, low and high. */
+  readonly band?: { readonly name: string; readonly points: readonly (readonly [x: number, low: number, high: number])[] };
+  /** The y axis spans the data and need not begin at 0 (ratios, differences). */
+  readonly fitY?: boolean;
+  /** Upper end of the y axis, where it is known (1 for a share). */
+  readonly yMax?: number;
+  /** Horizontal reference lines, e.g. an SLO threshold; a quiet one is no threshold ("no change"). */
+  readonly limits?: readonly { readonly name: string; readonly value: number; readonly quiet?: boolean }[];
 }
 /** Effects with confidence intervals, one row each: a forest plot. */
 export interface ForestChart extends ChartBase {

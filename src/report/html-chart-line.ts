@@ -1,3 +1,4 @@
+import type { CustomSeriesRenderItemAPI, CustomSeriesRenderItemParams } from 'echarts/types/dist/shared';
 import type { LineChart } from '../core/gate.ts';
 import {
   AXIS_LABEL,
@@ -12,6 +13,7 @@ import {
   SERIES,
   SPLIT,
   TICK,
+  textWidth,
   WIDTH,
 } from './html-chart-theme.ts';
 import type { Drawn } from './html-charts.ts';
@@ -23,7 +25,12 @@ export function lineOption(chart: LineChart): Drawn {
   const series = chart.series.slice(0, SERIES.length);
   const limits = (chart.limits ?? []).filter((limit) => Number.isFinite(limit.value)).slice(0, MAX_LIMITS);
   const logX = chart.logX === true && series.every((item) => item.points.every(([x]) => x > 0));
-  const top = finite([...series.flatMap((item) => item.points.map(([, y]) => y)), ...limits.map((limit) => limit.value)]);
+  const band = (chart.band?.points ?? []).filter((point) => point.every(Number.isFinite));
+  const top = finite([
+    ...series.flatMap((item) => item.points.map(([, y]) => y)),
+    ...band.flatMap(([, low, high]) => [low, high]),
+    ...limits.map((limit) => limit.value),
+  ]);
   return {
     width: WIDTH,
     height: 320,
@@ -31,7 +38,7 @@ export function lineOption(chart: LineChart): Drawn {
       color: SERIES,
       legend: { ...LEGEND, data: series.map((item) => label(item.name)) },
       grid: {
-        top: chart.yLabel === undefined ? 42 : 62,
+        top: (chart.yLabel === undefined ? 42 : 62) + 38 * (legendRows(series.map((item) => label(item.name))) - 1),
         bottom: chart.xLabel === undefined ? 28 : 48,
         left: 58,
         right: limits.length > 0 ? 96 : 24,
@@ -52,7 +59,11 @@ export function lineOption(chart: LineChart): Drawn {
       // The limits must be in view, also where every value is far below them.
       yAxis: {
         type: 'value',
-        max: (range: { max: number }) => niceMax(Math.max(range.max, ...top)),
+        ...(chart.fitY === true
+          ? fitted(top)
+          : chart.yMax !== undefined
+            ? { max: chart.yMax }
+            : { max: (range: { max: number }) => niceMax(Math.max(range.max, ...top)) }),
         name: chart.yLabel === undefined ? '' : label(chart.yLabel, 60),
         nameLocation: 'end',
         nameGap: 14,
@@ -62,39 +73,87 @@ export function lineOption(chart: LineChart): Drawn {
         axisLine: { show: false },
         axisTick: TICK,
       },
-      series: series.map((item, index) => ({
-        type: 'line',
-        name: label(item.name),
-        data: thin(item.points.filter(([x]) => Number.isFinite(x))).map(([x, y]) => [x, Number.isFinite(y) ? y : null]),
-        step: item.step === true ? 'end' : false,
-        symbol: 'none',
-        lineStyle: { width: 2, color: SERIES[index] },
-        ...(index === 0 && limits.length > 0
-          ? {
-              markLine: {
-                silent: true,
-                symbol: 'none',
-                lineStyle: { color: COLOR.limit, type: 'dashed', width: 1.5 },
-                label: {
-                  position: 'end',
-                  color: COLOR.limit,
-                  fontSize: FONT,
-                  formatter: ({ name, value }: { name: string; value: number }) => `${name} ${axisNumber(value)}`,
+      series: [
+        ...(band.length > 1 ? [bandSeries(band)] : []),
+        ...series.map((item, index) => ({
+          type: 'line',
+          name: label(item.name),
+          data: thin(item.points.filter(([x]) => Number.isFinite(x))).map(([x, y]) => [x, Number.isFinite(y) ? y : null]),
+          step: item.step === true ? 'end' : false,
+          symbol: 'none',
+          lineStyle: { width: 2, color: SERIES[index] },
+          itemStyle: { color: SERIES[index] },
+          ...(index === 0 && limits.length > 0
+            ? {
+                markLine: {
+                  silent: true,
+                  symbol: 'none',
+                  lineStyle: { color: COLOR.limit, type: 'dashed', width: 1.5 },
+                  label: {
+                    position: 'end',
+                    color: COLOR.limit,
+                    fontSize: FONT,
+                    formatter: ({ name, value }: { name: string; value: number }) => `${name} ${axisNumber(value)}`,
+                  },
+                  data: limits.map((limit) => ({
+                    name: label(limit.name, 12),
+                    yAxis: limit.value,
+                    ...(limit.quiet === true ? { lineStyle: { color: COLOR.muted }, label: { color: COLOR.muted } } : {}),
+                  })),
                 },
-                data: limits.map((limit) => ({ name: label(limit.name, 12), yAxis: limit.value })),
-              },
-            }
-          : {}),
-      })),
+              }
+            : {}),
+        })),
+      ],
     },
   };
 }
 
+/** The area between the low and the high end, in the first series' colour. */
+function bandSeries(points: readonly (readonly [number, number, number])[]): object {
+  return {
+    type: 'custom',
+    data: points.map(([x, low, high]) => [x, low, high]),
+    encode: { x: 0, y: [1, 2] },
+    silent: true,
+    renderItem: (params: CustomSeriesRenderItemParams, api: CustomSeriesRenderItemAPI) => {
+      // One polygon for all of them, drawn at the first.
+      if (params.dataIndex !== 0) return undefined;
+      const edge = (end: 1 | 2): number[][] => points.map((point) => [...api.coord([point[0], point[end]])]);
+      return {
+        type: 'polygon',
+        shape: { points: [...edge(2), ...edge(1).reverse()] },
+        style: { fill: SERIES[0], opacity: 0.16 },
+      };
+    },
+  };
+}
+
+/** Rows that the legend takes: it wraps at the chart's width. */
+function legendRows(names: readonly string[]): number {
+  let [rows, used] = [1, 0];
+  for (const name of names) {
+    const width = textWidth(name) + LEGEND.itemWidth + LEGEND.itemGap + 5;
+    if (used > 0 && used + width > WIDTH) [rows, used] = [rows + 1, 0];
+    used += width;
+  }
+  return rows;
+}
+
+/** An axis with round ends around the values, in about five round steps. */
+function fitted(values: readonly number[]): { readonly min?: number; readonly max?: number; readonly interval?: number } {
+  if (values.length === 0) return {};
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const step = niceMax((high - low || Math.abs(high) || 1) / 5, [1, 2, 5]);
+  const end = (value: number): number => Number((value * step).toPrecision(12));
+  const [first, last] = [Math.floor(low / step), Math.ceil(high / step)];
+  return { min: end(first), max: end(last > first ? last : first + 1), interval: step };
+}
+
 /** The first axis end above the value that has one significant digit in steps of 1, 2 or 5. */
-function niceMax(value: number): number {
+function niceMax(value: number, steps = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8]): number {
   if (!(value > 0) || !Number.isFinite(value)) return 1;
   const unit = 10 ** Math.floor(Math.log10(value));
-  const steps = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10];
   return (steps.find((step) => step * unit >= value * 1.02) ?? 10) * unit;
 }
 

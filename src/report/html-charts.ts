@@ -69,6 +69,14 @@ function drawable(chart: Chart): Chart {
           ...series,
           points: series.points.map(([x, y]) => [plotted(x), plotted(y)] as const),
         })),
+        ...(chart.band === undefined
+          ? {}
+          : {
+              band: {
+                ...chart.band,
+                points: chart.band.points.map(([x, low, high]) => [plotted(x), plotted(low), plotted(high)] as const),
+              },
+            }),
         ...(chart.limits === undefined
           ? {}
           : { limits: chart.limits.map((limit) => ({ ...limit, value: plotted(limit.value) })) }),

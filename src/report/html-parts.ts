@@ -154,7 +154,14 @@ function chartData(chart: Chart): { columns: string[]; rows: string[][] } {
     case 'line':
       return {
         columns: ['series', chart.xLabel ?? 'x', chart.yLabel ?? 'y'],
-        rows: chart.series.flatMap((series) => series.points.map(([x, y]) => [series.name, formatNumber(x), formatNumber(y)])),
+        rows: [
+          ...chart.series.flatMap((series) => series.points.map(([x, y]) => [series.name, formatNumber(x), formatNumber(y)])),
+          ...(chart.band?.points.map(([x, low, high]) => [
+            chart.band!.name,
+            formatNumber(x),
+            `${formatNumber(low)} … ${formatNumber(high)}`,
+          ]) ?? []),
+        ],
       };
     case 'forest':
       return {

@@ -37,6 +37,8 @@ const EFFECT_MARK: Record<Effect, string> = { blocks: '✗', warns: '!', notes: 
 const EFFECT_COLOR: Record<Effect, string> = { blocks: '31', warns: '33', notes: '36', waived: '2' };
 const MAX_TABLE_ROWS = 12;
 const MAX_DETAILS = 12;
+/** A picture of characters says little: the first ones say what decided. */
+const MAX_CHARTS = 4;
 
 interface Pen {
   readonly width: number;
@@ -170,7 +172,10 @@ function numbers(gate: GateResult, p: Pen, alone: boolean): string[][] {
     const body = [...textTable(table.columns.map(oneLine), rows, p.width - 2, headDim(p)), ...more];
     block(table.title, [...body, ...sentences(table.details ?? [])], table.note);
   }
-  for (const chart of alone ? (gate.charts ?? []) : []) block(chart.title, textChart(chart, p.width - 2), chart.note);
+  const charts = alone ? (gate.charts ?? []) : [];
+  for (const chart of charts.slice(0, MAX_CHARTS)) block(chart.title, textChart(chart, p.width - 2), chart.note);
+  if (charts.length > MAX_CHARTS)
+    sections.push([p(`${plural(charts.length - MAX_CHARTS, 'more chart')} in the HTML report (--report html=FILE)`, '2')]);
   if (gate.measurements.length > 0 && alone && (gate.tables ?? []).length === 0) {
     const ranked = rankMeasurements(gate.measurements);
     const { columns, rows } = measurementTable(ranked.slice(0, MAX_TABLE_ROWS));

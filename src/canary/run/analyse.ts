@@ -15,8 +15,9 @@ import { type ExpertReport, expertEffects } from './experts.ts';
 import { expertPerplexityTable, usageTable } from './experts-usage.ts';
 import { DEFAULTS } from './plan.ts';
 import type { PointSet } from './points.ts';
-import { effectText, evidenceOf, label, measurements, regressionText, round, tables } from './present.ts';
+import { effectText, evidenceOf, label, measurements, regressionText, round } from './present.ts';
 import { routingDriftOf } from './routing.ts';
+import { tables } from './tables.ts';
 
 export interface AnalyseInput {
   readonly samples: PointSet;
@@ -41,9 +42,8 @@ export function analyseCanary(input: AnalyseInput): GateResult {
   const { profile, samples, seed } = input;
   const alpha = profile.alpha ?? DEFAULTS.alpha;
   const judgeNoise = input.judgeNoise ?? [];
-  const judged = withJudgeNoise(judgeCase(buildCase(samples.points, profile, { block: 'ab', seed, alpha })), judgeNoise, (name) =>
-    baselineMean(samples, name),
-  );
+  const canary = buildCase(samples.points, profile, { block: 'ab', seed, alpha });
+  const judged = withJudgeNoise(judgeCase(canary), judgeNoise, (name) => baselineMean(samples, name));
   const noise =
     (profile.aaPairs ?? DEFAULTS.aaPairs) >= 10
       ? judgeCase(buildCase(samples.points, profile, { block: 'aa', seed, alpha: Math.min(alpha, 0.01) }))
@@ -74,7 +74,7 @@ export function analyseCanary(input: AnalyseInput): GateResult {
         (table) => table !== undefined,
       ),
     ],
-    charts: canaryCharts(samples.points, profile, judged, experts),
+    charts: canaryCharts(canary, judged, experts),
     facts: facts(judged, experts, drift, samples),
     passReason: passReason(judged),
     inconclusive: validity ?? (undecided.length > 0 ? undecidedReason(undecided) : undefined),

@@ -1,8 +1,6 @@
-import type { Measurement, Table } from '../../core/gate.ts';
+import type { Measurement } from '../../core/gate.ts';
 import type { Json } from '../../core/json.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
-import type { ExpertReport } from './experts.ts';
-import { metricTable } from './metric-table.ts';
 import { metricDefinition } from './metrics.ts';
 
 export function label(metric: { readonly name: string; readonly segment?: string }): string {
@@ -92,44 +90,6 @@ function measurement(metric: MetricResult, name: string): Measurement | undefine
   };
 }
 
-export function tables(
-  judged: CaseResult,
-  noise: CaseResult | undefined,
-  experts: ExpertReport | undefined,
-  pairedBy = 'prompt',
-): Table[] {
-  const result: Table[] = [metricTable(judged, pairedBy)];
-  if (noise !== undefined) {
-    result.push({
-      title: 'Noise: the baseline against itself',
-      columns: ['metric', 'effect [interval]', 'n'],
-      rows: noise.metrics
-        .filter((metric) => metric.segment === undefined)
-        .map((metric) => [metricDefinition(metric.name).title, effectText(metric), String(Math.min(...metric.n))]),
-    });
-  }
-  if (experts !== undefined) {
-    result.push({
-      title: 'Experts that the loss goes with',
-      columns: ['layer', 'expert', 'changes begin at it', 'its own', 'mean on its tokens', 'on the others', 'tokens', 'p'],
-      rows: byBeginning(experts)
-        .slice(0, 5)
-        .map((effect) => [
-          String(effect.layer),
-          String(effect.expert),
-          beginsAt(experts, effect),
-          `${effect.own.toFixed(3)} nat`,
-          `${effect.on.toFixed(3)} nat`,
-          `${effect.off.toFixed(3)} nat`,
-          String(effect.tokens),
-          effect.pValue.toPrecision(2),
-        ]),
-      note: 'Change of the negative log-likelihood of the next token. Its own: with all other experts held fixed (regression). p is corrected for looking at every layer and expert.',
-    });
-  }
-  return result;
-}
-
 /** Six significant digits: enough for people, and the same bytes on every platform. */
 export function round(value: number): number {
   return Number(value.toPrecision(6));
@@ -137,16 +97,4 @@ export function round(value: number): number {
 
 export function capital(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}`;
-}
-
-function beginsAt(experts: ExpertReport, effect: ExpertReport['effects'][number]): string {
-  const share = experts.beginnings?.[effect.layer]?.[effect.expert];
-  return share === undefined ? '-' : `${(100 * share).toFixed(0)} %`;
-}
-
-/** The experts where most changes begin; by their own change where changes have no clear beginning. */
-function byBeginning({ effects, beginnings }: ExpertReport): ExpertReport['effects'] {
-  if (beginnings === undefined) return effects;
-  const share = ({ layer, expert }: ExpertReport['effects'][number]): number => beginnings[layer]?.[expert] ?? 0;
-  return [...effects].sort((a, b) => share(b) - share(a) || b.own - a.own);
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { judgeCase } from '../../../src/canary/judge/judge.ts';
 import type { CaseInput, CaseResult, MetricInput } from '../../../src/canary/judge/types.ts';
 import { judgedGate } from '../../../src/canary/judge-gate.ts';
-import { tables } from '../../../src/canary/run/present.ts';
+import { tables } from '../../../src/canary/run/tables.ts';
 import { buildReport } from '../../../src/core/report.ts';
 import { render } from '../../../src/report/index.ts';
 
@@ -91,12 +91,15 @@ describe('the table', () => {
 
   it('of a long family folds what passes, in 100 columns; HTML has every row', async () => {
     const segments = Array.from({ length: 40 }, (_, i) => metric('ttft_ms', i < 2 ? 60 : 0, { segment: `s${i}` }));
-    const report = buildReport([judgedGate(judged(segments), undefined)], {
-      tool: { name: 'mixgate', version: '0' },
-      command: 'mixgate canary judge',
-      seed: 1,
-      tools: {},
-    });
+    const report = buildReport(
+      [judgedGate({ input: { id: 'a', design: 'unpaired', metrics: segments }, judged: judged(segments) }, undefined)],
+      {
+        tool: { name: 'mixgate', version: '0' },
+        command: 'mixgate canary judge',
+        seed: 1,
+        tools: {},
+      },
+    );
     const text = await render('text', report, { width: 100 });
     expect(text).toContain('… and 34 more pass; the JSON and HTML reports have the whole table');
     const lines = text.split('\n').filter((line) => line.startsWith('  '));
