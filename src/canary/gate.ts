@@ -9,6 +9,7 @@ import type { GateContext } from '../core/gate-context.ts';
 import type { CanaryProfileDocument } from '../generated/schemas.ts';
 import { glob, readText, readYaml, type Tree } from '../workspace/tree.ts';
 import { type JudgeClient, type JudgeSettings, judgeClient, judgeKey } from './judge-model/client.ts';
+import { noisePoints } from './judge-model/noise.ts';
 import { fillTemplate, JUDGE_SCORES, judgeTemplate } from './judge-model/prompts.ts';
 import { scoreAnswers } from './judge-model/score-answers.ts';
 import { analyseCanary } from './run/analyse.ts';
@@ -158,7 +159,7 @@ export async function runCanaryGate(
           fence: () => randomUUID(),
           progress: context.progress,
         });
-  if (scoring !== undefined) derived.push(...scoring.points);
+  if (scoring !== undefined) derived.push(...scoring.points, ...noisePoints(scoring.noises));
   if (targets.keepSamples !== undefined && derived.length > 0)
     await appendFile(targets.keepSamples, `${derived.map(pointLine).join('\n')}\n`);
   return analyseCanary({
@@ -169,7 +170,6 @@ export async function runCanaryGate(
     locate,
     seed: context.seed,
     ...(run.aborted === undefined ? {} : { aborted: run.aborted }),
-    ...(scoring === undefined ? {} : { judgeNoise: scoring.noises }),
   });
 }
 

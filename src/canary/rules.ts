@@ -23,6 +23,7 @@ export const CANARY_RULES = [
     summary: 'The run cannot be judged: samples are missing or the machine was not steady.',
   },
   { id: 'canary-price-stale', level: 'warning', summary: 'The prices that costs are computed from are old.' },
+  { id: 'canary-labels-unmatched', level: 'note', summary: 'Labels are of answers that are not in the run.' },
 ] as const satisfies readonly RuleInfo[];
 
 export type CanaryRuleId = (typeof CANARY_RULES)[number]['id'];

@@ -112,6 +112,7 @@ const judge: CommandSpec = {
   details: `--baseline and --candidate name sample files: k6 \`--out json\` or CSV with the header metric,value[,arm][,segment][,time][,pair]
 (one file with an \`arm\` column serves as both), or the saved answer of a Prometheus range query. With --prometheus URL the two
 queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments come from the label \`segment\`. Samples with pair ids are judged as pairs, others as two series.
+With --labels both arms are one kept run, and each line is {prompt_id or pair, arm, label: "good"|"bad" or score: 0..1, source, at}.
 --batch answers one line of JSON per line of cases; its exit code is 0 when every case was judged, whatever the verdicts.`,
   options: {
     baseline: { type: 'string', value: 'FILE', description: 'samples of what serves now' },
@@ -131,6 +132,13 @@ queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments c
       description: 'what the queries give; counter: cumulative, its growth per step is judged',
     },
     direction: { type: 'string', value: 'WAY', choices: ['lower', 'higher', 'either'], description: 'which way is better' },
+    labels: {
+      type: 'string',
+      value: 'FILE',
+      multiple: true,
+      description:
+        'labels of the answers of a run that `canary run --samples` kept (NDJSON): judged with it as label_bad, label_score',
+    },
     batch: { type: 'string', value: 'FILE', description: 'cases, one a line of NDJSON; - reads standard input' },
     alpha: { type: 'number', value: 'P', description: 'chance of a false fail over the whole case (default 0.05)' },
     looks: { type: 'integer', value: 'N', description: 'how often the growing data is judged, this time included (default 1)' },
@@ -147,6 +155,10 @@ queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments c
         'mixgate canary judge --prometheus http://127.0.0.1:9090 --baseline-query \'ttft{version="1"}\' --candidate-query \'ttft{version="2"}\'',
       does: 'the last half hour of a live canary',
     },
+    {
+      command: 'mixgate canary judge --baseline run.ndjson --candidate run.ndjson --labels thumbs.ndjson --labels experts.ndjson',
+      does: 'a kept run again, with what people said about its answers since',
+    },
     { command: 'mixgate canary judge --batch cases.ndjson > verdicts.ndjson', does: 'many cases at once' },
   ],
   async run(invocation): Promise<CommandOutcome> {
@@ -154,9 +166,9 @@ queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments c
     const batch = options.string('batch');
     if (batch !== undefined) {
       const unused = NOT_WITH_BATCH.find((name) => options.string(name) !== undefined || options.number(name) !== undefined);
-      if (unused !== undefined) {
+      if (unused !== undefined || options.strings('labels').length > 0) {
         throw new ConfigurationError({
-          message: `--${unused} does not go with --batch.`,
+          message: `--${unused ?? 'labels'} does not go with --batch.`,
           fix: 'each case carries its own data, metrics, alpha and looks.',
         });
       }
@@ -165,6 +177,8 @@ queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments c
     const [baseline, candidate] = [options.string('baseline'), options.string('candidate')];
     const url = options.string('prometheus');
     if (url !== undefined) {
+      if (options.strings('labels').length > 0)
+        throw new ConfigurationError({ message: '--labels does not go with --prometheus.', fix: 'give the file of a kept run.' });
       if (baseline !== undefined || candidate !== undefined)
         throw new ConfigurationError({ message: 'sample files do not go with --prometheus.', fix: 'give queries, or files.' });
       return judgeLive(invocation, url);
@@ -179,6 +193,7 @@ queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments c
         fix: 'see `mixgate canary judge --help`.',
       });
     }
+    if (options.strings('labels').length > 0) return judgeLabels(invocation, baseline, candidate);
     return judgeFiles(invocation, baseline, candidate);
   },
 };
@@ -192,6 +207,34 @@ async function judgeFiles(invocation: Invocation, baseline: string, candidate: s
   const left = await readSamples(resolve(invocation.dir, baseline));
   const right = candidate === baseline ? left : await readSamples(resolve(invocation.dir, candidate));
   return judgeSets(invocation, left, right, candidate);
+}
+
+/** A kept run with labels that came later. */
+async function judgeLabels(invocation: Invocation, baseline: string, candidate: string): Promise<CommandOutcome> {
+  const { options, dir } = invocation;
+  if (resolve(dir, baseline) !== resolve(dir, candidate))
+    throw new ConfigurationError({
+      message: '--labels needs both arms in one file.',
+      expected: 'the file that `mixgate canary run --samples FILE` keeps, as --baseline and as --candidate',
+    });
+  const stray = (['looks', 'k6-exit-code'] as const).find((name) => options.number(name) !== undefined);
+  if (stray !== undefined) throw new ConfigurationError({ message: `--${stray} does not go with --labels.` });
+  const alpha = options.number('alpha');
+  checkRange('alpha', alpha, 'a number between 0 and 0.5', (value) => value > 0 && value < 0.5);
+  const { rejudgeRun } = await import('../canary/rejudge.ts');
+  const { loadProfile } = await import('../canary/gate.ts');
+  const { openWorkspace } = await import('./open-workspace.ts');
+  const workspace = await openWorkspace(invocation, { configRequired: false, gitRequired: false });
+  const profile = options.string('profile');
+  const result = await rejudgeRun({
+    run: { path: resolve(dir, baseline), name: baseline },
+    labels: options.strings('labels').map((name) => ({ path: resolve(dir, name), name })),
+    loaded: profile === undefined ? undefined : await loadProfile(workspace.context.head, profile, '--profile'),
+    alpha,
+    seed: workspace.context.seed,
+    now: workspace.context.now,
+  });
+  return { report: singleGateReport(invocation, workspace, result) };
 }
 
 /** Both arms from a live Prometheus: closed by default, an arm without series is missing data. */

@@ -2,6 +2,40 @@
 /* biome-ignore-all lint: generated */
 
 /**
+ * What somebody or something thinks of one answer of a canary run: a line of NDJSON for `canary judge --labels`.
+ */
+export interface CanaryLabelDocument {
+/**
+ * the prompt's id in the corpus; this or `pair` is needed
+ */
+prompt_id?: string
+/**
+ * the pair's number in the run, instead of the prompt's id
+ */
+pair?: number
+/**
+ * whose answer it was
+ */
+arm: ("baseline" | "candidate")
+/**
+ * a thumb up or down; this or `score` is needed
+ */
+label?: ("good" | "bad")
+/**
+ * how good, 0 to 1
+ */
+score?: number
+/**
+ * who labelled: of one source only the newest label of an answer counts
+ */
+source?: string
+/**
+ * when, RFC 3339
+ */
+at?: string
+}
+
+/**
  * How a canary is run and judged.
  */
 export interface CanaryProfileDocument {
@@ -3761,6 +3795,7 @@ expires: string
 }
 
 export interface SchemaTypes {
+  readonly "canary-label": CanaryLabelDocument;
   readonly "canary-profile": CanaryProfileDocument;
   readonly "domain": DomainDocument;
   readonly "evidence-envelope": EvidenceEnvelopeDocument;
@@ -3792,6 +3827,7 @@ export interface SchemaTypes {
 export type SchemaName = keyof SchemaTypes;
 
 export const SCHEMAS: { readonly [N in SchemaName]: { readonly $id: string; readonly [key: string]: unknown } } = {
+  "canary-label": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/canary-label.schema.json","title":"canary label","description":"What somebody or something thinks of one answer of a canary run: a line of NDJSON for `canary judge --labels`.","type":"object","additionalProperties":false,"required":["arm"],"properties":{"prompt_id":{"type":"string","minLength":1,"maxLength":1000,"description":"the prompt's id in the corpus; this or `pair` is needed"},"pair":{"type":"integer","minimum":0,"description":"the pair's number in the run, instead of the prompt's id"},"arm":{"enum":["baseline","candidate"],"description":"whose answer it was"},"label":{"enum":["good","bad"],"description":"a thumb up or down; this or `score` is needed"},"score":{"type":"number","minimum":0,"maximum":1,"description":"how good, 0 to 1"},"source":{"type":"string","maxLength":200,"description":"who labelled: of one source only the newest label of an answer counts"},"at":{"type":"string","format":"date-time","description":"when, RFC 3339"}}},
   "canary-profile": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/canary-profile.schema.json","title":"canary profile","description":"How a canary is run and judged.","type":"object","additionalProperties":false,"required":["version","pairs","metrics"],"properties":{"version":{"const":1,"description":"1"},"pairs":{"type":"integer","minimum":10,"maximum":100000,"description":"prompt pairs of baseline and candidate"},"aaPairs":{"type":"integer","minimum":0,"maximum":10000,"description":"pairs of the baseline with itself, first: the noise floor (default 20)"},"warmupPairs":{"type":"integer","minimum":0,"maximum":1000,"description":"pairs that are sent and not judged (default 4)"},"maxTokens":{"type":"integer","minimum":1,"maximum":4096,"description":"tokens generated per request (default 16)"},"topLogprobs":{"type":"integer","minimum":1,"maximum":20,"description":"alternatives per token for divergence (default 5)"},"stop":{"type":"array","maxItems":4,"items":{"type":"string","minLength":1,"maxLength":64},"description":"stop sequences of every request: shows a candidate that runs past them (default none)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxDuration":{"type":"string","pattern":"^[0-9]+(s|m|h)$","description":"the whole run (default 10m)"},"model":{"type":"string","description":"the `model` field of requests"},"headers":{"type":"object","additionalProperties":{"type":"string"},"description":"sent with every request; never a secret, use MIXGATE_CANARY_TOKEN for that"},"score":{"type":"boolean","description":"score prompts for perplexity and divergence (default true); needs `echo` on /v1/completions"},"alpha":{"type":"number","exclusiveMinimum":0,"maximum":0.2,"description":"family-wise error level (default 0.05)"},"codeRuns":{"type":"boolean","description":"run the code of answers for `code` checks, in a sandbox without network and files (default false; Linux)"},"sampling":{"type":"object","additionalProperties":false,"required":["samples","temperature"],"properties":{"samples":{"type":"integer","minimum":2,"maximum":20,"description":"answers drawn a prompt and arm"},"temperature":{"type":"number","exclusiveMinimum":0,"maximum":2,"description":"of these answers"}},"description":"draw several answers a prompt, for the metric `agreement`"},"judge":{"type":"object","additionalProperties":false,"required":["url","model","scores"],"properties":{"url":{"type":"string","pattern":"^https?://[^\\s@]+$","description":"base URL of an OpenAI-compatible API, as its clients take it (ends in /v1 as a rule); without user or password"},"model":{"type":"string","minLength":1,"maxLength":200,"description":"the model that judges"},"apiKeyEnv":{"type":"string","pattern":"^MIXGATE_JUDGE_[A-Z0-9_]+$","description":"environment variable with the key; its name begins with MIXGATE_JUDGE_, so that a profile cannot send other secrets away"},"scores":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["hallucination","context_adherence","tool_selection","action_completion"]},"description":"what is asked of each answer"},"polls":{"type":"integer","minimum":2,"maximum":50,"description":"times that each question is asked (default 5)"},"temperature":{"type":"number","minimum":0,"maximum":2,"description":"of the judge (default 1); polls at 0 agree and hide the judge's noise"},"jsonMode":{"type":"boolean","description":"ask for `response_format: json_object` (default false)"},"concurrency":{"type":"integer","minimum":1,"maximum":64,"description":"requests at a time (default 4)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxRequests":{"type":"integer","minimum":1,"maximum":1000000,"description":"requests in all, repeated ones included (default 2000); pairs beyond it are not scored"}},"description":"a judge model, for `hallucination`, `context_adherence`, `tool_selection` and `action_completion`; answers and prompts are sent to it"},"prices":{"type":"object","additionalProperties":false,"required":["currency","asOf","baseline"],"properties":{"currency":{"type":"string","pattern":"^[A-Z]{3}$","description":"ISO 4217, such as EUR"},"asOf":{"type":"string","format":"date","description":"the day the prices were looked up"},"maxAgeDays":{"type":"integer","minimum":1,"description":"older prices warn (default 90)"},"baseline":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"perMtokInput":{"type":"number","minimum":0,"description":"a million prompt tokens"},"perMtokOutput":{"type":"number","minimum":0,"description":"a million generated tokens"},"perAcceleratorHour":{"type":"number","minimum":0,"description":"an hour of one accelerator; used instead of token prices"},"accelerators":{"type":"integer","minimum":1,"description":"accelerators a request holds (default 1)"}},"description":"what the baseline's pool costs"},"candidate":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"perMtokInput":{"type":"number","minimum":0,"description":"a million prompt tokens"},"perMtokOutput":{"type":"number","minimum":0,"description":"a million generated tokens"},"perAcceleratorHour":{"type":"number","minimum":0,"description":"an hour of one accelerator; used instead of token prices"},"accelerators":{"type":"integer","minimum":1,"description":"accelerators a request holds (default 1)"}},"description":"what the candidate's pool costs (default: the same)"}},"description":"prices, for `cost_per_request` and `cost_per_mtok`"},"metrics":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","minLength":1,"description":"what is compared: a metric that mixgate measures, or any name in the sample files of `canary judge`"},"margin":{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{"relative":{"type":"number","exclusiveMinimum":0},"absolute":{"type":"number","exclusiveMinimum":0}},"description":"the largest acceptable change for the worse"},"bySegment":{"type":"boolean","description":"a verdict per segment too"},"by":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["segment","domain","language","task"]},"description":"a verdict for each value of these; groups of the same prompts are judged once"},"required":{"enum":[true,false,"overall"],"description":"whether the run is inconclusive where this metric is; `overall` asks it of all prompts together only, so that a segment blocks when it is worse and not when it is undecided (default true)"},"noData":{"enum":["fail","inconclusive","ignore"],"description":"what no data in an arm means (default inconclusive); `ignore` leaves the metric out of the verdict"},"direction":{"enum":["lower","higher","either"],"description":"which way is better (known for mixgate's own metrics)"},"kind":{"enum":["continuous","count","binary"],"description":"what the values are (known for mixgate's own metrics)"}}}}}},
   "domain": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/domain.schema.json","title":"input domain","description":"The inputs on which a policy is proved: every combination of the values in `vary`, put into `base`.","type":"object","additionalProperties":false,"required":["base","vary"],"properties":{"base":{"type":"object","description":"one complete input"},"vary":{"type":"object","minProperties":1,"maxProperties":64,"description":"values by path; a path is dotted, with [n] for array places","additionalProperties":{"type":"array","minItems":1,"description":"a list of values: literals, {absent: true}, {unknown: true} or {boundaries: true}"}},"where":{"type":"string","pattern":"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$","description":"a rule as PACKAGE/RULE that must be true for a point to count"}}},
   "evidence-envelope": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/evidence-envelope.schema.json","title":"signed evidence","description":"A DSSE envelope (github.com/secure-systems-lab/dsse) around an evidence statement; Ed25519.","type":"object","additionalProperties":false,"required":["payloadType","payload","signatures"],"properties":{"payloadType":{"const":"application/vnd.in-toto+json","description":"application/vnd.in-toto+json"},"payload":{"type":"string","minLength":1,"description":"the statement, base64"},"signatures":{"type":"array","minItems":1,"maxItems":50,"description":"signatures","items":{"type":"object","additionalProperties":false,"required":["keyid","sig"],"properties":{"keyid":{"type":"string","minLength":1,"description":"SHA-256 of the public key (SPKI DER)"},"sig":{"type":"string","minLength":1,"description":"signature, base64"}}}}}},

@@ -1,7 +1,9 @@
+import { ConfigurationError } from '../../core/errors.ts';
 import type { Table } from '../../core/gate.ts';
 import { normalQuantile } from '../../stats/distributions.ts';
 import { mean } from '../../stats/summary.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
+import type { CanaryPoint } from '../run/points.ts';
 import type { JudgeScore } from './prompts.ts';
 
 /** The polls of one answer: `yes` of `polls` that could be read. */
@@ -64,6 +66,53 @@ export function anovaOfPolls(
     reliability: varies ? between / (between + within / k0) : undefined,
     itemSd: Math.sqrt(mean(used.map(({ polls }) => within / polls))),
   };
+}
+
+const NOISE_METRIC = 'judge_noise';
+
+/** The noise as points of the run, so that a kept run is judged again with it. */
+export function noisePoints(noises: readonly JudgeNoise[]): CanaryPoint[] {
+  return noises.map((noise) => ({
+    metric: NOISE_METRIC,
+    value: noise.itemSd,
+    pair: -1,
+    prompt: '',
+    tags: { block: 'ab', arm: 'pair' },
+    text: JSON.stringify(noise),
+  }));
+}
+
+/** @throws ConfigurationError when a kept file holds something else there: without its noise a score must not be judged */
+export function noisesOf(points: readonly CanaryPoint[]): JudgeNoise[] {
+  return points
+    .filter((point) => point.metric === NOISE_METRIC)
+    .map(({ text }) => {
+      const noise = parseNoise(text ?? '');
+      if (noise === undefined)
+        throw new ConfigurationError('the samples hold a `mixgate_judge_noise` that mixgate did not write.');
+      return noise;
+    });
+}
+
+function parseNoise(text: string): JudgeNoise | undefined {
+  try {
+    const noise = JSON.parse(text) as Partial<JudgeNoise> | null;
+    const numbers = [
+      'items',
+      'polls',
+      'unparsable',
+      'unanswered',
+      'unscored',
+      'within',
+      'between',
+      'itemSd',
+      'pairsLeftOut',
+    ] as const;
+    const whole = typeof noise?.score === 'string' && numbers.every((name) => Number.isFinite(noise[name]));
+    return whole ? (noise as JudgeNoise) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Why this comparison cannot be trusted, if it cannot. */

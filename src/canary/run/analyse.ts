@@ -5,7 +5,7 @@ import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { judgeCase } from '../judge/judge.ts';
 import type { RoutingDriftResult } from '../judge/routing-drift.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
-import { type JudgeNoise, noiseTable, withJudgeNoise } from '../judge-model/noise.ts';
+import { noisesOf, noiseTable, withJudgeNoise } from '../judge-model/noise.ts';
 import type { CanaryRuleId } from '../rules.ts';
 import { buildCase } from './case.ts';
 import { canaryCharts } from './charts.ts';
@@ -31,8 +31,8 @@ export interface AnalyseInput {
   readonly now?: string;
   /** Set when k6 did not end well: the run is then at best inconclusive. */
   readonly aborted?: string;
-  /** What repeated polls told about the judge model. */
-  readonly judgeNoise?: readonly JudgeNoise[];
+  /** What was found about the input before. */
+  readonly findings?: readonly Finding[];
 }
 
 const PERMUTATIONS = 999;
@@ -41,7 +41,7 @@ const PERMUTATIONS = 999;
 export function analyseCanary(input: AnalyseInput): GateResult {
   const { profile, samples, seed } = input;
   const alpha = profile.alpha ?? DEFAULTS.alpha;
-  const judgeNoise = input.judgeNoise ?? [];
+  const judgeNoise = noisesOf(samples.points);
   const canary = buildCase(samples.points, profile, { block: 'ab', seed, alpha });
   const judged = withJudgeNoise(judgeCase(canary), judgeNoise, (name) => baselineMean(samples, name));
   const noise =
@@ -57,6 +57,7 @@ export function analyseCanary(input: AnalyseInput): GateResult {
     ...driftFindings(input, judged, drift),
     ...tokenizerFindings(input),
     ...priceFindings(input),
+    ...(input.findings ?? []),
   ];
   const undecided = judged.metrics.filter(
     (metric) => metric.verdict === 'inconclusive' && metric.noData !== 'ignore' && required(profile, metric),

@@ -51,10 +51,10 @@ export async function derivePoints(
 }
 
 /** A point as k6 writes it, for sample files that are judged again later. */
-export function pointLine({ metric, value, tags, pair, prompt }: CanaryPoint): string {
+export function pointLine({ metric, value, tags, pair, prompt, text }: CanaryPoint): string {
   return JSON.stringify({
     metric: `mixgate_${metric}`,
     type: 'Point',
-    data: { value, tags, metadata: { pair: String(pair), prompt } },
+    data: { value, tags, metadata: { pair: String(pair), prompt, ...(text === undefined ? {} : { text }) } },
   });
 }

@@ -220,10 +220,32 @@ export const CANARY_METRICS: readonly MetricDefinition[] = [
   },
 ];
 
+/** What labels add to a run that is judged again. */
+const LABEL_METRICS: readonly MetricDefinition[] = [
+  {
+    name: 'label_bad',
+    title: 'answers labelled bad',
+    unit: '1',
+    kind: 'binary',
+    direction: 'lower',
+    margin: { absolute: 0.05 },
+    shape: 'arms',
+  },
+  {
+    name: 'label_score',
+    title: 'score by labels',
+    unit: '1',
+    kind: 'continuous',
+    direction: 'higher',
+    margin: { absolute: 0.1 },
+    shape: 'arms',
+  },
+];
+
 /** The definition of a metric; one that mixgate doesn't measure itself is shown under its own name, without a unit. */
 export function metricDefinition(name: string): MetricDefinition {
   return (
-    CANARY_METRICS.find((metric) => metric.name === name) ?? {
+    [...CANARY_METRICS, ...LABEL_METRICS].find((metric) => metric.name === name) ?? {
       name,
       title: name,
       unit: '1',

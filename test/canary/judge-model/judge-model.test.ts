@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type JudgeSettings, judgeClient, judgeKey } from '../../../src/canary/judge-model/client.ts';
-import { anovaOfPolls, noiseTable } from '../../../src/canary/judge-model/noise.ts';
+import { anovaOfPolls, noisePoints, noiseTable } from '../../../src/canary/judge-model/noise.ts';
 import { fillTemplate, JUDGE_SCORES, judgeTemplate, parsePoll } from '../../../src/canary/judge-model/prompts.ts';
 import { scoreAnswers } from '../../../src/canary/judge-model/score-answers.ts';
 import { analyseCanary } from '../../../src/canary/run/analyse.ts';
@@ -56,11 +56,10 @@ async function judgeRun(profile: CanaryProfileDocument, points: readonly CanaryP
     progress: silentProgress,
   });
   const result = analyseCanary({
-    samples: { points: [...points, ...scoring.points], droppedIterations: 0, badLines: 0 },
+    samples: { points: [...points, ...scoring.points, ...noisePoints(scoring.noises)], droppedIterations: 0, badLines: 0 },
     profile,
     profileFile: 'profile.yaml',
     seed: 1,
-    judgeNoise: scoring.noises,
   });
   return { ...scoring, result };
 }
