@@ -28,7 +28,6 @@ export interface ServeChange {
   readonly traces?: boolean;
   readonly bundleRevision?: string;
   readonly restart?: boolean;
-  readonly port?: number;
 }
 
 type Strength = readonly [string, Partial<Case>];
@@ -200,7 +199,7 @@ export const CLEAN: readonly Case[] = [
   clean('decision-log', 'decision log on', { serve: { decisionLog: true } }),
   clean('traces', 'trace export to a file on', { serve: { traces: true } }),
   clean('policy', 'policy bundle rebuilt with another revision', { serve: { bundleRevision: 'rebuilt-1' } }),
-  clean('sidecar', 'a proxy in front that changes nothing', fault({ kind: 'none' })),
+  clean('batch', 'batches of 256 tokens instead of 512', { serve: { batch: 256 } }),
 ];
 
 export const CASES: readonly Case[] = [...DEGRADATIONS, ...CLEAN];

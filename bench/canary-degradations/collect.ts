@@ -12,28 +12,28 @@ import { resolveTool } from '../../src/tools/resolve.ts';
 import { folderTree } from '../../src/workspace/tree.ts';
 import type { Case } from './cases.ts';
 import { corpusHalves } from './corpus.ts';
-import { MODEL, prefer, startCandidate, startServer, TOKEN } from './serving.ts';
+import { MODEL, prefer, startBaseline, startCandidate, startServer, TOKEN } from './serving.ts';
 import { type Answer, ask, constructed, measured, type Truth, truthOf } from './truth.ts';
 
 export const SEED = 6;
 export const CACHE = process.env['MIXGATE_DEGRADATIONS'] ?? join(tmpdir(), 'mixgate-degradations');
 
-/** What is known of a collected case beside its samples. */
+/** What is known of a driven case beside its samples. */
 export interface Collected {
   readonly id: string;
   readonly seconds: number;
   readonly aborted?: string;
-  readonly truth: Truth;
 }
 
 export const samplesFile = (tried: Case): string => join(CACHE, `${tried.id}.ndjson`);
 export const recordFile = (tried: Case): string => join(CACHE, `${tried.id}.json`);
+export const truthFile = (tried: Case): string => join(CACHE, `${tried.id}.truth.json`);
 
 export async function benchProfile(): Promise<{ profile: CanaryProfileDocument; file: string }> {
   return loadProfile(folderTree(import.meta.dirname), 'profile.yaml');
 }
 
-/** Runs a case: baseline and candidate are started anew, k6 drives both, then the truth is measured on the held-out prompts. */
+/** Runs a case: baseline and candidate are started anew, k6 drives both, and the raw samples are kept. */
 export async function collect(tried: Case): Promise<Collected> {
   mkdirSync(CACHE, { recursive: true });
   prefer(process.pid);
@@ -41,7 +41,7 @@ export async function collect(tried: Case): Promise<Collected> {
   const halves = await corpusHalves();
   const work = mkdtempSync(join(tmpdir(), 'mixgate-degradation-'));
   try {
-    await using baseline = await startServer(join(work, 'baseline'), 'baseline', MODEL);
+    await using baseline = await startBaseline(join(work, 'baseline'), tried);
     await using candidate = await startCandidate(tried, {
       work: join(work, 'candidate'),
       seed: SEED,
@@ -58,29 +58,29 @@ export async function collect(tried: Case): Promise<Collected> {
     const started = performance.now();
     const partial = `${samplesFile(tried)}.partial`;
     rmSync(partial, { force: true });
+    const preferring = setTimeout(preferChildren, 300);
     const run = await runK6(plan, {
       k6: (await resolveTool('k6')).path,
       progress: silentProgress,
       signal: new AbortController().signal,
       keepSamples: partial,
     });
+    clearTimeout(preferring);
     const seconds = (performance.now() - started) / 1000;
     keepOwn(partial);
-    const options = { maxTokens: plan.maxTokens, stop: plan.stop };
-    const before = await baselineAnswers(baseline.url, halves.heldOut, options);
-    const truth = await truthFor(tried, before, () => ask(candidate.url, halves.heldOut, options));
     renameSync(partial, samplesFile(tried));
-    const record: Collected = {
-      id: tried.id,
-      seconds,
-      ...(run.aborted === undefined ? {} : { aborted: run.aborted }),
-      truth,
-    };
+    const record: Collected = { id: tried.id, seconds, ...(run.aborted === undefined ? {} : { aborted: run.aborted }) };
     writeFileSync(recordFile(tried), JSON.stringify(record, undefined, 2));
     return record;
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** k6 is started by the product, in a session of its own. */
+function preferChildren(): void {
+  const children = `/proc/${process.pid}/task/${process.pid}/children`;
+  if (existsSync(children)) for (const pid of readFileSync(children, 'utf8').trim().split(' ')) prefer(Number(pid));
 }
 
 /** Keeps only the lines the judge reads: k6 writes about twenty of its own for each request. */
@@ -92,25 +92,42 @@ function keepOwn(file: string): void {
   );
 }
 
+/** Measures what the case really does, on the held-out prompts; or says what is known by construction. */
+export async function measureTruth(tried: Case): Promise<Truth> {
+  mkdirSync(CACHE, { recursive: true });
+  const { profile } = await benchProfile();
+  const { heldOut, segmentOf } = await corpusHalves();
+  const options = { maxTokens: profile.maxTokens ?? 16, stop: profile.stop ?? [] };
+  const work = mkdtempSync(join(tmpdir(), 'mixgate-degradation-'));
+  try {
+    const before = await baselineAnswers(join(work, 'baseline'), heldOut, options);
+    const known = constructed(tried, (segment) => {
+      const times = before.filter((answer) => segment === undefined || answer.segment === segment).map((answer) => answer.ms);
+      return times.reduce((sum, value) => sum + value, 0) / times.length;
+    });
+    let truth: Truth;
+    if (known !== undefined) truth = truthOf(known, 'by construction');
+    else {
+      await using candidate = await startCandidate(tried, { work: join(work, 'candidate'), seed: SEED, segmentOf });
+      truth = truthOf(measured(before, await ask(candidate.url, heldOut, options)), `${heldOut.length} held-out prompts`);
+    }
+    writeFileSync(truthFile(tried), JSON.stringify(truth, undefined, 2));
+    return truth;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
 /** The baseline's answers to the held-out prompts: the same for every case, so asked once. */
 async function baselineAnswers(
-  url: string,
+  work: string,
   prompts: readonly PromptRecord[],
   options: { maxTokens: number; stop: readonly string[] },
 ): Promise<readonly Answer[]> {
   const file = join(CACHE, 'baseline-answers.json');
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Answer[];
-  const answers = await ask(url, prompts, options);
+  await using server = await startServer(work, 'baseline', MODEL);
+  const answers = await ask(server.url, prompts, options);
   writeFileSync(file, JSON.stringify(answers));
   return answers;
-}
-
-async function truthFor(tried: Case, before: readonly Answer[], after: () => Promise<Answer[]>): Promise<Truth> {
-  const baselineMs = (segment?: string): number => {
-    const times = before.filter((answer) => segment === undefined || answer.segment === segment).map((answer) => answer.ms);
-    return times.reduce((sum, value) => sum + value, 0) / times.length;
-  };
-  const known = constructed(tried, baselineMs);
-  if (known !== undefined) return truthOf(known, 'by construction');
-  return truthOf(measured(before, await after()), `${before.length} held-out prompts`);
 }

@@ -5,23 +5,26 @@ import { readSamples } from '../../src/canary/run/k6.ts';
 import type { Finding } from '../../src/core/finding.ts';
 import type { Verdict } from '../../src/core/verdict.ts';
 import { CASES, type Case } from './cases.ts';
-import { benchProfile, type Collected, recordFile, SEED, samplesFile } from './collect.ts';
+import { benchProfile, type Collected, recordFile, SEED, samplesFile, truthFile } from './collect.ts';
+import type { Truth } from './truth.ts';
 
 export interface Judged {
   readonly tried: Case;
   readonly collected: Collected;
+  readonly truth: Truth;
   readonly verdict: Verdict;
   readonly reason: string;
   readonly findings: readonly Finding[];
 }
 
-/** Judges every case that was collected, or those whose id or kind begins with `only`. */
+/** Judges every case whose samples and truth are there, or those whose id or kind begins with `only`. */
 export async function judgeAll(only?: string): Promise<readonly Judged[]> {
   const { profile, file } = await benchProfile();
   const results: Judged[] = [];
   for (const tried of selected(only)) {
-    if (!existsSync(recordFile(tried))) continue;
+    if (!existsSync(recordFile(tried)) || !existsSync(truthFile(tried))) continue;
     const collected = JSON.parse(readFileSync(recordFile(tried), 'utf8')) as Collected;
+    const truth = JSON.parse(readFileSync(truthFile(tried), 'utf8')) as Truth;
     const gate = analyseCanary({
       samples: await readSamples(samplesFile(tried)),
       profile,
@@ -29,7 +32,7 @@ export async function judgeAll(only?: string): Promise<readonly Judged[]> {
       seed: SEED,
       ...(collected.aborted === undefined ? {} : { aborted: collected.aborted }),
     });
-    results.push({ tried, collected, verdict: gate.verdict, reason: gate.reason, findings: gate.findings });
+    results.push({ tried, collected, truth, verdict: gate.verdict, reason: gate.reason, findings: gate.findings });
   }
   return results;
 }

@@ -1,10 +1,10 @@
-// node bench/canary-degradations/run.ts collect|judge|table [--only KIND] [--again] [--limit N]
+// node bench/canary-degradations/run.ts collect|truth|judge|table [--only KIND] [--again] [--limit N]
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../../scripts/demo/shell.ts';
-import { collect, recordFile } from './collect.ts';
+import { collect, measureTruth, recordFile, truthFile } from './collect.ts';
 import { judgeAll, selected } from './judge.ts';
 import { document, line } from './table.ts';
 
@@ -24,6 +24,12 @@ switch (positionals[0]) {
     }
     break;
   }
+  case 'truth':
+    for (const tried of selected(values.only).filter((one) => values.again === true || !existsSync(truthFile(one)))) {
+      const truth = await measureTruth(tried);
+      process.stdout.write(`${tried.id}: ${truth.beyond ? 'beyond' : 'within'} its margins, ${truth.how}\n`);
+    }
+    break;
   case 'judge':
     for (const judged of await judgeAll(values.only)) process.stdout.write(`${line(judged)}\n`);
     break;
@@ -31,6 +37,6 @@ switch (positionals[0]) {
     await writeFile(join(ROOT, 'docs/degradations.md'), document(await judgeAll()));
     break;
   default:
-    process.stderr.write('node bench/canary-degradations/run.ts collect|judge|table [--only KIND] [--again] [--limit N]\n');
+    process.stderr.write('node bench/canary-degradations/run.ts collect|truth|judge|table [--only KIND] [--again] [--limit N]\n');
     process.exitCode = 2;
 }

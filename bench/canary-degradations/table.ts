@@ -9,15 +9,13 @@ const BLOCKING = ['fail', 'inconclusive', 'error'];
 
 /** One line for the terminal. */
 export function line(judged: Judged): string {
-  const { tried, collected, verdict, reason } = judged;
-  const truth = tried.clean
-    ? 'clean'
-    : `${collected.truth.beyond ? 'beyond' : 'within'} (${effectText(collected.truth.effects[0])})`;
-  return `${tried.id.padEnd(26)} ${verdict.padEnd(13)} ${truth.padEnd(44)} ${cause(judged).padEnd(24)} ${reason.slice(0, 160)}`;
+  const { tried, truth, verdict, reason } = judged;
+  const said = tried.clean ? 'clean' : `${truth.beyond ? 'beyond' : 'within'} (${effectText(truth.effects[0])})`;
+  return `${tried.id.padEnd(26)} ${verdict.padEnd(13)} ${said.padEnd(44)} ${cause(judged).padEnd(24)} ${reason.slice(0, 160)}`;
 }
 
 function effectText(effect: Effect | undefined): string {
-  if (effect === undefined) return 'none';
+  if (effect === undefined) return 'none, by construction';
   const where = effect.segment === undefined ? '' : ` ${effect.segment}`;
   const sign = effect.change >= 0 ? '+' : '';
   const size = effect.unit === 'nat' ? `${sign}${effect.change.toFixed(3)} nat` : `${sign}${(100 * effect.change).toFixed(0)} %`;
@@ -64,8 +62,8 @@ function table(headers: readonly string[], rows: readonly (readonly string[])[])
 export function document(all: readonly Judged[]): string {
   const bad = all.filter(({ tried }) => !tried.clean);
   const clean = all.filter(({ tried }) => tried.clean);
-  const beyond = bad.filter(({ collected }) => collected.truth.beyond);
-  const within = bad.filter(({ collected }) => !collected.truth.beyond);
+  const beyond = bad.filter(({ truth }) => truth.beyond);
+  const within = bad.filter(({ truth }) => !truth.beyond);
   const count = (list: readonly Judged[], ...verdicts: string[]): number =>
     list.filter(({ verdict }) => verdicts.includes(verdict)).length;
   const tally = (name: string, list: readonly Judged[]): string[] => [
@@ -115,8 +113,8 @@ ${table(
   bad.map((judged) => [
     judged.tried.kind,
     judged.tried.strength,
-    effectText(judged.collected.truth.effects[0]),
-    judged.collected.truth.beyond ? 'yes' : 'no',
+    effectText(judged.truth.effects[0]),
+    judged.truth.beyond ? 'yes' : 'no',
     judged.verdict,
     `${judged.collected.seconds.toFixed(0)} s`,
     finding(judged),
@@ -130,7 +128,7 @@ ${table(
   ['change', 'largest effect by truth', 'verdict', 'time', 'found in'],
   clean.map((judged) => [
     judged.tried.kind,
-    effectText(judged.collected.truth.effects[0]),
+    effectText(judged.truth.effects[0]),
     judged.verdict,
     `${judged.collected.seconds.toFixed(0)} s`,
     finding(judged),
@@ -140,6 +138,7 @@ ${table(
 ## Reproduce
 
     node bench/canary-degradations/run.ts collect    # ${DEGRADATIONS.length + 20} runs, resumable; samples stay in $TMPDIR/mixgate-degradations
+    node bench/canary-degradations/run.ts truth      # the same cases on the held-out prompts
     node bench/canary-degradations/run.ts judge      # a line a case; costs seconds, so a changed judge can be tried on the same samples
     node bench/canary-degradations/run.ts table      # this page
 

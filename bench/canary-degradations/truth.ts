@@ -84,6 +84,8 @@ const MARGIN = { nll: 0.05, kld: 0.05, sameTop: 0.1, answers: 0.2, length: 0.25,
 
 /** Faults that act on errors or times alone: what they do is known by construction, and times measured here would not be steady. */
 export function constructed(tried: Case, baselineMs: (segment?: string) => number): readonly Effect[] | undefined {
+  // Harmless by proof (test/variants-function.test.ts of the runtime) or because no weight is touched; F16 rounds otherwise, so it is measured.
+  if (tried.clean && tried.variant?.includes('requantise') !== true) return [];
   if (tried.throttle !== undefined)
     return [{ name: 'time', change: 1 / (1 - tried.throttle) - 1, margin: MARGIN.time, unit: 'relative' }];
   const { fault } = tried;
