@@ -5,7 +5,7 @@ import { type Attribution, describeDefinition, isChanged } from './attribution.t
 import type { Corpus } from './corpus.ts';
 import { skippedCount } from './corpus.ts';
 import type { DiffClass } from './decision.ts';
-import type { Definition } from './definitions.ts';
+import { type Definition, reaches } from './definitions.ts';
 import type { DecisionDiff, DiffGroup, DiffSide } from './diff.ts';
 import type { Domain } from './domain.ts';
 import { type Counterexample, coverageText, type Proof, regoTest } from './prove.ts';
@@ -53,7 +53,12 @@ export function diffFindings(
       headDefinitions === undefined ? undefined : base.attribution?.because.find((d) => isChanged(d, headDefinitions));
     const added =
       baseDefinitions === undefined ? undefined : head.attribution?.because.find((d) => isChanged(d, baseDefinitions));
-    const place = added ?? decidingLine(head) ?? decidingLine(base);
+    const place =
+      added ??
+      successor(removed, headDefinitions, baseDefinitions) ??
+      changedDefault(head, headDefinitions, baseDefinitions) ??
+      decidingLine(head) ??
+      decidingLine(base);
     const from = removed ?? decidingLine(base);
     return [
       policyFinding({
@@ -79,6 +84,37 @@ function sentence(group: DiffGroup): string {
       : '';
   const data = group.causes.data > 0 ? ` ${group.causes.data} of them by the data document.` : '';
   return `${moved}${data}`;
+}
+
+/**
+ * What head has in place of a definition that it no longer has: a condition that got narrower no longer fires, so only
+ * base's attribution knows of it. The changed definitions of the rule are matched in order.
+ */
+function successor(
+  removed: Definition | undefined,
+  head: readonly Definition[] | undefined,
+  base: readonly Definition[] | undefined,
+): Definition | undefined {
+  if (removed === undefined || head === undefined || base === undefined) return undefined;
+  const gone = base.filter((d) => d.rule === removed.rule && isChanged(d, head));
+  const fresh = head.filter((d) => d.rule === removed.rule && isChanged(d, base));
+  return fresh[Math.min(gone.indexOf(removed), fresh.length - 1)];
+}
+
+/** A changed default that decided: nothing of its rule fired, and something that fired asks for it. Defaults can't be switched off. */
+function changedDefault(
+  side: DiffSide,
+  head: readonly Definition[] | undefined,
+  base: readonly Definition[] | undefined,
+): Definition | undefined {
+  const fired = side.attribution?.fired ?? [];
+  return head?.find(
+    (d) =>
+      d.kind === 'default' &&
+      isChanged(d, base ?? head) &&
+      !fired.some((one) => one.rule === d.rule) &&
+      fired.some((one) => one.refs.some((ref) => reaches(ref, d.rule))),
+  );
 }
 
 /** The entrypoint's own line says most when nothing on this side changed. */

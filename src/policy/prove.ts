@@ -10,7 +10,7 @@ import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
 import { OpaRefused } from './opa.ts';
 import { EvaluationLimit } from './pool.ts';
 import { coveringStrength, samplePoints, take } from './sampling.ts';
-import { type Side, tracedProgram } from './side.ts';
+import { type Side, tracedProgramWith } from './side.ts';
 import { isObject, type Modules } from './source.ts';
 import type { ProveResult, TaskDomain, Violation } from './tasks.ts';
 import type { EvaluationFailure, Outcome } from './wasm.ts';
@@ -149,7 +149,7 @@ export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const traced =
     merged.length === 0
       ? undefined
-      : await tracedProgram(side, extra, [...new Set([...side.entrypoints, entrypoint, CHECK_ENTRYPOINT])]);
+      : await tracedProgramWith(side, extra, [...new Set([...side.entrypoints, entrypoint, CHECK_ENTRYPOINT])]);
   const counterexamples: Counterexample[] = [];
   for (const violation of merged)
     counterexamples.push(await counterexample(side, program, traced, violation, options, task, extra));

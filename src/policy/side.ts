@@ -74,12 +74,17 @@ export async function prepareSide(
   return { side: { source, asts, definitions, graph, entrypoints, program, plain: pool.add(program), opa, pool }, findings: [] };
 }
 
-/** Compiles the side with hooks in every definition, plus modules that are left alone; undefined when OPA refuses the edit. */
-export async function tracedProgram(
-  side: Side,
-  extra: Modules = new Map(),
-  entrypoints: readonly string[] = side.entrypoints,
-): Promise<number | undefined> {
+const traced = new WeakMap<Side, Promise<number | undefined>>();
+
+/** The side with hooks in every definition, compiled once; undefined when OPA refuses the edit. */
+export function tracedProgram(side: Side): Promise<number | undefined> {
+  const known = traced.get(side) ?? tracedProgramWith(side, new Map(), side.entrypoints);
+  traced.set(side, known);
+  return known;
+}
+
+/** The same with modules that are left alone, for other entrypoints. */
+export async function tracedProgramWith(side: Side, extra: Modules, entrypoints: readonly string[]): Promise<number | undefined> {
   const { modules } = instrument(side.source.modules, side.definitions);
   try {
     return side.pool.add(await compileProgram(side.opa, new Map([...modules, ...extra]), side.source.data, entrypoints, true));

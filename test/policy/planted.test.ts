@@ -1,9 +1,12 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/core/finding.ts';
-import type { Json } from '../../src/core/json.ts';
+import type { Json, JsonObject } from '../../src/core/json.ts';
+import { readCorpus } from '../../src/policy/corpus.ts';
 import { allows } from '../../src/policy/decision.ts';
 import { lintPolicy } from '../../src/policy/operations.ts';
-import { prepareSide, tracedProgram } from '../../src/policy/side.ts';
+import { replay } from '../../src/policy/replay.ts';
+import { prepareSide, type Side, tracedProgram } from '../../src/policy/side.ts';
+import { BASE_DATA, DIFF_INPUTS, DIFF_PLANTS, HEAD_DATA } from './plants/diff.ts';
 import { LINT_DOMAIN, LINT_PLANTS } from './plants/lint.ts';
 import { marksIn } from './plants/marks.ts';
 import { domainDocument, policy, shown, testBench } from './support.ts';
@@ -80,5 +83,39 @@ describe('rule analysis', () => {
       expect([allows(before), allows(after)]).not.toEqual([true, true]);
       expect(allows(after)).toBe(true);
     }
+  });
+});
+
+describe('decision diff', () => {
+  const plants = Object.entries(DIFF_PLANTS).flatMap(([ruleId, list]) =>
+    list.map((plant, index) => ({
+      ruleId,
+      name: `${ruleId.replace('policy-decision-', '').replaceAll('-', '_')}_${index + 1}`,
+      ...plant,
+    })),
+  );
+  const module = (name: string, text: string): string => `package ${name}\n${text}`;
+  const corpus = readCorpus(Buffer.from(DIFF_INPUTS.map((input) => JSON.stringify({ input })).join('\n')), 'corpus.ndjson', 'x');
+  let base: Side;
+  let head: Side;
+  beforeAll(async () => {
+    const entrypoints = plants.map((p) => `${p.name}/decision`);
+    const prepare = async (which: 'base' | 'head', data: JsonObject): Promise<Side> => {
+      const files = Object.fromEntries(plants.map((p) => [`${p.name}.rego`, module(p.name, p[which])]));
+      const { side, findings } = await prepareSide(bench.opa, bench.pool, await policy(files, data), entrypoints);
+      if (side === undefined)
+        throw new Error(findings.map((f) => `${f.location?.file}:${f.location?.line}: ${f.message}`).join('\n'));
+      return side;
+    };
+    [base, head] = [await prepare('base', BASE_DATA), await prepare('head', HEAD_DATA)];
+  }, 60_000);
+  test.each(Object.entries(DIFF_PLANTS))(`%s is planted in at least ${WAYS} ways`, (_ruleId, list) => {
+    expect(list.length).toBeGreaterThanOrEqual(WAYS);
+  });
+  test.each(plants.map((p) => [p.name, p] as const))('%s', async (name, { ruleId, head: text }) => {
+    const { findings } = await replay(base, head, { entrypoint: `${name}/decision`, corpus, domain: undefined, maxPoints: 1 });
+    const marks = marksIn({ [`${name}.rego`]: module(name, text) });
+    expect(marks.some((mark) => mark.startsWith(`${ruleId} `))).toBe(true);
+    expect(shown(findings)).toEqual(marks);
   });
 });
