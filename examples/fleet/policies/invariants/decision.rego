@@ -1,5 +1,8 @@
 # METADATA
 # title: Every answer is complete
+# description: |
+#   There is always a decision; a refusal names a reason, an answer a pool that the fleet has, and a primary answer a pool with
+#   room.
 package invariants.decision
 
 violation contains "there is no decision" if not decided

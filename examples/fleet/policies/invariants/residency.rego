@@ -1,5 +1,8 @@
 # METADATA
 # title: Data stays where it has to
+# description: |
+#   Restricted data is served, and falls back, only in the jurisdiction that it comes from; other than public data stays in one
+#   trust zone; what comes from an unknown region is refused. Reads data.fleet.clusters and data.residency.regions.
 package invariants.residency
 
 import data.residency.regions

@@ -1,5 +1,8 @@
 # METADATA
 # title: Tenants get what is theirs
+# description: |
+#   Nobody is served without a record, for another tenant, outside the tenant's trust zones, or above the tenant's quota. Reads
+#   data.tenants and data.fleet.clusters.
 package invariants.tenancy
 
 tenant := data.tenants[input.input.request.tenant]
