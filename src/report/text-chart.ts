@@ -62,13 +62,17 @@ function lineLines(chart: LineChart, width: number): string[] {
   const room = Math.max(8, Math.min(60, width - names - 30));
   const all = finite(chart.series.flatMap((series) => series.points.map(([, y]) => y)));
   const [low, high] = [Math.min(...all), Math.max(...all)];
+  const xs = finite(chart.series.flatMap((series) => series.points.map(([x]) => x)));
   const lines = capped(
     chart.series,
-    ({ name, points }) => {
-      const values = resample(
-        points.map(([, y]) => y),
-        room,
-      );
+    ({ name, points, step }) => {
+      const values =
+        step === true
+          ? stepsAt(points, Math.min(...xs), Math.max(...xs), room)
+          : resample(
+              points.map(([, y]) => y),
+              room,
+            );
       const own = finite(points.map(([, y]) => y));
       if (own.length === 0) return [`${padEnd(label(name), names)} no data`];
       const marks = values.map((y) =>
@@ -86,6 +90,14 @@ function lineLines(chart: LineChart, width: number): string[] {
       .slice(0, MAX_ROWS)
       .map((limit) => `${padEnd(label(limit.name), names)} limit ${formatNumber(limit.value)}`),
   ];
+}
+
+/** A step function at `count` equal distances: steps of two series are at different places. */
+function stepsAt(points: LineChart['series'][number]['points'], from: number, to: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => {
+    const at = from + ((to - from) * (index + 0.5)) / count;
+    return points.findLast(([x]) => x <= at)?.[1] ?? 0;
+  });
 }
 
 /** The largest value of each of `count` equal parts: peaks are what a reader looks for. */

@@ -2,7 +2,7 @@ import type { Table } from '../../core/gate.ts';
 import { formatNumber, unitName } from '../../report/number.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
 import { metricDefinition } from './metrics.ts';
-import { capital, effectText, label, regressionText } from './present.ts';
+import { capital, effectText, heading, regressionText } from './present.ts';
 
 const RANK: Readonly<Record<MetricResult['verdict'], number>> = { error: 0, fail: 1, inconclusive: 2, warn: 3, pass: 4 };
 
@@ -57,7 +57,7 @@ function sentence(metric: MetricResult): string {
     /^change .+? does not rule out [^;]+/,
     () => `the change of ${effectText(metric)} does not rule out the margin of ${size(metric.margin, metric)}`,
   );
-  return `${capital(label(metric))}: ${reason}${needed}.`;
+  return `${heading(metric)}: ${reason}${needed}.`;
 }
 
 function armText(metric: MetricResult, arm: 'baseline' | 'candidate'): string {

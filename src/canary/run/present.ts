@@ -17,9 +17,14 @@ export function effectText(metric: MetricResult): string {
     : text;
 }
 
+/** As `label`, for the start of a sentence: a name of someone else's stays as it is. */
+export function heading(metric: { readonly name: string; readonly segment?: string }): string {
+  return metricDefinition(metric.name).title === metric.name ? label(metric) : capital(label(metric));
+}
+
 /** What is worse, in one sentence: the centre by how much against which limit, or the tail that the centre hides. */
 export function regressionText(metric: MetricResult): string {
-  const what = capital(label(metric));
+  const what = heading(metric);
   if (metric.noData !== undefined) return `${what} has no data: ${metric.reason}.`;
   if (metric.reason.startsWith('gets worse')) return `${what} ${metric.reason}.`;
   return metric.reason.startsWith('tail')

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -28,6 +29,21 @@ function history(): string {
       );
     }
   }
+  // Counters of failed requests: 1 or 2 a step, or 3 or 4; all begin again at 0 in the middle.
+  lines.push('# TYPE failed counter');
+  for (const [version, rate, seed] of [
+    ['stable', 1, 11],
+    ['same', 1, 12],
+    ['failing', 3, 13],
+  ] as const) {
+    let [state, total] = [seed * 7919, 500];
+    for (let i = 0; i < POINTS; i += 1) {
+      state = (state * 48271) % 2147483647;
+      if (i === POINTS / 2) total = 0;
+      total += rate + (state % 2);
+      lines.push(`failed_total{version="${version}"} ${total} ${END - (POINTS - 1 - i) * STEP}`);
+    }
+  }
   return `${lines.join('\n')}\n# EOF\n`;
 }
 
@@ -35,18 +51,24 @@ let prometheus: RunningPrometheus;
 let child: ChildProcess;
 let url = '';
 
-beforeAll(async () => {
-  prometheus = await startPrometheus({ history: history() });
-  child = spawn(process.execPath, [join(ROOT, 'src/cli.ts'), 'canary', 'serve', '--port', '0', '--prometheus', prometheus.url], {
+/** `canary serve` as a process on a free port. */
+async function startServer(...flags: string[]): Promise<{ readonly process: ChildProcess; readonly url: string }> {
+  const process_ = spawn(process.execPath, [join(ROOT, 'src/cli.ts'), 'canary', 'serve', '--port', '0', ...flags], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  url = await new Promise<string>((done, fail) => {
-    child.once('close', (code) => fail(new Error(`the server ended with ${code}`)));
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      const found = /listening on (\S+)/.exec(text)?.[1];
-      if (found !== undefined) done(found);
+  const found = await new Promise<string>((done, fail) => {
+    process_.once('close', (code) => fail(new Error(`the server ended with ${code}`)));
+    process_.stdout.setEncoding('utf8').on('data', (text: string) => {
+      const at = /listening on (\S+)/.exec(text)?.[1];
+      if (at !== undefined) done(at);
     });
   });
+  return { process: process_, url: found };
+}
+
+beforeAll(async () => {
+  prometheus = await startPrometheus({ history: history() });
+  ({ process: child, url } = await startServer('--prometheus', prometheus.url));
 }, 120_000);
 afterAll(async () => {
   child?.kill('SIGKILL');
@@ -64,6 +86,17 @@ async function post(
     body: JSON.stringify(body),
   });
   return { status: response.status, body: (await response.json()) as never };
+}
+
+/** Resolves once new connections are refused. */
+async function stopsListening(at: string): Promise<void> {
+  for (;;) {
+    const open = await fetch(`${at}/healthz`).then(
+      () => true,
+      () => false,
+    );
+    if (!open) return;
+  }
 }
 
 const queries = (
@@ -191,10 +224,130 @@ describe('canary serve, as a process against a real Prometheus', () => {
     expect(answer.body).toMatchObject({ score: { classification: 'Nodata', score: 0 } });
   });
 
+  it('the stage of the Spinnaker recipe looks once, and its thresholds tell undecided from failed', async () => {
+    const [, stage] = [...readFileSync(join(ROOT, 'docs/recipes/spinnaker.md'), 'utf8').matchAll(/```json\n([\s\S]*?)```/g)];
+    const { canaryConfig } = JSON.parse(stage![1]!);
+    expect(canaryConfig.lifetimeDuration).toBe(`PT${canaryConfig.canaryAnalysisIntervalMins / 60}H`);
+    const [marginal, pass] = [Number(canaryConfig.scoreThresholds.marginal), Number(canaryConfig.scoreThresholds.pass)];
+    const values = (by: number, n: number): number[] => Array.from({ length: n }, (_, i) => 100 + ((i * 37) % 60) / 10 + by);
+    const scored = async (
+      metrics: readonly { readonly name: string; readonly experiment: number[]; readonly mustHaveData?: boolean }[],
+    ): Promise<{ labels: string[]; score: { score: number; classification: string } }> => {
+      const answer = await post('/judge', {
+        canaryConfig: {
+          metrics: metrics.map(({ name, mustHaveData }) => ({
+            name,
+            groups: ['all'],
+            analysisConfigurations: { canary: { direction: 'increase', mustHaveData } },
+          })),
+        },
+        scoreThresholds: { marginal, pass },
+        metricSetPairList: metrics.map(({ name, experiment }) => ({
+          name,
+          id: name,
+          tags: {},
+          values: { control: values(0, 60), experiment },
+        })),
+      });
+      const body = answer.body as unknown as { results: { classification: string }[]; score: never };
+      return { labels: body.results.map((result) => result.classification), score: body.score };
+    };
+    const fine = { name: 'fine', experiment: values(0, 60) };
+    const undecided = await scored([fine, { name: 'short', experiment: [100, 101] }]);
+    expect(undecided).toMatchObject({ labels: ['Pass', 'Nodata'], score: { classification: 'Marginal' } });
+    expect(undecided.score.score).toBeGreaterThanOrEqual(marginal);
+    expect(undecided.score.score).toBeLessThan(pass);
+    const worse = await scored([fine, { name: 'worse', experiment: values(40, 60) }]);
+    expect(worse).toMatchObject({ labels: ['Pass', 'High'], score: { classification: 'Fail' } });
+    expect(worse.score.score).toBeLessThan(marginal);
+    const empty = await scored([fine, { name: 'gone', experiment: [], mustHaveData: true }]);
+    expect(empty).toMatchObject({ labels: ['Pass', 'NodataFailMetric'], score: { classification: 'Fail' } });
+    expect(empty.score.score).toBeLessThan(marginal);
+    expect(await scored([{ name: 'gone', experiment: [] }])).toMatchObject({
+      labels: ['Nodata'],
+      score: { classification: 'Nodata', score: 0 },
+    });
+    expect(await scored([fine])).toMatchObject({ labels: ['Pass'], score: { classification: 'Pass', score: 100 } });
+  });
+
+  it('the policy of the Spinnaker recipe admits one port from one kind of pod', () => {
+    const { kind, spec } = parse(
+      [...readFileSync(join(ROOT, 'docs/recipes/spinnaker.md'), 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)][1]![1]!,
+    );
+    expect([kind, spec.policyTypes, spec.egress]).toEqual(['NetworkPolicy', ['Ingress', 'Egress'], []]);
+    expect(spec.ingress).toHaveLength(1);
+    expect(spec.ingress[0].ports).toEqual([{ port: 8085, protocol: 'TCP' }]);
+    // Both selectors in one entry: two entries would admit the whole namespace.
+    expect(Object.keys(spec.ingress[0].from[0]).sort()).toEqual(['namespaceSelector', 'podSelector']);
+    expect(spec.ingress[0].from).toHaveLength(1);
+  });
+
+  it.each([
+    ['failing', 'fail'],
+    ['same', 'pass'],
+  ])('judges the growth of a live counter over its reset: %s', async (candidate, verdict) => {
+    const answer = await post('/api/v1/analysis', {
+      metrics: [
+        {
+          name: 'failed',
+          kind: 'counter',
+          direction: 'lower',
+          margin: { relative: 0.3 },
+          baselineQuery: 'failed_total{version="stable"}',
+          candidateQuery: `failed_total{version="${candidate}"}`,
+        },
+      ],
+      window: '55m',
+      step: '15s',
+    });
+    const [metric] = answer.body['metrics'] as unknown as {
+      verdict: string;
+      effect: number;
+      arms: { statistic: string; baseline: number };
+    }[];
+    expect([answer.body['verdict'], metric!.arms.statistic]).toEqual([verdict, 'mean']);
+    // A reset that was read as a fall of 680 would show in the mean of about 1.5 a step.
+    expect(metric!.arms.baseline).toBeCloseTo(1.5, 0);
+  });
+
+  it('finishes the request that is under way when SIGTERM comes', async () => {
+    const own = await startServer();
+    const code = new Promise((done) => own.process.once('close', done));
+    const values = Array.from({ length: 60 }, (_, i) => 100 + ((i * 37) % 60) / 10);
+    const body = JSON.stringify({
+      id: 'late',
+      design: 'unpaired',
+      metrics: [{ name: 'm', kind: 'continuous', direction: 'lower', baseline: values, candidate: values }],
+    });
+    const answer = await new Promise<{ status: number | undefined; text: string }>((done, fail) => {
+      const sent = request(`${own.url}/api/v1/judge`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), expect: '100-continue' },
+      });
+      sent.on('error', fail);
+      // The server has the request and waits for its body: now it is told to stop.
+      sent.on('continue', () => {
+        sent.write(body.slice(0, 20));
+        own.process.kill('SIGTERM');
+        void stopsListening(own.url).then(() => sent.end(body.slice(20)), fail);
+      });
+      sent.on('response', (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('end', () => done({ status: response.statusCode, text }));
+      });
+      sent.flushHeaders();
+    });
+    expect([answer.status, (JSON.parse(answer.text) as { id: string; verdict: string }).verdict]).toEqual([200, 'pass']);
+    expect(await code).toBe(0);
+  });
+
   it('tells how it is, and ends well on SIGTERM', async () => {
     expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' });
     expect(await (await fetch(`${url}/metrics`)).text()).toContain(
-      'mixgate_canary_judgements_total{endpoint="kayenta",verdict="fail"} 1',
+      'mixgate_canary_judgements_total{endpoint="kayenta",verdict="fail"} 3',
     );
     const code = new Promise((done) => child.once('close', done));
     child.kill('SIGTERM');
@@ -216,6 +369,23 @@ describe('canary judge on Prometheus', () => {
     const queries = ['--baseline-query', query('stable'), '--candidate-query', query(candidate)];
     const ran = await runCli(['canary', 'judge', '--prometheus', prometheus.url, ...queries, ...window, '--format', 'json']);
     expect([ran.code, JSON.parse(ran.stdout).verdict]).toEqual([code, verdict]);
+  });
+
+  it.each([
+    ['failing', 1, 'fail'],
+    ['same', 0, 'pass'],
+  ])('takes the growth of a live counter: %s', async (candidate, code, verdict) => {
+    const counter = (version: string): string => `failed_total{version="${version}"}`;
+    const ran = await runCli(
+      ['canary', 'judge', '--prometheus', prometheus.url, '--baseline-query', counter('stable')].concat(
+        ['--candidate-query', counter(candidate), '--start', start, '--end', end, '--kind', 'counter', '--format', 'json'],
+        ['--metric', 'failed'],
+      ),
+    );
+    const report = JSON.parse(ran.stdout) as { verdict: string; gates: { tables: { columns: string[]; rows: string[][] }[] }[] };
+    const [table] = report.gates[0]!.tables;
+    expect([ran.code, report.verdict]).toEqual([code, verdict]);
+    expect(Number(table!.rows[0]![table!.columns.indexOf('Baseline')])).toBeCloseTo(1.5, 0);
   });
 
   it('reads saved answers, and refuses several series of one metric', async () => {
