@@ -8,7 +8,7 @@ import { pick } from '../src/engine/sampling.ts';
 import { planStep } from '../src/engine/scheduler.ts';
 import { TextStream } from '../src/engine/text-stream.ts';
 import { expertWeights, gateEntropy, softmax, top2Margin, topExperts, usageBalance } from '../src/engine/trace-math.ts';
-import { sseData } from '../src/engine/upstream-engine.ts';
+import { sseData } from '../src/engine/upstream-wire.ts';
 import { mulberry32, sample } from '../src/gguf/random.ts';
 import { decisionEvent } from '../src/policy/decision-log.ts';
 import { Admission } from '../src/server/admission.ts';

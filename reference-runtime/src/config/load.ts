@@ -272,6 +272,11 @@ function crossChecks(config: RuntimeConfig): Array<{ path: string; message: stri
   for (const [index, pool] of config.pools.entries()) {
     if (seen.has(pool.id)) say(`/pools/${index}/id`, `pools.${index}.id: ${pool.id} occurs twice`);
     seen.add(pool.id);
+    if (typeof pool.engine === 'object' && pool.engine.identity === 'authorization' && pool.engine.apiKeyEnv !== undefined)
+      say(
+        `/pools/${index}/engine/identity`,
+        `pools.${index}.engine: identity: authorization forwards the client's own header, apiKeyEnv sends another; give one of them`,
+      );
     if (pool.engine !== 'local') continue;
     local++;
     if (pool.model !== config.model.id || pool.version !== config.model.version) {

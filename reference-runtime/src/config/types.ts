@@ -16,7 +16,18 @@ export interface PoolConfig {
   p95_ms: number;
   cost_per_mtok: number;
   warm: boolean;
-  engine?: 'local' | { url: string; apiKeyEnv?: string };
+  engine?: 'local' | UpstreamConfig;
+}
+
+/** How another OpenAI-compatible server is called; times in milliseconds. Without `hedgeMs` nothing is asked twice at once. */
+export interface UpstreamConfig {
+  url: string;
+  apiKeyEnv?: string;
+  identity?: 'headers' | 'authorization' | 'none';
+  retries?: number;
+  firstByteMs?: number;
+  hedgeMs?: number;
+  circuit?: { failures?: number; openMs?: number };
 }
 
 /** Quota of a tenant; what is absent is unlimited. */

@@ -102,6 +102,15 @@ export interface EngineInfo {
   trace: { available: boolean; reason: string };
 }
 
+/** What an upstream engine has seen. `attempts` are calls by how they ended. */
+export interface UpstreamStats {
+  circuit: 'closed' | 'half-open' | 'open';
+  opened: number;
+  attempts: { answered: number; failed: number; cancelled: number };
+  retries: number;
+  hedges: number;
+}
+
 /** Counters and gauges; bytes where the name says so. */
 export interface EngineStats {
   state: 'loading' | 'ready' | 'restarting' | 'failed' | 'disposed';
@@ -109,6 +118,7 @@ export interface EngineStats {
   sequences: number;
   restarts: number;
   rssBytes: number;
+  upstream?: UpstreamStats;
   trace?: {
     recorded: number;
     dropped: number;
@@ -120,10 +130,22 @@ export interface EngineStats {
   };
 }
 
+/** Who asks and in which trace: for engines that pass a request on to another server. */
+export interface CallContext {
+  tenant: string;
+  workload: string;
+  /** The client's own Authorization header. */
+  authorization?: string;
+  /** The W3C traceparent of the engine's span. */
+  traceparent: string;
+  /** Whether the client reads token by token. */
+  streaming: boolean;
+}
+
 /** A generator of tokens. `generate` ends with a `done` event, or throws EngineError; aborting the signal ends it early without one. */
 export interface Engine {
   load(): Promise<EngineInfo>;
-  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<EngineEvent>;
+  generate(request: GenerateRequest, signal: AbortSignal, call?: CallContext): AsyncIterable<EngineEvent>;
   stats(): EngineStats;
   dispose(): Promise<void>;
 }

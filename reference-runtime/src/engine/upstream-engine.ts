@@ -1,6 +1,9 @@
-// Any OpenAI-compatible server (vLLM, SGLang, llama-server) as an engine, over its /v1/completions and /v1/chat/completions.
-// Nothing is retried here: a request that may have reached the other side is not repeated; the fallbacks of the decision are for that.
+// Any OpenAI-compatible server (vLLM, SGLang, llama-server) as an engine, over its /v1/completions and /v1/chat/completions: with a circuit
+// breaker, and with retries while no byte of an answer was read. After that the request fails, and before it the decision's fallbacks follow.
+import { Circuit, type CircuitOptions } from './circuit.ts';
+import { type Clock, jitteredBackoffMs, PATIENCE_MS, RetryBudget, SYSTEM_CLOCK } from './retry.ts';
 import {
+  type CallContext,
   type Engine,
   EngineError,
   type EngineEvent,
@@ -8,103 +11,51 @@ import {
   type EngineStats,
   type FinishReason,
   type GenerateRequest,
-  type ResponseFormat,
-  type TokenScore,
 } from './types.ts';
+import { type Call, CallFailure, type Opened, open, reasonOf } from './upstream-call.ts';
+import { type Chunk, requestBody, scoresOf, sseData, wholeAnswer } from './upstream-wire.ts';
+
+/** What an upstream server is told about who asks: tenant and workload headers, the client's own Authorization, or nothing. */
+export type ForwardedIdentity = 'headers' | 'authorization' | 'none';
 
 export interface UpstreamOptions {
   /** Base URL without /v1. */
   url: string;
   model: string;
   apiKey?: string;
+  identity?: ForwardedIdentity;
+  /** Attempts after the first, at most. */
+  retries?: number;
+  /** How long the first byte of an answer may take, in milliseconds. */
+  firstByteMs?: number;
+  /** Asks a second time when nothing came for so long, milliseconds, and takes what comes first; requests that do not stream only. */
+  hedgeMs?: number;
+  circuit?: CircuitOptions;
 }
 
-const MAX_EVENT_CHARS = 4 * 1024 * 1024;
+export const UPSTREAM_DEFAULTS = { retries: 2, firstByteMs: 30_000, circuit: { failures: 5, openMs: 10_000 } };
+const MAX_ANSWER_CHARS = 64 * 1024 * 1024;
 
-interface Logprobs {
-  tokens?: string[];
-  token_logprobs?: Array<number | null>;
-  top_logprobs?: Array<Record<string, number> | null>;
-  content?: Array<{
-    token: string;
-    logprob: number;
-    bytes?: number[] | null;
-    top_logprobs?: Array<{ token: string; logprob: number; bytes?: number[] | null }>;
-  }>;
-}
-
-interface Chunk {
-  choices?: Array<{
-    text?: string;
-    delta?: { content?: string | null };
-    message?: { content?: string | null };
-    logprobs?: Logprobs | null;
-    finish_reason?: string | null;
-  }>;
-  usage?: { prompt_tokens?: number; completion_tokens?: number } | null;
-  error?: { message?: string };
-}
-
-const encoder = new TextEncoder();
-
-/** Token ids are not part of OpenAI's API: -1 says unknown. */
-function scoresOf(logprobs: Logprobs | null | undefined): TokenScore[] {
-  if (logprobs?.content !== undefined) {
-    const entry = (item: { token: string; logprob: number; bytes?: number[] | null }): TokenScore['top'][number] => ({
-      id: -1,
-      text: item.token,
-      bytes: item.bytes ?? [...encoder.encode(item.token)],
-      logprob: item.logprob,
-    });
-    return logprobs.content.map((item) => ({ ...entry(item), top: (item.top_logprobs ?? []).map(entry) }));
-  }
-  return (logprobs?.tokens ?? []).map((text, index) => ({
-    id: -1,
-    text,
-    bytes: [...encoder.encode(text)],
-    logprob: logprobs?.token_logprobs?.[index] ?? null,
-    top: Object.entries(logprobs?.top_logprobs?.[index] ?? {}).map(([name, logprob]) => ({
-      id: -1,
-      text: name,
-      bytes: [...encoder.encode(name)],
-      logprob,
-    })),
-  }));
-}
-
-/** The data of each server-sent event of a body. @throws EngineError when an event grows without end */
-export async function* sseData(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let held = '';
-  for await (const bytes of body) {
-    held += decoder.decode(bytes, { stream: true }).replaceAll('\r\n', '\n');
-    for (let end = held.indexOf('\n\n'); end >= 0; end = held.indexOf('\n\n')) {
-      const data = held
-        .slice(0, end)
-        .split('\n')
-        .filter((line) => line.startsWith('data:'))
-        .map((line) => line.slice(line.startsWith('data: ') ? 6 : 5))
-        .join('\n');
-      held = held.slice(end + 2);
-      if (data !== '') yield data;
-    }
-    if (held.length > MAX_EVENT_CHARS) throw new EngineError('UPSTREAM_ERROR', 'the upstream sent an event larger than 4 MiB');
-  }
-}
-
-/** The format as the client sent it: the other side has a grammar compiler of its own. */
-function wireFormat(format: ResponseFormat): object {
-  if (format.kind === 'json_object') return { type: 'json_object' };
-  return { type: 'json_schema', json_schema: { name: format.name, schema: format.original, strict: true } };
+/** Visible ASCII as it is, the rest percent-encoded: a name can neither end a header nor look like another one. */
+function headerValue(text: string): string {
+  return text.toWellFormed().replace(/[^\x21-\x24\x26-\x7e]/gu, (character) => encodeURIComponent(character));
 }
 
 /** The upstream engine. */
 export class UpstreamEngine implements Engine {
-  readonly #options: UpstreamOptions;
+  readonly #options: UpstreamOptions & typeof UPSTREAM_DEFAULTS;
+  readonly #clock: Clock;
+  readonly #circuit: Circuit;
+  readonly #budget = new RetryBudget();
+  readonly #attempts = { answered: 0, failed: 0, cancelled: 0 };
   #active = 0;
+  #retries = 0;
+  #hedges = 0;
 
-  constructor(options: UpstreamOptions) {
-    this.#options = options;
+  constructor(options: UpstreamOptions, clock: Clock = SYSTEM_CLOCK) {
+    this.#options = { ...UPSTREAM_DEFAULTS, ...options };
+    this.#clock = clock;
+    this.#circuit = new Circuit(this.#options.circuit, () => clock.now());
   }
 
   async load(): Promise<EngineInfo> {
@@ -126,117 +77,212 @@ export class UpstreamEngine implements Engine {
   }
 
   stats(): EngineStats {
-    return { state: 'ready', active: this.#active, sequences: Number.MAX_SAFE_INTEGER, restarts: 0, rssBytes: 0 };
+    return {
+      state: this.#circuit.state === 'open' ? 'failed' : 'ready',
+      active: this.#active,
+      sequences: Number.MAX_SAFE_INTEGER,
+      restarts: 0,
+      rssBytes: 0,
+      upstream: {
+        circuit: this.#circuit.state,
+        opened: this.#circuit.opened,
+        attempts: { ...this.#attempts },
+        retries: this.#retries,
+        hedges: this.#hedges,
+      },
+    };
   }
 
   async dispose(): Promise<void> {}
 
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async *generate(request: GenerateRequest, signal: AbortSignal, context?: CallContext): AsyncGenerator<EngineEvent> {
     this.#active++;
     try {
-      yield* this.#generate(request, signal);
+      const opened = await this.#persist(this.#call(request, context), context?.streaming === false, signal);
+      yield* this.#read(opened, request, signal);
     } catch (error) {
       if (signal.aborted) return;
-      throw error instanceof EngineError
-        ? error
-        : new EngineError(
-            'UPSTREAM_ERROR',
-            `the upstream cannot be reached: ${error instanceof Error ? error.message : String(error)}`,
-          );
+      if (error instanceof CallFailure) throw error.error;
+      throw error;
     } finally {
       this.#active--;
     }
   }
 
-  #body(request: GenerateRequest): object {
-    const { prompt } = request;
-    const chat = prompt.kind === 'chat';
-    return {
-      model: this.#options.model,
-      ...(chat
-        ? { messages: prompt.messages }
-        : { prompt: prompt.kind === 'text' ? prompt.text : prompt.tokens, echo: request.echo }),
-      max_tokens: request.maxTokens,
-      temperature: request.temperature,
-      top_p: request.topP,
-      ...(request.seed === undefined ? {} : { seed: request.seed }),
-      ...(request.stop.length === 0 ? {} : { stop: request.stop }),
-      ...(request.logprobs === undefined
-        ? {}
-        : chat
-          ? { logprobs: true, top_logprobs: request.logprobs }
-          : { logprobs: request.logprobs }),
-      ...(request.format === undefined ? {} : { response_format: wireFormat(request.format) }),
-      // A scored prompt comes whole: servers differ in how they stream it.
-      stream: !request.echo,
-      ...(request.echo ? {} : { stream_options: { include_usage: true } }),
-    };
-  }
-
-  async *#generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  #call(request: GenerateRequest, context: CallContext | undefined): Call {
+    const { url, model, apiKey, firstByteMs, identity = 'headers' } = this.#options;
     const path = request.prompt.kind === 'chat' ? '/v1/chat/completions' : '/v1/completions';
-    const response = await fetch(`${this.#options.url.replace(/\/+$/, '')}${path}`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        ...(this.#options.apiKey === undefined ? {} : { authorization: `Bearer ${this.#options.apiKey}` }),
-      },
-      body: JSON.stringify(this.#body(request)),
-      signal,
-    });
-    if (!response.ok || response.body === null) {
-      const text = (await response.text()).slice(0, 500);
-      if (response.status === 400) throw new EngineError('BAD_PROMPT', `the upstream refused the request: ${text}`);
-      throw new EngineError('UPSTREAM_ERROR', `the upstream answered ${response.status}: ${text}`);
+    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    if (apiKey !== undefined) headers['authorization'] = `Bearer ${apiKey}`;
+    if (context !== undefined) {
+      headers['traceparent'] = context.traceparent;
+      if (identity === 'headers') {
+        headers['x-mixgate-tenant'] = headerValue(context.tenant);
+        headers['x-mixgate-workload'] = headerValue(context.workload);
+      } else if (identity === 'authorization' && context.authorization !== undefined)
+        headers['authorization'] = context.authorization;
     }
-    if (request.echo) {
-      yield* this.#whole((await response.json()) as Chunk, request);
-      return;
-    }
-    let finishReason: FinishReason = 'stop';
-    let usage: Chunk['usage'];
-    let count = 0;
-    for await (const data of sseData(response.body)) {
-      if (data === '[DONE]') break;
-      const chunk = JSON.parse(data) as Chunk;
-      if (chunk.error !== undefined)
-        throw new EngineError('UPSTREAM_ERROR', `the upstream failed: ${chunk.error.message ?? 'no message'}`);
-      usage = chunk.usage ?? usage;
-      const choice = chunk.choices?.[0];
-      if (choice === undefined) continue;
-      if (choice.finish_reason === 'length') finishReason = 'length';
-      const text = choice.text ?? choice.delta?.content ?? '';
-      const score = scoresOf(choice.logprobs)[0];
-      if (text === '' && score === undefined) continue;
-      count++;
-      yield { type: 'token', text, ...(score === undefined ? {} : { score }) };
-    }
-    yield {
-      type: 'done',
-      finishReason,
-      promptTokens: usage?.prompt_tokens ?? 0,
-      completionTokens: usage?.completion_tokens ?? count,
-    };
+    return { url: `${url.replace(/\/+$/, '')}${path}`, headers, body: JSON.stringify(requestBody(model, request)), firstByteMs };
   }
 
-  *#whole(body: Chunk, request: GenerateRequest): Generator<EngineEvent> {
-    const choice = body.choices?.[0];
-    const scores = scoresOf(choice?.logprobs);
-    const completion = body.usage?.completion_tokens ?? 0;
-    const split = scores.length - completion;
-    const promptTokens = body.usage?.prompt_tokens ?? split;
-    yield { type: 'prompt', tokens: promptTokens, scores: scores.slice(0, split) };
-    const promptText = request.prompt.kind === 'text' ? request.prompt.text : '';
-    const rest = (choice?.text ?? '').slice(promptText.length);
-    const own = scores.slice(split);
-    if (own.length === 0 && rest !== '') yield { type: 'token', text: rest };
-    // The text as a whole is exact; the tokens' own texts are not where a character spans several.
-    for (const [index, score] of own.entries()) yield { type: 'token', text: index === 0 ? rest : '', score };
-    yield {
-      type: 'done',
-      finishReason: choice?.finish_reason === 'length' ? 'length' : 'stop',
-      promptTokens,
-      completionTokens: completion,
-    };
+  /** Attempts until one has begun to answer. @throws CallFailure of the last one, or EngineError when none may be made */
+  async #persist(call: Call, hedge: boolean, signal: AbortSignal): Promise<Opened> {
+    this.#budget.deposit();
+    let last: CallFailure | undefined;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#hedged(call, hedge, signal);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof CallFailure)) throw last !== undefined && !signal.aborted ? last : error;
+        last = error;
+        const wait = error.afterMs ?? jitteredBackoffMs(attempt, this.#clock.random());
+        if (!error.repeatable || attempt > this.#options.retries || wait > PATIENCE_MS || !this.#budget.withdraw()) throw error;
+        this.#retries++;
+        await this.#clock.sleep(wait, signal);
+      }
+    }
   }
+
+  async #attempt(call: Call, signal: AbortSignal): Promise<Opened> {
+    const permit = this.#circuit.enter();
+    if (permit === undefined) {
+      const seconds = Math.ceil(this.#circuit.waitMs / 1000);
+      throw new EngineError('ENGINE_UNAVAILABLE', `the upstream failed repeatedly and is left alone; try again in ${seconds} s`);
+    }
+    try {
+      return await open(call, permit, signal);
+    } catch (error) {
+      this.#attempts[signal.aborted ? 'cancelled' : 'failed']++;
+      throw error;
+    }
+  }
+
+  /** One attempt, or two at once when the first is slow; the loser is cancelled. */
+  async #hedged(call: Call, hedge: boolean, signal: AbortSignal): Promise<Opened> {
+    const { hedgeMs } = this.#options;
+    if (!hedge || hedgeMs === undefined) return await this.#attempt(call, signal);
+    const lanes = [new AbortController(), new AbortController()] as const;
+    const abort = (): void => {
+      for (const lane of lanes) lane.abort(signal.reason);
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    const first = this.#attempt(call, lanes[0].signal);
+    const patience = new AbortController();
+    try {
+      const slow = await Promise.race([
+        first.then(() => false),
+        this.#clock.sleep(hedgeMs, patience.signal).then(
+          () => true,
+          () => false,
+        ),
+      ]);
+      if (!slow || !this.#budget.withdraw()) return keepAborting(await first, lanes[0], signal);
+      this.#hedges++;
+      const second = this.#attempt(call, lanes[1].signal);
+      const tagged = [first, second].map((lane, index) => lane.then((opened) => ({ opened, index })));
+      const { opened, index } = await Promise.any(tagged).catch((error: unknown) => {
+        throw error instanceof AggregateError ? error.errors[0] : error;
+      });
+      const other = index === 0 ? 1 : 0;
+      lanes[other].abort(new Error('another attempt was faster'));
+      (other === 0 ? first : second).then(
+        (loser) => {
+          loser.permit.released();
+          this.#attempts.cancelled++;
+          void loser.chunks.return(undefined);
+        },
+        () => {},
+      );
+      return keepAborting(opened, lanes[index as 0 | 1], signal);
+    } finally {
+      patience.abort();
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  async *#read(opened: Opened, request: GenerateRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    const { permit } = opened;
+    let complete = false;
+    let broken = false;
+    try {
+      yield* request.echo ? wholeAnswer(await whole(opened.chunks), request) : streamed(opened.chunks);
+      complete = true;
+    } catch (error) {
+      broken = !signal.aborted;
+      if (error instanceof EngineError || signal.aborted) throw error;
+      throw new EngineError('UPSTREAM_ERROR', `the answer of the upstream broke off: ${reasonOf(error)}`);
+    } finally {
+      // Neither: the reader went away.
+      if (complete) permit.succeeded();
+      else if (broken) permit.failed();
+      else permit.released();
+      this.#attempts[complete ? 'answered' : broken ? 'failed' : 'cancelled']++;
+      await opened.chunks.return(undefined);
+    }
+  }
+}
+
+/** An answer whose lane still ends with the request. */
+function keepAborting(opened: Opened, lane: AbortController, signal: AbortSignal): Opened {
+  const abort = (): void => lane.abort(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return opened;
+}
+
+async function whole(chunks: AsyncIterable<Uint8Array>): Promise<Chunk> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const bytes of chunks) {
+    text += decoder.decode(bytes, { stream: true });
+    if (text.length > MAX_ANSWER_CHARS)
+      throw new EngineError('UPSTREAM_ERROR', 'the answer of the upstream is larger than 64 MiB');
+  }
+  return parsed(text);
+}
+
+function parsed(text: string): Chunk {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Said below.
+  }
+  if (typeof value !== 'object' || value === null)
+    throw new EngineError('UPSTREAM_ERROR', `the upstream sent what is no JSON object: ${text.slice(0, 100)}`);
+  return value as Chunk;
+}
+
+async function* streamed(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<EngineEvent> {
+  let finishReason: FinishReason | undefined;
+  let usage: Chunk['usage'];
+  let count = 0;
+  let done = false;
+  for await (const data of sseData(chunks)) {
+    if (data === '[DONE]') {
+      done = true;
+      break;
+    }
+    const chunk = parsed(data);
+    if (chunk.error !== undefined)
+      throw new EngineError('UPSTREAM_ERROR', `the upstream failed: ${chunk.error.message ?? 'no message'}`);
+    usage = chunk.usage ?? usage;
+    const choice = chunk.choices?.[0];
+    if (choice === undefined) continue;
+    if (typeof choice.finish_reason === 'string') finishReason = choice.finish_reason === 'length' ? 'length' : 'stop';
+    const text = choice.text ?? choice.delta?.content ?? '';
+    const score = scoresOf(choice.logprobs)[0];
+    if (text === '' && score === undefined) continue;
+    count++;
+    yield { type: 'token', text, ...(score === undefined ? {} : { score }) };
+  }
+  // A connection that ends early ends like any other: only the protocol tells half an answer from a whole one.
+  if (!done && finishReason === undefined)
+    throw new EngineError('UPSTREAM_ERROR', 'the answer of the upstream ended before it was complete');
+  yield {
+    type: 'done',
+    finishReason: finishReason ?? 'stop',
+    promptTokens: usage?.prompt_tokens ?? 0,
+    completionTokens: usage?.completion_tokens ?? count,
+  };
 }

@@ -39,6 +39,7 @@ export function buildApp(runtime: Runtime): FastifyInstance {
     return { status: 'ready', engine: runtime.info, policy_revision: runtime.policy.active.bundle.revision };
   });
   app.get('/metrics', async (_request, reply) => {
+    for (const [pool, { engine }] of runtime.reachable) metrics.upstream(pool, engine.stats().upstream);
     metrics.sync(runtime.local.stats(), runtime.admission.waiting);
     if (certificate !== undefined) metrics.certificateExpiry.set(certificate.expires.getTime() / 1000);
     metrics.policy(runtime.policy.ageSeconds(new Date()), runtime.policy.sources);

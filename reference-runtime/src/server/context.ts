@@ -11,6 +11,8 @@ export interface StageTime {
   name: string;
   start: number;
   end: number;
+  /** Set where another server was told of the span, as its parent. */
+  spanId?: string;
 }
 
 /** Request headers a routing policy may read, and the opt-ins. */
@@ -36,6 +38,8 @@ export interface RequestContext {
   parentSpanId: string | undefined;
   attributes: RequestAttributes;
   remote: string;
+  /** The client's Authorization header: for an upstream server that checks it itself. */
+  authorization?: string;
   stages: StageTime[];
   identity?: Identity;
   request?: CompletionRequest;

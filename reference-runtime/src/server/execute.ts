@@ -1,6 +1,7 @@
 // Stages 4 and 5: a sequence, then the engine; with the decision's fallbacks where the first target cannot serve. A target that has
 // produced a token is never replaced: what the client has read stays true.
-import { EngineError, type EngineEvent, type GenerateRequest } from '../engine/types.ts';
+import { randomBytes } from 'node:crypto';
+import { type CallContext, EngineError, type EngineEvent, type GenerateRequest } from '../engine/types.ts';
 import type { RequestContext } from './context.ts';
 import { badRequest, deadline, HttpError, unavailable } from './errors.ts';
 import { attempts, priorityOf } from './route.ts';
@@ -40,6 +41,17 @@ function engineRequest(runtime: Runtime, context: RequestContext): GenerateReque
   };
 }
 
+/** What an engine that is another server needs to know; `spanId` is the engine stage's (W3C Trace Context, section 3.2). */
+function callContext(context: RequestContext, spanId: string): CallContext {
+  return {
+    tenant: context.identity?.tenant ?? '',
+    workload: context.identity?.workload ?? '',
+    ...(context.authorization === undefined ? {} : { authorization: context.authorization }),
+    traceparent: `00-${context.traceId}-${spanId}-01`,
+    streaming: context.request?.stream === true,
+  };
+}
+
 async function* one(runtime: Runtime, context: RequestContext, pool: string, signal: AbortSignal): AsyncGenerator<EngineEvent> {
   const reachable = runtime.reachable.get(pool);
   if (reachable === undefined) throw new EngineError('ENGINE_UNAVAILABLE', `pool ${pool} cannot be reached from this runtime`);
@@ -51,8 +63,9 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
   context.stages.push({ name: 'admission', start: queued, end: start });
   runtime.metrics.queueSeconds.observe((start - queued) / 1000);
   context.engineStartedAt = start;
+  const spanId = randomBytes(8).toString('hex');
   try {
-    for await (const event of reachable.engine.generate(request, signal)) {
+    for await (const event of reachable.engine.generate(request, signal, callContext(context, spanId))) {
       if (event.type === 'token' && event.tail !== true) context.tokenTimes.push(performance.now());
       if (event.type === 'prompt') context.promptTokens = event.tokens;
       if (event.type === 'done') {
@@ -66,7 +79,7 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
   } finally {
     release?.();
     context.engineEndedAt = performance.now();
-    context.stages.push({ name: 'engine', start, end: context.engineEndedAt });
+    context.stages.push({ name: 'engine', start, end: context.engineEndedAt, spanId });
   }
 }
 

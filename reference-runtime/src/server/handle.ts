@@ -79,7 +79,9 @@ export async function handleCompletion(
   runtime.inFlight++;
   try {
     if (runtime.draining) throw unavailable('draining', 'this runtime is shutting down', 'server');
-    context.identity = await runtime.identify(credentialsOf(request));
+    const credentials = credentialsOf(request);
+    context.identity = await runtime.identify(credentials);
+    if (credentials.authorization !== undefined) context.authorization = credentials.authorization;
     stage(context, 'identity', receivedAt);
     const quotaStart = performance.now();
     leave = runtime.quotas.enter(context.identity.tenant, quotaStart);

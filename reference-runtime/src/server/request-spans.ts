@@ -69,7 +69,7 @@ export function requestSpans(
   const children = context.stages.map(
     (stage): Span => ({
       traceId: context.traceId,
-      spanId: randomBytes(8).toString('hex'),
+      spanId: stage.spanId ?? randomBytes(8).toString('hex'),
       parentSpanId: context.spanId,
       name: `mixgate.stage.${stage.name}`,
       kind: 1,

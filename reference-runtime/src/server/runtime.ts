@@ -1,9 +1,9 @@
 // Everything one runtime is made of, started and stopped together.
 
-import type { RuntimeConfig } from '../config/types.ts';
+import type { PoolConfig, RuntimeConfig, UpstreamConfig } from '../config/types.ts';
 import { LlamaEngine } from '../engine/llama-engine.ts';
 import type { Engine, EngineInfo } from '../engine/types.ts';
-import { UpstreamEngine } from '../engine/upstream-engine.ts';
+import { UPSTREAM_DEFAULTS, UpstreamEngine } from '../engine/upstream-engine.ts';
 import { BundleError } from '../policy/bundle.ts';
 import { DecisionLog } from '../policy/decision-log.ts';
 import { policySource } from '../policy/source.ts';
@@ -69,6 +69,16 @@ function localEngine(config: RuntimeConfig, log: (message: string) => void): Eng
   );
 }
 
+function upstreamEngine(pool: PoolConfig, { apiKeyEnv, circuit, ...options }: UpstreamConfig): Engine {
+  const key = apiKeyEnv === undefined ? undefined : process.env[apiKeyEnv];
+  return new UpstreamEngine({
+    ...options,
+    model: pool.model,
+    circuit: { ...UPSTREAM_DEFAULTS.circuit, ...circuit },
+    ...(key === undefined ? {} : { apiKey: key }),
+  });
+}
+
 /** Starts policy, identity, engine and telemetry. @throws ConfigurationError, BundleError, EngineError */
 export async function startRuntime(
   config: RuntimeConfig,
@@ -99,13 +109,8 @@ export async function startRuntime(
   const reachable = new Map<string, Reachable>();
   for (const pool of config.pools) {
     if (pool.engine === 'local') reachable.set(pool.id, { engine: local, admission });
-    else if (pool.engine !== undefined) {
-      const key = pool.engine.apiKeyEnv === undefined ? undefined : process.env[pool.engine.apiKeyEnv];
-      reachable.set(pool.id, {
-        engine: new UpstreamEngine({ url: pool.engine.url, model: pool.model, ...(key === undefined ? {} : { apiKey: key }) }),
-        admission: undefined,
-      });
-    }
+    else if (pool.engine !== undefined)
+      reachable.set(pool.id, { engine: upstreamEngine(pool, pool.engine), admission: undefined });
   }
   const resource = {
     'service.name': 'mixgate-runtime',

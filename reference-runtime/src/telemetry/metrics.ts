@@ -1,7 +1,7 @@
 // The runtime's Prometheus metrics. gen_ai_* are OpenTelemetry's semantic conventions 1.41.1 in Prometheus translation, with the
 // recommended buckets; mixgate_* are ours: names and labels translate examples/fleet/telemetry/registry. Labels are bounded: models and tenants come from the configuration, never from a client.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { EngineInfo, EngineStats, RequestTrace } from '../engine/types.ts';
+import type { EngineInfo, EngineStats, RequestTrace, UpstreamStats } from '../engine/types.ts';
 
 /** Recommended bounds of gen_ai.server.request.duration, in seconds. */
 const DURATION = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
@@ -13,6 +13,9 @@ const STAGE = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02,
 const QUEUE = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 /** Above this a model's layer x expert counters are left out: 48 x 128 would be 6144 series. */
 const EXPERT_SERIES_LIMIT = 1024;
+
+/** The values of the circuit's gauge, by index. */
+const CIRCUIT_STATES: ReadonlyArray<UpstreamStats['circuit']> = ['closed', 'half-open', 'open'];
 
 const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model', 'gen_ai_response_model'] as const;
 
@@ -223,12 +226,43 @@ export class Metrics {
     labelNames: ['gen_ai_response_model', 'mixgate_moe_layer', 'mixgate_moe_expert'],
     registers: this.#registers,
   });
+  readonly #circuitState = new Gauge({
+    name: 'mixgate_upstream_circuit_state',
+    help: 'Circuit breaker of an upstream server: 0 closed, 1 half-open, 2 open',
+    labelNames: ['mixgate_pool'],
+    registers: this.#registers,
+  });
+  readonly #circuitOpened = new Counter({
+    name: 'mixgate_upstream_circuit_opened_total',
+    help: 'How often the circuit breaker of an upstream server opened, failed probes included',
+    labelNames: ['mixgate_pool'],
+    registers: this.#registers,
+  });
+  readonly #upstreamAttempts = new Counter({
+    name: 'mixgate_upstream_attempts_total',
+    help: 'Calls of an upstream server by how they ended',
+    labelNames: ['mixgate_pool', 'mixgate_upstream_outcome'],
+    registers: this.#registers,
+  });
+  readonly #upstreamRetries = new Counter({
+    name: 'mixgate_upstream_retries_total',
+    help: 'Calls repeated before a byte of an answer was read',
+    labelNames: ['mixgate_pool'],
+    registers: this.#registers,
+  });
+  readonly #upstreamHedges = new Counter({
+    name: 'mixgate_upstream_hedges_total',
+    help: 'Second calls beside a slow first one',
+    labelNames: ['mixgate_pool'],
+    registers: this.#registers,
+  });
   readonly #targetInfo = new Gauge({
     name: 'target_info',
     help: 'Resource of this runtime',
     labelNames: ['service_name', 'service_version', 'cluster', 'model', 'model_version'],
     registers: this.#registers,
   });
+  readonly #upstreamSeen = new Map<string, UpstreamStats>();
   #seen = { restarts: 0, recorded: 0, dropped: 0, unattributed: 0 };
 
   constructor(resource: { version: string; cluster: string; model: string; modelVersion: string }) {
@@ -283,6 +317,23 @@ export class Metrics {
   policy(ageSeconds: number, sources: ReadonlyMap<string, boolean>): void {
     this.#bundleAge.set(ageSeconds);
     for (const [source, up] of sources) this.#sourceUp.set({ mixgate_policy_source: source }, up ? 1 : 0);
+  }
+
+  /** Brings what is known of an upstream server up to date; called when scraped. */
+  upstream(pool: string, now: UpstreamStats | undefined): void {
+    if (now === undefined) return;
+    const before = this.#upstreamSeen.get(pool);
+    this.#upstreamSeen.set(pool, now);
+    const labels = { mixgate_pool: pool };
+    this.#circuitState.set(labels, CIRCUIT_STATES.indexOf(now.circuit));
+    this.#circuitOpened.inc(labels, now.opened - (before?.opened ?? 0));
+    this.#upstreamRetries.inc(labels, now.retries - (before?.retries ?? 0));
+    this.#upstreamHedges.inc(labels, now.hedges - (before?.hedges ?? 0));
+    for (const outcome of ['answered', 'failed', 'cancelled'] as const)
+      this.#upstreamAttempts.inc(
+        { ...labels, mixgate_upstream_outcome: outcome },
+        now.attempts[outcome] - (before?.attempts[outcome] ?? 0),
+      );
   }
 
   /** Brings gauges and the engine's own counters up to date; called when scraped. */

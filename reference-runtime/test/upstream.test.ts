@@ -1,0 +1,392 @@
+// The upstream engine against real servers on the loopback interface, with time and chance of the test's own.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Circuit } from '../src/engine/circuit.ts';
+import { type Clock, jitteredBackoffMs, RetryBudget, retryAfterMs } from '../src/engine/retry.ts';
+import type { CallContext, EngineError } from '../src/engine/types.ts';
+import { UpstreamEngine, type UpstreamOptions } from '../src/engine/upstream-engine.ts';
+import { microModel } from './support/models.ts';
+import { collect, request } from './support/requests.ts';
+import { metric, startServer } from './support/server.ts';
+
+type Answer = (response: ServerResponse, call: number, incoming: IncomingMessage) => void;
+
+interface Double extends AsyncDisposable {
+  url: string;
+  seen: Array<{ headers: IncomingHttpHeaders; body: Record<string, unknown> }>;
+}
+
+/** A server that answers its calls (numbered from 1) as told. */
+async function double(answer: Answer): Promise<Double> {
+  const seen: Double['seen'] = [];
+  const server = createServer(async (incoming, response) => {
+    let text = '';
+    for await (const part of incoming) text += String(part);
+    seen.push({ headers: incoming.headers, body: JSON.parse(text) as Record<string, unknown> });
+    answer(response, seen.length, incoming);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+const chunk = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
+const GOOD = `${chunk({ choices: [{ text: 'good', finish_reason: null }] })}${chunk({
+  choices: [{ text: '', finish_reason: 'length' }],
+  usage: { prompt_tokens: 3, completion_tokens: 1 },
+})}data: [DONE]\n\n`;
+const good = (response: ServerResponse): void => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(GOOD);
+const refuse = (response: ServerResponse, status: number, headers: Record<string, string> = {}): void =>
+  void response.writeHead(status, headers).end(`status ${status}`);
+
+/** Time that passes only by sleeping; every sleep is recorded. */
+function testClock(): Clock & { slept: number[]; time: number } {
+  return {
+    slept: [],
+    time: 0,
+    now() {
+      return this.time;
+    },
+    async sleep(ms) {
+      this.slept.push(ms);
+      this.time += ms;
+    },
+    random: () => 0.5,
+  };
+}
+
+function engineFor(
+  server: Double,
+  more: Partial<UpstreamOptions> = {},
+): { engine: UpstreamEngine; clock: ReturnType<typeof testClock> } {
+  const clock = testClock();
+  return { engine: new UpstreamEngine({ url: server.url, model: 'm', ...more }, clock), clock };
+}
+
+async function failure(engine: UpstreamEngine): Promise<EngineError> {
+  return await collect(engine, request()).then(
+    () => expect.fail('it answered'),
+    (error: unknown) => error as EngineError,
+  );
+}
+
+describe('retries', () => {
+  it.each([502, 503, 504])('repeats after %i with jittered backoff', async (status) => {
+    await using server = await double((response, call) => (call < 3 ? refuse(response, status) : good(response)));
+    const { engine, clock } = engineFor(server);
+    expect((await collect(engine, request())).text).toBe('good');
+    // Half of the bound, which doubles.
+    expect(clock.slept).toEqual([50, 100]);
+    expect(engine.stats().upstream).toMatchObject({ retries: 2, attempts: { answered: 1, failed: 2, cancelled: 0 } });
+  });
+
+  it('repeats after a connection that broke before the first byte', async () => {
+    await using server = await double((response, call) => (call === 1 ? void response.destroy() : good(response)));
+    const { engine } = engineFor(server);
+    expect((await collect(engine, request())).text).toBe('good');
+    expect(server.seen).toHaveLength(2);
+  });
+
+  it('waits as long as Retry-After says, and not at all when that is too long or is not said', async () => {
+    await using patient = await double((response, call) =>
+      call === 1 ? refuse(response, 429, { 'retry-after': '2' }) : good(response),
+    );
+    const first = engineFor(patient);
+    expect((await collect(first.engine, request())).text).toBe('good');
+    expect(first.clock.slept).toEqual([2000]);
+    for (const headers of [{}, { 'retry-after': '3600' }]) {
+      await using busy = await double((response) => refuse(response, 429, headers as Record<string, string>));
+      const { engine } = engineFor(busy);
+      expect(await failure(engine)).toMatchObject({ code: 'UPSTREAM_ERROR', message: expect.stringContaining('429') });
+      expect(busy.seen).toHaveLength(1);
+      expect(engine.stats().upstream?.circuit).toBe('closed');
+    }
+  });
+
+  it.each([400, 401, 404, 500])('does not repeat after %i', async (status) => {
+    await using server = await double((response) => refuse(response, status));
+    const { engine } = engineFor(server);
+    expect((await failure(engine)).code).toBe(status === 400 ? 'BAD_PROMPT' : 'UPSTREAM_ERROR');
+    expect(server.seen).toHaveLength(1);
+  });
+
+  it('never repeats once a byte was read: half an answer is an error', async () => {
+    const endings: Array<(response: ServerResponse) => void> = [(response) => response.destroy(), (response) => response.end()];
+    for (const ending of endings) {
+      await using server = await double((response) => {
+        response.writeHead(200).write(chunk({ choices: [{ text: 'half' }] }), () => setTimeout(() => ending(response), 20));
+      });
+      const { engine } = engineFor(server);
+      const texts: string[] = [];
+      const reading = async (): Promise<void> => {
+        for await (const event of engine.generate(request(), new AbortController().signal))
+          if (event.type === 'token') texts.push(event.text);
+      };
+      await expect(reading()).rejects.toMatchObject({ code: 'UPSTREAM_ERROR' });
+      expect(texts).toEqual(['half']);
+      expect(server.seen).toHaveLength(1);
+      expect(engine.stats().upstream?.attempts.failed).toBe(1);
+    }
+  });
+
+  it('gives up on a server that is silent', async () => {
+    await using server = await double(() => {});
+    const { engine } = engineFor(server, { firstByteMs: 50 });
+    expect((await failure(engine)).message).toContain('nothing within 50 ms');
+    expect(server.seen).toHaveLength(1);
+  });
+
+  it('has a budget: when everything fails, one call a request remains', async () => {
+    await using server = await double((response) => refuse(response, 503));
+    const { engine } = engineFor(server, { circuit: { failures: 1_000_000, openMs: 1 } });
+    for (let index = 0; index < 60; index++) await failure(engine);
+    // 60 calls, the reserve, and a tenth.
+    expect(server.seen.length).toBeGreaterThanOrEqual(60 + RetryBudget.RESERVE);
+    expect(server.seen.length).toBeLessThanOrEqual(60 + RetryBudget.RESERVE + 60 * RetryBudget.SHARE);
+  });
+
+  it('refuses what is no JSON, and an event without end', async () => {
+    await using server = await double((response, call) =>
+      response.writeHead(200).end(call === 1 ? 'data: <html>\n\n' : `data: ${'x'.repeat(5 * 1024 * 1024)}`),
+    );
+    const { engine } = engineFor(server);
+    expect((await failure(engine)).message).toContain('no JSON object');
+    expect((await failure(engine)).message).toContain('larger than 4 MiB');
+  });
+
+  it('keeps the backoff within 5 s', () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempt, random) => {
+        const wait = jitteredBackoffMs(attempt, random);
+        expect(wait).toBeGreaterThanOrEqual(0);
+        expect(wait).toBeLessThan(5000);
+      }),
+    ));
+
+  it.each([
+    ['120', 120_000],
+    // The date form of RFC 9110, section 5.6.7.
+    ['Sun, 06 Nov 1994 08:49:37 GMT', 7000],
+    ['Sun, 06 Nov 1994 08:49:00 GMT', 0],
+    ['soon', undefined],
+    ['-1', undefined],
+    [null, undefined],
+  ])('Retry-After: %s', (header, expected) => expect(retryAfterMs(header, Date.parse('1994-11-06T08:49:30Z'))).toBe(expected));
+});
+
+describe('circuit breaker', () => {
+  it('opens after failures in a row, lets one request try, and closes when that succeeds', async () => {
+    let broken = true;
+    await using server = await double((response) => (broken ? refuse(response, 503) : good(response)));
+    const { engine, clock } = engineFor(server, { retries: 0, circuit: { failures: 3, openMs: 1000 } });
+    for (let index = 0; index < 3; index++) expect((await failure(engine)).code).toBe('UPSTREAM_ERROR');
+    expect(engine.stats()).toMatchObject({ state: 'failed', upstream: { circuit: 'open', opened: 1 } });
+    expect(await failure(engine)).toMatchObject({ code: 'ENGINE_UNAVAILABLE', message: expect.stringContaining('in 1 s') });
+    expect(server.seen).toHaveLength(3);
+    clock.time += 1000;
+    expect(engine.stats().upstream?.circuit).toBe('half-open');
+    expect((await failure(engine)).code).toBe('UPSTREAM_ERROR');
+    expect(engine.stats().upstream).toMatchObject({ circuit: 'open', opened: 2 });
+    clock.time += 1000;
+    broken = false;
+    const answers = await Promise.allSettled([collect(engine, request()), collect(engine, request())]);
+    expect(answers.map((answer) => answer.status)).toEqual(['fulfilled', 'rejected']);
+    expect(engine.stats()).toMatchObject({ state: 'ready', upstream: { circuit: 'closed', opened: 2 } });
+  });
+
+  it('follows a model: state and failures in a row, one call at a time', () =>
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom('succeed', 'fail', 'release', 'wait'), { maxLength: 60 }),
+        fc.integer({ min: 1, max: 4 }),
+        (steps, failures) => {
+          let now = 0;
+          const circuit = new Circuit({ failures, openMs: 10 }, () => now);
+          let row = 0;
+          let openSince: number | undefined;
+          for (const step of steps) {
+            if (step === 'wait') {
+              now += 10;
+              continue;
+            }
+            const permit = circuit.enter();
+            const probe = openSince !== undefined;
+            expect(permit !== undefined).toBe(openSince === undefined || now - openSince >= 10);
+            if (permit === undefined) continue;
+            if (step === 'succeed') {
+              permit.succeeded();
+              row = 0;
+              openSince = undefined;
+            } else if (step === 'fail') {
+              permit.failed();
+              row++;
+              if (probe || row >= failures) openSince = now;
+            } else permit.released();
+          }
+        },
+      ),
+    ));
+
+  it('a call from before says nothing about now', () => {
+    const circuit = new Circuit({ failures: 1, openMs: 10 }, () => 0);
+    const old = circuit.enter();
+    circuit.enter()?.failed();
+    old?.succeeded();
+    expect(circuit.state).toBe('open');
+  });
+});
+
+describe('hedging', () => {
+  const CALL: CallContext = { tenant: 't', workload: 'w', traceparent: '', streaming: false };
+  const read = async (engine: UpstreamEngine, call: CallContext): Promise<string> => {
+    let text = '';
+    for await (const event of engine.generate(request(), new AbortController().signal, call))
+      if (event.type === 'token') text += event.text;
+    return text;
+  };
+
+  it('asks twice when the first is slow, and cancels the loser', async () => {
+    let cancelled = 0;
+    await using server = await double((response, call) => {
+      if (call === 1) response.on('close', () => cancelled++);
+      else good(response);
+    });
+    const { engine } = engineFor(server, { hedgeMs: 30 });
+    expect(await read(engine, CALL)).toBe('good');
+    expect(server.seen).toHaveLength(2);
+    await expect.poll(() => cancelled).toBe(1);
+    expect(engine.stats().upstream).toMatchObject({ hedges: 1, retries: 0, attempts: { answered: 1, failed: 0, cancelled: 1 } });
+  });
+
+  it('is off by default and for streams', async () => {
+    await using server = await double((response) => setTimeout(() => good(response), 20));
+    expect(await read(engineFor(server).engine, CALL)).toBe('good');
+    expect(await read(engineFor(server, { hedgeMs: 1 }).engine, { ...CALL, streaming: true })).toBe('good');
+    expect(server.seen).toHaveLength(2);
+  });
+});
+
+describe('behind the server', () => {
+  const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+  it('tells who asks and in which trace, falls back when the circuit is open, and shows it', async () => {
+    let broken = false;
+    await using server = await double((response) => (broken ? refuse(response, 500) : good(response)));
+    await using front = await startServer(microModel(), (config) => {
+      const [local] = config.pools;
+      if (local === undefined) throw new Error('no pool');
+      config.pools = [
+        { ...local, id: 'a-upstream', engine: { url: server.url, retries: 0, circuit: { failures: 2 } } },
+        { ...local, id: 'z-local', saturation: 0.5 },
+      ];
+    });
+    const ask = (): Promise<Response> =>
+      front.post(
+        '/v1/completions',
+        { prompt: 'a', max_tokens: 1 },
+        { traceparent: `00-${TRACE}-00f067aa0ba902b7-01`, 'x-mixgate-include': 'timings', authorization: 'Bearer secret' },
+      );
+    const poolOf = async (): Promise<unknown> =>
+      ((await (await ask()).json()) as { mixgate: { target: { pool: string }; fallback: string | null } }).mixgate;
+    expect(await poolOf()).toMatchObject({ target: { pool: 'a-upstream' }, fallback: null });
+    const { headers } = server.seen[0] as Double['seen'][number];
+    expect(headers['x-mixgate-tenant']).toBe('dev');
+    expect(headers['x-mixgate-workload']).toBe('dev');
+    expect(headers.authorization).toBeUndefined();
+    expect(headers.traceparent).toMatch(new RegExp(`^00-${TRACE}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`));
+    broken = true;
+    for (const fallback of ['UPSTREAM_ERROR', 'UPSTREAM_ERROR', 'ENGINE_UNAVAILABLE'])
+      expect(await poolOf()).toMatchObject({ target: { pool: 'z-local' }, fallback });
+    expect(server.seen).toHaveLength(3);
+    const text = await (await front.get('/metrics')).text();
+    expect(metric(text, 'mixgate_upstream_circuit_state', 'a-upstream')).toBe(2);
+    expect(metric(text, 'mixgate_upstream_circuit_opened_total', 'a-upstream')).toBe(1);
+    expect(metric(text, 'mixgate_upstream_attempts_total', 'a-upstream', 'failed')).toBe(2);
+    expect(metric(text, 'mixgate_upstream_attempts_total', 'a-upstream', 'answered')).toBe(1);
+  });
+
+  it('forwards what it is told to, and nothing that could end a header', async () => {
+    await using server = await double(good);
+    const call = {
+      tenant: 'a b\r\nx: 1%',
+      workload: 'spiffe://x/ü',
+      authorization: 'Bearer own',
+      traceparent: '',
+      streaming: true,
+    };
+    for (const identity of ['headers', 'authorization', 'none'] as const)
+      for await (const _ of engineFor(server, { identity }).engine.generate(request(), new AbortController().signal, call));
+    expect(
+      server.seen.map(({ headers }) => [headers['x-mixgate-tenant'], headers['x-mixgate-workload'], headers.authorization]),
+    ).toEqual([
+      ['a%20b%0D%0Ax:%201%25', 'spiffe://x/%C3%BC', undefined],
+      [undefined, undefined, 'Bearer own'],
+      [undefined, undefined, undefined],
+    ]);
+  });
+});
+
+/** Where a build of llama-server may be; MIXGATE_LLAMA_SERVER names another. */
+const LLAMA_SERVER = [process.env['MIXGATE_LLAMA_SERVER'] ?? '', '/opt/llama-server/llama-server'].find(
+  (path) => path !== '' && existsSync(path),
+);
+
+describe.skipIf(LLAMA_SERVER === undefined)('llama-server (skipped where MIXGATE_LLAMA_SERVER names none)', () => {
+  it("streams, scores and refuses by llama-server's own OpenAI endpoint", async () => {
+    const port = await new Promise<number>((resolve) => {
+      const server = createServer().listen(0, '127.0.0.1', () => {
+        const { port: free } = server.address() as AddressInfo;
+        server.close(() => resolve(free));
+      });
+    });
+    const args = [
+      '-m',
+      microModel(),
+      '-t',
+      '1',
+      '-tb',
+      '1',
+      '-np',
+      '2',
+      '-c',
+      '512',
+      '--host',
+      '127.0.0.1',
+      '--port',
+      String(port),
+    ];
+    const child = spawn(LLAMA_SERVER as string, args, { stdio: 'ignore' });
+    try {
+      const url = `http://127.0.0.1:${port}`;
+      await expect
+        .poll(async () => (await fetch(`${url}/health`).catch(() => undefined))?.status, { timeout: 30_000, interval: 200 })
+        .toBe(200);
+      const engine = new UpstreamEngine({ url, model: 'mixtral-micro' });
+      const answer = await collect(engine, request({ text: 'The Congress shall', maxTokens: 8, logprobs: 2 }));
+      expect(answer.text.length).toBeGreaterThan(0);
+      expect(answer.done).toMatchObject({ finishReason: 'length', completionTokens: 8 });
+      expect(answer.scores).toHaveLength(8);
+      for (const score of answer.scores) expect(score.logprob).toBeLessThanOrEqual(0);
+      const chat = await collect(
+        engine,
+        request({ prompt: { kind: 'chat', messages: [{ role: 'user', content: 'Hi' }] }, maxTokens: 4 }),
+      );
+      expect(chat.done).toMatchObject({ completionTokens: 4 });
+      const long = request({ text: 'word '.repeat(2000) });
+      await expect(collect(engine, long)).rejects.toMatchObject({ code: 'BAD_PROMPT' });
+      expect(engine.stats().upstream).toMatchObject({ circuit: 'closed', retries: 0 });
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
