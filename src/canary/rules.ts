@@ -24,6 +24,7 @@ export const CANARY_RULES = [
   },
   { id: 'canary-price-stale', level: 'warning', summary: 'The prices that costs are computed from are old.' },
   { id: 'canary-labels-unmatched', level: 'note', summary: 'Labels are of answers that are not in the run.' },
+  { id: 'canary-trend-worse', level: 'warning', summary: 'A metric gets worse from release to release.' },
 ] as const satisfies readonly RuleInfo[];
 
 export type CanaryRuleId = (typeof CANARY_RULES)[number]['id'];

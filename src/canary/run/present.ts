@@ -72,10 +72,43 @@ export function evidenceOf(metric: MetricResult): Json {
 export function measurements(judged: CaseResult, noise: CaseResult | undefined): Measurement[] {
   return [
     ...judged.metrics.map((metric) => measurement(metric, `canary.${metric.name}`)),
+    ...judged.metrics.filter((metric) => metric.segment === undefined).map(levelMeasurement),
     ...(noise?.metrics
       .filter((metric) => metric.segment === undefined)
       .map((metric) => measurement(metric, `canary.noise.${metric.name}`)) ?? []),
   ].filter((m) => m !== undefined);
+}
+
+/** What both arms measured, in the metric's unit: for the history over releases. */
+function levelMeasurement(metric: MetricResult): Measurement | undefined {
+  const { baseline, candidate, statistic } = metric.arms ?? { baseline: null, candidate: null, statistic: 'median' };
+  if (candidate === null) return undefined;
+  return {
+    name: `canary.level.${metric.name}`,
+    value: round(candidate),
+    unit: metricDefinition(metric.name).unit,
+    ...(baseline === null ? {} : { baseline: round(baseline) }),
+    candidate: round(candidate),
+    verdict: metric.verdict,
+    method: statistic,
+    n: metric.n[1],
+  };
+}
+
+/** An effect with its interval, of a report that was read back. */
+export function effectRange(metric: {
+  readonly effect: number | undefined;
+  readonly effectUnit: 'relative' | 'absolute';
+  readonly interval: readonly [number, number] | undefined;
+}): string {
+  const { effect, effectUnit, interval } = metric;
+  if (effect === undefined) return '-';
+  const relative = effectUnit === 'relative';
+  const show = (value: number): string => {
+    if (!Number.isFinite(value)) return value < 0 ? '-∞' : '∞';
+    return relative ? percent(value) : `${value >= 0 ? '+' : ''}${Number(value.toPrecision(3))}`;
+  };
+  return `${show(effect)}${interval === undefined ? '' : ` [${interval.map(show).join(', ')}]`}`;
 }
 
 function measurement(metric: MetricResult, name: string): Measurement | undefined {
