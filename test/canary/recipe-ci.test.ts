@@ -46,11 +46,9 @@ afterAll(() => {
 });
 
 describe('the CI recipe', () => {
-  // The faster candidate must pass: one that is the same would fail by chance in one run of twenty.
   it.each([
-    ['slower', [4, 40, 0], 1, 'is worse'],
-    ['failing', [4, 4, 3], 1, 'http_req_failed'],
-    ['faster', [40, 4, 0], 0, 'Nothing blocks this change'],
+    ['slower', [2, 20, 0], 1, 'is worse'],
+    ['failing', [2, 2, 3], 1, 'http_req_failed'],
   ] as const)(
     'runs as it is written: a candidate that is %s',
     async (_title, [now, next, failing], code, words) => {
@@ -69,7 +67,7 @@ describe('the CI recipe', () => {
   it('a k6 that did not finish is inconclusive', async () => {
     const ran = await exec('bash', ['-c', `k6() { command k6 "$@"; return 107; }\n${block('bash')}`], {
       cwd: dir,
-      env: { ...process.env, PATH: path, BASELINE: await endpoint(1), CANDIDATE: await endpoint(20), K6_NO_USAGE_REPORT: 'true' },
+      env: { ...process.env, PATH: path, BASELINE: await endpoint(1), CANDIDATE: await endpoint(10), K6_NO_USAGE_REPORT: 'true' },
     });
     expect([ran.code, ran.stdout.includes('threw an exception (exit 107)')], ran.stdout + ran.stderr).toEqual([4, true]);
   }, 120_000);
@@ -81,5 +79,16 @@ describe('the CI recipe', () => {
     writeFileSync(join(dir, 'new.csv'), block('csv'));
     const both = await runCli(['canary', 'judge', '--baseline', 'old.csv', '--candidate', 'new.csv'], { cwd: dir });
     expect([both.code, both.stdout.includes('1 points in the smaller arm')]).toEqual([4, true]);
+    // Real times differ by chance; these have no difference but noise of their own.
+    const [head] = block('csv').split('\n');
+    for (const [file, seed] of [
+      ['old.csv', 37],
+      ['new.csv', 23],
+    ] as const) {
+      const rows = Array.from({ length: 60 }, (_, i) => `ttft_ms,${100 + ((i * seed) % 60) / 5},de,${i}`);
+      writeFileSync(join(dir, file), [head, ...rows].join('\n'));
+    }
+    const enough = await runCli(['canary', 'judge', '--baseline', 'old.csv', '--candidate', 'new.csv'], { cwd: dir });
+    expect([enough.code, enough.stdout.includes('paired by pair id')]).toEqual([0, true]);
   });
 });

@@ -55,7 +55,8 @@ export function words(line: string): string[] {
   for (const match of line.matchAll(/"(?<double>[^"]*)"|'(?<single>[^']*)'|(?<bare>\S+)/g)) {
     const { double, single, bare } = match.groups as { double?: string; single?: string; bare?: string };
     if (bare !== undefined && /^(?:#|\||>|2>|&&|;|<$)/.test(bare)) break;
-    found.push(double ?? single ?? bare!);
+    // A shell variable has a value that the flag takes: numbers pass for texts, not the other way round.
+    found.push(single ?? (double ?? bare!).replace(/^\$\w+$/, '1'));
   }
   return found.slice(1);
 }
