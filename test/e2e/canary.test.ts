@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Ran, ROOT, runCli } from '../support/cli.ts';
 import { type TestRepo, testRepo } from '../support/repo.ts';
 import { startDevRuntime, type TestRuntime } from '../support/runtime.ts';
@@ -45,6 +45,32 @@ const canary = (candidate: string, ...more: string[]): Promise<Ran> =>
     timeoutMs: 170_000,
   });
 const report = (ran: Ran): JsonReport => JSON.parse(ran.stdout) as JsonReport;
+
+/** Completions that a runtime has answered so far. */
+async function requestsServed(url: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return [...text.matchAll(/^gen_ai_server_request_duration_seconds_count\S* (?<count>\d+)$/gm)].reduce(
+    (sum, match) => sum + Number(match.groups!['count']),
+    0,
+  );
+}
+
+/** Kills the k6 that a command running in `dir` started, and no other's; true when there was one that had begun. */
+function killK6Under(dir: string): boolean {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readFileSync(`/proc/${pid}/comm`, 'utf8').trim() !== 'k6') continue;
+      const parent = /^PPid:\s+(?<ppid>\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!.groups!['ppid']!;
+      if (readlinkSync(`/proc/${parent}/cwd`) !== realpathSync(dir)) continue;
+      if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('run')) continue;
+      process.kill(Number(pid), 'SIGKILL');
+      return true;
+    } catch {
+      // It ended while it was looked at.
+    }
+  }
+  return false;
+}
 
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'mixgate-canary-test-'));
@@ -162,7 +188,9 @@ metrics:
   it('is never a pass when the candidate dies in the middle', async () => {
     const candidate = await startDevRuntime();
     const running = canary(candidate.url);
-    setTimeout(() => candidate.kill(), 3_000);
+    // In the middle, however slow the machine: after it has answered a few requests.
+    await vi.waitUntil(async () => (await requestsServed(candidate.url)) > 5, { timeout: 120_000, interval: 100 });
+    candidate.kill();
     const ran = await running;
     await candidate[Symbol.asyncDispose]();
     expect(['fail', 'inconclusive']).toContain(report(ran).verdict);
@@ -171,21 +199,17 @@ metrics:
   });
 
   it('is inconclusive when k6 is killed, and leaves no temporary files', async () => {
-    const before = readdirSync(tmpdir()).filter((name) => /^mixgate-canary-[A-Za-z0-9]{6}$/.test(name));
-    const running = canary(baseline.url);
-    const timer = setInterval(() => {
-      try {
-        execFileSync('pkill', ['-KILL', '-f', `k6 run .*${repo.dir.split('/').at(-1)}|k6 run --quiet`]);
-        clearInterval(timer);
-      } catch {
-        // Not started yet.
-      }
-    }, 1_500);
+    const temporary = join(work, 'tmp');
+    mkdirSync(temporary);
+    const running = runCli(
+      ['canary', 'run', '--baseline', baseline.url, '--candidate', baseline.url, '--format', 'json', '--quiet'],
+      { cwd: repo.dir, timeoutMs: 170_000, env: { TMPDIR: temporary } },
+    );
+    await vi.waitUntil(() => killK6Under(repo.dir), { timeout: 120_000, interval: 100 });
     const ran = await running;
-    clearInterval(timer);
     expect(ran.code === 3 || ran.code === 4).toBe(true);
     expect(ran.stderr + ran.stdout).toMatch(/k6 was ended by SIGKILL|load generator did not finish/);
-    expect(readdirSync(tmpdir()).filter((name) => /^mixgate-canary-[A-Za-z0-9]{6}$/.test(name))).toEqual(before);
+    expect(readdirSync(temporary).filter((name) => /^mixgate-canary-[A-Za-z0-9]{6}$/.test(name))).toEqual([]);
   });
 
   it.each([
