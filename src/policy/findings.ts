@@ -187,10 +187,10 @@ function shortDecision(side: DiffSide): string {
 }
 
 /** One finding a counterexample, on the line of the policy that decided. */
-export function proofFindings(proof: Proof, seed: number): readonly Finding[] {
+export function proofFindings(proof: Proof, seed: number, entrypoint?: Location): readonly Finding[] {
   const findings = proof.counterexamples.map((example) => invariantFinding(proof, example, seed));
   if (proof.failure !== undefined)
-    findings.push(failureFinding(proof.entrypoint, proof.failure.failure, proof.failure.input, proof.failures));
+    findings.push(failureFinding(proof.entrypoint, proof.failure.failure, proof.failure.input, proof.failures, entrypoint));
   return findings;
 }
 
@@ -218,13 +218,20 @@ function invariantFinding(proof: Proof, example: Counterexample, seed: number): 
   });
 }
 
-export function failureFinding(entrypoint: string, failure: EvaluationFailure, input: Json, count: number): Finding {
+/** @param fallback where to report what has no place of its own (limits): usually the entrypoint's rule */
+export function failureFinding(
+  entrypoint: string,
+  failure: EvaluationFailure,
+  input: Json,
+  count: number,
+  fallback?: Location,
+): Finding {
   const limit = failure.kind === 'time' || failure.kind === 'memory' || failure.kind === 'stack';
   const [file, line, column] = (failure.place ?? '').split(':');
   return policyFinding({
     ruleId: limit ? 'policy-evaluation-limit' : 'policy-evaluation-error',
     message: `Evaluating ${entrypoint} ends in ${limit ? 'a limit' : 'an error'}: ${failure.message}. ${count} input${count === 1 ? '' : 's'} of those looked at.`,
-    location: failure.place === undefined ? undefined : { file: file!, line: Number(line), column: Number(column) },
+    location: failure.place === undefined ? fallback : { file: file!, line: Number(line), column: Number(column) },
     subject: entrypoint,
     evidence: { input: shorten(input), kind: failure.kind },
     fix:

@@ -22,7 +22,7 @@ import { EvaluatorPool } from './pool.ts';
 import { coverageText, DEFAULT_MAX_POINTS, prove } from './prove.ts';
 import { DEFAULT_DIFF_POINTS, domainInputs, replay } from './replay.ts';
 import { policyFinding } from './rules.ts';
-import { checkFinding, type Prepared, prepareSide, refusedFindings, type Side } from './side.ts';
+import { checkFinding, entrypointLocation, type Prepared, prepareSide, refusedFindings, type Side } from './side.ts';
 import { loadPolicySource, type PolicySource, sourceDigest, withoutTests } from './source.ts';
 import { runTests } from './tests.ts';
 
@@ -315,7 +315,7 @@ async function judgeInvariants(
       other: base?.definitions,
     });
     if (proof.failure?.failure.kind === 'conflict') out.failing.push(JSON.stringify(proof.failure.input));
-    const findings = proofFindings(proof, context.seed);
+    const findings = proofFindings(proof, context.seed, entrypointLocation(head, entrypoint));
     const known = new Set(out.findings.map((f) => f.id));
     out.findings.push(...findings.filter((f) => !known.has(f.id)));
     out.tables.push({ ...proofTable(proof, domain, context.seed), title: `Invariants${suffix}` });
@@ -346,7 +346,15 @@ async function evaluationErrors(head: Side, entrypoint: string, corpus: Corpus, 
   );
   const first = failed[0];
   if (first !== undefined)
-    out.findings.push(failureFinding(entrypoint, first.failure, JSON.parse(first.input) as Json, failed.length));
+    out.findings.push(
+      failureFinding(
+        entrypoint,
+        first.failure,
+        JSON.parse(first.input) as Json,
+        failed.length,
+        entrypointLocation(head, entrypoint),
+      ),
+    );
 }
 
 async function corpusFor(context: GateContext, section: Section<'policy'>, entrypoint: string): Promise<Corpus | undefined> {

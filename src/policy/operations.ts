@@ -23,7 +23,7 @@ import { Opa } from './opa.ts';
 import { EvaluatorPool } from './pool.ts';
 import { coverageText, prove } from './prove.ts';
 import { domainInputs, replay } from './replay.ts';
-import { checkFinding, prepareSide, refusedFindings, type Side, tracedProgram } from './side.ts';
+import { checkFinding, entrypointLocation, prepareSide, refusedFindings, type Side, tracedProgram } from './side.ts';
 import { type Modules, type PolicySource, sourceDigest, withoutTests } from './source.ts';
 import { runTests } from './tests.ts';
 
@@ -226,7 +226,7 @@ export async function provePolicy(
     const nothing = proof.evaluated > 0 && proof.excluded === proof.evaluated;
     return {
       ...result(
-        proofFindings(proof, seed),
+        proofFindings(proof, seed, entrypointLocation(prepared.side, options.entrypoint)),
         source,
         `${packages.length} invariant packages ${coverage}`,
         [proofTable(proof, domain, seed)],
@@ -372,7 +372,8 @@ export async function evaluatePolicy(
     const { side } = prepared;
     const text = JSON.stringify(input);
     const [outcome] = await bench.pool.outcomes(side.plain, entrypoint, [text]);
-    if ('failure' in outcome!) return result([failureFinding(entrypoint, outcome.failure, input, 1)], source, '');
+    if ('failure' in outcome!)
+      return result([failureFinding(entrypoint, outcome.failure, input, 1, entrypointLocation(side, entrypoint))], source, '');
     const traced = await tracedProgram(side);
     const attribution =
       traced === undefined

@@ -1,4 +1,4 @@
-import type { Finding } from '../core/finding.ts';
+import type { Finding, Location } from '../core/finding.ts';
 import type { AstModule } from './ast.ts';
 import { callsOf, compileProgram, missingBuiltins, type Program } from './compile.ts';
 import { type Definition, definitionsOf, type Graph, graphOf } from './definitions.ts';
@@ -72,6 +72,11 @@ export async function prepareSide(
   if (missing.length > 0) return { side: undefined, findings: missing.flatMap((name) => portabilityFindings(name, asts)) };
   const graph = graphOf(definitions, entrypoints);
   return { side: { source, asts, definitions, graph, entrypoints, program, plain: pool.add(program), opa, pool }, findings: [] };
+}
+
+/** The first definition of an entrypoint's rule: where a finding goes that concerns the whole of it. */
+export function entrypointLocation(side: Side, entrypoint: string): Location | undefined {
+  return side.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location;
 }
 
 const traced = new WeakMap<Side, Promise<number | undefined>>();

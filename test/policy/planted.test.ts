@@ -3,15 +3,33 @@ import type { Finding } from '../../src/core/finding.ts';
 import type { Json, JsonObject } from '../../src/core/json.ts';
 import { readCorpus } from '../../src/policy/corpus.ts';
 import { allows } from '../../src/policy/decision.ts';
-import { lintPolicy } from '../../src/policy/operations.ts';
+import { checkPolicy, evaluatePolicy, lintPolicy, provePolicy, testPolicy } from '../../src/policy/operations.ts';
 import { replay } from '../../src/policy/replay.ts';
 import { prepareSide, type Side, tracedProgram } from '../../src/policy/side.ts';
+import { loadPolicySource } from '../../src/policy/source.ts';
 import { BASE_DATA, DIFF_INPUTS, DIFF_PLANTS, HEAD_DATA } from './plants/diff.ts';
 import { LINT_DOMAIN, LINT_PLANTS } from './plants/lint.ts';
 import { marksIn } from './plants/marks.ts';
-import { domainDocument, policy, shown, testBench } from './support.ts';
+import {
+  BUILTINS,
+  CHECK_PLANTS,
+  ERROR_PLANTS,
+  FAILING_TESTS,
+  FORBIDDEN,
+  LIMIT_PLANTS,
+  MUTATION_DOMAIN,
+  PROVE_DOMAIN,
+  PROVE_INVARIANTS,
+  PROVE_POLICY,
+  TESTED,
+  WEAK_TESTS,
+  WEAKLY_TESTED,
+} from './plants/runs.ts';
+import { domainDocument, memoryTree, policy, shown, testBench } from './support.ts';
 
 const bench = await testBench();
+/** For what never ends. */
+const impatient = await testBench(300);
 /** The least number of ways in which each class of defect is planted. */
 const WAYS = 5;
 
@@ -117,5 +135,66 @@ describe('decision diff', () => {
     const marks = marksIn({ [`${name}.rego`]: module(name, text) });
     expect(marks.some((mark) => mark.startsWith(`${ruleId} `))).toBe(true);
     expect(shown(findings)).toEqual(marks);
+  });
+});
+
+describe('proof', () => {
+  test('each broken invariant on the line that breaks it', async () => {
+    const { invariants } = await loadPolicySource(memoryTree(PROVE_INVARIANTS), { roots: ['i'] });
+    const gate = await provePolicy(bench, await policy(PROVE_POLICY), {
+      entrypoint: 'p/decision',
+      document: domainDocument(PROVE_DOMAIN),
+      invariants,
+      folder: 'i',
+      maxPoints: 1000,
+    });
+    expect(shown(gate.findings)).toEqual(marksIn({ 'p.rego': PROVE_POLICY }));
+  });
+});
+
+describe('check', () => {
+  test.each([
+    ['builtins without a host function', BUILTINS],
+    ['builtins that reach outside', FORBIDDEN],
+  ])('%s', async (_name, text) => {
+    expect(shown((await checkPolicy(bench, await policy(text), ['p/decision'])).findings)).toEqual(marksIn({ 'p.rego': text }));
+  });
+  test.each(CHECK_PLANTS)('refused: %j', async (text) => {
+    const found = shown((await checkPolicy(bench, await policy(text), ['p/decision'])).findings);
+    expect([...new Set(found)]).toEqual(marksIn({ 'p.rego': text }));
+  });
+});
+
+describe('tests', () => {
+  test('each failing test on its line', async () => {
+    const files = { 'p.rego': TESTED, 'p_test.rego': FAILING_TESTS };
+    const gate = await testPolicy(bench, await loadPolicySource(memoryTree(files), { roots: [''] }), undefined);
+    expect(shown(gate.findings)).toEqual(marksIn(files));
+  });
+  test('each mutant that no test kills on its line', async () => {
+    const files = { 'p.rego': WEAKLY_TESTED, 'p_test.rego': WEAK_TESTS };
+    const gate = await testPolicy(bench, await loadPolicySource(memoryTree(files), { roots: [''] }), undefined, {
+      threshold: undefined,
+      maxMutants: 200,
+      maxSeconds: 60,
+      maxPoints: 1000,
+      entrypoint: 'p/decision',
+      document: domainDocument(MUTATION_DOMAIN),
+    });
+    // Several mutants of one line may survive.
+    expect([...new Set(shown(gate.findings))]).toEqual(marksIn(files));
+  }, 90_000);
+});
+
+describe('evaluation', () => {
+  test.each(ERROR_PLANTS.map(([input, text]) => [text, input] as const))('error: %j', async (text, input) => {
+    const module = `package p\n\n${text}`;
+    const gate = await evaluatePolicy(bench, await policy(module), 'p/decision', input as Json);
+    expect(shown(gate.findings)).toEqual(marksIn({ 'p.rego': module }));
+  });
+  test.each(LIMIT_PLANTS)('limit: %j', async (text) => {
+    const module = `package p\n\n${text}`;
+    const gate = await evaluatePolicy(impatient, await policy(module), 'p/decision', {});
+    expect(shown(gate.findings)).toEqual(marksIn({ 'p.rego': module }));
   });
 });
