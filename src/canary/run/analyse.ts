@@ -9,6 +9,7 @@ import { noisesOf, noiseTable, withJudgeNoise } from '../judge-model/noise.ts';
 import type { CanaryRuleId } from '../rules.ts';
 import { buildCase } from './case.ts';
 import { canaryCharts } from './charts.ts';
+import { type Coincidence, coincidences } from './coincidence.ts';
 import { MAX_PRICE_AGE_DAYS, priceAgeDays } from './cost.ts';
 import { divergenceTable } from './divergence-table.ts';
 import { type ExpertReport, expertEffects } from './experts.ts';
@@ -50,11 +51,12 @@ export function analyseCanary(input: AnalyseInput): GateResult {
       : undefined;
   const experts = expertEffects(samples.points, { seed, permutations: PERMUTATIONS, alpha });
   const drift = routingDriftOf(samples.points, { seed, permutations: PERMUTATIONS, alpha });
+  const explained = coincidences(judged, drift);
   const validity = checkValidity(input, judged, noise);
   const findings = [
-    ...regressions(input, judged),
+    ...regressions(input, judged, explained),
     ...expertFindings(input, judged, experts, samples),
-    ...driftFindings(input, judged, drift),
+    ...driftFindings(input, judged, drift, explained),
     ...tokenizerFindings(input),
     ...priceFindings(input),
     ...(input.findings ?? []),
@@ -76,7 +78,10 @@ export function analyseCanary(input: AnalyseInput): GateResult {
       ),
     ],
     charts: canaryCharts(canary, judged, experts),
-    facts: facts(judged, experts, drift, samples),
+    facts: {
+      ...facts(judged, experts, drift, samples),
+      ...(explained.length === 0 ? {} : { explained: explained.map(({ text }) => text) }),
+    },
     passReason: passReason(judged),
     inconclusive: validity ?? (undecided.length > 0 ? undecidedReason(undecided) : undefined),
   });
@@ -123,7 +128,7 @@ function invalidFinding(input: AnalyseInput, reason: string): Finding {
   });
 }
 
-function regressions(input: AnalyseInput, judged: CaseResult): Finding[] {
+function regressions(input: AnalyseInput, judged: CaseResult, explained: readonly Coincidence[]): Finding[] {
   const results: Finding[] = [];
   for (const metric of judged.metrics) {
     if (metric.verdict !== 'fail' && metric.verdict !== 'warn') continue;
@@ -131,7 +136,7 @@ function regressions(input: AnalyseInput, judged: CaseResult): Finding[] {
     results.push(
       rule('canary-metric-regressed', {
         level: metric.verdict === 'fail' ? 'error' : 'warning',
-        message: regressionText(metric),
+        message: `${regressionText(metric)}${explanationOf(metric, explained)}`,
         location: input.locate?.(index) ?? { file: input.profileFile },
         evidence: evidenceOf(metric),
         subject: metric.segment ?? metric.name,
@@ -143,6 +148,11 @@ function regressions(input: AnalyseInput, judged: CaseResult): Finding[] {
     );
   }
   return results;
+}
+
+function explanationOf(metric: MetricResult, explained: readonly Coincidence[]): string {
+  const own = explained.find((one) => one.metric === metric);
+  return own === undefined ? '' : ` Routing drifted in the same prompts, most at layer ${own.layer} expert ${own.expert}.`;
 }
 
 function expertFindings(
@@ -182,7 +192,12 @@ function expertFindings(
   ];
 }
 
-function driftFindings(input: AnalyseInput, judged: CaseResult, drift: RoutingDriftResult | undefined): Finding[] {
+function driftFindings(
+  input: AnalyseInput,
+  judged: CaseResult,
+  drift: RoutingDriftResult | undefined,
+  explained: readonly Coincidence[],
+): Finding[] {
   const drifted = drift?.scopes.filter((scope) => scope.verdict === 'warn') ?? [];
   const [first] = drifted;
   if (first === undefined) return [];
@@ -191,7 +206,7 @@ function driftFindings(input: AnalyseInput, judged: CaseResult, drift: RoutingDr
     rule('canary-routing-drift', {
       level: 'warning',
       blocking: false,
-      message: `The candidate routes tokens to other experts: ${first.segment === undefined ? 'over all prompts' : `in segment ${first.segment}`}, ${first.reason}.${harmed ? '' : ' No quality or latency metric is worse, so this alone does not block.'}`,
+      message: `The candidate routes tokens to other experts: ${first.segment === undefined ? 'over all prompts' : `in segment ${first.segment}`}, ${first.reason}.${explained.length > 0 ? ` It goes with harm: ${explained.map(({ text }) => text).join('; ')}.` : ''}${harmed ? '' : ' No quality or latency metric is worse, so this alone does not block.'}`,
       location: { file: input.profileFile },
       evidence: drifted.map((scope) => ({
         segment: scope.segment ?? 'all',

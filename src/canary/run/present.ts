@@ -22,6 +22,14 @@ export function heading(metric: { readonly name: string; readonly segment?: stri
   return metricDefinition(metric.name).title === metric.name ? label(metric) : capital(label(metric));
 }
 
+/** The effect without its interval; of a likelihood as a change of perplexity. */
+export function shortEffect(metric: MetricResult): string {
+  if (metric.effect === null) return '-';
+  return metric.name === 'nll' && metric.effectUnit === 'absolute'
+    ? percent(Math.expm1(metric.effect))
+    : amount(metric.effect, metric);
+}
+
 /** What is worse, in one sentence: the centre by how much against which limit, or the tail that the centre hides. */
 export function regressionText(metric: MetricResult): string {
   const what = heading(metric);

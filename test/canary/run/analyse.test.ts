@@ -127,6 +127,26 @@ describe('analyseCanary', () => {
     });
   });
 
+  it('explains harm by routing that drifted in the same segment, and only there', () => {
+    const result = analyse({ routed: true, nll: { de: 0.16 } });
+    expect(result.verdict).toBe('fail');
+    const [text] = result.facts!['explained'] as string[];
+    expect(text).toMatch(/^segment de: perplexity \+1\d\.\d %, layer 1 expert 2$/);
+    const message = (ruleId: string, subject?: string): string | undefined =>
+      result.findings.find((f) => f.ruleId === ruleId && (subject === undefined || f.subject === subject))?.message;
+    expect(message('canary-routing-drift')).toContain(`It goes with harm: ${text}`);
+    expect(message('canary-metric-regressed', 'de')).toMatch(/ Routing drifted in the same prompts, most at layer 1 expert 2\.$/);
+    expect(analyse({ nll: { de: 0.16 } }).facts).not.toHaveProperty('explained');
+    expect(analyse({ routed: true, errors: 0.2 }).facts).not.toHaveProperty('explained');
+  });
+
+  it('explains a slower candidate by the routing of all prompts', () => {
+    const result = analyse({ routed: true, latency: 1.25 });
+    expect(result.facts!['explained']).toEqual([
+      expect.stringMatching(/^all prompts: end-to-end latency \+2\d\.\d %, layer 1 expert 2$/),
+    ]);
+  });
+
   it('refuses to compare two tokenizers', () => {
     expect(analyse({ tokenizer: true })).toMatchObject({ verdict: 'fail', findings: [{ ruleId: 'canary-tokenizer-changed' }] });
   });
