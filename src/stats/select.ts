@@ -35,7 +35,7 @@ function medianOfThree(a: number, b: number, c: number): number {
 }
 
 /** Median (mean of the middle two when n is even), reordering `values`. */
-function selectMedian(values: Float64Array): number {
+export function selectMedian(values: Float64Array): number {
   const n = values.length;
   const upper = select(values, n >>> 1);
   if (n % 2 === 1) return upper;

@@ -1,7 +1,7 @@
 import { worstVerdict } from '../../core/verdict.ts';
 import { holm } from '../../stats/multiplicity.ts';
-import { sortedCopy } from '../../stats/ranks.ts';
-import { mean, medianSorted } from '../../stats/summary.ts';
+import { selectMedian } from '../../stats/select.ts';
+import { mean } from '../../stats/summary.ts';
 import { type Arms, prepareArms } from './arms.ts';
 import { type Assessment, type Blocked, isBlocked } from './assessment.ts';
 import { assessContinuous } from './continuous.ts';
@@ -101,7 +101,7 @@ function assess(metric: MetricInput, arms: Arms, design: Design, looks: number):
 function summarise(kind: MetricKind, { baseline, candidate }: Arms): ArmSummary {
   const statistic = ARM_STATISTIC[kind];
   const of = (values: Float64Array): number | null =>
-    values.length === 0 ? null : statistic === 'median' ? medianSorted(sortedCopy(values)) : mean(values);
+    values.length === 0 ? null : statistic === 'median' ? selectMedian(new Float64Array(values)) : mean(values);
   return { statistic, baseline: of(baseline), candidate: of(candidate) };
 }
 
