@@ -5,7 +5,7 @@ export const PROVE_POLICY = `package p
 
 default decision := {"allow": false}
 
-decision := {"allow": true, "pool": pool, "region": region, "fallbacks": fallbacks, "tier": tier(input.n), "keys": keys} if count(refused) == 0
+decision := {"allow": true, "pool": pool, "region": region, "fallbacks": fallbacks, "tier": tier(input.n), "weight": weight} if count(refused) == 0
 
 default pool := "shared"
 
@@ -15,6 +15,10 @@ default region := "eu"
 
 region := "us" if input.n > 6 # <- policy-invariant-violated
 
+default weight := 1
+
+weight := 9 if input.team == "b" # <- policy-invariant-violated
+
 default fallbacks := ["x"]
 
 fallbacks := [] if input.n == 0 # <- policy-invariant-violated
@@ -22,10 +26,6 @@ fallbacks := [] if input.n == 0 # <- policy-invariant-violated
 tier(n) := "gold" if n < 3
 
 tier(n) := "none" if n >= 3 # <- policy-invariant-violated
-
-keys contains "base"
-
-keys contains "admin" if input.team == "b" # <- policy-invariant-violated
 
 refused contains "team" if input.team == "z"
 
@@ -39,7 +39,7 @@ export const PROVE_INVARIANTS: { readonly [file: string]: string } = {
   'i/fallback.rego':
     'package invariants.fallback\n\nviolation contains "no fallback" if {\n\tinput.decision.allow\n\tcount(input.decision.fallbacks) == 0\n}\n',
   'i/tier.rego': 'package invariants.tier\n\nviolation contains "no tier" if input.decision.tier == "none"\n',
-  'i/keys.rego': 'package invariants.keys\n\nviolation contains "admin" if "admin" in input.decision.keys\n',
+  'i/weight.rego': 'package invariants.weight\n\nviolation contains "too heavy" if input.decision.weight > 5\n',
   'i/holds.rego':
     'package invariants.holds\n\nviolation contains "z" if {\n\tinput.input.team == "z"\n\tinput.decision.allow\n}\n',
 };
