@@ -135,6 +135,23 @@ ${table(
   ]),
 )}
 
+## What these runs changed in the canary
+
+- A first run of the same file twice was refused: the candidate was 39 % slower, on a machine with four runnable processes a core. One
+  cause was the plan: after the A/A block the baseline had served 44 requests and the candidate 4. The A/A block now warms the
+  candidate too. The other was the machine: servers and k6 here ask for scheduling priority.
+- Scoring sees nothing of a wrong template, a stale cache or a dropped stop sequence. The script now compares answers
+  (\`answer_changed\`, \`answer_tokens\`) and sends stop sequences.
+- Twelve pairs a segment show a slow segment and can't bound a good one: \`required: overall\` asks a verdict of all prompts together only.
+- A relative margin on a token time of 0.6 ms measures the scheduler: the profile gives it in milliseconds.
+
+## What to know when reading
+
+- Time margins are judged on a machine with far more runnable work than cores. Equal processes then differ, for one run, by more than 25 %
+  at times; a quiet machine is what the shipped profile asks for.
+- A fault proxy adds a few milliseconds to a 12 ms request, so in those cases the baseline has an idle one in front too.
+- Routing statistics name experts by index: experts in another order warn of routing drift, which alone never blocks.
+
 ## Reproduce
 
     node bench/canary-degradations/run.ts collect    # ${DEGRADATIONS.length + 20} runs, resumable; samples stay in $TMPDIR/mixgate-degradations
