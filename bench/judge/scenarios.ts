@@ -118,6 +118,12 @@ const FALSE_ALARMS: Scenario[] = [
     'common trend x0.6 to x1.5 n=180',
     (rng) => [ramp(lognormal(180, rng), 0.6, 1.5), ramp(lognormal(180, rng), 0.6, 1.5)],
     'false-alarm',
+    CALM_AND_DECIDED,
+  ),
+  unpaired(
+    'common trend, AR(1) phi=0.6 n=180',
+    (rng) => [ramp(ar1(180, 0.6, rng), 0.6, 1.5), ramp(ar1(180, 0.6, rng), 0.6, 1.5)],
+    'false-alarm',
     CALM,
   ),
   {
@@ -225,6 +231,12 @@ const POWER: Scenario[] = [
     peer: pairedT,
   },
   unpaired('leak x0.7 to x1.4 n=180', (rng) => [lognormal(180, rng), ramp(lognormal(180, rng), 0.7, 1.4)], 'power', {}),
+  unpaired(
+    'common trend +20 % n=180',
+    (rng) => [ramp(lognormal(180, rng), 0.6, 1.5), ramp(lognormal(180, rng, 1.2), 0.6, 1.5)],
+    'power',
+    {},
+  ),
   unpaired('AR(1) phi=0.6 +20 % n=180', (rng) => [ar1(180, 0.6, rng), ar1(180, 0.6, rng, 1.2)], 'power', {}),
 ];
 

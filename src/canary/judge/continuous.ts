@@ -15,11 +15,12 @@ import {
   SPREAD_MARGIN,
   TREND_SHARE,
 } from './defaults.ts';
+import { formatEffect } from './format.ts';
 import { deflate, type Location, pairedLocation, unpairedLocation } from './location.ts';
 import { ABSOLUTE_SCALE, LOG_SCALE, relativeScale, type Scale } from './scale.ts';
 import { spreadChange } from './spread.ts';
 import { pairedTails, unpairedTails } from './tail.ts';
-import { assessTrend } from './trend.ts';
+import { armTrends, assessTrend, detrended, sharedSlope } from './trend.ts';
 import type { Design, Margin } from './types.ts';
 
 /** Normal quantile of 0.999. */
@@ -48,8 +49,14 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     const reason = `${fewest} points are too few to see whether they depend on each other, and this run is looked at repeatedly: at least ${LOOKS_MIN_POINTS} are needed`;
     return { ...blocked(reason, n, n, LOOKS_MIN_POINTS), ...frameFields(frame) };
   }
-  const baseline = arms.baseline.map(scale.transform);
-  const candidate = arms.candidate.map(scale.transform);
+  let baseline: Float64Array = arms.baseline.map(scale.transform);
+  let candidate: Float64Array = arms.candidate.map(scale.transform);
+  const trends = design === 'unpaired' ? armTrends(arms, baseline, candidate) : undefined;
+  const shared = trends === undefined ? undefined : sharedSlope(trends);
+  if (trends !== undefined && shared !== undefined) {
+    baseline = detrended(baseline, trends.times[0], shared);
+    candidate = detrended(candidate, trends.times[1], shared);
+  }
   // Each arm is sorted once for all tests: at 10,000 points an arm sorting is most of the judge's work.
   const sorted = [sortedCopy(baseline), sortedCopy(candidate)] as const;
   const differences = design === 'paired' ? candidate.map((v, i) => v - baseline[i]!) : undefined;
@@ -57,7 +64,7 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     differences === undefined
       ? unpairedLocation(baseline, candidate, sorted, arms, looks > 1 ? LOOKS_DEPENDENCE_LEVEL : DEPENDENCE_LEVEL)
       : pairedLocation(differences, arms.slots?.[0]);
-  const trend = assessTrend(arms, baseline, candidate, differences);
+  const trend = assessTrend(arms, differences, trends);
   const effective = Math.min(...location.nEff);
   if (
     location.dependence.detected &&
@@ -90,7 +97,10 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     ...(trend === undefined ? {} : { trend }),
     tail: assessTail(baseline, candidate, sorted, differences, location),
     spread: assessSpread(baseline, candidate, sorted, differences !== undefined, location),
-    notes: [],
+    notes:
+      shared === undefined
+        ? []
+        : [`both arms moved ${formatEffect(scale.toEffect(shared), scale.unit)} during the run, which was taken out of both`],
   };
 }
 

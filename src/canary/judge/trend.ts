@@ -4,26 +4,62 @@ import type { Arms } from './arms.ts';
 import type { TrendAssessment } from './assessment.ts';
 import { PAIRED_DEPENDENCE_LEVEL } from './defaults.ts';
 
+/** A trend in one arm counts as shared only when it is this certain in each of the two. */
+const SHARED_TREND_LEVEL = 0.001;
+
+/** The arms' own trend lines (unpaired) and the times they were fitted at. */
+export interface ArmTrends {
+  readonly baseline: Trend;
+  readonly candidate: Trend;
+  readonly times: readonly [Float64Array, Float64Array];
+}
+
+/** Trend of each arm on the time of the whole run (0 start, 1 end). Undefined when there is no order, no time or too few points. */
+export function armTrends(arms: Arms, baseline: Float64Array, candidate: Float64Array): ArmTrends | undefined {
+  if (!arms.ordered) return undefined;
+  const times = runTimes(arms);
+  const b = robustTrend(baseline, times[0], PAIRED_DEPENDENCE_LEVEL, arms.slots?.[0]);
+  const c = robustTrend(candidate, times[1], PAIRED_DEPENDENCE_LEVEL, arms.slots?.[1]);
+  return b === undefined || c === undefined ? undefined : { baseline: b, candidate: c, times };
+}
+
+/**
+ * Slope of a trend that both arms show beyond doubt and in the same direction (load that rises over the run); undefined otherwise. It
+ * says nothing about the candidate, but read as serial dependence it would hide everything: it is taken out of both arms first. Two
+ * dependent series without a trend seldom pass for one, as each must.
+ */
+export function sharedSlope({ baseline, candidate }: ArmTrends): number | undefined {
+  const sign = Math.sign(baseline.slope);
+  const certain = [baseline, candidate].every(
+    ({ slope, slopeSe, nEff }) => sign * slope > 0 && tSf((sign * slope) / slopeSe, Math.max(1, nEff - 2)) <= SHARED_TREND_LEVEL,
+  );
+  if (!certain) return undefined;
+  const weights = [1 / baseline.slopeSe ** 2, 1 / candidate.slopeSe ** 2] as const;
+  const slope = (baseline.slope * weights[0] + candidate.slope * weights[1]) / (weights[0] + weights[1]);
+  return Number.isFinite(slope) ? slope : undefined;
+}
+
+/** Takes a slope out of values about the middle of the run. */
+export function detrended(values: Float64Array, times: Float64Array, slope: number): Float64Array {
+  return values.map((value, i) => value - slope * (times[i]! - 0.5));
+}
+
 /**
  * Does the candidate drift away from the baseline during the run (a leak, a cache that fills, heat)? The slope of the paired
- * differences, or the difference of the arms' slopes; a trend that both arms share cancels. Working values in, on the time of the whole
- * run (0 start, 1 end). Undefined when there is no order, no time or too few points.
+ * differences, or the difference of the arms' slopes; a trend that both arms share cancels. Undefined when there is no order, no time or too few points.
  */
 export function assessTrend(
   arms: Arms,
-  baseline: Float64Array,
-  candidate: Float64Array,
   differences: Float64Array | undefined,
+  trends: ArmTrends | undefined,
 ): TrendAssessment | undefined {
-  if (!arms.ordered) return undefined;
-  const [timesB, timesC] = runTimes(arms);
   if (differences !== undefined) {
-    const fit = robustTrend(differences, timesB, PAIRED_DEPENDENCE_LEVEL, arms.slots?.[0]);
+    if (!arms.ordered) return undefined;
+    const fit = robustTrend(differences, runTimes(arms)[0], PAIRED_DEPENDENCE_LEVEL, arms.slots?.[0]);
     return fit === undefined ? undefined : trendOf(fit.slope, fit.slopeSe, fit.end, fit.endSe, fit.nEff - 2);
   }
-  const b = robustTrend(baseline, timesB, PAIRED_DEPENDENCE_LEVEL, arms.slots?.[0]);
-  const c = robustTrend(candidate, timesC, PAIRED_DEPENDENCE_LEVEL, arms.slots?.[1]);
-  if (b === undefined || c === undefined) return undefined;
+  if (trends === undefined) return undefined;
+  const { baseline: b, candidate: c } = trends;
   const se = Math.hypot(b.slopeSe, c.slopeSe);
   return trendOf(c.slope - b.slope, se, c.end - b.end, Math.hypot(b.endSe, c.endSe), welch(b, c));
 }

@@ -23,6 +23,20 @@ describe('trends within the run', () => {
     expect(result.verdict).not.toBe('fail');
     expect(result.metrics[0]!.subTests!.find((one) => one.name === 'trend')!.pValue).toBeGreaterThan(0.05);
   });
+  test('a strong trend that both arms share is taken out of both: it decides, and says so', () => {
+    const ramped = (seed: string, factor = 1): number[] => leak(lognormal(N, seed, 100 * factor), 0.6, 1.5);
+    const same = judgeCase(caseOf(ramped('b'), ramped('c'))).metrics[0]!;
+    expect(same).toMatchObject({ verdict: 'pass', dependence: { detected: false } });
+    expect(same.reason).toMatch(/both arms moved \+1\d\d(\.\d+)? % during the run/);
+    const slower = judgeCase(caseOf(ramped('b'), ramped('c', 1.2))).metrics[0]!;
+    expect(slower.verdict).toBe('fail');
+    expect(slower.effect).toBeGreaterThan(0.1);
+    expect(slower.effect).toBeLessThan(0.3);
+  });
+  test('opposite trends, or a trend of one arm alone, are not shared', () => {
+    for (const baseline of [lognormal(N, 'b'), leak(lognormal(N, 'b'), 1.5, 0.6)])
+      expect(judgeCase(caseOf(baseline, leak(lognormal(N, 'c'), 0.6, 1.5))).reason).not.toContain('both arms moved');
+  });
   test('a trend that stays within the margin warns', () => {
     const margin = { relative: 0.9 };
     expect(judgeCase(caseOf(lognormal(N, 'b'), leak(lognormal(N, 'c'), 0.6, 1.5), { margin })).metrics[0]).toMatchObject({
