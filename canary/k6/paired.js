@@ -3,6 +3,7 @@
 //
 // Environment: MIXGATE_PLAN = JSON file {seed, baseline, candidate, maxTokens, topLogprobs, stop, timeoutMs, score, iterations: [...], prompts: [...]}
 // (written by `mixgate canary run`, see src/canary/run/plan.ts). Answers leave as metadata: they are checked after the run, not here.
+import { sleep } from 'k6';
 import exec from 'k6/execution';
 import http from 'k6/http';
 import { Trend } from 'k6/metrics';
@@ -18,6 +19,9 @@ export const options = {
   // The answers of a model under test are not trusted with our time.
   httpDebug: '',
 };
+
+/** Pause before a pair; how late it ends shows whether the generator still has time to send and to measure. */
+const PAUSE_MS = 5;
 
 const METRICS = {};
 for (const name of [
@@ -41,6 +45,7 @@ for (const name of [
   'answer_tokens',
   'expert_slots',
   'token_dnll',
+  'generator_lag_ms',
 ]) {
   METRICS[name] = new Trend(`mixgate_${name}`);
 }
@@ -50,6 +55,9 @@ export default function () {
   const prompt = plan.prompts[step.prompt];
   exec.vu.metrics.metadata.pair = String(step.pair);
   exec.vu.metrics.metadata.prompt = prompt.id;
+  const start = Date.now() + PAUSE_MS;
+  sleep(PAUSE_MS / 1000);
+  METRICS.generator_lag_ms.add(Math.max(0, Date.now() - start), { arm: 'generator', block: step.block });
   const answers = {};
   for (const [position, arm] of step.order.entries()) {
     const url = arm === 'candidate' && step.block !== 'aa' ? plan.candidate : plan.baseline;

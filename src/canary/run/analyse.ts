@@ -4,7 +4,7 @@ import type { Json } from '../../core/json.ts';
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { judgeCase } from '../judge/judge.ts';
 import type { RoutingDriftResult } from '../judge/routing-drift.ts';
-import type { CaseResult, MetricResult } from '../judge/types.ts';
+import type { CaseInput, CaseResult, MetricResult } from '../judge/types.ts';
 import { noisesOf, noiseTable, withJudgeNoise } from '../judge-model/noise.ts';
 import type { CanaryRuleId } from '../rules.ts';
 import { buildCase } from './case.ts';
@@ -16,9 +16,10 @@ import { type ExpertReport, expertEffects } from './experts.ts';
 import { expertPerplexityTable, usageTable } from './experts-usage.ts';
 import { DEFAULTS } from './plan.ts';
 import type { PointSet } from './points.ts';
-import { effectText, evidenceOf, label, measurements, regressionText, round } from './present.ts';
+import { evidenceOf, label, measurements, regressionText, round } from './present.ts';
 import { routingDriftOf } from './routing.ts';
 import { tables } from './tables.ts';
+import { runInvalid } from './validity.ts';
 
 export interface AnalyseInput {
   readonly samples: PointSet;
@@ -47,12 +48,12 @@ export function analyseCanary(input: AnalyseInput): GateResult {
   const judged = withJudgeNoise(judgeCase(canary), judgeNoise, (name) => baselineMean(samples, name));
   const noise =
     (profile.aaPairs ?? DEFAULTS.aaPairs) >= 10
-      ? judgeCase(buildCase(samples.points, profile, { block: 'aa', seed, alpha: Math.min(alpha, 0.01) }))
+      ? judgeCase(noiseCase(buildCase(samples.points, profile, { block: 'aa', seed, alpha: Math.min(alpha, 0.01) })))
       : undefined;
   const experts = expertEffects(samples.points, { seed, permutations: PERMUTATIONS, alpha });
   const drift = routingDriftOf(samples.points, { seed, permutations: PERMUTATIONS, alpha });
   const explained = coincidences(judged, drift);
-  const validity = checkValidity(input, judged, noise);
+  const validity = runInvalid(input, judged, noise);
   const findings = [
     ...regressions(input, judged, explained),
     ...expertFindings(input, judged, experts, samples),
@@ -92,26 +93,14 @@ function baselineMean({ points }: PointSet, name: string): number {
   return own.length === 0 ? 0 : own.reduce((sum, point) => sum + point.value, 0) / own.length;
 }
 
+/** The baseline against itself: a difference in either direction says that the machine was not steady. */
+function noiseCase(input: CaseInput): CaseInput {
+  return { ...input, metrics: input.metrics.map((metric) => ({ ...metric, direction: 'either' })) };
+}
+
 function required(profile: CanaryProfileDocument, { name, segment }: MetricResult): boolean {
   const wanted = profile.metrics.find((metric) => metric.name === name)?.required ?? true;
   return wanted === 'overall' ? segment === undefined : wanted;
-}
-
-/** Why the run can't be judged, if it can't. */
-function checkValidity(input: AnalyseInput, judged: CaseResult, noise: CaseResult | undefined): string | undefined {
-  const { samples, profile } = input;
-  if (input.aborted !== undefined) return `The load generator did not finish: ${input.aborted}.`;
-  const pairs = new Set(
-    samples.points.filter((point) => point.metric === 'error' && point.tags['block'] === 'ab').map((point) => point.pair),
-  ).size;
-  if (samples.droppedIterations > 0)
-    return `k6 could not start ${samples.droppedIterations} iterations in time; the offered load was not what was planned.`;
-  if (pairs < profile.pairs) return `Only ${pairs} of ${profile.pairs} planned pairs were sent.`;
-  if (judged.verdict === 'error') return judged.reason;
-  const noisy = noise?.metrics.find((metric) => metric.verdict === 'fail');
-  if (noisy !== undefined)
-    return `The baseline differs from itself in ${label(noisy)} (${effectText(noisy)}): the machine was not steady, so no difference can be trusted.`;
-  return undefined;
 }
 
 function rule(id: CanaryRuleId, input: Omit<Parameters<typeof finding>[0], 'ruleId'>): Finding {

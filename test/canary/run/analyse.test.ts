@@ -79,6 +79,18 @@ const PROFILE: CanaryProfileDocument = {
     { name: 'error', margin: { absolute: 0.02 }, required: false },
   ],
 };
+const reshaped = (change: (point: CanaryPoint) => CanaryPoint): Pick<Parameters<typeof analyseCanary>[0], 'samples'> => ({
+  samples: { points: samples({}).map(change), droppedIterations: 0, badLines: 0 },
+});
+/** A share of the pairs starts this many milliseconds late. */
+const lagging = (share: number, ms: number): Pick<Parameters<typeof analyseCanary>[0], 'samples'> => {
+  const points = samples({});
+  for (let pair = 20; pair < 20 + PAIRS; pair += 1) {
+    const value = (pair * 0.37) % 1 < share ? ms : 0;
+    points.push({ metric: 'generator_lag_ms', value, pair, prompt: `p${pair}`, tags: { arm: 'generator', block: 'ab' } });
+  }
+  return { samples: { points, droppedIterations: 0, badLines: 0 } };
+};
 const analyse = (world: World, more: Partial<Parameters<typeof analyseCanary>[0]> = {}) =>
   analyseCanary({
     samples: { points: samples(world), droppedIterations: 0, badLines: 0 },
@@ -174,12 +186,51 @@ describe('analyseCanary', () => {
       { samples: { points: samples({}).filter((p) => p.pair < 60), droppedIterations: 0, badLines: 0 } },
       /^Only 40 of 90 planned pairs were sent/,
     ],
+    [
+      'the candidate was sent fewer requests',
+      {
+        samples: {
+          points: samples({}).filter((p) => p.pair < 100 || p.tags['arm'] !== 'candidate'),
+          droppedIterations: 0,
+          badLines: 0,
+        },
+      },
+      /^The arms were not offered the same load: 90 requests to the baseline, 80 to the candidate/,
+    ],
+    ['one request in ten left late', lagging(1, 180), /^The load generator was saturated: .* sent 180 ms late .* against \d+ ms/],
+    [
+      'the baseline slows down by more than 2 during the run',
+      reshaped((p) => (p.metric === 'e2e_ms' ? { ...p, value: p.value * (1 + p.pair / 30) } : p)),
+      /^The baseline itself became \d\.\d times slower during the run/,
+    ],
+    [
+      'the A/A block is wilder than the margins can bear',
+      reshaped((p) =>
+        p.metric === 'e2e_ms' && p.tags['block'] === 'aa' && p.tags['arm'] === 'candidate'
+          ? { ...p, value: p.value * (p.pair % 2 === 0 ? 8 : 1 / 8) }
+          : p,
+      ),
+      /^The baseline against itself is so unsteady in end-to-end latency that 90 pairs could only show/,
+    ],
     ['there are no samples at all', { samples: { points: [], droppedIterations: 0, badLines: 0 } }, /^Only 0 of 90/],
   ])('is inconclusive when %s', (_, more, reason) => {
     const result = analyse({}, more);
     expect(result.verdict).toBe('inconclusive');
     expect(result.reason).toMatch(reason);
   });
+
+  it('is inconclusive when the baseline looks faster than itself, too', () => {
+    expect(analyse({ noise: 0.7 }).reason).toMatch(/^The baseline differs from itself in end-to-end latency/);
+  });
+
+  it.each([
+    ['few requests leave late', lagging(0.05, 500)],
+    ['all leave a little late', lagging(1, 40)],
+    [
+      'the machine slows by a third',
+      reshaped((p) => (p.metric === 'e2e_ms' ? { ...p, value: p.value * (1 + p.pair / 330) } : p)),
+    ],
+  ])('still passes when %s', (_, more) => expect(analyse({}, more).verdict).toBe('pass'));
 
   it('gives the same bytes for the same samples', () => {
     const world = { nll: { de: 0.12 }, expert: { id: 2, by: 0.5 } };
