@@ -115,14 +115,19 @@ function parseNoise(text: string): JudgeNoise | undefined {
   }
 }
 
-/** Why this comparison cannot be trusted, if it cannot. */
-export function noiseProblem(noise: JudgeNoise, metric: MetricResult, baseline = 1): string | undefined {
+/** Why a score cannot be judged at all: what the judge left out may be what matters. */
+export function noDataProblem(noise: JudgeNoise): string | undefined {
   const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
   const lost = noise.polls === 0 ? 1 : (noise.unparsable + noise.unanswered) / noise.polls;
   if (lost > MAX_NO_DATA)
     return `${percent(lost)} of the judge's ${noise.polls} polls gave no verdict (${noise.unparsable} unparsable, ${noise.unanswered} unanswered; at most ${percent(MAX_NO_DATA)} may)`;
   if (noise.unscored > MAX_NO_DATA)
     return `${percent(noise.unscored)} of the answers got too few polls for a score (at most ${percent(MAX_NO_DATA)} may)`;
+  return undefined;
+}
+
+/** Why a comparison may not pass: with so much noise everything would. @param baseline level of the baseline, for relative margins */
+export function noiseProblem(noise: JudgeNoise, metric: MetricResult, baseline = 1): string | undefined {
   const margin = metric.effectUnit === 'relative' ? metric.margin * Math.abs(baseline) : metric.margin;
   const pairs = Math.min(...metric.n);
   if (pairs === 0) return undefined;
@@ -135,7 +140,10 @@ export function noiseProblem(noise: JudgeNoise, metric: MetricResult, baseline =
   return undefined;
 }
 
-/** Comparisons that the judge's noise swamps become `inconclusive`, whatever they seem to show. */
+/**
+ * Comparisons that the judge's noise swamps become `inconclusive`. A `fail` stands: the noise is the same in both arms and part of the
+ * scores, so the test has counted it already.
+ */
 export function withJudgeNoise(
   judged: CaseResult,
   noises: readonly JudgeNoise[],
@@ -147,7 +155,8 @@ export function withJudgeNoise(
     metrics: judged.metrics.map((metric): MetricResult => {
       const noise = byScore.get(metric.name);
       if (noise === undefined || metric.noData === 'fail' || metric.noData === 'ignore') return metric;
-      const problem = noiseProblem(noise, metric, baselineOf(metric.name));
+      const problem =
+        noDataProblem(noise) ?? (metric.verdict === 'fail' ? undefined : noiseProblem(noise, metric, baselineOf(metric.name)));
       return problem === undefined ? metric : { ...metric, verdict: 'inconclusive', reason: problem };
     }),
   };

@@ -64,7 +64,7 @@ async function judgeRun(profile: CanaryProfileDocument, points: readonly CanaryP
   return { ...scoring, result };
 }
 
-/** A judge that reads the badness off the answer and is noisy about it. */
+/** A judge that reads the badness off the answer and is noisy about it; asked one at a time it always says the same. */
 function noisyJudge(seed = 7) {
   const rng = createRng(seed);
   return loopback((asked) => {
@@ -77,7 +77,7 @@ describe('a judge model', () => {
   it('passes a candidate that makes up no more, with the judge’s noise beside it', async () => {
     await using judge = await noisyJudge();
     const { result, noises } = await judgeRun(
-      profileFor(judge.url),
+      profileFor(judge.url, { concurrency: 1 }),
       answers((_, pair) => (pair % 4 === 0 ? 1 : 0)),
     );
     expect(result.verdict).toBe('pass');
@@ -88,7 +88,7 @@ describe('a judge model', () => {
   it('fails the segment in which the candidate makes things up', async () => {
     await using judge = await noisyJudge();
     const { result } = await judgeRun(
-      profileFor(judge.url),
+      profileFor(judge.url, { concurrency: 1 }),
       answers((arm, pair) => (arm === 'candidate' && pair % 2 === 0 ? 0.9 : pair % 8 === 1 ? 0.95 : 0.05)),
     );
     expect(result.verdict).toBe('fail');
@@ -98,12 +98,22 @@ describe('a judge model', () => {
   it('is inconclusive with a judge that throws coins: it would pass anything', async () => {
     await using judge = await noisyJudge();
     const { result, noises } = await judgeRun(
-      profileFor(judge.url),
+      profileFor(judge.url, { concurrency: 1 }),
       answers(() => 0.5),
     );
     expect(result.verdict).toBe('inconclusive');
     expect(result.reason).toMatch(/the judge (contradicts itself more than answers differ \(reliability 0\.\d+|'s own noise)/);
     expect(noises[0]!.reliability).toBeLessThan(0.5);
+  });
+
+  it('fails a candidate that makes up more even where the judge is noisy: the test has counted the noise', async () => {
+    await using judge = await noisyJudge();
+    const { result, noises } = await judgeRun(
+      profileFor(judge.url, { concurrency: 1 }),
+      answers((arm) => (arm === 'candidate' ? 0.4 : 0.1)),
+    );
+    expect(noises[0]!.itemSd).toBeGreaterThan(0.1);
+    expect(result.verdict).toBe('fail');
   });
 
   it('is inconclusive when too many polls give no verdict, and never guesses one', async () => {
