@@ -15,6 +15,7 @@ const MIN_SHARES = 3;
 const MIN_LEVELS = 5;
 const ALPHA = 0.05;
 const MAX_CHARTS = 12;
+const SHARE_TREND = 'Cochran-Armitage';
 
 /** A trend of one metric over the releases. */
 interface Trend {
@@ -79,7 +80,7 @@ function trendOf(name: string, releases: readonly Release[]): Trend | undefined 
       points.map(({ index }) => index),
     );
     const { z, slope } = trend ?? { z: 0, slope: 0 };
-    return { name, releases: points.length, slope, pWorse: worse(normalSf(z), normalSf(-z)), method: 'Cochran-Armitage' };
+    return { name, releases: points.length, slope, pWorse: worse(normalSf(z), normalSf(-z)), method: SHARE_TREND };
   }
   if (points.length < MIN_LEVELS) return undefined;
   const levels = points.map(({ level }) => level);
@@ -88,21 +89,23 @@ function trendOf(name: string, releases: readonly Release[]): Trend | undefined 
 }
 
 function worseFinding(trend: Trend, pAdjusted: number): Finding {
-  const { title, unit } = metricDefinition(trend.name);
+  const { title } = metricDefinition(trend.name);
   const ruleId: CanaryRuleId = 'canary-trend-worse';
   return finding({
     ruleId,
     level: 'warning',
     blocking: false,
-    message: `${title[0]!.toUpperCase()}${title.slice(1)} gets worse from release to release: ${signed(trend.slope, unit)} each over ${trend.releases} releases (p ${pAdjusted.toPrecision(2)}).`,
+    message: `${title[0]!.toUpperCase()}${title.slice(1)}: worse from release to release, ${slopeText(trend)} each over ${trend.releases} releases (p ${pAdjusted.toPrecision(2)}).`,
     evidence: { metric: trend.name, slope: round(trend.slope), releases: trend.releases, pAdjusted: round(pAdjusted) },
     subject: trend.name,
     fix: 'Each release may be within its margin of the one before: compare the newest with the oldest one that was good.',
   });
 }
 
-function signed(value: number, unit: string): string {
-  return `${value > 0 ? '+' : ''}${formatQuantity(value, unit)}`;
+/** The change a release; of shares in percentage points. */
+function slopeText({ name, slope, method }: Trend): string {
+  const text = method === SHARE_TREND ? `${formatNumber(100 * slope)} pp` : formatQuantity(slope, metricDefinition(name).unit);
+  return `${slope > 0 ? '+' : ''}${text}`;
 }
 
 /** Sources of an interval: counts of shares (Wilson, 95 %). */
@@ -150,10 +153,10 @@ function trendTable(names: readonly string[], trends: readonly Trend[], adjusted
     rows: names.map((name) => {
       const index = trends.findIndex((trend) => trend.name === name);
       const trend = trends[index];
-      const { title, unit } = metricDefinition(name);
+      const { title } = metricDefinition(name);
       return trend === undefined
         ? [title, '-', '-', '-', 'too few releases']
-        : [title, String(trend.releases), signed(trend.slope, unit), adjusted[index]!.toPrecision(2), trend.method];
+        : [title, String(trend.releases), slopeText(trend), adjusted[index]!.toPrecision(2), trend.method];
     }),
     note: `Of the candidate's level in each report; releases in order of their file names. p is corrected for the number of metrics (Holm) and warns from ${ALPHA}.`,
   };

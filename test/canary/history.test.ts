@@ -93,6 +93,9 @@ describe('mixgate canary history', () => {
       ['canary-trend-worse', 'cost_per_request'],
       ['canary-trend-worse', 'label_bad'],
     ]);
+    expect(found.findings[1]!.message).toMatch(
+      /^Answers labelled bad: worse from release to release, \+2\.629 pp each over 6 releases \(p .*\)\.$/,
+    );
     const [labels] = found.gates[0]!.tables;
     expect(labels!.title).toBe('Answers labelled bad by release');
     // Natural order: r10 comes after r9.
