@@ -21,6 +21,9 @@ const MAX_STEPS = 200;
 /** Two-sided level of the quantile charts' band: 0.95. */
 const BAND_TAIL = 0.025;
 
+/** Quantiles whose interval is so many times wider than the median one are left out. */
+const MAX_WIDTH = 4;
+
 /** Quantiles of the quantile charts. */
 const QUANTILES = [...Array.from({ length: 49 }, (_, i) => (i + 1) / 50), 0.99];
 
@@ -143,9 +146,13 @@ function quantileChart(metric: MetricResult, { baseline, candidate }: Arms, dire
   const [x, y] = [scale(baseline), scale(candidate)];
   const back = (value: number): number => Number((ratio ? Math.exp(value) : value).toPrecision(6));
   const inflation = Math.max(1, metric.dependence?.blockLength ?? 1);
-  const points = QUANTILES.map((q) => ({ q, ...quantileDifference(x, y, q, BAND_TAIL, inflation) })).filter(
+  const bounded = QUANTILES.map((q) => ({ q, ...quantileDifference(x, y, q, BAND_TAIL, inflation) })).filter(
     ({ low, high }) => Number.isFinite(low) && Number.isFinite(high),
   );
+  // One outlier at an end would stretch the axis until nothing else could be seen.
+  const widths = Float64Array.from(bounded, ({ low, high }) => high - low).sort();
+  const widest = MAX_WIDTH * (widths[widths.length >> 1] ?? 0);
+  const points = bounded.filter(({ low, high }) => high - low <= widest);
   if (points.length < 3) return [];
   const margins = metric.effectUnit === 'relative' && !ratio ? [] : marginLines(metric.margin, ratio, direction);
   return [

@@ -25,6 +25,7 @@ export function lineOption(chart: LineChart): Drawn {
   const series = chart.series.slice(0, SERIES.length);
   const limits = (chart.limits ?? []).filter((limit) => Number.isFinite(limit.value)).slice(0, MAX_LIMITS);
   const logX = chart.logX === true && series.every((item) => item.points.every(([x]) => x > 0));
+  const near = (a: number, b: number): boolean => Math.abs(a - b) < (Math.max(...top) - Math.min(...top)) / 12;
   const band = (chart.band?.points ?? []).filter((point) => point.every(Number.isFinite));
   const top = finite([
     ...series.flatMap((item) => item.points.map(([, y]) => y)),
@@ -98,7 +99,15 @@ export function lineOption(chart: LineChart): Drawn {
                   data: limits.map((limit) => ({
                     name: label(limit.name, 12),
                     yAxis: limit.value,
-                    ...(limit.quiet === true ? { lineStyle: { color: COLOR.muted }, label: { color: COLOR.muted } } : {}),
+                    ...(limit.quiet === true
+                      ? {
+                          lineStyle: { color: COLOR.muted },
+                          label: {
+                            color: COLOR.muted,
+                            show: limits.every((other) => other === limit || !near(other.value, limit.value)),
+                          },
+                        }
+                      : {}),
                   })),
                 },
               }

@@ -46,7 +46,7 @@ function pieces(word: string, width: number): string[] {
     if (displayWidth(part + char) > width) {
       // Names break after their separators where they can.
       const at = Math.max(...['.', '/', '_', '-', ':'].map((mark) => part.lastIndexOf(mark))) + 1;
-      const cut = at > part.length / 2 ? at : part.length;
+      const cut = at > part.length / 4 ? at : part.length;
       parts.push(part.slice(0, cut));
       part = part.slice(cut);
     }

@@ -21,7 +21,7 @@ export function metricTable(judged: CaseResult, pairedBy: string): Table {
   const segments = metrics.some((metric) => metric.segment !== undefined);
   const open = metrics.filter((metric) => metric.verdict !== 'pass');
   const columns: readonly (readonly [string, (metric: MetricResult) => string])[] = [
-    ['Metric', (metric) => metricDefinition(metric.name).title],
+    ['Metric', metricCell],
     ...(segments ? [['Segment', (metric: MetricResult) => metric.segment ?? 'all'] as const] : []),
     ['Baseline', (metric) => armText(metric, 'baseline')],
     ['Candidate', (metric) => armText(metric, 'candidate')],
@@ -64,8 +64,19 @@ function armText(metric: MetricResult, arm: 'baseline' | 'candidate'): string {
   const value = metric.arms?.[arm];
   if (value === undefined || value === null) return 'no data';
   if (metric.arms!.statistic === 'rate') return `${formatNumber(Number((100 * value).toPrecision(3)))} %`;
-  const unit = unitName(metricDefinition(metric.name).unit);
+  const unit = shortUnit(metric);
   return `${formatNumber(Number(value.toPrecision(3)))}${unit === '' ? '' : ` ${unit}`}`;
+}
+
+/** A unit that fits beside a number (`ms`); longer ones go with the metric's name. */
+function shortUnit(metric: MetricResult): string {
+  const unit = unitName(metricDefinition(metric.name).unit);
+  return unit.length <= 3 ? unit : '';
+}
+
+function metricCell(metric: MetricResult): string {
+  const { title, unit } = metricDefinition(metric.name);
+  return unitName(unit) === shortUnit(metric) ? title : `${title} (${unitName(unit)})`;
 }
 
 /** `+12.3 % [10.1, 14.2]`: relative in percent, rates in percentage points, anything else in the metric's own unit. */
@@ -74,7 +85,9 @@ function effectCell(metric: MetricResult): string {
   const sign = metric.effect >= 0 ? '+' : '';
   const one = (value: number): string =>
     inHundreds(metric) && Math.abs(value) < 1 ? (100 * value).toFixed(1) : number(value, metric);
-  const [low, high] = metric.interval.map((bound, at) => (bound === null ? (at === 0 ? '-∞' : '∞') : one(bound)));
+  // Two digits of a bound say as much as it knows.
+  const bound = (value: number): string => (inHundreds(metric) ? one(value) : formatNumber(Number(value.toPrecision(2))));
+  const [low, high] = metric.interval.map((end, at) => (end === null ? (at === 0 ? '-∞' : '∞') : bound(end)));
   return `${sign}${one(metric.effect)}${suffix(metric)} [${low},\u00a0${high}]`;
 }
 
