@@ -68,6 +68,6 @@ export class DecisionLog {
   }
 
   write(entry: DecisionEntry): void {
-    this.#file.write(JSON.stringify(decisionEvent(entry, this.#labels, this.#mask)));
+    this.#file.write(() => JSON.stringify(decisionEvent(entry, this.#labels, this.#mask)));
   }
 }

@@ -10,7 +10,7 @@ import { mixgateObject } from './mixgate-object.ts';
 import { type CompletionRequest, parseRequest } from './openai.ts';
 import { requestSpans } from './request-spans.ts';
 import { ChunkWriter, completionBody, type ResponseHead } from './respond.ts';
-import { decide, traceAllowed, traceLevel } from './route.ts';
+import { decide, servedModels, traceAllowed, traceLevel } from './route.ts';
 import type { Runtime } from './runtime.ts';
 import { DONE, frame, writeSlowly } from './sse.ts';
 
@@ -246,7 +246,6 @@ function conclude(
   const now = performance.now();
   const { metrics } = runtime;
   const model = context.target?.model ?? runtime.config.model.id;
-  const served = new Set(runtime.config.pools.map((pool) => pool.model));
   const requested = context.request?.model ?? runtime.config.model.id;
   const first = context.tokenTimes[0];
   const last = context.tokenTimes.at(-1);
@@ -254,7 +253,7 @@ function conclude(
   metrics.observe({
     labels: {
       operation: endpoint === 'chat' ? 'chat' : operationName(context.request),
-      requestModel: served.has(requested) ? requested : '_OTHER',
+      requestModel: servedModels(runtime).has(requested) ? requested : '_OTHER',
       responseModel: model,
     },
     tenant:

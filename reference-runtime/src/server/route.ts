@@ -1,5 +1,5 @@
 // Stage 3: where a request goes. The policy decides; what cannot be decided or reached is refused with a reason, never guessed.
-import type { TraceMode } from '../config/types.ts';
+import type { PoolConfig, TraceMode } from '../config/types.ts';
 import type { Priority, TraceLevel } from '../engine/types.ts';
 import { type Decision, PolicyError, type PolicyInput, type Target } from '../policy/policy.ts';
 import type { RequestContext } from './context.ts';
@@ -18,22 +18,46 @@ function promptTokens(context: RequestContext): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
 
+/** What of the fleet does not change while the runtime runs, made once per list of pools. */
+interface Fleet {
+  clusters: object[];
+  pools: Array<{ local: boolean; pool: object }>;
+  models: ReadonlySet<string>;
+}
+
+const fleets = new WeakMap<PoolConfig[], Fleet>();
+
+function fleetOf(configured: PoolConfig[]): Fleet {
+  const known = fleets.get(configured);
+  if (known !== undefined) return known;
+  const clusters = new Map<string, object>();
+  const pools = configured.map(({ engine, ...pool }) => {
+    const { cluster, region, jurisdiction, trust_zone } = pool;
+    clusters.set(cluster, { id: cluster, region, jurisdiction, ...(trust_zone === undefined ? {} : { trust_zone }) });
+    return { local: engine === 'local', pool };
+  });
+  const fleet = { clusters: [...clusters.values()], pools, models: new Set(configured.map((pool) => pool.model)) };
+  fleets.set(configured, fleet);
+  return fleet;
+}
+
+/** The models that some pool serves. */
+export function servedModels(runtime: Pick<Runtime, 'config'>): ReadonlySet<string> {
+  return fleetOf(runtime.config.pools).models;
+}
+
 /** The policy's input for a request; the live state of local pools replaces the configured one. */
 export function policyInput(runtime: Runtime, context: RequestContext): PolicyInput {
   const { config } = runtime;
   const { attributes, identity, request } = context;
-  const clusters = new Map<string, object>();
+  const fleet = fleetOf(config.pools);
   const stats = runtime.local.stats();
   // Not `warm`: an engine that is being restarted is an outage (503, or a fallback), not a reason for the policy to deny.
   const live = {
     saturation: (runtime.admission.running + runtime.admission.waiting) / stats.sequences,
     queue: runtime.admission.waiting,
   };
-  const pools = config.pools.map(({ engine, ...pool }) => {
-    const { cluster, region, jurisdiction, trust_zone } = pool;
-    clusters.set(cluster, { id: cluster, region, jurisdiction, ...(trust_zone === undefined ? {} : { trust_zone }) });
-    return engine === 'local' ? { ...pool, ...live } : pool;
-  });
+  const pools = fleet.pools.map(({ local, pool }) => (local ? { ...pool, ...live } : pool));
   return {
     request: {
       id: context.decisionId,
@@ -46,7 +70,7 @@ export function policyInput(runtime: Runtime, context: RequestContext): PolicyIn
       ...(attributes.priority === undefined ? {} : { priority: attributes.priority }),
       tokens: promptTokens(context) + (request?.maxTokens ?? 0),
     },
-    fleet: { clusters: [...clusters.values()], pools },
+    fleet: { clusters: fleet.clusters, pools },
     slo: config.slo,
     flags: config.flags,
   };
@@ -55,7 +79,7 @@ export function policyInput(runtime: Runtime, context: RequestContext): PolicyIn
 /** Evaluates the policy and logs the decision. @throws HttpError 403 when denied or undefined, 404 for an unknown model, 500 on a policy error */
 export function decide(runtime: Runtime, context: RequestContext): Decision {
   const model = context.request?.model ?? runtime.config.model.id;
-  if (!runtime.config.pools.some((pool) => pool.model === model)) {
+  if (!servedModels(runtime).has(model)) {
     throw notFound(`model ${model} is not served by any pool; GET /v1/models lists what is`, 'model_not_found', 'model');
   }
   const input = policyInput(runtime, context);

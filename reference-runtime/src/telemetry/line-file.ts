@@ -7,7 +7,7 @@ const MAX_LINES = 10_000;
 export class LineFile {
   readonly path: string;
   readonly #onDrop: (count: number, reason: string) => void;
-  #lines: string[] = [];
+  #lines: Array<string | (() => string)> = [];
   #writing: Promise<void> | undefined;
 
   constructor(path: string, onDrop: (count: number, reason: string) => void) {
@@ -15,7 +15,8 @@ export class LineFile {
     this.#onDrop = onDrop;
   }
 
-  write(line: string): void {
+  /** Takes a line, or what makes it: that runs with the write, after the answer that the line is about. */
+  write(line: string | (() => string)): void {
     if (this.#lines.length >= MAX_LINES) {
       this.#onDrop(1, 'queue full');
       return;
@@ -31,7 +32,7 @@ export class LineFile {
       const lines = this.#lines;
       this.#lines = [];
       try {
-        await appendFile(this.path, `${lines.join('\n')}\n`);
+        await appendFile(this.path, `${lines.map((line) => (typeof line === 'string' ? line : line())).join('\n')}\n`);
       } catch (error) {
         this.#onDrop(lines.length, error instanceof Error ? error.message : String(error));
       }
