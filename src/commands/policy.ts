@@ -6,6 +6,7 @@ import { buildReport } from '../core/report.ts';
 import { DEFAULT_ROUNDS } from '../policy/bench.ts';
 import { readCorpus } from '../policy/corpus.ts';
 import { DIFF_CLASSES } from '../policy/decision.ts';
+import { type InputPath, parsePath } from '../policy/domain.ts';
 import { explainText } from '../policy/explain-report.ts';
 import { DEFAULT_BUDGET_MS } from '../policy/latency.ts';
 import { DEFAULT_LINT_POINTS } from '../policy/lint.ts';
@@ -42,6 +43,8 @@ const MAX_POINTS: OptionSpec = {
   value: 'N',
   description: `domain points up to which every one is looked at (default ${DEFAULT_MAX_POINTS})`,
 };
+const DEFAULT_GROWTH_INPUT = 'fleet.pools';
+const DEFAULT_GROWTH_DATA = 'tenants';
 const required = (spec: OptionSpec): OptionSpec => ({ ...spec, required: true });
 
 export const command: CommandSpec = {
@@ -167,12 +170,28 @@ export const command: CommandSpec = {
         input: { type: 'string', value: 'FILE', description: 'one input to use (JSON)' },
         budget: { type: 'number', value: 'MS', description: `p99 budget (default ${DEFAULT_BUDGET_MS})` },
         rounds: { type: 'integer', value: 'N', description: `evaluations (default ${DEFAULT_ROUNDS})` },
+        growth: { type: 'boolean', description: 'also measure at 1, 4 and 16 times the pools, tenants and rules' },
+        'growth-input': {
+          type: 'string',
+          value: 'PATH',
+          description: `array of the input that grows (default ${DEFAULT_GROWTH_INPUT})`,
+        },
+        'growth-data': {
+          type: 'string',
+          value: 'PATH',
+          description: `object of the data that grows (default ${DEFAULT_GROWTH_DATA})`,
+        },
         data: DATA,
       },
       examples: [
         {
           command: 'mixgate policy bench policies/routing --entrypoint routing/decision --corpus policies/corpus.ndjson',
           does: 'latency on recorded traffic',
+        },
+        {
+          command:
+            'mixgate policy bench policies/routing --entrypoint routing/decision --domain policies/domain.yaml --growth --report html=growth.html',
+          does: 'how latency grows, and where it meets the budget',
         },
       ],
       run: (invocation) =>
@@ -190,6 +209,7 @@ export const command: CommandSpec = {
             document: await domainDocument(invocation),
             budgetMs: positive(invocation, 'budget') ?? DEFAULT_BUDGET_MS,
             rounds: positive(invocation, 'rounds') ?? DEFAULT_ROUNDS,
+            growth: growthOf(invocation),
           });
         }),
     },
@@ -447,6 +467,23 @@ function positive({ options }: Invocation, flag: string): number | undefined {
 async function domainDocument({ dir, options }: Invocation): Promise<DomainDocument | undefined> {
   const file = options.string('domain');
   return file === undefined ? undefined : parseYaml(decodeText(await readUserFile(dir, file), file), file);
+}
+
+function growthOf({ options }: Invocation): { readonly inputPath: InputPath; readonly dataPath: InputPath } | undefined {
+  const path = (name: string, otherwise: string): InputPath => {
+    const text = options.string(name) ?? otherwise;
+    const parsed = parsePath(text);
+    if (parsed !== undefined) return parsed;
+    throw new ConfigurationError({
+      message: `--${name} is ${JSON.stringify(text)}.`,
+      expected: 'keys with dots between, array places as [n], e.g. fleet.pools',
+    });
+  };
+  const paths = {
+    inputPath: path('growth-input', DEFAULT_GROWTH_INPUT),
+    dataPath: path('growth-data', DEFAULT_GROWTH_DATA),
+  };
+  return options.boolean('growth') ? paths : undefined;
 }
 
 async function corpusOf({ dir, options }: Invocation, entrypoint: string): Promise<ReturnType<typeof readCorpus> | undefined> {

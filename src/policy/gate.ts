@@ -286,6 +286,10 @@ async function judgeBehaviour(
   });
   out.findings.push(...latency.findings);
   out.measurements.push(...latency.measurements);
+  out.tables.push(...latency.tables);
+  if (latency.undecided.length > 0)
+    out.facts['latencyRegression'] =
+      `cannot tell for ${latency.undecided.join(', ')}: the blocks of base and head differ too much among themselves`;
 }
 
 async function judgeInvariants(

@@ -20,6 +20,8 @@ export interface LatencyResult {
   readonly findings: readonly Finding[];
   readonly measurements: readonly Measurement[];
   readonly tables: readonly Table[];
+  /** Entrypoints of which the regression test could not tell. */
+  readonly undecided: readonly string[];
 }
 
 /** p50 and p99 of each entrypoint against the budget, and against base where there is one. */
@@ -32,6 +34,7 @@ export async function judgeLatency(
   const findings: Finding[] = [];
   const measurements: Measurement[] = [];
   const rows: string[][] = [];
+  const undecided: string[] = [];
   for (const entrypoint of options.entrypoints ?? head.entrypoints) {
     const paired =
       base?.entrypoints.includes(entrypoint) === true
@@ -39,6 +42,7 @@ export async function judgeLatency(
         : undefined;
     const now = paired?.head ?? (await benchmark(head, entrypoint, inputs, options.rounds));
     const before = paired?.base;
+    if (paired?.verdict === 'undecided') undecided.push(entrypoint);
     measurements.push(...measure(now, before, options.budgetMs));
     rows.push([
       entrypoint,
@@ -79,6 +83,7 @@ export async function judgeLatency(
   return {
     findings,
     measurements,
+    undecided,
     tables: [
       {
         title: 'Policy evaluation latency',

@@ -13,6 +13,7 @@ import { type Domain, readDomain } from './domain.ts';
 import { absentFields, counterfactual, unfiredOf } from './explain.ts';
 import { explainFacts, explainTables } from './explain-report.ts';
 import { failureFinding, proofFindings, proofTable } from './findings.ts';
+import { type GrowthOptions, type GrowthReport, growthReport, measureGrowth } from './growth.ts';
 import { invariantPackages } from './invariants.ts';
 import { judgeLatency } from './latency.ts';
 import { analysedText, lintOnDomain } from './lint.ts';
@@ -324,6 +325,9 @@ export async function diffPolicies(
   });
 }
 
+/** Evaluations at each size of the growth measurement; there are up to nine sizes. */
+const GROWTH_ROUNDS = 2000;
+
 export async function benchPolicy(
   bench: Workbench,
   source: PolicySource,
@@ -333,6 +337,8 @@ export async function benchPolicy(
     readonly document: DomainDocument | undefined;
     readonly budgetMs: number;
     readonly rounds: number;
+    /** Also measure at several sizes. */
+    readonly growth?: Pick<GrowthOptions, 'inputPath' | 'dataPath'> | undefined;
   },
 ): Promise<GateResult> {
   return guarded(source, async () => {
@@ -346,11 +352,22 @@ export async function benchPolicy(
       budgetMs: options.budgetMs,
       rounds: options.rounds,
     });
+    const reports: GrowthReport[] = [];
+    for (const entrypoint of options.growth === undefined ? [] : options.entrypoints) {
+      bench.run.progress.step(`policy: growth of ${entrypoint}`);
+      const rounds = Math.min(options.rounds, GROWTH_ROUNDS);
+      const wanted = { ...options.growth!, entrypoint, inputs, rounds, budgetMs: options.budgetMs };
+      reports.push(growthReport(entrypoint, await measureGrowth(prepared.side, wanted), options.budgetMs));
+    }
     // An empty input ends at the first field that it lacks: a number, but hardly the one that is wanted.
     const on = inputs.length > 0 ? '' : ', on an empty input only: give --corpus, --domain or --input';
     return {
-      ...result(latency.findings, source, `every entrypoint is within ${options.budgetMs} ms at p99${on}`, latency.tables),
-      measurements: latency.measurements,
+      ...result(latency.findings, source, `every entrypoint is within ${options.budgetMs} ms at p99${on}`, [
+        ...latency.tables,
+        ...reports.flatMap((r) => r.tables),
+      ]),
+      measurements: [...latency.measurements, ...reports.flatMap((r) => r.measurements)],
+      ...(reports.length === 0 ? {} : { charts: reports.flatMap((r) => r.charts) }),
     };
   });
 }

@@ -47,10 +47,14 @@ function edited(
 }
 
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const LATENCY = 'Policy evaluation latency';
+/** What does not depend on a clock. */
 const stable = (result: GateResult): string =>
   JSON.stringify({
     ...result,
     measurements: result.measurements.filter((m) => m.volatile !== true),
+    tables: result.tables?.filter((table) => table.title !== LATENCY),
+    facts: { ...result.facts, latencyRegression: undefined },
     findings: result.findings.filter((f) => !f.ruleId.startsWith('policy-latency')),
   });
 
@@ -103,6 +107,10 @@ describe('the fleet', () => {
       first.tables?.find((t) => t.title.startsWith('Decision diff'))?.rows.every((row) => row[3] === '0' && row[4] !== '0'),
     ).toBe(true);
     expect(stable(first)).toBe(stable(second));
+    const latency = first.tables?.find((table) => table.title === LATENCY);
+    const ratio = latency?.rows[0]?.[latency.columns.indexOf('Head / base')];
+    expect(ratio).toMatch(/^\d+\.\d\d \((?:slower by more than half|not slower by half|cannot tell)\)$/);
+    expect(first.facts?.['latencyRegression'] !== undefined).toBe(ratio?.includes('cannot tell'));
   });
 });
 
