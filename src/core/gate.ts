@@ -36,6 +36,8 @@ export interface Table {
   readonly details?: readonly string[];
   /** Rows from `from` on are alike (`what`: "pass"); a long table says how many more there are, JSON and HTML list them. */
   readonly fold?: { readonly from: number; readonly what: string };
+  /** Holds what was measured with a clock, as with a measurement. */
+  readonly volatile?: boolean;
 }
 
 interface ChartBase {

@@ -287,9 +287,13 @@ async function judgeBehaviour(
   out.findings.push(...latency.findings);
   out.measurements.push(...latency.measurements);
   out.tables.push(...latency.tables);
-  if (latency.undecided.length > 0)
-    out.facts['latencyRegression'] =
-      `cannot tell for ${latency.undecided.join(', ')}: the blocks of base and head differ too much among themselves`;
+  if (latency.undecided.length > 0) {
+    out.facts['latencyRegression'] = {
+      volatile: true,
+      undecided: [...latency.undecided],
+      reason: 'the blocks of base and head differ too much among themselves to tell',
+    };
+  }
 }
 
 async function judgeInvariants(

@@ -228,6 +228,7 @@ export function growthReport(entrypoint: string, growths: readonly Growth[], bud
     tables: [
       {
         title: `Growth of ${entrypoint}`,
+        volatile: true,
         columns: ['What grows', 'Sizes', 'p50', 'p99', 'Each one more', `Budget of ${budgetMs} ms`, 'Advice'],
         rows: growths.map((g) => growthRow(g, budgetMs)),
         note: 'At one, four and sixteen times the size. Each one more, and where the budget is reached: a line through the p99. Copies of rules have a last condition that never holds; copied members get entries of their own in the data.',

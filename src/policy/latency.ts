@@ -87,6 +87,7 @@ export async function judgeLatency(
     tables: [
       {
         title: 'Policy evaluation latency',
+        volatile: true,
         columns: ['Entrypoint', 'p50', 'p99', 'Budget', 'Base p50', 'Base p99', 'Head / base', 'Evaluations'],
         rows,
         note: 'In the WASM host, one thread, input parsing included. Base and head run in alternating blocks; a regression is a signed-rank test of their medians at 1 %.',
