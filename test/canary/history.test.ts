@@ -90,10 +90,10 @@ describe('mixgate canary history', () => {
     const { report: found, code } = await history('worse', '--report', `html=${join(dir, 'worse.html')}`);
     expect([found.verdict, code]).toEqual(['warn', 0]);
     expect(found.findings.map((f) => [f.ruleId, f.subject])).toEqual([
-      ['canary-trend-worse', 'cost_per_request'],
       ['canary-trend-worse', 'label_bad'],
+      ['canary-trend-worse', 'cost_per_request'],
     ]);
-    expect(found.findings[1]!.message).toMatch(
+    expect(found.findings[0]!.message).toMatch(
       /^Answers labelled bad: worse from release to release, \+2\.629 pp each over 6 releases \(p .*\)\.$/,
     );
     const [labels] = found.gates[0]!.tables;
