@@ -95,8 +95,14 @@ for (let kill = 0; kill < kills; kill++) {
 stop = true;
 await Promise.all(workers);
 
-/** A client that asks and never reads: many streams with alternatives, more than what the kernel holds for a socket. */
-const body = JSON.stringify({ prompt: 'a', max_tokens: 480, logprobs: 20, stream: true });
+/** A client that asks and never reads: scored prompts with alternatives, together more than what the kernel holds for a socket. */
+const body = JSON.stringify({
+  prompt: 'The Congress shall have power '.repeat(60),
+  max_tokens: 1,
+  echo: true,
+  logprobs: 20,
+  stream: true,
+});
 const silent = connect(Number(new URL(peer.url).port), '127.0.0.1').on('error', () => {});
 silent.pause();
 silent.write(
