@@ -223,7 +223,8 @@ export const command: CommandSpec = {
         corpus: {
           type: 'string',
           value: 'FILE',
-          description: 'replay corpus: NDJSON of {"input", "weight"?} or OPA decision-log events',
+          description:
+            'replay corpus: NDJSON of {"input", "weight"?} or OPA decision-log events, one or a batch a line, may be gzipped',
         },
         domain: DOMAIN,
         'data-base': { ...DATA, description: 'data document of the base side' },

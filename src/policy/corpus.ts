@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib';
 import { decodeText } from '../config/document.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
@@ -31,23 +32,31 @@ const MAX_DEPTH = 128;
 /**
  * Reads a replay corpus: NDJSON of `{"input": ..., "weight"?: n}`, of OPA decision-log events ("Decision Logs", OPA
  * documentation: decision_id, path, input, erased, masked, nd_builtin_cache) or of our runtime's log, which has the same
- * fields. What can't be replayed is counted by reason, never dropped in silence.
+ * fields; a line may also be a JSON array of events, the batch that OPA uploads, and the file gzipped, as it uploads it.
+ * What can't be replayed is counted by reason, never dropped in silence.
  * @throws ConfigurationError when the file holds nothing that can be replayed
  */
 export function readCorpus(bytes: Uint8Array, file: string, entrypoint: string): Corpus {
-  const text = decodeText(bytes, file, MAX_CORPUS_BYTES);
+  const text = decodeText(inflated(bytes, file), file, MAX_CORPUS_BYTES);
   const inputs: ReplayInput[] = [];
   const skipped = new Map<string, { count: number; line: number }>();
   let number = 0;
   for (const line of text.split('\n')) {
     number += 1;
     if (line.trim() === '') continue;
-    const read = inputs.length >= MAX_INPUTS ? `after the first ${MAX_INPUTS} inputs` : readLine(line, entrypoint);
-    if (typeof read === 'string') {
-      const known = skipped.get(read);
-      if (known === undefined) skipped.set(read, { count: 1, line: number });
-      else known.count += 1;
-    } else inputs.push({ ...read, line: number });
+    for (const event of eventsOf(line)) {
+      const read =
+        typeof event === 'string'
+          ? event
+          : inputs.length >= MAX_INPUTS
+            ? `after the first ${MAX_INPUTS} inputs`
+            : readEvent(event.json, entrypoint);
+      if (typeof read === 'string') {
+        const known = skipped.get(read);
+        if (known === undefined) skipped.set(read, { count: 1, line: number });
+        else known.count += 1;
+      } else inputs.push({ ...read, line: number });
+    }
   }
   const list = [...skipped].map(([reason, { count, line }]) => ({ reason, count, line })).sort((a, b) => a.line - b.line);
   if (inputs.length === 0) {
@@ -68,15 +77,39 @@ export function readCorpus(bytes: Uint8Array, file: string, entrypoint: string):
   return { file, inputs, skipped: list };
 }
 
-function readLine(line: string, entrypoint: string): Omit<ReplayInput, 'line'> | string {
-  if (line.length > MAX_LINE_CHARS) return `longer than ${MAX_LINE_CHARS} characters`;
-  if (nesting(line) > MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
-  let event: Json;
+/** The bytes, or what they are the gzip of; never more than a corpus may have. */
+function inflated(bytes: Uint8Array, file: string): Uint8Array {
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
-    event = JSON.parse(line) as Json;
-  } catch {
-    return 'not JSON';
+    return gunzipSync(bytes, { maxOutputLength: MAX_CORPUS_BYTES });
+  } catch (cause) {
+    const large = (cause as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
+    throw new ConfigurationError(
+      {
+        message: large
+          ? `the file unpacks to more than ${MAX_CORPUS_BYTES} bytes`
+          : 'the file starts like gzip and is none, or is cut off',
+        location: { file },
+        expected: 'NDJSON, or the gzip of it',
+      },
+      { cause },
+    );
   }
+}
+
+/** The event of a line, or those of a batch; a text is the reason why the line can't be read. */
+function eventsOf(line: string): readonly ({ readonly json: Json } | string)[] {
+  if (line.length > MAX_LINE_CHARS) return [`longer than ${MAX_LINE_CHARS} characters`];
+  if (nesting(line) > MAX_DEPTH) return [`nested deeper than ${MAX_DEPTH} levels`];
+  try {
+    const value = JSON.parse(line) as Json;
+    return Array.isArray(value) ? value.map((json: Json) => ({ json })) : [{ json: value }];
+  } catch {
+    return ['not JSON'];
+  }
+}
+
+function readEvent(event: Json, entrypoint: string): Omit<ReplayInput, 'line'> | string {
   if (!isObject(event)) return 'not an object';
   if (typeof event['path'] === 'string' && event['path'].replace(/^\/+/, '') !== entrypoint)
     return 'a decision of another entrypoint';

@@ -1,4 +1,6 @@
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { decisionEvent } from '../../reference-runtime/src/policy/decision-log.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { readCorpus } from '../../src/policy/corpus.ts';
 import { decisionDiff } from '../../src/policy/diff.ts';
@@ -84,6 +86,22 @@ describe('decision diff', () => {
       '90.0 % of replayed traffic (2 of 3 requests) is refused on base and allowed on head.',
     );
   });
+  test('a request that moves to another jurisdiction is rerouted, and both are named', async () => {
+    const data = { fleet: { clusters: { fra: { jurisdiction: 'EU' }, iad: { jurisdiction: 'US' } } } };
+    const to = (cluster: string): string => `package p\n\ndecision := {"allow": true, "target": {"cluster": "${cluster}"}}\n`;
+    const gate = await diffPolicies(bench, await policy(to('fra'), data), await policy(to('iad'), data), {
+      entrypoint: 'p/decision',
+      corpus,
+      document: undefined,
+      maxPoints: 100,
+      blocking: undefined,
+    });
+    expect(shown(gate.findings)).toEqual(['policy-decision-rerouted p.rego:3']);
+    expect(gate.findings[0]!.message).toContain('Jurisdiction EU to US.');
+    expect(gate.findings[0]!.evidence).toMatchObject({
+      example: { base: { jurisdiction: 'EU' }, head: { jurisdiction: 'US' } },
+    });
+  });
   test('a class that no recorded request meets is found on the domain', async () => {
     const document = domainDocument({ base: { n: 1 }, vary: { n: [1, { boundaries: true }] } });
     const narrow = readCorpus(lines({ input: { n: 1 } }), 'corpus.ndjson', 'p/decision');
@@ -138,6 +156,48 @@ describe('replay corpus', () => {
       ['the weight is no positive number', 9],
       ['nested deeper than 128 levels', 10],
     ]);
+  });
+  const event = (input: unknown, mask: string[] = [], path = 'p/decision'): Record<string, unknown> =>
+    decisionEvent(
+      {
+        decisionId: 'd',
+        timestamp: new Date(0),
+        path,
+        revision: 'r1',
+        input,
+        result: { allow: true },
+        requestedBy: '127.0.0.1',
+        evaluationNs: 1,
+      },
+      { id: 'runtime' },
+      mask,
+    );
+  test("the runtime's own decision log is read; what it masks in the input can't be replayed, in the result it can", () => {
+    const log = lines(event({ n: 1 }), event({ n: 2 }, ['/input/n']), event({ n: 3 }, ['/result/allow']), event({}, [], 'q/x'));
+    const read = readCorpus(log, 'decisions.ndjson', 'p/decision');
+    expect(read.inputs.map((i) => [i.input, i.line])).toEqual([
+      ['{"n":1}', 1],
+      ['{"n":3}', 3],
+    ]);
+    expect(read.skipped).toEqual([
+      { reason: 'the input is masked', count: 1, line: 2 },
+      { reason: 'a decision of another entrypoint', count: 1, line: 4 },
+    ]);
+  });
+  test('batches, as OPA uploads them, and gzip', () => {
+    const log = lines([event({ n: 1 }), event({ n: 2 }), 7], [event({ n: 3 })]);
+    for (const bytes of [log, gzipSync(log)]) {
+      const read = readCorpus(bytes, 'decisions.ndjson.gz', 'p/decision');
+      expect(read.inputs.map((i) => [i.input, i.line])).toEqual([
+        ['{"n":1}', 1],
+        ['{"n":2}', 1],
+        ['{"n":3}', 2],
+      ]);
+      expect(read.skipped).toEqual([{ reason: 'not an object', count: 1, line: 1 }]);
+    }
+    expect(() => readCorpus(gzipSync(log).subarray(0, 40), 'c.gz', 'p/decision')).toThrow(/c\.gz: the file starts like gzip/);
+    // 257 MiB of blanks in some 260 KB.
+    expect(() => readCorpus(gzipSync(Buffer.alloc(257 * 1024 * 1024, 32)), 'c.gz', 'p/decision')).toThrow(/unpacks to more than/);
   });
   test.each([
     ['an empty file', '', /empty/],
