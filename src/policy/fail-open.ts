@@ -4,9 +4,9 @@ import { type Attribution, attribute } from './attribution.ts';
 import { allows, decisionOf } from './decision.ts';
 import type { Definition } from './definitions.ts';
 import { reaches } from './definitions.ts';
-import { type Domain, digitsOf, type InputPath, inputOf, pathText, withValue } from './domain.ts';
+import { type Domain, type InputPath, inputOf, pathText, withValue } from './domain.ts';
 import { policyFinding } from './rules.ts';
-import { spreadIndices } from './sampling.ts';
+import { spreadPoints } from './sampling.ts';
 import type { Side } from './side.ts';
 import { isObject } from './source.ts';
 import type { Outcome } from './wasm.ts';
@@ -26,7 +26,7 @@ export function absenceItems(domain: Domain): readonly Absence[] {
   const items: Absence[] = [];
   const points = [
     domain.base as Json,
-    ...[...spreadIndices(domain.size, ABSENCE_POINTS)].map((index) => inputOf(domain, digitsOf(domain, index)) as Json),
+    ...[...spreadPoints(domain, ABSENCE_POINTS)].map((digits) => inputOf(domain, digits) as Json),
   ];
   for (const point of points) {
     for (const path of objectPaths(point)) items.push({ path, with: point, input: withValue(point, path, undefined) });

@@ -79,12 +79,17 @@ export function* pointsOf(domain: Pick<Domain, 'dimensions' | 'size'>, limit: nu
   const seen = new Set<number>();
   const base = domain.dimensions.map((d) => d.base ?? 0);
   const radices = domain.dimensions.map((d) => d.choices.length);
+  let given = 0;
   for (const digits of nearBase(base, radices, 2)) {
-    if (seen.size >= Math.min(limit, NEAR_POINTS)) break;
+    if (given >= Math.min(limit, NEAR_POINTS)) break;
+    given += 1;
     seen.add(indexOf(digits, radices));
     yield digits;
   }
-  let given = seen.size;
+  if (!Number.isSafeInteger(domain.size)) {
+    for (; given < limit; given += 1) yield* spreadPoints(domain, 1, given);
+    return;
+  }
   for (const index of spreadIndices(domain.size)) {
     if (given >= limit) return;
     if (seen.has(index)) continue;
@@ -94,6 +99,20 @@ export function* pointsOf(domain: Pick<Domain, 'dimensions' | 'size'>, limit: nu
 }
 
 const NEAR_POINTS = 5000;
+
+/** `count` points spread over the domain; seeded random ones where points can't be numbered (more than 2^53 of them). */
+export function* spreadPoints(
+  domain: Pick<Domain, 'dimensions' | 'size'>,
+  count: number,
+  seed = 1,
+): Generator<readonly number[]> {
+  if (Number.isSafeInteger(domain.size)) {
+    for (const index of spreadIndices(domain.size, count)) yield digitsOf(domain, index);
+    return;
+  }
+  const rng = createRng(seed);
+  for (let given = 0; given < count; given += 1) yield domain.dimensions.map((d) => rng.int(d.choices.length));
+}
 
 function indexOf(digits: readonly number[], radices: readonly number[]): number {
   let index = 0;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readCorpus } from '../../src/policy/corpus.ts';
-import { checkPolicy, diffPolicies, evaluatePolicy, provePolicy, testPolicy } from '../../src/policy/operations.ts';
+import { checkPolicy, diffPolicies, evaluatePolicy, lintPolicy, provePolicy, testPolicy } from '../../src/policy/operations.ts';
 import { loadPolicySource } from '../../src/policy/source.ts';
 import { domainDocument, memoryTree, policy, shown, testBench } from './support.ts';
 
@@ -150,5 +150,59 @@ describe('hostile policies are stopped with a finding', () => {
     await expect(loadPolicySource(memoryTree(files as unknown as Record<string, string>), { roots: [''] })).rejects.toThrow(
       new RegExp(message),
     );
+  });
+});
+
+describe('rule analysis of hostile policies', () => {
+  const tree = (rego: string): ReturnType<typeof policy> => policy(`package p\n\n${rego}`);
+  const small = domainDocument({ base: { n: 1, s: 'a' }, vary: { n: [1, 2] } });
+  test.each([
+    ['a loop without end', LOOP.slice('package p\n\n'.length)],
+    ['memory without end', 'decision := [[i, j] | some i in numbers.range(1, 9000); some j in numbers.range(1, 9000)]\n'],
+    [
+      'a loop behind one value of the input',
+      'decision := 1 if input.n == 1\n\nelse := count([1 | some i in numbers.range(1, 9000); some j in numbers.range(1, 9000); i + j == 0])\n',
+    ],
+  ])('%s is a finding', async (_name, rego) => {
+    const gate = await lintPolicy(bench, await tree(rego), ['p/decision'], small, 100);
+    expect(gate.findings.map((f) => f.ruleId)).toContain('policy-evaluation-limit');
+    expect(gate.verdict).toBe('fail');
+  });
+  test('a regular expression that backtracks elsewhere takes linear time here', async () => {
+    const rego = 'default decision := false\n\ndecision if regex.match(`^(a+)+$`, input.s)\n';
+    const document = domainDocument({ base: { s: 'a' }, vary: { s: ['a', `${'a'.repeat(5000)}!`] } });
+    expect((await lintPolicy(bench, await tree(rego), ['p/decision'], document, 100)).findings).toEqual([]);
+  });
+  test('brackets nested too deep for the parser are refused', async () => {
+    const gate = await lintPolicy(
+      bench,
+      await tree(`decision := ${'['.repeat(200_000)}1${']'.repeat(200_000)}\n`),
+      ['p/decision'],
+      small,
+      10,
+    );
+    expect(gate.findings.map((f) => f.ruleId)).toContain('policy-check-failed');
+  });
+  test.each<[string, unknown, RegExp]>([
+    ['more values than a dimension may have', { base: { n: 1 }, vary: { n: Array.from({ length: 20_000 }, (_, i) => i) } }, /n/],
+    ['a path without a place', { base: { n: 1 }, vary: { 'a.b.c': [1] } }, /a\.b\.c/],
+    ['no dimension that is a list', { base: { n: 1 }, vary: { n: 1 } }, /vary/],
+  ])('a domain with %s is a clear error', async (_name, value, message) => {
+    await expect(
+      lintPolicy(bench, await tree('decision := input.n\n'), ['p/decision'], domainDocument(value), 10),
+    ).rejects.toThrow(message);
+  });
+  test('a domain beyond counting is searched up to the limit', async () => {
+    const vary = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]));
+    const base = Object.fromEntries(Object.keys(vary).map((key) => [key, 0]));
+    const gate = await lintPolicy(
+      bench,
+      await tree('default decision := 0\n\ndecision := 1 if input.f0 == 99\n'),
+      ['p/decision'],
+      domainDocument({ base, vary }),
+      2000,
+    );
+    expect(shown(gate.findings)).toContain('policy-rule-dead p.rego:5');
+    expect(gate.findings[0]!.message).toContain('in 2000 of');
   });
 });
