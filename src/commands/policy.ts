@@ -260,6 +260,10 @@ export const command: CommandSpec = {
         invariants: { type: 'string', value: 'DIR', description: 'folder of Rego invariants', required: true },
         data: DATA,
         'max-points': MAX_POINTS,
+        smt: {
+          type: 'boolean',
+          description: 'also for every input there is, with z3, where the policy is in the subset; needs the package z3-solver',
+        },
         limit: LIMIT,
       },
       examples: [
@@ -267,6 +271,11 @@ export const command: CommandSpec = {
           command:
             'mixgate policy prove policies/routing --entrypoint routing/decision --domain policies/domain.yaml --invariants policies/invariants',
           does: 'prints "proved on N of N", or a counterexample',
+        },
+        {
+          command:
+            'mixgate policy prove policies/routing --entrypoint routing/decision --domain policies/domain.yaml --invariants policies/invariants --smt',
+          does: 'and which invariants hold for every input',
         },
       ],
       run: (invocation) =>
@@ -285,6 +294,7 @@ export const command: CommandSpec = {
             invariants,
             folder,
             maxPoints: positive(invocation, 'max-points') ?? DEFAULT_MAX_POINTS,
+            smt: invocation.options.boolean('smt'),
           });
         }),
     },

@@ -188,13 +188,20 @@ function shortDecision(side: DiffSide): string {
 
 /** One finding a counterexample, on the line of the policy that decided. */
 export function proofFindings(proof: Proof, seed: number, entrypoint?: Location): readonly Finding[] {
-  const findings = proof.counterexamples.map((example) => invariantFinding(proof, example, seed));
+  const findings = proof.counterexamples.map((example) =>
+    invariantFinding(
+      proof.entrypoint,
+      example,
+      `${example.count} of ${proof.evaluated - proof.excluded} points of the domain do it (${coverageText(proof, seed)}).`,
+    ),
+  );
   if (proof.failure !== undefined)
     findings.push(failureFinding(proof.entrypoint, proof.failure.failure, proof.failure.input, proof.failures, entrypoint));
   return findings;
 }
 
-function invariantFinding(proof: Proof, example: Counterexample, seed: number): Finding {
+/** A counterexample on the line of the policy that decided; `extent` says how it was found. */
+export function invariantFinding(entrypoint: string, example: Counterexample, extent: string): Finding {
   const blamed = example.attribution?.because[0] ?? example.attribution?.decided;
   const related: (Location & { message?: string })[] = (example.attribution?.because ?? [])
     .filter((d) => d !== blamed)
@@ -202,7 +209,7 @@ function invariantFinding(proof: Proof, example: Counterexample, seed: number): 
     .map((d) => ({ ...d.location, message: d.rule }));
   return policyFinding({
     ruleId: 'policy-invariant-violated',
-    message: `The invariant ${example.invariant} is broken: ${example.message.replace(/\.$/, '')}. ${example.count} of ${proof.evaluated - proof.excluded} points of the domain do it (${coverageText(proof, seed)}).`,
+    message: `The invariant ${example.invariant} is broken: ${example.message.replace(/\.$/, '')}. ${extent}`,
     location: blamed?.location,
     ...(related.length === 0 ? {} : { related }),
     subject: `${example.invariant}`,
@@ -212,7 +219,7 @@ function invariantFinding(proof: Proof, example: Counterexample, seed: number): 
       differs: [...example.differs],
       points: example.count,
       ...attributionEvidence(example.attribution),
-      test: regoTest(example, proof.entrypoint),
+      test: regoTest(example, entrypoint),
     },
     fix: `Correct ${blamed === undefined ? 'the policy' : `${blamed.rule} (${blamed.location.file}:${blamed.location.line})`} so that the counterexample no longer breaks the invariant; the test in the evidence can be pasted into a *_test.rego file.`,
   });

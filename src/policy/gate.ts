@@ -23,6 +23,7 @@ import { coverageText, DEFAULT_MAX_POINTS, prove } from './prove.ts';
 import { DEFAULT_DIFF_POINTS, domainInputs, replay } from './replay.ts';
 import { policyFinding } from './rules.ts';
 import { checkFinding, entrypointLocation, type Prepared, prepareSide, refusedFindings, type Side } from './side.ts';
+import { smtProof } from './smt/report.ts';
 import { loadPolicySource, type PolicySource, sourceDigest, withoutTests } from './source.ts';
 import { runTests } from './tests.ts';
 
@@ -312,18 +313,16 @@ async function judgeInvariants(
   let packages: readonly string[];
   try {
     packages = invariantPackages(await head.opa.parse(invariants), section.invariants ?? 'invariants');
+    const task = { entrypoint, domain, invariants, packages, other: base?.definitions };
     const proof = await prove(head, {
-      entrypoint,
-      domain,
-      invariants,
-      packages,
+      ...task,
       maxPoints: section.maxPoints ?? DEFAULT_MAX_POINTS,
       seed: context.seed,
       progress: context.progress,
-      other: base?.definitions,
     });
     if (proof.failure?.failure.kind === 'conflict') out.failing.push(JSON.stringify(proof.failure.input));
-    const findings = proofFindings(proof, context.seed, entrypointLocation(head, entrypoint));
+    const smt = section.smt === true ? await smtProof(head, { ...task, signal: context.signal }, proof) : undefined;
+    const findings = [...proofFindings(proof, context.seed, entrypointLocation(head, entrypoint)), ...(smt?.findings ?? [])];
     const known = new Set(out.findings.map((f) => f.id));
     out.findings.push(...findings.filter((f) => !known.has(f.id)));
     out.tables.push({ ...proofTable(proof, domain, context.seed), title: `Invariants${suffix}` });
@@ -335,6 +334,12 @@ async function judgeInvariants(
       ...(suffix === '' ? {} : { segment: 'head' }),
       n: proof.exhaustive ? proof.size - proof.excluded : proof.size,
     });
+    if (smt !== undefined) {
+      out.tables.push(...smt.tables.map((table) => ({ ...table, title: `${table.title}${suffix}` })));
+      out.facts[suffix === '' ? 'smt' : 'smtOfHeadsOwn'] = smt.fact;
+      out.measurements.push(...smt.measurements.map((m) => (suffix === '' ? m : { ...m, segment: 'head' })));
+      out.inconclusive ??= smt.inconclusive;
+    }
     if (proof.excluded === proof.evaluated)
       out.inconclusive ??= `No point of the domain satisfies ${domain.where ?? 'where'}: the invariants were checked on nothing.`;
   } catch (error) {

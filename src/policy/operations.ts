@@ -25,6 +25,7 @@ import { EvaluatorPool } from './pool.ts';
 import { coverageText, prove } from './prove.ts';
 import { domainInputs, replay } from './replay.ts';
 import { checkFinding, entrypointLocation, prepareSide, refusedFindings, type Side, tracedProgram } from './side.ts';
+import { smtProof } from './smt/report.ts';
 import { type Modules, type PolicySource, sourceDigest, withoutTests } from './source.ts';
 import { runTests } from './tests.ts';
 
@@ -203,6 +204,8 @@ export async function provePolicy(
     readonly invariants: Modules;
     readonly folder: string;
     readonly maxPoints: number;
+    /** Also for every input there is, where the policy is in the subset of the SMT proof. */
+    readonly smt?: boolean;
   },
 ): Promise<GateResult> {
   const prepared = await prepareSide(bench.opa, bench.pool, source, [options.entrypoint]);
@@ -214,26 +217,20 @@ export async function provePolicy(
   const { seed, progress } = bench.run;
   const packages = invariantPackages(await bench.opa.parse(invariants), options.folder);
   try {
-    const proof = await prove(prepared.side, {
-      entrypoint: options.entrypoint,
-      domain,
-      invariants,
-      packages,
-      maxPoints: options.maxPoints,
-      seed,
-      progress,
-    });
+    const task = { entrypoint: options.entrypoint, domain, invariants, packages };
+    const proof = await prove(prepared.side, { ...task, maxPoints: options.maxPoints, seed, progress });
+    const smt = options.smt === true ? await smtProof(prepared.side, { ...task, signal: bench.run.signal }, proof) : undefined;
     const coverage = coverageText(proof, seed);
     const nothing = proof.evaluated > 0 && proof.excluded === proof.evaluated;
     return {
       ...result(
-        proofFindings(proof, seed, entrypointLocation(prepared.side, options.entrypoint)),
+        [...proofFindings(proof, seed, entrypointLocation(prepared.side, options.entrypoint)), ...(smt?.findings ?? [])],
         source,
         `${packages.length} invariant packages ${coverage}`,
-        [proofTable(proof, domain, seed)],
+        [proofTable(proof, domain, seed), ...(smt?.tables ?? [])],
         nothing
           ? `No point of the domain satisfies ${domain.where ?? 'where'}: the invariants were checked on nothing.`
-          : undefined,
+          : smt?.inconclusive,
       ),
       measurements: [
         {
@@ -248,8 +245,14 @@ export async function provePolicy(
           unit: '{point}/s',
           volatile: true,
         },
+        ...(smt?.measurements ?? []),
       ],
-      facts: { proof: coverage, excluded: proof.excluded, domain: domain.digest },
+      facts: {
+        proof: coverage,
+        excluded: proof.excluded,
+        domain: domain.digest,
+        ...(smt === undefined ? {} : { smt: smt.fact }),
+      },
     };
   } catch (error) {
     return result(refusedFindings(error), source, '');

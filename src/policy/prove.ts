@@ -96,10 +96,7 @@ async function requireWhere(side: Side, { domain, invariants }: ProofOptions): P
 export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const { domain, entrypoint, maxPoints, seed, packages, progress } = options;
   await requireWhere(side, options);
-  const extra: Modules = new Map([...options.invariants, ...checkModule(entrypoint, packages, domain.where)]);
-  const program = side.pool.add(
-    await compileProgram(side.opa, new Map([...side.source.modules, ...extra]), side.source.data, [CHECK_ENTRYPOINT]),
-  );
+  const { program, extra } = await checkProgram(side, options);
   const task: TaskDomain = { base: domain.base, dimensions: domain.dimensions, digest: domain.digest };
   const exhaustive = domain.size <= maxPoints;
   const start = performance.now();
@@ -146,10 +143,7 @@ export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const failed = parts
     .flatMap((part) => (part.failure === undefined ? [] : [part.failure]))
     .sort((a, b) => compareDigits(a.digits, b.digits))[0];
-  const traced =
-    merged.length === 0
-      ? undefined
-      : await tracedProgramWith(side, extra, [...new Set([...side.entrypoints, entrypoint, CHECK_ENTRYPOINT])]);
+  const traced = merged.length === 0 ? undefined : await tracedCheck(side, entrypoint, extra);
   const counterexamples: Counterexample[] = [];
   for (const violation of merged)
     counterexamples.push(await counterexample(side, program, traced, violation, options, task, extra));
@@ -208,37 +202,88 @@ async function counterexample(
   task: TaskDomain,
   extra: Modules,
 ): Promise<Counterexample> {
-  const { domain, entrypoint } = options;
+  const { domain } = options;
   const digits = await shrink(side, program, violation, domain, task);
-  const input = inputOf(domain, digits);
+  const confirmed = await confirm(side, { program, traced, extra }, options, violation.invariant, inputOf(domain, digits));
+  if (confirmed === undefined) throw new InternalError('a counterexample did not hold when it was executed again.');
+  return {
+    ...confirmed,
+    message: violation.message,
+    count: violation.count,
+    differs: domain.dimensions.filter((d, index) => digits[index] !== d.base).map((d) => d.text),
+  };
+}
+
+/** The compiled check of every invariant, and the same with hooks in every definition. */
+export interface CheckPrograms {
+  readonly program: number;
+  readonly traced: number | undefined;
+  readonly extra: Modules;
+}
+
+/** The check of every invariant, compiled without hooks. */
+export async function checkProgram(
+  side: Side,
+  options: Pick<ProofOptions, 'entrypoint' | 'invariants' | 'packages' | 'domain'>,
+): Promise<{ readonly program: number; readonly extra: Modules }> {
+  const { entrypoint, packages, domain } = options;
+  const extra: Modules = new Map([...options.invariants, ...checkModule(entrypoint, packages, domain.where)]);
+  const program = side.pool.add(
+    await compileProgram(side.opa, new Map([...side.source.modules, ...extra]), side.source.data, [CHECK_ENTRYPOINT]),
+  );
+  return { program, extra };
+}
+
+/** The same with hooks in every definition; undefined where OPA refuses the edit. */
+export function tracedCheck(side: Side, entrypoint: string, extra: Modules): Promise<number | undefined> {
+  return tracedProgramWith(side, extra, [...new Set([...side.entrypoints, entrypoint, CHECK_ENTRYPOINT])]);
+}
+
+/**
+ * Executes an input by the WASM module and by OPA's own evaluator, and finds the rules that decided; undefined where the
+ * WASM module keeps the invariant on it (`expected` names the message that has to be there): a spurious counterexample
+ * never gets out.
+ * @throws InternalError where OPA's own evaluator disagrees with the module
+ */
+export async function confirm(
+  side: Side,
+  { program, traced, extra }: CheckPrograms,
+  options: Pick<ProofOptions, 'entrypoint' | 'other'>,
+  invariant: string,
+  input: JsonObject,
+  expected?: Json,
+): Promise<Omit<Counterexample, 'count' | 'differs'> | undefined> {
   const text = JSON.stringify(input);
-  const holds = (outcome: Outcome): boolean => {
+  const messagesOf = (outcome: Outcome): Json | undefined => {
     const value = decisionOf(outcome);
-    return typeof value === 'object' && value !== null && violation.invariant in value;
+    return isObject(value) && Object.hasOwn(value, invariant) ? value[invariant] : undefined;
+  };
+  const holds = (outcome: Outcome): boolean => {
+    const messages = messagesOf(outcome);
+    return Array.isArray(messages) && (expected === undefined || messages.includes(expected));
   };
   const [again, decision] = await Promise.all([
     side.pool.outcomes(program, CHECK_ENTRYPOINT, [text]),
-    side.pool.outcomes(side.plain, entrypoint, [text]),
+    side.pool.outcomes(side.plain, options.entrypoint, [text]),
   ]);
-  // Executed again, by the WASM module on the printed input and by OPA's own evaluator: a spurious one never gets out.
-  if (!holds(again[0]!)) throw new InternalError('a counterexample did not hold when it was executed again.');
-  await confirmWithOpa(side, violation, text, extra);
+  const messages = messagesOf(again[0]!);
+  if (!holds(again[0]!)) return undefined;
+  await confirmWithOpa(side, invariant, text, extra);
   const attribution =
     traced === undefined
       ? undefined
       : await attribute(side, traced, { entrypoint: CHECK_ENTRYPOINT, input: text, holds, other: options.other });
+  const message = expected ?? (messages as readonly Json[])[0];
   return {
-    invariant: violation.invariant,
-    message: violation.message,
-    count: violation.count,
+    invariant,
+    message: typeof message === 'string' ? message : JSON.stringify(message),
     input,
     decision: decisionOf(decision[0]!),
-    differs: domain.dimensions.filter((d, index) => digits[index] !== d.base).map((d) => d.text),
     attribution,
   };
 }
 
-async function confirmWithOpa(side: Side, violation: Violation, text: string, extra: Modules): Promise<void> {
+async function confirmWithOpa(side: Side, invariant: string, text: string, extra: Modules): Promise<void> {
   let results: ReadonlyMap<number, unknown>;
   try {
     results = await side.opa.evaluateAll(new Map([...side.source.modules, ...extra]), side.source.data, CHECK_ENTRYPOINT, [text]);
@@ -247,10 +292,8 @@ async function confirmWithOpa(side: Side, violation: Violation, text: string, ex
     throw error;
   }
   const value = results.get(0);
-  if (typeof value !== 'object' || value === null || !(violation.invariant in value)) {
-    throw new InternalError(
-      `the WASM module and OPA's own evaluator disagree about ${violation.invariant}; input: ${text.slice(0, 2000)}`,
-    );
+  if (typeof value !== 'object' || value === null || !(invariant in value)) {
+    throw new InternalError(`the WASM module and OPA's own evaluator disagree about ${invariant}; input: ${text.slice(0, 2000)}`);
   }
 }
 

@@ -1,0 +1,105 @@
+import type { Json } from '../../core/json.ts';
+import { isObject } from '../source.ts';
+
+/** A ground Rego value. Sets exist only in policies, never in JSON. */
+export type Constant = null | boolean | number | string | readonly Constant[] | RegoSet | { readonly [key: string]: Constant };
+export class RegoSet {
+  readonly items: readonly Constant[];
+  constructor(items: readonly Constant[]) {
+    this.items = [...new Map(items.map((item) => [keyOf(item), item])).values()];
+  }
+}
+
+/**
+ * A Rego value that depends on the input: `term` is SMT text of sort V; `input` a node of the input, whose members can
+ * still be read; `any` stands for every value there is, where a construct is outside the subset.
+ */
+export type Value =
+  | { readonly kind: 'constant'; readonly value: Constant }
+  | { readonly kind: 'term'; readonly smt: string }
+  | { readonly kind: 'input'; readonly path: readonly string[] }
+  | { readonly kind: 'object'; readonly entries: ReadonlyMap<string, Cases> }
+  | { readonly kind: 'set'; readonly members: Cases }
+  | { readonly kind: 'any' };
+/** What an expression can be: under `guard` (SMT text of sort Bool) it is `value`; under none of them it is undefined. */
+export type Cases = readonly Case[];
+export interface Case {
+  readonly guard: string;
+  readonly value: Value;
+}
+
+export const constantValue = (value: Constant): Value => ({ kind: 'constant', value });
+export const ANY: Value = { kind: 'any' };
+
+/** Equal text exactly for equal values. */
+export function keyOf(value: Constant): string {
+  if (value instanceof RegoSet) return `{${value.items.map(keyOf).sort().join(',')}}`;
+  if (Array.isArray(value)) return `[${(value as readonly Constant[]).map(keyOf).join(',')}]`;
+  if (isRecord(value))
+    return `{${Object.keys(value)
+      .sort()
+      .map((key) => `${JSON.stringify(key)}:${keyOf(value[key]!)}`)
+      .join(',')}}o`;
+  return JSON.stringify(value);
+}
+
+export function isRecord(value: Constant): value is { readonly [key: string]: Constant } {
+  return !(value instanceof RegoSet) && isObject(value as Json);
+}
+
+export function isScalar(value: Constant): value is null | boolean | number | string {
+  return value === null || typeof value !== 'object';
+}
+
+/**
+ * Scalars of JSON as one SMT sort. `other` is every array and object; two of them are never known to be equal. Rego
+ * orders values by type first: null < boolean < number < string < the rest (policy reference, comparison).
+ */
+export const PRELUDE = `(declare-datatypes ((V 0)) (((absent) (null) (bool (b Bool)) (num (n Real)) (str (s String)) (other))))
+(define-fun rank ((v V)) Int (ite (= v null) 0 (ite ((_ is bool) v) 1 (ite ((_ is num) v) 2 (ite ((_ is str) v) 3 4)))))
+(define-fun below ((x V) (y V)) Bool (or (< (rank x) (rank y)) (and (= (rank x) (rank y))
+  (ite ((_ is bool) x) (and (not (b x)) (b y)) (ite ((_ is num) x) (< (n x) (n y)) (and ((_ is str) x) (str.< (s x) (s y))))))))`;
+
+/** SMT text of a scalar; undefined where it has no exact one (z3 characters end at U+2FFFF, doubles at 15 digits). */
+export function literal(value: null | boolean | number | string): string | undefined {
+  if (value === null) return 'null';
+  if (typeof value === 'boolean') return `(bool ${value})`;
+  if (typeof value === 'string') return stringLiteral(value);
+  const [, sign, digits] = /^(-?)(\d+(?:\.\d+)?)$/.exec(String(value)) ?? [];
+  if (digits === undefined || digits.replace('.', '').length > 15) return undefined;
+  const real = digits.includes('.') ? digits : `${digits}.0`;
+  return `(num ${sign === '-' ? `(- ${real})` : real})`;
+}
+
+function stringLiteral(value: string): string | undefined {
+  let text = '';
+  for (const character of value) {
+    const code = character.codePointAt(0)!;
+    // The last character of z3's alphabet stands in for those beyond it, so a policy must not name it.
+    if (code >= 0x2ffff) return undefined;
+    text += code >= 0x20 && code < 0x7f && character !== '\\' && character !== '"' ? character : `\\u{${code.toString(16)}}`;
+  }
+  return `(str "${text}")`;
+}
+
+export function and(...guards: readonly string[]): string {
+  if (guards.includes('false')) return 'false';
+  const rest = [...new Set(guards.filter((guard) => guard !== 'true'))];
+  return rest.length === 0 ? 'true' : rest.length === 1 ? rest[0]! : `(and ${rest.join(' ')})`;
+}
+
+export function or(...guards: readonly string[]): string {
+  if (guards.includes('true')) return 'true';
+  const rest = [...new Set(guards.filter((guard) => guard !== 'false'))];
+  return rest.length === 0 ? 'false' : rest.length === 1 ? rest[0]! : `(or ${rest.join(' ')})`;
+}
+
+export function not(guard: string): string {
+  if (guard === 'true') return 'false';
+  if (guard === 'false') return 'true';
+  const inner = /^\(not ([^\s()]+)\)$/.exec(guard)?.[1];
+  return inner ?? `(not ${guard})`;
+}
+
+/** The expression has a value. */
+export const defined = (cases: Cases): string => or(...cases.map((c) => c.guard));

@@ -1,0 +1,312 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { GateResult } from '../../src/core/gate.ts';
+import type { JsonObject } from '../../src/core/json.ts';
+import { readDomain } from '../../src/policy/domain.ts';
+import { invariantPackages } from '../../src/policy/invariants.ts';
+import { provePolicy } from '../../src/policy/operations.ts';
+import { decode } from '../../src/policy/smt/decode.ts';
+import { NOT_ATTEMPTED, proveAll, type SmtProof } from '../../src/policy/smt/proof.ts';
+import { smtReport } from '../../src/policy/smt/report.ts';
+import { findZ3, solve } from '../../src/policy/smt/solver.ts';
+import { loadPolicySource, withoutTests } from '../../src/policy/source.ts';
+import { domainDocument, memoryTree, policy, shown, side, signal, testBench } from './support.ts';
+
+const bench = await testBench();
+const DOMAIN = { base: { class: 'public', load: 1 }, vary: { class: ['public', 'secret'], load: [1, 2] } };
+
+async function smt(
+  rego: string,
+  clauses: string,
+  options: { data?: JsonObject; z3?: string | undefined; where?: string } = {},
+): Promise<SmtProof> {
+  const on = await side(bench, await policy(rego, options.data ?? {}));
+  const invariants = new Map([['inv/i.rego', `package invariants.i\n\n${clauses}`]]);
+  const document = domainDocument({ ...DOMAIN, ...(options.where === undefined ? {} : { where: options.where }) });
+  return proveAll(on, {
+    entrypoint: 'p/decision',
+    invariants,
+    packages: invariantPackages(await bench.opa.parse(invariants), 'inv'),
+    domain: readDomain(document, { comparisons: [], texts: [] }),
+    signal,
+    ...('z3' in options ? { z3: options.z3 } : {}),
+  });
+}
+
+const statuses = (proof: SmtProof): string[] => proof.results.map((r) => r.status);
+const details = (proof: SmtProof): string[] => proof.results.map((r) => r.detail);
+
+const RESIDENCY = `package p
+
+default decision := {"allow": false}
+
+decision := {"allow": true, "target": {"jurisdiction": jurisdiction}} if {
+	tenant := data.tenants[input.tenant]
+	some jurisdiction in tenant.jurisdictions
+	jurisdiction == home
+	within(input.tokens, tenant.quota)
+}
+
+home := data.regions[input.region]
+
+within(tokens, quota) if {
+	is_number(tokens)
+	tokens <= quota
+}
+`;
+const FLEET = {
+  tenants: { a: { jurisdictions: ['EU'], quota: 100 }, b: { jurisdictions: ['US', 'IN'], quota: 7.5 } },
+  regions: { 'eu-1': 'EU', 'us-1': 'US', 'in-1': 'IN' },
+};
+
+describe('invariants for every input', () => {
+  test('residency, unknown values, absent fields and quotas are proved', async () => {
+    const proof = await smt(
+      RESIDENCY,
+      `violation contains "leaves home" if input.decision.target.jurisdiction != data.regions[input.input.region]
+
+violation contains "unknown region" if {
+	input.decision.allow
+	not data.regions[input.input.region]
+}
+
+violation contains "above the quota" if {
+	input.decision.allow
+	input.input.tokens > data.tenants[input.input.tenant].quota
+}
+
+violation contains "no tenant" if {
+	input.decision.allow
+	not input.input.tenant
+}
+
+violation contains "no decision" if not is_boolean(input.decision.allow)
+`,
+      { data: FLEET },
+    );
+    expect(proof.results.map((r) => [r.status, r.outside])).toEqual(Array.from({ length: 5 }, () => ['proved', []]));
+    expect(proof.results[0]!.detail).toMatch(/^proved for every input \(SMT, z3 \d+\.\d+\.\d+\)$/);
+  });
+
+  test('a violation that the domain misses is found, replayed, and on the line that decided', async () => {
+    const source = await policy(
+      'package p\n\ndefault decision := {"allow": false}\n\ndecision := {"allow": true} if input.load < 5\n\ndecision := {"allow": true} if {\n\tinput.class == "secret"\n\tinput.load > 1234.5\n}\n',
+    );
+    const { invariants } = await loadPolicySource(
+      memoryTree({
+        'inv/i.rego':
+          'package invariants.i\n\nviolation contains "secret data under load" if {\n\tinput.decision.allow\n\tinput.input.class == "secret"\n\tinput.input.load >= 5\n}\n',
+      }),
+      { roots: ['inv'] },
+    );
+    const prove = (withSmt: boolean): Promise<GateResult> =>
+      provePolicy(bench, source, {
+        entrypoint: 'p/decision',
+        document: domainDocument(DOMAIN),
+        invariants,
+        folder: 'inv',
+        maxPoints: 100,
+        smt: withSmt,
+      });
+    const without = await prove(false);
+    expect([without.verdict, without.facts?.['proof'], without.facts?.['smt']]).toEqual(['pass', 'proved on 4 of 4', undefined]);
+    const gate = await prove(true);
+    expect(shown(gate.findings)).toEqual(['policy-invariant-violated p.rego:7']);
+    const { counterexample, test: pasted } = gate.findings[0]!.evidence as { counterexample: JsonObject; test: string };
+    expect(counterexample['class']).toBe('secret');
+    expect(gate.facts?.['smt']).toMatchObject({ clauses: [{ invariant: 'invariants.i', line: 3, status: 'broken' }] });
+    const results = await bench.opa.test(new Map([...source.modules, ...invariants, ['x_test.rego', pasted]]), source.data);
+    expect(results.map((r) => r.outcome)).toEqual(['fail']);
+  });
+
+  test.each([
+    ['a value of another type', 'input.load > 5', 'not is_number(input.input.load)'],
+    ['a string after all numbers', 'input.load > 5', 'is_string(input.input.load)'],
+    ['an absent field under not', 'not input.load', 'not input.input.class'],
+    ['an else link', 'k == "c"', 'input.input.load == "z"'],
+    ['a default of a function', 'f(input.load) == 0', 'is_null(input.input.load)'],
+    ['a count', 'count(problems) == 2', 'input.input.load == 9'],
+    ['a difference of sets', 'count({"x", "y", "z"} - problems) == 1', 'input.input.load == 9'],
+    ['a member of a partial set', '"x" in problems', 'input.input.load == 8.25'],
+    ['every', 'every n in [3, 4] { n < input.load }', 'input.input.load < 4.5'],
+  ])('%s is found', async (_name, condition, wanted) => {
+    const proof = await smt(
+      `package p
+
+default decision := false
+
+decision if ${condition}
+
+k := "a" if input.load == 1
+
+else := "b" if input.load == 2
+
+else := "c"
+
+default f(_) := 0
+
+f(x) := 1 if x > 3
+
+problems contains "x" if input.load > 8
+
+problems contains "y" if input.load > 8.5
+`,
+      `violation contains "reached" if {\n\tinput.decision\n\t${wanted}\n}\n`,
+    );
+    expect(details(proof)).toEqual([expect.stringContaining('replayed through WASM')]);
+  });
+
+  test('`not` keeps what OPA makes of absent arguments', async () => {
+    // `not input.load < 5` is undefined, not true, where load is absent; `not input.load == 5` is true.
+    const proof = await smt(
+      'package p\n\ndecision contains "call" if not input.load < 5\n\ndecision contains "equality" if not input.load == 5\n',
+      'violation contains "call" if {\n\t"call" in input.decision\n\tnot input.input.load\n\tinput.input.load != false\n}\n\nviolation contains "equality" if {\n\t"equality" in input.decision\n\tnot input.input.load\n}\n\nviolation contains "absent" if {\n\t"call" in input.decision\n\tnot present\n}\n\npresent if is_number(input.input.load) in {true, false}\n',
+    );
+    expect(statuses(proof)).toEqual(['proved', 'broken', 'proved']);
+  });
+
+  test('where leaves inputs out', async () => {
+    const rego = 'package p\n\ndecision := input.load\n\nusual if input.load < 5\n';
+    const clause = 'violation contains "high" if input.decision >= 5\n';
+    expect(statuses(await smt(rego, clause))).toEqual(['broken']);
+    expect(statuses(await smt(rego, clause, { where: 'p/usual' }))).toEqual(['proved']);
+  });
+
+  test('rules that conflict show nothing and are no disagreement', async () => {
+    const proof = await smt(
+      'package p\n\ndecision := 1 if input.load > 3\n\ndecision := 2 if input.class == "a"\n',
+      'violation contains "both" if {\n\tinput.decision == 2\n\tinput.input.load > 3\n\tinput.input.class == "a"\n}\n',
+    );
+    expect(details(proof)).toEqual(['unknown: it may be broken where rules conflict or composite values are compared']);
+  });
+
+  test.each([
+    ['startswith(input.class, "s")', 'the builtin startswith'],
+    ['some x in input.pools', 'iteration over an array or object of the input'],
+    ['data.list[_] == input.class', 'iteration by reference'],
+    ['input.load + 1 > 4', 'the builtin plus'],
+    ['input[input.class] == 1', 'a computed key or an array place of the input'],
+    ['regex.match("a", input.class)', 'the builtin regex.match'],
+  ])('%s is outside the subset, with its line', async (condition, construct) => {
+    const proof = await smt(
+      `package p\n\ndefault decision := false\n\ndecision if {\n\tinput.load == 77\n\t${condition}\n}\n`,
+      'violation contains "held" if {\n\tinput.decision\n\tinput.input.class == 1\n}\n\nviolation contains "load" if {\n\tinput.decision\n\tinput.input.load != 77\n}\n',
+      { data: { list: ['a'] } },
+    );
+    // What doesn't depend on the construct is proved all the same.
+    expect(proof.results[1]!.status).toBe('proved');
+    expect(proof.results[1]!.detail).toContain('1 construct taken as any value');
+    if (proof.results[0]!.status !== 'broken')
+      expect(proof.results[0]!.detail).toBe(`outside the subset: ${construct} at p.rego:7`);
+    expect(proof.results[0]!.outside[0]!.construct).toBe(construct);
+  });
+
+  test('the shipped routing policy: what is proved of its tenancy, and what is outside', async () => {
+    const root = join(import.meta.dirname, '../../examples/fleet/policies');
+    const files = Object.fromEntries(
+      readdirSync(join(root, 'routing')).map((name) => [name, readFileSync(join(root, 'routing', name), 'utf8')]),
+    );
+    const source = await loadPolicySource(memoryTree(files), { roots: [''] });
+    const on = await side(bench, source, 'routing/decision');
+    const invariants = withoutTests(new Map([['inv/tenancy.rego', readFileSync(join(root, 'invariants/tenancy.rego'), 'utf8')]]));
+    const proof = await proveAll(on, {
+      entrypoint: 'routing/decision',
+      invariants,
+      packages: ['invariants.tenancy'],
+      domain: readDomain(domainDocument(DOMAIN), { comparisons: [], texts: [] }),
+      signal,
+    });
+    expect(statuses(proof)).toEqual(['proved', 'proved', 'outside', 'proved']);
+    expect(proof.results[2]!.detail).toMatch(/^outside the subset: .+ at .+\.rego:\d+$/);
+    expect(proof.counterexamples).toEqual([]);
+  });
+});
+
+describe('the solver', () => {
+  test('without z3-solver nothing is claimed, and the verdict is inconclusive', async () => {
+    const proof = await smt('package p\n\ndecision := 1\n', 'violation contains "x" if input.decision == 2\n', { z3: undefined });
+    const report = smtReport(proof, 'p/decision', ['invariants.i']);
+    expect(report.tables[0]!.rows).toEqual([['invariants.i', NOT_ATTEMPTED]]);
+    expect(report.inconclusive).toBe(
+      'The SMT proof was not attempted: z3-solver is not installed (npm install z3-solver@5.2.0).',
+    );
+    expect(findZ3('file:///nowhere/at/all.js')).toBeUndefined();
+  });
+  const HARD = `(declare-const a String)(declare-const b String)(declare-const x Int)(declare-const y Int)(declare-const z Int)
+(assert (and (> x 2) (> y 2) (> z 2) (= (+ (* x x x) (* y y y)) (* z z z)) (= (str.++ a b "x") (str.++ b "x" a))))`;
+  test('work that runs into the limit is unknown, not proved', async () => {
+    const { answers } = await solve(findZ3()!, [{ text: HARD, names: [] }], signal, { rlimit: 20_000 });
+    expect(answers).toEqual([{ verdict: 'unknown', reason: "z3's limit of work or memory" }]);
+  });
+  test('a solver that does not come back is stopped', async () => {
+    const { answers } = await solve(findZ3()!, [{ text: HARD, names: [] }], signal, { rlimit: 0, limitMs: 300 });
+    expect(answers).toEqual([{ verdict: 'unknown', reason: 'z3 took longer than 0.3 s' }]);
+  });
+  test('a model becomes an input; what JSON does not hold is inexact', () => {
+    const names = ['a', 'b', 'c'].map((name) => ({ name, path: ['x', name] }));
+    const read = (text: string): unknown => decode(text, names);
+    expect(read('((a (num (/ 7.0 2.0)))\n (b (str "q\\u{2d3}""")) (c absent))')).toEqual({
+      input: { x: { a: 3.5, b: 'q\u02d3"' } },
+      exact: true,
+    });
+    expect(read('((a (num (- 3.0))) (b other) (c (bool true)))')).toEqual({
+      input: { x: { a: -3, b: {}, c: true } },
+      exact: true,
+    });
+    expect(read('((a (num (/ 1.0 3.0))) (b null) (c absent))')).toMatchObject({ exact: false });
+  });
+});
+
+/** Random conditions of the subset over input.a, input.b and input.o.c. */
+const path = fc.constantFrom('input.a', 'input.b', 'input.o.c');
+const scalar = fc.constantFrom('null', 'false', 'true', '0', '1', '2.5', '"k"', '"m"');
+const operand = fc.oneof(path, scalar, fc.constantFrom('data.t[input.a]', 'data.n', 'h', 'g(input.b)', 'count(s)'));
+const atom = fc.oneof(
+  fc.tuple(operand, fc.constantFrom('==', '!=', '<', '<=', '>', '>='), operand).map((parts) => parts.join(' ')),
+  path.map((p) => `${p} in {1, "k", false}`),
+  operand.map((p) => `${p} in s`),
+  fc.constantFrom('input.a', 'input.o.c', 'h', 'data.t[input.b]', 'is_number(input.a)', 'is_string(input.o.c)', 'g(input.a)'),
+);
+const condition = fc.tuple(fc.boolean(), atom).map(([negated, text]) => (negated ? `not ${text}` : text));
+const bodies = fc.array(fc.array(condition, { minLength: 1, maxLength: 3 }), { minLength: 14, maxLength: 14 });
+
+describe('random policies of the subset', () => {
+  test('what is proved has no counterexample on a full enumeration, and a counterexample is real', {
+    timeout: 600_000,
+  }, async () => {
+    const values = [undefined, null, false, true, 0, 1, 2.5, 3, 'k', 'm', 'z', {}, []];
+    const inputs = values.flatMap((a) => values.flatMap((b) => values.map((c) => JSON.stringify({ a, b, o: { c } }))));
+    await fc.assert(
+      fc.asyncProperty(bodies, async (all) => {
+        const rego = `package p\n\n${all.map((body, i) => `decision contains "r${i}" if {\n\t${body.join('\n\t')}\n}\n`).join('\n')}
+h := 1 if input.a == "k"
+
+else := input.b if input.b
+
+default g(_) := "m"
+
+g(x) := 2.5 if x > 0
+
+s contains "k" if input.b == 1
+
+s contains 1 if not input.a == 2.5
+`;
+        const clauses = all.map((_, i) => `violation contains "r${i}" if "r${i}" in input.decision\n`).join('\n');
+        const data = { t: { k: 1, m: false }, n: 2.5 };
+        const proof = await smt(rego, clauses, { data });
+        const on = await side(bench, await policy(rego, data));
+        const held = new Set<string>();
+        for (const outcome of await bench.pool.outcomes(on.plain, 'p/decision', inputs))
+          for (const name of 'value' in outcome ? (JSON.parse(outcome.value) as string[]) : []) held.add(name);
+        for (const [i, result] of proof.results.entries()) {
+          expect(result.outside, `r${i}: ${all[i]!.join('; ')}`).toEqual([]);
+          // A counterexample was executed by WASM and OPA before it got here; a proof must not have one.
+          expect(held.has(`r${i}`) && result.status === 'proved', `r${i} is proved: ${all[i]!.join('; ')}`).toBe(false);
+        }
+      }),
+      { numRuns: 2, seed: 20_261_125, endOnFailure: true },
+    );
+  });
+});
