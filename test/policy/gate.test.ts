@@ -58,6 +58,26 @@ const stable = (result: GateResult): string =>
     findings: result.findings.filter((f) => !f.ruleId.startsWith('policy-latency')),
   });
 
+test('policy.smt adds proofs for every input, and what they find fails the gate', async () => {
+  const rego = (limit: string): string => `package p\n\ndefault decision := false\n\ndecision if input.load ${limit}\n`;
+  const tree = (limit: string): GateContext['head'] =>
+    memoryTree({
+      'pol/p.rego': rego(limit),
+      'pol/p_test.rego': 'package p_test\n\ntest_low if data.p.decision with input.load as 1\n',
+      'inv/i.rego': 'package invariants.i\n\nviolation contains "too much" if {\n\tinput.decision\n\tinput.input.load > 9\n}\n',
+      'domain.yaml': 'base: {load: 1}\nvary:\n  load: [1, 9, {absent: true}]\n',
+    });
+  const section: Section = { roots: ['pol'], entrypoints: ['p/decision'], domain: 'domain.yaml', invariants: 'inv', smt: true };
+  const found = (result: GateResult): string[] => shown(result.findings.filter((f) => f.ruleId === 'policy-invariant-violated'));
+  const good = await gate(undefined, tree('< 9'), section);
+  expect(good.facts?.['smt']).toMatchObject({ clauses: [{ invariant: 'invariants.i', status: 'proved' }] });
+  expect(found(good)).toEqual([]);
+  const bad = await gate(undefined, tree('!= 9'), section);
+  expect(bad.facts?.['proof']).toBe('proved on 3 of 3');
+  expect(found(bad)).toEqual(['policy-invariant-violated pol/p.rego:5']);
+  expect(bad.verdict).toBe('fail');
+});
+
 describe('the fleet', () => {
   test('the shipped policy passes, proved on every point, and its own diff is empty', async () => {
     const result = await gate(FLEET, FLEET);

@@ -262,11 +262,16 @@ describe('the solver', () => {
 /** Random conditions of the subset over input.a, input.b and input.o.c. */
 const path = fc.constantFrom('input.a', 'input.b', 'input.o.c');
 const scalar = fc.constantFrom('null', 'false', 'true', '0', '1', '2.5', '"k"', '"m"');
-const operand = fc.oneof(path, scalar, fc.constantFrom('data.t[input.a]', 'data.n', 'h', 'g(input.b)', 'count(s)'));
+const loose = fc.oneof(path, fc.constantFrom('data.t[input.a]', 'data.n'));
+const operand = fc.oneof(loose, scalar, fc.constantFrom('h', 'g(input.b)', 'count(s)'));
+const comparison = fc.constantFrom('==', '!=', '<', '<=', '>', '>=');
+// One side is always of unknown type, so that OPA's type checker has nothing to refuse.
 const atom = fc.oneof(
-  fc.tuple(operand, fc.constantFrom('==', '!=', '<', '<=', '>', '>='), operand).map((parts) => parts.join(' ')),
+  fc.tuple(loose, comparison, operand).map((parts) => parts.join(' ')),
+  fc.tuple(operand, comparison, loose).map((parts) => parts.join(' ')),
+  fc.tuple(comparison, fc.constantFrom('0', '1', '2')).map(([sign, n]) => `count(s) ${sign} ${n}`),
   path.map((p) => `${p} in {1, "k", false}`),
-  operand.map((p) => `${p} in s`),
+  loose.map((p) => `${p} in s`),
   fc.constantFrom('input.a', 'input.o.c', 'h', 'data.t[input.b]', 'is_number(input.a)', 'is_string(input.o.c)', 'g(input.a)'),
 );
 const condition = fc.tuple(fc.boolean(), atom).map(([negated, text]) => (negated ? `not ${text}` : text));

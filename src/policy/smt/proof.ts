@@ -7,7 +7,7 @@ import { type Counterexample, checkProgram, confirm, type ProofOptions, tracedCh
 import type { Side } from '../side.ts';
 import { decode } from './decode.ts';
 import { type Construct, Formula, TooLarge } from './formula.ts';
-import { ruleBook } from './rules.ts';
+import { ruleBook } from './rulebook.ts';
 import { type Answer, findZ3, solve, Z3_PACKAGE } from './solver.ts';
 import { Translator } from './translate.ts';
 import { and, type Case, type Cases, defined, not, or } from './values.ts';

@@ -3,7 +3,7 @@ import { type AstExpression, type AstTerm, isTerm, locationOf } from '../ast.ts'
 import type { Definition } from '../definitions.ts';
 import { OPERATIONS } from './calls.ts';
 import { elementsOf, type Formula, Outside, TooLarge } from './formula.ts';
-import { type RuleBook, resolveName } from './rules.ts';
+import { type RuleBook, resolveName } from './rulebook.ts';
 import {
   ANY,
   and,
