@@ -189,9 +189,10 @@ problems contains "y" if input.load > 8.5
     ['input.load + 1 > 4', 'the builtin plus'],
     ['input[input.class] == 1', 'a computed key or an array place of the input'],
     ['regex.match("a", input.class)', 'the builtin regex.match'],
-  ])('%s is outside the subset, with its line', async (condition, construct) => {
+    ['q[input.class]', 'a partial object rule (p.q)', 'q[x] contains y if {\n\tx := "a"\n\ty := input.load\n}\n', 10],
+  ])('%s is outside the subset, with its line', async (condition, construct, more = '', line = 7) => {
     const proof = await smt(
-      `package p\n\ndefault decision := false\n\ndecision if {\n\tinput.load == 77\n\t${condition}\n}\n`,
+      `package p\n\ndefault decision := false\n\ndecision if {\n\tinput.load == 77\n\t${condition}\n}\n\n${more}`,
       'violation contains "held" if {\n\tinput.decision\n\tinput.input.class == 1\n}\n\nviolation contains "load" if {\n\tinput.decision\n\tinput.input.load != 77\n}\n',
       { data: { list: ['a'] } },
     );
@@ -199,7 +200,7 @@ problems contains "y" if input.load > 8.5
     expect(proof.results[1]!.status).toBe('proved');
     expect(proof.results[1]!.detail).toContain('1 construct taken as any value');
     if (proof.results[0]!.status !== 'broken')
-      expect(proof.results[0]!.detail).toBe(`outside the subset: ${construct} at p.rego:7`);
+      expect(proof.results[0]!.detail).toBe(`outside the subset: ${construct} at p.rego:${line}`);
     expect(proof.results[0]!.outside[0]!.construct).toBe(construct);
   });
 

@@ -10,13 +10,17 @@ export interface RuleBook {
   readonly data: Json;
   /** Whether rules lie below a data path. */
   isPackage(path: string): boolean;
+  /** Whether a rule of that package begins with the name. */
+  owns(owner: string, name: string): boolean;
 }
 
 export function ruleBook(asts: ReadonlyMap<string, AstModule>, definitions: readonly Definition[], data: Json): RuleBook {
   const byRule = new Map<string, Definition[]>();
   const prefixes = new Set<string>(['']);
+  const owned = new Set<string>();
   for (const definition of definitions) {
     byRule.set(definition.rule, [...(byRule.get(definition.rule) ?? []), definition]);
+    owned.add(`${definition.package} ${definition.rule.slice(definition.package.length + 1).split('.')[0]!}`);
     const steps = definition.rule.split('.');
     for (let i = 1; i < steps.length; i += 1) prefixes.add(steps.slice(0, i).join('.'));
   }
@@ -26,13 +30,13 @@ export function ruleBook(asts: ReadonlyMap<string, AstModule>, definitions: read
     imports: new Map([...asts].map(([file, ast]) => [file, importsOf(ast)])),
     data,
     isPackage: (path) => prefixes.has(path),
+    owns: (owner, name) => owned.has(`${owner} ${name}`),
   };
 }
 
 /** What a name at the head of a reference stands for, where it is no local variable: the steps from `data` or `input`. */
 export function resolveName(book: RuleBook, scope: { readonly file: string; readonly package: string }, name: string) {
   if (name === 'data' || name === 'input') return [name];
-  const own = `${scope.package}.${name}`;
-  if (book.byRule.has(own) || book.isPackage(own)) return ['data', ...own.split('.')];
+  if (book.owns(scope.package, name)) return ['data', ...scope.package.split('.'), name];
   return book.imports.get(scope.file)?.get(name);
 }

@@ -89,6 +89,9 @@ export class Translator {
 
   #evaluateRule(definitions: readonly Definition[], input: Cases): Cases {
     const kind = definitions[0]!.kind === 'default' ? (definitions[1]?.kind ?? 'complete') : definitions[0]!.kind;
+    // p[x] contains y is an object of sets.
+    if (definitions.some((d) => d.ast.head.ref.slice(1).some((step) => step.type !== 'string')))
+      return this.#outside(`a partial object rule (${definitions[0]!.rule})`, definitions[0]!.location);
     if (kind === 'set') return [{ guard: 'true', value: this.#set(definitions, input) }];
     if (kind === 'complete') return this.#complete(definitions, input, undefined);
     return this.#outside(`a partial object rule (${definitions[0]!.rule})`, definitions[0]!.location);
