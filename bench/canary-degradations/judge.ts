@@ -17,9 +17,21 @@ export interface Judged {
   readonly findings: readonly Finding[];
 }
 
-/** Judges every case whose samples and truth are there, or those whose id or kind begins with `only`. */
-export async function judgeAll(only?: string): Promise<readonly Judged[]> {
-  const { profile, file } = await benchProfile();
+/**
+ * Judges every case whose samples and truth are there, or those whose id or kind begins with `only`.
+ * `timeMargin`: another relative margin of the times than the profile's.
+ */
+export async function judgeAll(only?: string, timeMargin?: number): Promise<readonly Judged[]> {
+  const { profile: own, file } = await benchProfile();
+  const profile =
+    timeMargin === undefined
+      ? own
+      : {
+          ...own,
+          metrics: own.metrics.map((metric) =>
+            metric.name === 'ttft_ms' || metric.name === 'e2e_ms' ? { ...metric, margin: { relative: timeMargin } } : metric,
+          ) as typeof own.metrics,
+        };
   const results: Judged[] = [];
   for (const tried of selected(only)) {
     if (!existsSync(recordFile(tried)) || !existsSync(truthFile(tried))) continue;

@@ -34,7 +34,7 @@ switch (positionals[0]) {
     for (const judged of await judgeAll(values.only)) process.stdout.write(`${line(judged)}\n`);
     break;
   case 'table':
-    await writeFile(join(ROOT, 'docs/degradations.md'), document(await judgeAll()));
+    await writeFile(join(ROOT, 'docs/degradations.md'), document(await judgeAll(), await judgeAll('clean', 0.25)));
     break;
   default:
     process.stderr.write('node bench/canary-degradations/run.ts collect|truth|judge|table [--only KIND] [--again] [--limit N]\n');
