@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{__name}from"./chunk-SXFYYG2E.js";function holm(pValues){let order=pValues.map((_,i)=>i).sort((a,b)=>pValues[a]-pValues[b]||a-b),adjusted=new Array(pValues.length),running=0;return order.forEach((index,position)=>{running=Math.max(running,Math.min(1,(pValues.length-position)*pValues[index])),adjusted[index]=running}),adjusted}__name(holm,"holm");export{holm};

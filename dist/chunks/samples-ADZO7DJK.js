@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{judgeSamples,k6Problem,readSamples,samplesToCase}from"./chunk-2Q6UZHE3.js";import"./chunk-RJ2B64UT.js";import"./chunk-HUKOEPUY.js";import"./chunk-MC6TOZCN.js";import"./chunk-SOSFTI4Y.js";import"./chunk-GCKYNN6T.js";import"./chunk-7VCPHPEQ.js";import"./chunk-SXFYYG2E.js";export{judgeSamples,k6Problem,readSamples,samplesToCase};
