@@ -105,12 +105,15 @@ const body = JSON.stringify({
 });
 const silent = connect(Number(new URL(peer.url).port), '127.0.0.1').on('error', () => {});
 silent.pause();
-silent.write(
+const ask20 =
   `POST /v1/completions HTTP/1.1\r\nhost: x\r\nauthorization: ${peer.headers['authorization']}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`.repeat(
-    50,
-  ),
-);
-for (let wait = 0; wait < 900 && (await scrape(peer))('mixgate_slow_readers_total') === 0; wait++) await sleep(100);
+    20,
+  );
+// In waves: what waits longer than the deadline is refused and fills nothing.
+for (let wait = 0; wait < 60 && (await scrape(peer))('mixgate_slow_readers_total') === 0; wait++) {
+  if (wait % 5 === 0) silent.write(ask20);
+  await sleep(1000);
+}
 silent.destroy();
 await sleep(1000);
 const end = await scrape(peer);
