@@ -152,8 +152,8 @@ ${table(
   ${count(strict, 'fail')} of the ${strict.length} clean changes would be refused and ${count(strict, 'inconclusive')} would be inconclusive. A quiet machine is what a canary with times asks for.
 - Six clean changes (the same file, both rebuilds, metadata, both alignments) were collected twice: first when k6 had no priority yet, and
   again with it. The table has the second. Of the first six, five pass and one is refused even at 50 %: tensors aligned to 4096 bytes,
-  end to end in segment code +51 % [+11, +105] from 12 pairs. Expert corrupted, slow pool, cached stale answers and experts reordered are
-  still of the first kind.
+  end to end in segment code +51 % [+11, +105] from 12 pairs. Expert corrupted, slow pool and the mildest
+  stale cache are still of the first kind.
 - A fault proxy adds a few milliseconds to a 12 ms request, so in those cases the baseline has an idle one in front too.
 - Routing statistics name experts by index: experts in another order warn of routing drift, which alone never blocks.
 
