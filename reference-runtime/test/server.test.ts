@@ -62,10 +62,13 @@ function events(body: string): string[] {
     .map((event) => event.replace(/^data: /, ''));
 }
 
+/** A busy machine may take its time; what is waited for comes or never comes. */
+const LIMIT_MS = 150_000;
+
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const limit = Date.now() + 30_000;
+  const limit = Date.now() + LIMIT_MS;
   while (!(await condition())) {
-    if (Date.now() > limit) throw new Error('the condition did not become true in 30 s');
+    if (Date.now() > limit) throw new Error(`the condition did not become true in ${LIMIT_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
