@@ -98,7 +98,9 @@ export async function serveCommand(args: string[]): Promise<void> {
   const port = typeof address === 'object' && address !== null ? address.port : config.listen.port;
   const host = config.listen.host.includes(':') ? `[${config.listen.host}]` : config.listen.host;
   process.stderr.write(`listening on http://${host}:${port}\n`);
-  process.on('SIGHUP', () => void reloadPolicy(runtime));
+  process.on('SIGHUP', async () => {
+    if ((await reloadPolicy(runtime)) === 'unchanged') log(`policy ${runtime.policy.active.bundle.revision} is the current one`);
+  });
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });

@@ -179,20 +179,24 @@ async function firstPolicy(policy: PolicyStore, log: (message: string) => void):
   }
 }
 
-/** Loads the policy again; the active one stays when the new one is no good. */
-export async function reloadPolicy(runtime: Pick<Runtime, 'policy' | 'metrics' | 'log'>): Promise<void> {
+/** Asks the sources of policy again; the active one stays when none has a good bundle. */
+export async function reloadPolicy(
+  runtime: Pick<Runtime, 'policy' | 'metrics' | 'log'>,
+): Promise<'changed' | 'unchanged' | 'failed'> {
   try {
     const before = runtime.policy.active.bundle;
     const { active, source, changed, problems } = await runtime.policy.reload(new Date());
     for (const problem of problems) runtime.log(`policy source ${problem}`);
     runtime.metrics.bundleFailures.inc(problems.length);
-    if (!changed) return;
+    if (!changed) return 'unchanged';
     runtime.metrics.bundleInfo.remove(bundleLabels(before));
     runtime.metrics.bundleInfo.set(bundleLabels(active.bundle), 1);
     runtime.metrics.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
     runtime.log(`policy ${active.bundle.revision} from ${source} is active`);
+    return 'changed';
   } catch (error) {
     runtime.metrics.bundleFailures.inc();
     runtime.log(`policy not reloaded, the last good one stays active: ${error instanceof Error ? error.message : String(error)}`);
+    return 'failed';
   }
 }
