@@ -720,7 +720,7 @@ describe('a client that never reads', () => {
       config.limits.stallMs = 500;
     });
     // Alternatives make the stream larger than what the kernel buffers for a socket.
-    const body = JSON.stringify({ prompt: 'a', max_tokens: 16_000, logprobs: 20, stream: true });
+    const body = JSON.stringify({ prompt: 'a', max_tokens: 16_000, logprobs: 20, stream: true, temperature: 0 });
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
     // Node reads a socket only once somebody listens to its data: nobody does.
     socket.pause();
