@@ -29,6 +29,7 @@ export function ruleFindings(
       seen,
       ...(witness === undefined ? {} : { input: JSON.parse(witness) as Json }),
     };
+    if (state.unjudged.has(d.id)) continue;
     if (hits === 0) {
       // On a part of the domain this is a guess; a fact or a helper that short-cuts never runs would be noise then.
       if (!whole && d.fact) continue;

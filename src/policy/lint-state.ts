@@ -1,6 +1,7 @@
 import type { Definition } from './definitions.ts';
 import type { Side } from './side.ts';
 import type { Trace } from './tasks.ts';
+import type { EvaluationFailure } from './wasm.ts';
 
 /** What the traced points have shown so far. Witnesses are the smallest inputs: the shortest text, then the first in order. */
 export interface LintState {
@@ -16,6 +17,10 @@ export interface LintState {
   readonly always: Set<string>;
   readonly conflicts: Map<string, { input: string; a: Definition; b: Definition; values: readonly [string, string] }>;
   readonly overlaps: Map<string, { input: string; a: Definition; b: Definition; value: string }>;
+  /** Evaluations that ended in a limit or an error other than a conflict, by entrypoint and kind. */
+  readonly failures: Map<string, { entrypoint: string; input: string; failure: EvaluationFailure; count: number }>;
+  /** Definitions that held in such an evaluation: what their removal changes there can't be told. */
+  readonly unjudged: Set<string>;
   /** Input on which the instrumented module decided differently from the plain one. */
   mismatch: string | undefined;
 }
@@ -29,6 +34,8 @@ export function emptyLintState(always: ReadonlySet<string>): LintState {
     always: new Set(always),
     conflicts: new Map(),
     overlaps: new Map(),
+    failures: new Map(),
+    unjudged: new Set(),
     mismatch: undefined,
   };
 }
@@ -84,6 +91,20 @@ function noteOverlap(
 
 function order(id: string): number {
   return Number(id.slice(1));
+}
+
+/** A failed evaluation decides nothing: it is a finding of its own, never an agreement between two failures. */
+export function noteFailure(entrypoint: string, trace: Trace, input: string, state: LintState): void {
+  if (!('failure' in trace.outcome) || trace.outcome.failure.kind === 'conflict') return;
+  const { failure } = trace.outcome;
+  for (const [id] of trace.fired) state.unjudged.add(id);
+  const key = `${entrypoint} ${failure.kind}`;
+  const known = state.failures.get(key);
+  if (known === undefined) state.failures.set(key, { entrypoint, input, failure, count: 1 });
+  else {
+    known.count += 1;
+    if (smaller(input, known.input)) Object.assign(known, { input, failure });
+  }
 }
 
 /** OPA names one side of a conflict; the trace has both, because each definition tells its value before the abort. */

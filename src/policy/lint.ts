@@ -6,12 +6,13 @@ import { sameOutcome } from './attribution.ts';
 import { type Definition, graphOf } from './definitions.ts';
 import { type Domain, inputOf } from './domain.ts';
 import { absenceFindings, absenceItems } from './fail-open.ts';
+import { failureFinding } from './findings.ts';
 import { constantCandidates, overlapCandidates } from './lint-candidates.ts';
 import { ruleFindings } from './lint-findings.ts';
-import { emptyLintState, type LintState, noteTrace, smaller } from './lint-state.ts';
+import { emptyLintState, type LintState, noteFailure, noteTrace, smaller } from './lint-state.ts';
 import { policyFinding } from './rules.ts';
 import { pointsOf, take } from './sampling.ts';
-import { type Side, tracedProgram } from './side.ts';
+import { entrypointLocation, type Side, tracedProgram } from './side.ts';
 
 /** Points whose traces are looked at before the answer becomes "not seen in M of N". */
 export const DEFAULT_LINT_POINTS = 100_000;
@@ -115,13 +116,21 @@ export async function lintOnDomain(
     traces += work.traces;
     const effective = own.filter((d) => state.effective.has(d.id)).length;
     analysed.push({ entrypoint, examined, size: domain.size, definitions: own.length, effective });
-    if (deciding && examined >= total && work.decisions.size === 1 && domain.size > 1)
+    const failed = [...state.failures.values()].some((f) => f.entrypoint === entrypoint);
+    if (deciding && !failed && examined >= total && work.decisions.size === 1 && domain.size > 1)
       constant.push(constantEntrypoint(work, seenText(examined, domain.size), examined));
   }
   // A definition that is still open at the end kept the walk of every entrypoint that reaches it going to the end.
-  const points = { whole: total === domain.size, seen: seenText(total, domain.size), traced: traces };
+  const points = {
+    whole: total === domain.size && state.failures.size === 0,
+    seen: seenText(total, domain.size),
+    traced: traces,
+  };
+  const failures = [...state.failures.values()].map((f) =>
+    failureFinding(f.entrypoint, f.failure, JSON.parse(f.input) as Json, f.count, entrypointLocation(side, f.entrypoint)),
+  );
   return {
-    findings: [...distinct(opened), ...ruleFindings(side, mine, state, points), ...constant],
+    findings: [...failures, ...distinct(opened), ...ruleFindings(side, mine, state, points), ...constant],
     entrypoints: analysed,
   };
 }
@@ -164,7 +173,7 @@ function constantEntrypoint(work: Work, seen: string, points: number): Finding {
   return policyFinding({
     ruleId: 'policy-entrypoint-constant',
     message: `The entrypoint ${entrypoint} gives the same decision ${seen}.`,
-    location: work.side.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location,
+    location: entrypointLocation(work.side, entrypoint),
     subject: entrypoint,
     evidence: {
       decision: JSON.parse([...work.decisions][0]!) as Json,
@@ -196,6 +205,7 @@ async function examine(work: Work, inputs: readonly string[]): Promise<void> {
     else if (!('value' in trace.outcome)) work.decisions.add('null ');
     if (work.smallest === undefined || smaller(input, work.smallest)) work.smallest = input;
     noteTrace(side, state, trace, input, known, work.overlaps);
+    noteFailure(entrypoint, trace, input, state);
     if ('failure' in trace.outcome) continue;
     for (const [id] of trace.fired) if (known.has(id) && !state.effective.has(id)) items.push({ input, off: id, at });
   }

@@ -8,7 +8,7 @@ import type { Task, TaskResults, Trace, TraceItem } from './tasks.ts';
 import { DEFAULT_MAX_PAGES, type EvaluationFailure, type Outcome, PolicyLoadError } from './wasm.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './worker.ts';
 
-/** An evaluation ran over its limit and its worker was stopped. */
+/** An evaluation ran over its time limit and its worker was stopped, or several ran over their memory. */
 export class EvaluationLimit extends Error {
   /** Place of the evaluation in its task; -1 when loading the policy took too long. */
   readonly item: number;
@@ -124,7 +124,7 @@ export class EvaluatorPool implements AsyncDisposable {
       if (from >= to) return;
       if (timeouts >= MAX_TIMEOUTS) {
         results.fill(
-          { failure: { kind: 'time', message: 'not tried: too many evaluations before it ran into the time limit' } },
+          { failure: { kind: 'time', message: 'not tried: too many evaluations before it ran into a limit' } },
           from,
           to,
         );
@@ -208,6 +208,7 @@ export class EvaluatorPool implements AsyncDisposable {
       if (job === undefined || job.id !== message.job) return;
       slot.job = undefined;
       if ('result' in message) job.resolve(message.result as never);
+      else if ('limit' in message) job.reject(new EvaluationLimit(message.item, message.limit));
       else if ('loadFailure' in message) job.reject(new PolicyLoadError(message.loadFailure));
       else job.reject(new InternalError(`policy worker: ${message.error}`));
       this.#dispatch();

@@ -69,9 +69,24 @@ export interface TaskResults {
   bench: Float64Array;
 }
 
+/** Evaluations of one task that may run into the memory or the stack limit: each costs as much as thousands of sound ones. */
+const MAX_LIMITS = 3;
 const MAX_MESSAGES = 200;
 const MAX_VALUE = 4096;
 const encoder = new TextEncoder();
+
+/** The evaluations of a task keep running into a limit, so that the rest isn't tried. */
+export class LimitReached extends Error {
+  /** Place of the evaluation in its task. */
+  readonly item: number;
+  readonly failure: EvaluationFailure;
+  constructor(item: number, failure: EvaluationFailure) {
+    super(failure.message);
+    this.name = 'LimitReached';
+    this.item = item;
+    this.failure = failure;
+  }
+}
 
 /** Runs tasks on the programs it was given; the body of a worker, without the messaging. */
 export class TaskRunner {
@@ -81,6 +96,7 @@ export class TaskRunner {
   readonly #maxPages: number;
   /** Called before each evaluation with its place in the task: what the watchdog looks at. */
   readonly #beat: (item: number) => void;
+  #limits = 0;
   #off: string | undefined;
   #fired: Map<string, string> | undefined;
   #values = false;
@@ -99,14 +115,12 @@ export class TaskRunner {
     const instance = this.#instance(task.program);
     const entrypoint = instance.entrypoints[task.entrypoint];
     if (entrypoint === undefined) throw new Error(`no entrypoint ${task.entrypoint}`);
+    this.#limits = 0;
     this.#off = undefined;
     this.#fired = undefined;
     switch (task.kind) {
       case 'outcomes':
-        return task.inputs.map((input, item) => {
-          this.#beat(item);
-          return instance.evaluate(entrypoint, encoder.encode(input));
-        });
+        return task.inputs.map((input, item) => this.#evaluate(instance, entrypoint, encoder.encode(input), item));
       case 'prove':
         return this.#prove(instance, entrypoint, task);
       case 'trace':
@@ -139,12 +153,22 @@ export class TaskRunner {
     return instance;
   }
 
+  /** @throws LimitReached */
+  #evaluate(instance: PolicyInstance, entrypoint: number, input: Uint8Array, item: number): Outcome {
+    this.#beat(item);
+    const outcome = instance.evaluate(entrypoint, input);
+    if ('failure' in outcome && (outcome.failure.kind === 'memory' || outcome.failure.kind === 'stack')) {
+      this.#limits += 1;
+      if (this.#limits > MAX_LIMITS) throw new LimitReached(item, outcome.failure);
+    }
+    return outcome;
+  }
+
   #trace(instance: PolicyInstance, entrypoint: number, item: TraceItem, index: number, values: boolean): Trace {
-    this.#beat(index);
     this.#off = item.off;
     this.#fired = new Map();
     this.#values = values;
-    const outcome = instance.evaluate(entrypoint, encoder.encode(item.input));
+    const outcome = this.#evaluate(instance, entrypoint, encoder.encode(item.input), index);
     return { outcome, fired: [...this.#fired] };
   }
 
@@ -180,8 +204,7 @@ export class TaskRunner {
     const digits = task.digits === undefined ? digitsOf(domain, task.from) : [];
     for (let item = 0; item < count; item += 1) {
       const here = task.digits?.[item] ?? digits;
-      this.#beat(item);
-      const outcome = instance.evaluate(entrypoint, points.encode(here));
+      const outcome = this.#evaluate(instance, entrypoint, points.encode(here), item);
       if ('value' in outcome) {
         if (outcome.value === 'false') excluded += 1;
         else if (outcome.value !== '{}') {

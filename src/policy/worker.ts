@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Program } from './compile.ts';
-import { type Task, TaskRunner } from './tasks.ts';
+import { LimitReached, type Task, TaskRunner } from './tasks.ts';
 import { PolicyLoadError } from './wasm.ts';
 
 /** What pool.ts sends. */
@@ -9,6 +9,7 @@ export type ToWorker = { readonly add: number; readonly program: Program } | { r
 export type FromWorker =
   | { readonly job: number; readonly result: unknown }
   | { readonly job: number; readonly loadFailure: PolicyLoadError['failure'] }
+  | { readonly job: number; readonly limit: PolicyLoadError['failure']; readonly item: number }
   | { readonly job: number; readonly error: string };
 
 export interface WorkerSetup {
@@ -33,10 +34,9 @@ parentPort!.on('message', (message: ToWorker) => {
   try {
     answer = { job, result: runner.run(task) };
   } catch (error) {
-    answer =
-      error instanceof PolicyLoadError
-        ? { job, loadFailure: error.failure }
-        : { job, error: error instanceof Error ? error.message : String(error) };
+    if (error instanceof PolicyLoadError) answer = { job, loadFailure: error.failure };
+    else if (error instanceof LimitReached) answer = { job, limit: error.failure, item: error.item };
+    else answer = { job, error: error instanceof Error ? error.message : String(error) };
   }
   parentPort!.postMessage(answer);
 });

@@ -5,6 +5,8 @@ import { loadPolicySource } from '../../src/policy/source.ts';
 import { domainDocument, memoryTree, policy, shown, testBench } from './support.ts';
 
 const bench = await testBench(700);
+/** Time is no limit here, so that memory is, however busy the machine. */
+const patient = await testBench(60_000);
 const LOOP =
   'package p\n\ndecision := count([1 | some i in numbers.range(1, 3000); some j in numbers.range(1, 3000); some k in numbers.range(1, 3000); i + j + k == input.n])\n';
 
@@ -167,6 +169,25 @@ describe('rule analysis of hostile policies', () => {
     const gate = await lintPolicy(bench, await tree(rego), ['p/decision'], small, 100);
     expect(gate.findings.map((f) => f.ruleId)).toContain('policy-evaluation-limit');
     expect(gate.verdict).toBe('fail');
+  });
+  test.each<[string, string, readonly number[], RegExp]>([
+    [
+      'one input',
+      'decision := 1 if input.n == 1\n\nelse := [[i, j] | some i in numbers.range(1, 9000); some j in numbers.range(1, 9000)]\n',
+      [1, 2],
+      /^Evaluating p\/decision ends in a limit: the memory limit was reached\. 2 inputs /,
+    ],
+    [
+      'every input',
+      'decision := [[i, j] | some i in numbers.range(1, 9000); some j in numbers.range(1, 9000)]\n',
+      Array.from({ length: 90 }, (_, i) => i),
+      /the memory limit was reached/,
+    ],
+  ])('memory that runs out on %s is told, and the rest is not tried for ever', async (_name, rego, n, message) => {
+    const document = domainDocument({ base: { n: n[0]! }, vary: { n } });
+    const gate = await lintPolicy(patient, await tree(rego), ['p/decision'], document, 100);
+    expect(gate.findings.map((f) => f.ruleId)).toEqual(['policy-evaluation-limit']);
+    expect(gate.findings[0]!.message).toMatch(message);
   });
   test('a regular expression that backtracks elsewhere takes linear time here', async () => {
     const rego = 'default decision := false\n\ndecision if regex.match(`^(a+)+$`, input.s)\n';
