@@ -14,7 +14,8 @@ import { createFleet, type FleetRepo, nameVersion, reconcile, startBranch } from
 import { bold, dim, elapsedSeconds, line, scene, verdict } from './demo/print.ts';
 import { checkPullRequest, type DemoReport } from './demo/pull-request.ts';
 import { BASELINE_MODEL, buildBundle, modelVariant, newToken, serve } from './demo/serving.ts';
-import { mixgate, type Ran, type Server } from './demo/shell.ts';
+import { mixgate, type Ran } from './demo/shell.ts';
+import type { RuntimeProcess } from './lib/runtime-process.ts';
 
 const { values: flags } = parseArgs({ options: { dir: { type: 'string' } } });
 const work = flags.dir === undefined ? await mkdtemp(join(tmpdir(), 'mixgate-demo-')) : resolve(flags.dir);
@@ -146,7 +147,7 @@ async function tryCandidate(
 }
 
 /** A real Prometheus that scrapes both runtimes, where one can be had; the recorded /metrics serve otherwise. */
-async function tryPrometheus(servers: { readonly [role: string]: Server }): Promise<RunningPrometheus | undefined> {
+async function tryPrometheus(servers: { readonly [role: string]: RuntimeProcess }): Promise<RunningPrometheus | undefined> {
   const targets = Object.entries(servers).map(([role, { url }]) => ({ address: new URL(url).host, labels: { role } }));
   return startPrometheus({ targets }).catch(() => undefined);
 }

@@ -11,7 +11,7 @@ const PAGE = join(import.meta.dirname, '..', 'docs/sizing.md');
 const MARKS = ['<!-- table: node scripts/sizing.ts --write -->', '<!-- end of table -->'] as const;
 
 /** Mixtral 8x7B: https://huggingface.co/mistralai/Mixtral-8x7B-v0.1/blob/main/config.json */
-const architecture = {
+export const MIXTRAL = {
   family: 'mixtral',
   layers: 32,
   hiddenSize: 4096,
@@ -23,7 +23,7 @@ const architecture = {
   contextLength: 32768,
   experts: 8,
   activeExperts: 2,
-};
+} as const;
 /** Bytes of all weights: published sizes of the merged-expert GGUF files; fp8 is a byte a parameter (46,702,792,704). */
 const WEIGHTS = [
   ['Q4_K_M', 'llama.cpp', 28.45e9],
@@ -44,7 +44,7 @@ const MOST_CARDS = 8;
 
 function plan(weightBytes: number, gib: number, accelerators: number) {
   return planMemory(
-    { architecture, weightBytes, context: CONTEXT, sequences: SEQUENCES, batchTokens: 512, kvCacheType: 'f16' },
+    { architecture: MIXTRAL, weightBytes, context: CONTEXT, sequences: SEQUENCES, batchTokens: 512, kvCacheType: 'f16' },
     { memoryBytes: gib * GIB, accelerators, overheadBytes: GIB, utilisation: UTILISATION },
   );
 }

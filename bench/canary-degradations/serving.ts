@@ -1,17 +1,17 @@
 // Baseline and candidate as real processes, each with one ggml thread.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { devPool, SHIPPED_BUNDLE, SHIPPED_MODEL } from '../../reference-runtime/src/config/dev.ts';
 import { must, ROOT } from '../../scripts/demo/shell.ts';
+import { type RuntimeProcess, startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
 import type { Case, ServeChange } from './cases.ts';
 import { startFaultProxy } from './fault-proxy.ts';
 
-export const MODEL = join(ROOT, 'reference-runtime/models/mixtral-micro-q8_0.gguf');
+export const MODEL = SHIPPED_MODEL;
 const LAUNCHER = join(ROOT, 'reference-runtime/bin/mixgate-runtime.mjs');
 /** Both arms get it; it guards nothing here, all of it listens on loopback only. */
 export const TOKEN = 'degradations';
@@ -20,15 +20,11 @@ export interface Served extends AsyncDisposable {
   readonly url: string;
 }
 
-interface Running extends Served {
-  readonly child: ChildProcess;
-}
-
 /** Starts a runtime with a configuration of its own. */
-export async function startServer(work: string, name: string, model: string, change: ServeChange = {}): Promise<Running> {
+export async function startServer(work: string, name: string, model: string, change: ServeChange = {}): Promise<RuntimeProcess> {
   mkdirSync(work, { recursive: true });
   const version = change.version ?? '1.0.0';
-  let bundle = join(ROOT, 'reference-runtime/dev-policy/bundle');
+  let bundle = SHIPPED_BUNDLE;
   if (change.bundleRevision !== undefined) {
     const copy = join(work, 'bundle');
     cpSync(bundle, copy, { recursive: true });
@@ -68,24 +64,7 @@ export async function startServer(work: string, name: string, model: string, cha
         ],
       },
       tenants: { dev: {} },
-      pools: [
-        {
-          id: 'dev-cpu',
-          cluster: 'dev',
-          region: 'local',
-          jurisdiction: 'local',
-          trust_zone: 'local',
-          accelerator: 'cpu',
-          model: 'mixtral-micro',
-          version,
-          saturation: 0,
-          queue: 0,
-          p95_ms: 0,
-          cost_per_mtok: 0,
-          warm: true,
-          engine: 'local',
-        },
-      ],
+      pools: [devPool(version)],
       slo: { burn_rate: 0, budget_left: 1 },
       telemetry: {
         ...(change.traces === true ? { traces: { file: join(work, `${name}.traces.ndjson`) } } : {}),
@@ -95,32 +74,7 @@ export async function startServer(work: string, name: string, model: string, cha
     }),
   );
   // A process group of its own: a throttled container stops with all it holds.
-  const child = spawn(process.execPath, [LAUNCHER, 'serve', '--config', config, '--port', '0'], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    detached: true,
-  });
-  prefer(child.pid!);
-  const said: string[] = [];
-  const exited = new Promise<void>((resolve) => child.on('close', () => resolve()));
-  const url = await new Promise<string>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) => reject(new Error(`the runtime ended with ${code}:\n${said.join('\n')}`)));
-    createInterface({ input: child.stderr! }).on('line', (line) => {
-      said.push(line);
-      const match = /listening on (?<url>http:\/\/\S+)/.exec(line);
-      if (match !== null) resolve(match.groups!['url']!);
-    });
-  });
-  return {
-    url,
-    child,
-    async [Symbol.asyncDispose]() {
-      signalGroup(child, 'SIGTERM');
-      const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), 10_000);
-      await exited;
-      clearTimeout(timer);
-    },
-  };
+  return startRuntimeProcess(['--config', config], { detached: true }, (child) => prefer(child.pid!));
 }
 
 /**
@@ -136,31 +90,23 @@ export function prefer(pid: number): void {
   }
 }
 
-function signalGroup(child: ChildProcess, name: NodeJS.Signals): void {
-  try {
-    process.kill(-child.pid!, name);
-  } catch {
-    // It is gone already.
-  }
-}
-
 const THROTTLE_PERIOD_MS = 20;
 
 /** Stops and continues a process group in turn: what a CPU quota does to a container. Returns the way to end it. */
-function throttle(child: ChildProcess, share: number): () => Promise<void> {
+function throttle({ signal }: RuntimeProcess, share: number): () => Promise<void> {
   let on = true;
   const loop = (async () => {
     while (on) {
-      signalGroup(child, 'SIGSTOP');
+      signal('SIGSTOP');
       await sleep(share * THROTTLE_PERIOD_MS);
-      signalGroup(child, 'SIGCONT');
+      signal('SIGCONT');
       await sleep((1 - share) * THROTTLE_PERIOD_MS);
     }
   })();
   return async () => {
     on = false;
     await loop;
-    signalGroup(child, 'SIGCONT');
+    signal('SIGCONT');
   };
 }
 
@@ -194,7 +140,7 @@ export async function startCandidate(tried: Case, { work, seed, segmentOf }: Can
   }
   if (tried.serve?.restart === true) await (await startServer(work, 'candidate', model))[Symbol.asyncDispose]();
   const server = await startServer(work, 'candidate', model, tried.serve);
-  const stop = tried.throttle === undefined ? undefined : throttle(server.child, tried.throttle);
+  const stop = tried.throttle === undefined ? undefined : throttle(server, tried.throttle);
   const proxy =
     tried.fault === undefined ? undefined : await startFaultProxy({ target: server.url, fault: tried.fault, seed, segmentOf });
   return {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -333,6 +333,30 @@ describe('the last good bundle', () => {
     expect(rule(later)).toBe('kept');
     expect(later.ageSeconds(new Date(60_000))).toBe(60);
     expect(later.describe()).toMatchObject({ source_name: 'disk', sources: [{ name: 'plane', up: false }] });
+  });
+
+  it('is written once; a poll that finds it unchanged writes only the time', async () => {
+    const cache = folder();
+    const file = join(folder(), 'b.tar.gz');
+    writeFileSync(file, bundle('one'));
+    const policy = store([{ name: 'file', bundle: file }], cache);
+    const kept = (name: string): string => join(cache, 'last-good', name);
+    const inode = (name: string): number => statSync(kept(name)).ino;
+    const confirmed = (): unknown => JSON.parse(readFileSync(kept('about.json'), 'utf8')).confirmed_at;
+    await policy.reload(new Date(0));
+    const [wasm, folderBefore] = [inode('policy.wasm'), inode('.')];
+    await policy.reload(new Date(60_000));
+    expect([inode('policy.wasm'), inode('.')]).toEqual([wasm, folderBefore]);
+    expect(confirmed()).toBe('1970-01-01T00:01:00.000Z');
+    writeFileSync(file, bundle('two'));
+    await policy.reload(new Date(120_000));
+    expect(inode('.')).not.toBe(folderBefore);
+    // Someone cleared the cache: the next poll brings the bundle back, whole.
+    rmSync(join(cache, 'last-good'), { recursive: true });
+    await policy.reload(new Date(180_000));
+    const later = store([{ name: 'file', bundle: join(cache, 'gone') }], cache);
+    await later.recall(new Date(180_000));
+    expect(rule(later)).toBe('two');
   });
 
   it('that was altered on disk is refused', async () => {

@@ -3,8 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { resolveTool } from '../../src/tools/resolve.ts';
+import type { RuntimeProcess } from '../lib/runtime-process.ts';
 import type { FleetRepo } from './fleet.ts';
-import { must, ROOT, type Server, startRuntime } from './shell.ts';
+import { must, ROOT, startRuntime } from './shell.ts';
 
 export const BASELINE_MODEL = join(ROOT, 'reference-runtime/models/mixtral-micro-q8_0.gguf');
 
@@ -51,7 +52,7 @@ export interface ServingOptions {
 }
 
 /** A runtime of the us-east cluster that serves one pool, governed by the fleet's policy. */
-export async function serve(options: ServingOptions): Promise<Server> {
+export async function serve(options: ServingOptions): Promise<RuntimeProcess> {
   const dir = join(options.work, 'serving');
   await mkdir(dir, { recursive: true });
   const config = join(dir, `${options.name}.yaml`);

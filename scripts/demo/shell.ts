@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { type RuntimeProcess, startRuntimeProcess } from '../lib/runtime-process.ts';
 
 export const ROOT = join(import.meta.dirname, '../..');
 
@@ -56,38 +56,7 @@ export function mixgate(args: readonly string[], options: RunOptions): Promise<R
   return run(process.execPath, [join(ROOT, 'dist/cli.js'), ...args], options);
 }
 
-export interface Server extends AsyncDisposable {
-  readonly url: string;
-}
-
 /** Starts a runtime and waits for its address. Disposing sends SIGTERM and waits for the drain. */
-export async function startRuntime(config: string, options: RunOptions): Promise<Server> {
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [join(ROOT, 'reference-runtime/bin/mixgate-runtime.mjs'), 'serve', '--config', config, '--port', '0'],
-    { cwd: options.cwd, env: { ...process.env, ...options.env }, stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  const said: string[] = [];
-  const exited = new Promise<void>((resolve) => child.on('close', () => resolve()));
-  const url = await new Promise<string>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`the runtime did not listen within 60 s:\n${said.join('\n')}`)), 60_000);
-    child.on('error', reject);
-    child.on('close', (code) => reject(new Error(`the runtime ended with ${code}:\n${said.join('\n')}`)));
-    createInterface({ input: child.stderr! }).on('line', (line) => {
-      said.push(line);
-      const match = /listening on (?<url>http:\/\/\S+)/.exec(line);
-      if (match === null) return;
-      clearTimeout(timer);
-      resolve(match.groups!['url']!);
-    });
-  });
-  return {
-    url,
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
-      await exited;
-      clearTimeout(timer);
-    },
-  };
+export function startRuntime(config: string, options: RunOptions): Promise<RuntimeProcess> {
+  return startRuntimeProcess(['--config', config], { cwd: options.cwd, env: { ...process.env, ...options.env } });
 }

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MIXTRAL } from '../../scripts/sizing.ts';
 import { contradictions, countParameters } from '../../src/catalog/architecture.ts';
 import { formatBytes, parseBytes } from '../../src/catalog/bytes.ts';
 import { planMemory, remedies } from '../../src/catalog/memory-plan.ts';
 import { bitsPerWeight, PROPOSALS } from '../../src/catalog/quantisation.ts';
-import { MIXTRAL } from './support.ts';
 
 const GIB = 2 ** 30;
 const TOTAL = 46_702_792_704;

@@ -8,20 +8,6 @@ import { ROOT } from '../support/cli.ts';
 
 export const MICRO = join(ROOT, 'reference-runtime/models/mixtral-micro-q8_0.gguf');
 
-export const MIXTRAL = {
-  family: 'mixtral',
-  layers: 32,
-  hiddenSize: 4096,
-  heads: 32,
-  kvHeads: 8,
-  headDim: 128,
-  feedForwardSize: 14336,
-  vocabularySize: 32000,
-  contextLength: 32768,
-  experts: 8,
-  activeExperts: 2,
-} as const;
-
 export const MODEL = readFileSync(join(ROOT, 'examples/fleet/catalog/models/mixtral-8x7b-instruct-1.0.0.yaml'), 'utf8');
 
 export const DEPLOYMENT = `apiVersion: apps/v1

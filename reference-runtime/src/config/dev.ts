@@ -1,7 +1,7 @@
 // The configuration of `serve --dev`: loopback, one tenant without identity, the shipped model and policy, tracing on.
 import { fileURLToPath } from 'node:url';
 import { defaultThreads } from './load.ts';
-import type { RuntimeConfig } from './types.ts';
+import type { PoolConfig, RuntimeConfig } from './types.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -17,16 +17,15 @@ export interface DevOptions {
   gpu?: RuntimeConfig['model']['gpu'];
 }
 
-/** The development configuration. */
-export function devConfig(options: DevOptions = {}): RuntimeConfig {
-  const version = options.modelVersion ?? '1.0.0';
-  const pool = {
+/** The one pool of a development fleet. */
+export function devPool(version: string, gpu?: RuntimeConfig['model']['gpu']): PoolConfig {
+  return {
     id: 'dev-cpu',
     cluster: 'dev',
     region: 'local',
     jurisdiction: 'local',
     trust_zone: 'local',
-    accelerator: options.gpu === undefined || options.gpu === false ? ('cpu' as const) : ('gpu' as const),
+    accelerator: gpu === undefined || gpu === false ? 'cpu' : 'gpu',
     model: 'mixtral-micro',
     version,
     saturation: 0,
@@ -34,8 +33,13 @@ export function devConfig(options: DevOptions = {}): RuntimeConfig {
     p95_ms: 0,
     cost_per_mtok: 0,
     warm: true,
-    engine: 'local' as const,
+    engine: 'local',
   };
+}
+
+/** The development configuration. */
+export function devConfig(options: DevOptions = {}): RuntimeConfig {
+  const version = options.modelVersion ?? '1.0.0';
   return {
     listen: { host: '127.0.0.1', port: options.port ?? 8080 },
     cluster: 'dev',
@@ -52,7 +56,7 @@ export function devConfig(options: DevOptions = {}): RuntimeConfig {
     policy: { sources: [{ name: 'shipped', bundle: SHIPPED_BUNDLE }], entrypoint: 'routing/decision', pollSeconds: 0 },
     identity: { dev: true },
     tenants: { dev: {} },
-    pools: [pool],
+    pools: [devPool(version, options.gpu)],
     slo: { burn_rate: 0, budget_left: 1 },
     flags: {},
     limits: { bodyBytes: 1024 * 1024, maxTokens: 512, queue: 64, deadlineMs: 120_000, stallMs: 15_000 },

@@ -12,21 +12,31 @@ export interface Kept {
   confirmedAt: Date;
 }
 
-/** Writes beside, then renames: a crash leaves the old bundle or the new one. */
-export function keep(folder: string, { bundle, confirmedAt }: Kept): void {
+/**
+ * Writes beside, then renames: a crash leaves the old bundle or the new one. `written` is what this process kept last: of the same
+ * bundle only the time is written again, whatever the bundle's size.
+ */
+export function keep(folder: string, kept: Kept, written?: Bundle): void {
   const target = join(folder, FOLDER);
   const next = join(folder, `${FOLDER}.${process.pid}`);
+  const { bundle } = kept;
+  if (written === bundle && existsSync(join(target, ABOUT))) {
+    writeFileSync(next, about(kept));
+    renameSync(next, join(target, ABOUT));
+    return;
+  }
   rmSync(next, { recursive: true, force: true });
   mkdirSync(next, { recursive: true });
   writeFileSync(join(next, 'policy.wasm'), bundle.wasm);
   writeFileSync(join(next, 'data.json'), JSON.stringify(bundle.data));
   writeFileSync(join(next, '.manifest'), JSON.stringify({ revision: bundle.revision }));
-  writeFileSync(
-    join(next, ABOUT),
-    JSON.stringify({ source: bundle.source, digest: bundle.digest, confirmed_at: confirmedAt.toISOString() }),
-  );
+  writeFileSync(join(next, ABOUT), about(kept));
   rmSync(target, { recursive: true, force: true });
   renameSync(next, target);
+}
+
+function about({ bundle, confirmedAt }: Kept): string {
+  return JSON.stringify({ source: bundle.source, digest: bundle.digest, confirmed_at: confirmedAt.toISOString() });
 }
 
 /** What `keep` wrote; undefined when nothing is kept. @throws BundleError when it is not what was written */
@@ -34,14 +44,14 @@ export async function recall(folder: string): Promise<Kept | undefined> {
   const path = join(folder, FOLDER);
   if (!existsSync(join(path, ABOUT))) return undefined;
   const bundle = await loadBundle(path);
-  let about: { digest?: unknown; confirmed_at?: unknown; source?: unknown };
+  let written: { digest?: unknown; confirmed_at?: unknown; source?: unknown };
   try {
-    about = JSON.parse(readFileSync(join(path, ABOUT), 'utf8')) as typeof about;
+    written = JSON.parse(readFileSync(join(path, ABOUT), 'utf8')) as typeof written;
   } catch {
     throw new BundleError(`${path}: ${ABOUT} is not JSON`);
   }
-  if (about.digest !== bundle.digest) throw new BundleError(`${path}: the kept bundle was altered`);
-  const confirmedAt = new Date(String(about.confirmed_at));
+  if (written.digest !== bundle.digest) throw new BundleError(`${path}: the kept bundle was altered`);
+  const confirmedAt = new Date(String(written.confirmed_at));
   if (Number.isNaN(confirmedAt.getTime())) throw new BundleError(`${path}: ${ABOUT} has no time`);
-  return { bundle: { ...bundle, source: `${String(about.source)} (kept on disk)` }, confirmedAt };
+  return { bundle: { ...bundle, source: `${String(written.source)} (kept on disk)` }, confirmedAt };
 }

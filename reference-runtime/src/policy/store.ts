@@ -1,5 +1,5 @@
 // The policy in force, and how it came to be: sources in order, the last good bundle kept in memory and on disk.
-import { BundleError } from './bundle.ts';
+import { type Bundle, BundleError } from './bundle.ts';
 import { keep, recall } from './last-good.ts';
 import { type ActivePolicy, activate } from './policy.ts';
 import type { PolicySource } from './source.ts';
@@ -85,9 +85,17 @@ export class PolicyStore {
     }
     this.#from = source.name;
     this.#confirmedAt = now;
-    if (this.#options.cache !== undefined) keep(this.#options.cache, { bundle: this.active.bundle, confirmedAt: now });
+    const { cache } = this.#options;
+    if (cache !== undefined) {
+      const { bundle: current } = this.active;
+      keep(cache, { bundle: current, confirmedAt: now }, this.#kept);
+      this.#kept = current;
+    }
     return changed;
   }
+
+  /** The bundle that is on disk by this process's hand. */
+  #kept: Bundle | undefined;
 
   /** The policy that each source gave last. */
   readonly #given = new Map<string, ActivePolicy>();
