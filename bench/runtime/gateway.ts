@@ -56,8 +56,8 @@ const keep = (histogram: { observe: (value: number) => void }, into: number[]): 
     if (measuring) into.push(value * 1000);
   };
 };
-keep(runtime.metrics.policySeconds, policyMs);
-keep(runtime.metrics.overheadSeconds, overheadMs);
+keep(runtime.metrics.instruments.policySeconds, policyMs);
+keep(runtime.metrics.instruments.overheadSeconds, overheadMs);
 const app = buildApp(runtime);
 await app.listen({ host: '127.0.0.1', port: 0 });
 const { port } = app.server.address() as AddressInfo;

@@ -1,11 +1,11 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { RequestContext } from '../../reference-runtime/src/server/context.ts';
 import { requestSpans } from '../../reference-runtime/src/server/request-spans.ts';
+import { INSTRUMENTS, type Instrument } from '../../reference-runtime/src/telemetry/instruments.ts';
 import { exportRequest } from '../../reference-runtime/src/telemetry/otlp.ts';
 import { checkSamples } from '../../src/telemetry/otlp/samples.ts';
-import { type PrometheusName, prometheusNames } from '../../src/telemetry/prometheus-names.ts';
+import { prometheusNames } from '../../src/telemetry/prometheus-names.ts';
 import { loadRegistries } from '../../src/telemetry/registry/load.ts';
 import { folderTree } from '../../src/workspace/tree.ts';
 import { ROOT } from '../support/cli.ts';
@@ -56,24 +56,38 @@ describe('the reference runtime against the registry of the fleet', () => {
     expect(result.observed.spans.count).toBe(2);
   });
 
-  test.skipIf(!existsSync(join(ROOT, 'reference-runtime/node_modules/prom-client')))(
-    'its Prometheus metrics have the names and instruments of the registry (skipped: the runtime is not installed)',
-    async () => {
-      const { Metrics } = await import('../../reference-runtime/src/telemetry/metrics.ts');
-      const metrics = new Metrics({ version: '0', cluster: 'c', model: 'm', modelVersion: '1' });
-      const known = new Map(
-        [...registry.metrics.values()].flatMap((metric) =>
-          prometheusNames(metric, ['UnderscoreEscapingWithSuffixes']).map(
-            (name: PrometheusName) => [name.base, metric.instrument] as const,
-          ),
-        ),
-      );
-      const kinds: Record<string, string> = { counter: 'counter', gauge: 'gauge', histogram: 'histogram' };
-      const unknown = (await metrics.registry.getMetricsAsJSON())
-        .map((metric) => ({ name: metric.name, kind: kinds[String(metric.type)] }))
-        // target_info is Prometheus' own form of the resource.
-        .filter(({ name, kind }) => name !== 'target_info' && known.get(name) !== kind);
-      expect(unknown).toEqual([]);
-    },
-  );
+  test('its instruments are the ones the registry declares: names, kinds, units, bounds and attributes', () => {
+    const declared = (key: string, instrument: Instrument): object => {
+      const metric = registry.metrics.get(instrument.name);
+      if (metric === undefined) return { key, name: instrument.name, problem: 'the registry does not declare it' };
+      return {
+        key,
+        name: metric.name,
+        kind: metric.instrument,
+        unit: metric.unit,
+        buckets: metric.bounds,
+        attributes: [...metric.attributes.values()]
+          .filter((attribute) => attribute.requirement !== 'opt_in')
+          .map(({ name, definition }) => [
+            name,
+            definition?.type.kind === 'scalar' && definition.type.name === 'int' ? 'int' : 'string',
+          ])
+          .sort(),
+        prometheus: prometheusNames(metric, ['UnderscoreEscapingWithSuffixes']).map(({ base }) => base),
+      };
+    };
+    for (const [key, instrument] of Object.entries<Instrument>(INSTRUMENTS)) {
+      const names = prometheusNames({ ...instrument, instrument: instrument.kind }, ['UnderscoreEscapingWithSuffixes']);
+      expect(declared(key, instrument)).toEqual({
+        key,
+        name: instrument.name,
+        kind: instrument.kind,
+        unit: instrument.unit,
+        buckets: instrument.buckets,
+        attributes: Object.entries(instrument.attributes).sort(),
+        prometheus: names.map(({ base }) => base),
+      });
+      expect(names.map(({ base }) => base)).toContain(instrument.prometheus);
+    }
+  });
 });

@@ -6,6 +6,7 @@ import { badRequest, errorBody, HttpError, internal, notFound, unavailable } fro
 import { handleCompletion } from './handle.ts';
 import { credentialsOf, type Identity } from './identity.ts';
 import { moeSummary, tokenTraces } from './moe.ts';
+import { refreshMetrics } from './refresh-metrics.ts';
 import { RUNTIME_VERSION, type Runtime } from './runtime.ts';
 
 /** Builds the server around a started runtime; it does not listen yet. */
@@ -39,10 +40,7 @@ export function buildApp(runtime: Runtime): FastifyInstance {
     return { status: 'ready', engine: runtime.info, policy_revision: runtime.policy.active.bundle.revision };
   });
   app.get('/metrics', async (_request, reply) => {
-    for (const [pool, { engine }] of runtime.reachable) metrics.upstream(pool, engine.stats().upstream);
-    metrics.sync(runtime.local.stats(), runtime.admission.waiting);
-    if (certificate !== undefined) metrics.certificateExpiry.set(certificate.expires.getTime() / 1000);
-    metrics.policy(runtime.policy.ageSeconds(new Date()), runtime.policy.sources);
+    refreshMetrics(runtime);
     return reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
 

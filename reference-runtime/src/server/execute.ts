@@ -61,7 +61,7 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
   const start = performance.now();
   context.queueMs += start - queued;
   context.stages.push({ name: 'admission', start: queued, end: start });
-  runtime.metrics.queueSeconds.observe((start - queued) / 1000);
+  runtime.metrics.instruments.queueSeconds.observe((start - queued) / 1000);
   context.engineStartedAt = start;
   const spanId = randomBytes(8).toString('hex');
   try {
@@ -96,7 +96,7 @@ export async function* execute(runtime: Runtime, context: RequestContext, signal
     if (!primary) {
       context.fallback =
         failure instanceof EngineError ? reasonCode(runtime, decision.target?.pool, failure) : 'ENGINE_UNAVAILABLE';
-      runtime.metrics.fallbacks.inc({ mixgate_reason: context.fallback });
+      runtime.metrics.instruments.fallbacks.inc({ mixgate_reason: context.fallback });
     }
     let started = false;
     try {

@@ -99,10 +99,10 @@ export async function handleCompletion(
     await answer(runtime, context, context.request, reply, watched.signal);
   } catch (error) {
     failure = watched.clientGone() ? clientClosed() : asHttpError(runtime, error);
-    if (watched.clientGone()) runtime.metrics.cancelled.inc();
+    if (watched.clientGone()) runtime.metrics.instruments.cancelled.inc();
     else if (failure instanceof SlowReader) {
       // Nothing more can be said to a client that reads nothing: the connection is all there is to end.
-      runtime.metrics.slowReaders.inc();
+      runtime.metrics.instruments.slowReaders.inc();
       reply.raw.destroy();
     } else await refuse(runtime, reply, failure, context);
   } finally {
@@ -269,9 +269,9 @@ function conclude(
     promptTokens: context.promptTokens,
     completionTokens: context.completionTokens,
   });
-  metrics.overheadSeconds.observe(overheadMs(context, now) / 1000);
+  metrics.instruments.overheadSeconds.observe(overheadMs(context, now) / 1000);
   if (failure !== undefined && context.engineStartedAt === undefined)
-    metrics.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });
+    metrics.instruments.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });
   if (context.routing !== undefined && context.identity !== undefined) {
     metrics.routing(model, context.routing);
     runtime.moe.add(context.decisionId, context.identity.tenant, model, context.routing, Date.now());

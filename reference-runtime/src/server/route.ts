@@ -97,7 +97,7 @@ export function decide(runtime: Runtime, context: RequestContext): Decision {
   const end = performance.now();
   context.policyMs = end - start;
   context.stages.push({ name: 'policy', start, end });
-  runtime.metrics.policySeconds.observe((end - start) / 1000);
+  runtime.metrics.instruments.policySeconds.observe((end - start) / 1000);
   runtime.decisionLog?.write({
     decisionId: context.decisionId,
     timestamp: new Date(),
@@ -110,7 +110,7 @@ export function decide(runtime: Runtime, context: RequestContext): Decision {
     ...(failure === undefined ? {} : { error: failure }),
   });
   const result = failure !== undefined ? 'error' : decision === undefined ? 'undefined' : decision.allow ? 'allow' : 'deny';
-  runtime.metrics.decisions.inc({ mixgate_policy_result: result });
+  runtime.metrics.instruments.decisions.inc({ mixgate_policy_result: result });
   if (failure !== undefined) throw policyFailure('the routing policy failed to decide; nothing passes without a decision');
   if (decision === undefined)
     throw forbidden('policy_undefined', 'the routing policy has no decision for this request', 'policy');

@@ -100,8 +100,8 @@ export async function startRuntime(
     model: config.model.id,
     modelVersion: config.model.version,
   });
-  metrics.bundleInfo.set(bundleLabels(active.bundle), 1);
-  metrics.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
+  metrics.instruments.bundleInfo.set(bundleLabels(active.bundle), 1);
+  metrics.instruments.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
   const local = overrides.engine ?? localEngine(config, log);
   const info = await local.load();
   metrics.engineLoaded(info);
@@ -122,11 +122,11 @@ export async function startRuntime(
     ...config.telemetry.traces,
     resource,
     version: RUNTIME_VERSION,
-    onDrop: (count, reason) => metrics.spansDropped.inc({ mixgate_reason: reason }, count),
+    onDrop: (count, reason) => metrics.instruments.spansDropped.inc({ mixgate_reason: reason }, count),
   });
   const logFile = config.telemetry.decisionLog;
   const decisions =
-    logFile === undefined ? undefined : new LineFile(logFile.file, (count) => metrics.decisionLogDropped.inc(count));
+    logFile === undefined ? undefined : new LineFile(logFile.file, (count) => metrics.instruments.decisionLogDropped.inc(count));
   const labels = { id: `mixgate-runtime/${config.cluster}`, version: RUNTIME_VERSION, cluster: config.cluster };
   const poll = pollSeconds > 0 ? setInterval(() => void reloadPolicy({ policy, metrics, log }), pollSeconds * 1000) : undefined;
   poll?.unref();
@@ -187,15 +187,15 @@ export async function reloadPolicy(
     const before = runtime.policy.active.bundle;
     const { active, source, changed, problems } = await runtime.policy.reload(new Date());
     for (const problem of problems) runtime.log(`policy source ${problem}`);
-    runtime.metrics.bundleFailures.inc(problems.length);
+    runtime.metrics.instruments.bundleFailures.inc(problems.length);
     if (!changed) return 'unchanged';
-    runtime.metrics.bundleInfo.remove(bundleLabels(before));
-    runtime.metrics.bundleInfo.set(bundleLabels(active.bundle), 1);
-    runtime.metrics.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
+    runtime.metrics.instruments.bundleInfo.remove(bundleLabels(before));
+    runtime.metrics.instruments.bundleInfo.set(bundleLabels(active.bundle), 1);
+    runtime.metrics.instruments.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
     runtime.log(`policy ${active.bundle.revision} from ${source} is active`);
     return 'changed';
   } catch (error) {
-    runtime.metrics.bundleFailures.inc();
+    runtime.metrics.instruments.bundleFailures.inc();
     runtime.log(`policy not reloaded, the last good one stays active: ${error instanceof Error ? error.message : String(error)}`);
     return 'failed';
   }
