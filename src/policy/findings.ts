@@ -10,7 +10,7 @@ import type { DecisionDiff, DiffGroup, DiffSide } from './diff.ts';
 import type { Domain } from './domain.ts';
 import { type Counterexample, coverageText, type Proof, regoTest } from './prove.ts';
 import { type PolicyRuleId, policyFinding } from './rules.ts';
-import type { EvaluationFailure } from './wasm.ts';
+import { type EvaluationFailure, isLimit } from './wasm.ts';
 
 const CLASS_RULES: { readonly [C in Exclude<DiffClass, 'error-fixed'>]: PolicyRuleId } = {
   widened: 'policy-decision-widened',
@@ -233,7 +233,7 @@ export function failureFinding(
   count: number,
   fallback?: Location,
 ): Finding {
-  const limit = failure.kind === 'time' || failure.kind === 'memory' || failure.kind === 'stack';
+  const limit = isLimit(failure);
   const [file, line, column] = (failure.place ?? '').split(':');
   return policyFinding({
     ruleId: limit ? 'policy-evaluation-limit' : 'policy-evaluation-error',

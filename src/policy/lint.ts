@@ -13,6 +13,7 @@ import { emptyLintState, type LintState, noteFailure, noteTrace, smaller } from 
 import { policyFinding } from './rules.ts';
 import { pointsOf, take } from './sampling.ts';
 import { entrypointLocation, type Side, tracedProgram } from './side.ts';
+import { isLimit } from './wasm.ts';
 
 /** Points whose traces are looked at before the answer becomes "not seen in M of N". */
 export const DEFAULT_LINT_POINTS = 100_000;
@@ -200,13 +201,16 @@ async function examine(work: Work, inputs: readonly string[]): Promise<void> {
   const items: { input: string; off: string; at: number }[] = [];
   for (const [at, trace] of traces.entries()) {
     const input = inputs[at]!;
-    if (!sameOutcome(trace.outcome, plain[at]!)) state.mismatch ??= input;
+    const unknown = [trace.outcome, plain[at]!].some((o) => 'failure' in o && isLimit(o.failure));
+    if (!unknown && !sameOutcome(trace.outcome, plain[at]!)) state.mismatch ??= input;
     if ('value' in trace.outcome && work.decisions.size < 2) work.decisions.add(trace.outcome.value);
     else if (!('value' in trace.outcome)) work.decisions.add('null ');
     if (work.smallest === undefined || smaller(input, work.smallest)) work.smallest = input;
     noteTrace(side, state, trace, input, known, work.overlaps);
     noteFailure(entrypoint, trace, input, state);
-    if ('failure' in trace.outcome) continue;
+    // The plain module alone may have been the one that the time ran out on.
+    if (!('failure' in trace.outcome)) noteFailure(entrypoint, { ...trace, outcome: plain[at]! }, input, state);
+    if ('failure' in trace.outcome || unknown) continue;
     for (const [id] of trace.fired) if (known.has(id) && !state.effective.has(id)) items.push({ input, off: id, at });
   }
   // A few inputs of each definition at a time: most prove their worth at once and leave the list.

@@ -7,7 +7,7 @@ import { FORBIDDEN_BUILTINS, type Opa, type OpaProblem, OpaRefused } from './opa
 import { EvaluationLimit, type EvaluatorPool } from './pool.ts';
 import { policyFinding } from './rules.ts';
 import type { Modules, PolicySource } from './source.ts';
-import { PolicyLoadError } from './wasm.ts';
+import { isLimit, PolicyLoadError } from './wasm.ts';
 
 /** One side of a change, checked and compiled. */
 export interface Side {
@@ -141,10 +141,10 @@ export function checkFinding(problem: OpaProblem): Finding {
 export function refusedFindings(error: unknown): Finding[] {
   if (error instanceof OpaRefused) return error.problems.map(checkFinding);
   if (error instanceof PolicyLoadError || error instanceof EvaluationLimit) {
-    const { kind, message } = error.failure;
+    const { message } = error.failure;
     return [
       policyFinding({
-        ruleId: ['memory', 'time', 'stack'].includes(kind) ? 'policy-evaluation-limit' : 'policy-evaluation-error',
+        ruleId: isLimit(error.failure) ? 'policy-evaluation-limit' : 'policy-evaluation-error',
         message: `The policy can't be ${error instanceof PolicyLoadError || error.item < 0 ? 'loaded' : 'evaluated'}: ${message}.`,
         fix: 'Make the data document smaller, or bound what the rules iterate over.',
       }),

@@ -2,7 +2,7 @@ import { canonicalJson } from '../core/json.ts';
 import type { Program } from './compile.ts';
 import { type Domain, digitsOf, distance } from './domain.ts';
 import { PointEncoder } from './encode.ts';
-import { type EvaluationFailure, type Outcome, PolicyInstance } from './wasm.ts';
+import { type EvaluationFailure, isLimit, type Outcome, PolicyInstance } from './wasm.ts';
 
 /** The part of a domain that a worker needs. */
 export type TaskDomain = Pick<Domain, 'base' | 'dimensions' | 'digest'>;
@@ -157,7 +157,7 @@ export class TaskRunner {
   #evaluate(instance: PolicyInstance, entrypoint: number, input: Uint8Array, item: number): Outcome {
     this.#beat(item);
     const outcome = instance.evaluate(entrypoint, input);
-    if ('failure' in outcome && (outcome.failure.kind === 'memory' || outcome.failure.kind === 'stack')) {
+    if ('failure' in outcome && isLimit(outcome.failure)) {
       this.#limits += 1;
       if (this.#limits > MAX_LIMITS) throw new LimitReached(item, outcome.failure);
     }

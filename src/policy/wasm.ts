@@ -44,6 +44,11 @@ export interface EvaluationFailure {
   readonly place?: string;
 }
 
+/** Whether an evaluation was stopped by a limit: what it would have decided is unknown. */
+export function isLimit(failure: EvaluationFailure): boolean {
+  return failure.kind === 'time' || failure.kind === 'memory' || failure.kind === 'stack';
+}
+
 /** What one evaluation gave, compact enough to cross threads: a JSON text, nothing, or a failure. */
 export type Outcome = { readonly value: string } | { readonly undefined: true } | { readonly failure: EvaluationFailure };
 
