@@ -332,10 +332,12 @@ describe('completions over HTTP', () => {
   });
 
   it('labels its own metrics with the attributes that the registry gives them', async () => {
-    const file = new URL('../../examples/fleet/telemetry/registry/mixgate.yaml', import.meta.url);
-    const { groups } = parse(readFileSync(file, 'utf8')) as {
-      groups: Array<{ metric_name?: string; attributes?: Array<{ ref?: string }> }>;
-    };
+    const groups = ['mixgate', 'governance'].flatMap((name) => {
+      const file = new URL(`../../examples/fleet/telemetry/registry/${name}.yaml`, import.meta.url);
+      return (
+        parse(readFileSync(file, 'utf8')) as { groups: Array<{ metric_name?: string; attributes?: Array<{ ref?: string }> }> }
+      ).groups;
+    });
     const prometheus = (name: string): string => name.replaceAll('.', '_');
     const registered = new Map(
       groups.flatMap((group) =>

@@ -305,10 +305,10 @@ describe('quotas', () => {
   });
   it('give back concurrency once', () => {
     const quotas = new Quotas({ t: { concurrency: 1 } });
-    const leave = quotas.enter('t', 0);
+    const lease = quotas.enter('t', 0);
     expect(() => quotas.enter('t', 0)).toThrow(/already has 1 requests running/);
-    leave();
-    leave();
+    lease.settle(0, 0);
+    lease.settle(0, 0);
     quotas.enter('t', 0);
     expect(() => quotas.enter('t', 0)).toThrow(/its limit/);
   });

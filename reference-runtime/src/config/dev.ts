@@ -59,6 +59,8 @@ export function devConfig(options: DevOptions = {}): RuntimeConfig {
     pools: [devPool(version, options.gpu)],
     slo: { burn_rate: 0, budget_left: 1 },
     flags: {},
+    catalog: { prices: {} },
+    shadow: { concurrency: 4, deadlineMs: 30_000 },
     limits: { bodyBytes: 1024 * 1024, maxTokens: 512, queue: 64, deadlineMs: 120_000, stallMs: 15_000 },
     telemetry: { traces: { queue: 2048, flushMs: 1000 }, resource: {} },
     trace: { mode: 'always', sample: 1, records: 65_536, retain: 256, ttlSeconds: 600 },

@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
+import { readFlags, readPrices } from './catalog.ts';
 import type { PolicySourceConfig, PoolConfig, RuntimeConfig, TlsConfig } from './types.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -34,7 +35,9 @@ interface RawPolicy {
   cache?: string;
 }
 
-type Raw = Partial<Omit<RuntimeConfig, 'pools' | 'policy'>> & {
+type Raw = Partial<Omit<RuntimeConfig, 'pools' | 'policy' | 'catalog' | 'shadow'>> & {
+  catalog?: { pools?: string; flags?: string };
+  shadow?: Partial<RuntimeConfig['shadow']>;
   policy?: RawPolicy;
   pools: Array<Partial<PoolConfig> & Pick<PoolConfig, 'id'>>;
 };
@@ -78,7 +81,11 @@ export function parseConfig(text: string, name: string, base: string): RuntimeCo
     ]);
   }
   const config = withDefaults(raw, base);
-  const problems = crossChecks(config).map((problem) => `${lineOf(offsetOf(document, problem.path))}: ${problem.message}`);
+  const catalogue = catalogOf(raw, base);
+  config.catalog = catalogue.catalog;
+  const problems = [...crossChecks(config), ...catalogue.problems].map(
+    (problem) => `${lineOf(offsetOf(document, problem.path))}: ${problem.message}`,
+  );
   if (problems.length > 0) throw new ConfigurationError(problems);
   return config;
 }
@@ -200,6 +207,8 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
     pools: raw.pools.map((pool) => ({ saturation: 0, queue: 0, p95_ms: 0, cost_per_mtok: 0, warm: true, ...pool }) as PoolConfig),
     slo: { burn_rate: raw.slo?.burn_rate ?? 0, budget_left: raw.slo?.budget_left ?? 1 },
     flags: raw.flags ?? {},
+    catalog: { prices: {} },
+    shadow: { concurrency: raw.shadow?.concurrency ?? 4, deadlineMs: raw.shadow?.deadlineMs ?? 30_000 },
     limits: {
       bodyBytes: raw.limits?.bodyBytes ?? 1024 * 1024,
       maxTokens: raw.limits?.maxTokens ?? context,
@@ -229,6 +238,27 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
   };
 }
 
+/** Reads the catalogue files that the configuration names; what is wrong with one is a problem of the line that names it. */
+function catalogOf(raw: Raw, base: string): { catalog: RuntimeConfig['catalog']; problems: Problem[] } {
+  const { pools, flags } = raw.catalog ?? {};
+  const problems: Problem[] = [];
+  const catalog: RuntimeConfig['catalog'] = { prices: {} };
+  const say = (key: string, lines: readonly string[]): void => {
+    for (const line of lines) problems.push({ path: `/catalog/${key}`, message: `catalog.${key}: ${line}` });
+  };
+  if (pools !== undefined) {
+    const prices = readPrices(resolve(base, pools));
+    if (Array.isArray(prices)) say('pools', prices);
+    else catalog.prices = prices;
+  }
+  if (flags !== undefined) {
+    const { flags: list, problems: wrong } = readFlags(resolve(base, flags), raw.flags ?? {});
+    if (wrong.length > 0) say('flags', wrong);
+    else catalog.flags = list;
+  }
+  return { catalog, problems };
+}
+
 function checkSources(sources: readonly PolicySourceConfig[], say: (path: string, message: string) => unknown): void {
   const names = new Set<string>();
   for (const [index, source] of sources.entries()) {
@@ -250,9 +280,15 @@ function checkSources(sources: readonly PolicySourceConfig[], say: (path: string
   }
 }
 
+/** What is wrong at a JSON pointer of the configuration. */
+interface Problem {
+  path: string;
+  message: string;
+}
+
 /** What a schema cannot say: paths that must exist, pools that must agree with the model. */
-function crossChecks(config: RuntimeConfig): Array<{ path: string; message: string }> {
-  const problems: Array<{ path: string; message: string }> = [];
+function crossChecks(config: RuntimeConfig): Problem[] {
+  const problems: Problem[] = [];
   const say = (path: string, message: string): unknown => problems.push({ path, message });
   if (!existsSync(config.model.path)) say('/model/path', `model.path: no such file: ${config.model.path}`);
   if (config.policy.sources.length === 0) say('/policy', 'policy: bundle or sources is missing');

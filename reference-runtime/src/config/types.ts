@@ -27,6 +27,8 @@ export interface UpstreamConfig {
   retries?: number;
   firstByteMs?: number;
   hedgeMs?: number;
+  /** Requests it runs at once. */
+  concurrency?: number;
   circuit?: { failures?: number; openMs?: number };
 }
 
@@ -35,6 +37,25 @@ export interface TenantQuota {
   requestsPerSecond?: number;
   burst?: number;
   concurrency?: number;
+  tokensPerMinute?: number;
+}
+
+/** The price of a pool's tokens: `fromMs` to `untilMs`, since the epoch, is when it is no stale one. */
+export interface PriceConfig {
+  currency: string;
+  asOf: string;
+  fromMs: number;
+  untilMs: number;
+  perMtokInput: number;
+  perMtokOutput: number;
+}
+
+/** A feature flag of the catalogue: `value` until `expiresMs` since the epoch, `fallback` from then on. */
+export interface FlagConfig {
+  id: string;
+  fallback: boolean | string | number;
+  value: boolean | string | number;
+  expiresMs: number;
 }
 
 export interface JwtConfig {
@@ -99,6 +120,9 @@ export interface RuntimeConfig {
   pools: PoolConfig[];
   slo: { burn_rate: number; budget_left: number };
   flags: Record<string, boolean | string | number>;
+  /** What catalogue files say: prices by pool, and flags where there is a list of them. */
+  catalog: { prices: Record<string, PriceConfig>; flags?: FlagConfig[] };
+  shadow: { concurrency: number; deadlineMs: number };
   limits: { bodyBytes: number; maxTokens: number; queue: number; deadlineMs: number; stallMs: number };
   telemetry: {
     traces: { file?: string; endpoint?: string; queue: number; flushMs: number };

@@ -140,6 +140,8 @@ export interface CallContext {
   traceparent: string;
   /** Whether the client reads token by token. */
   streaming: boolean;
+  /** A copy whose answer nobody sees. */
+  shadow?: boolean;
 }
 
 /** A generator of tokens. `generate` ends with a `done` event, or throws EngineError; aborting the signal ends it early without one. */

@@ -116,6 +116,7 @@ export class UpstreamEngine implements Engine {
     if (apiKey !== undefined) headers['authorization'] = `Bearer ${apiKey}`;
     if (context !== undefined) {
       headers['traceparent'] = context.traceparent;
+      if (context.shadow === true) headers['x-mixgate-shadow'] = 'true';
       if (identity === 'headers') {
         headers['x-mixgate-tenant'] = headerValue(context.tenant);
         headers['x-mixgate-workload'] = headerValue(context.workload);

@@ -11,6 +11,10 @@ export interface DecisionEntry {
   requestedBy: string;
   evaluationNs: number;
   error?: string;
+  traceId?: string;
+  spanId?: string;
+  /** What the runtime did with the decision: OPA's `custom` field. */
+  custom?: Record<string, unknown>;
 }
 
 /** A copy of `document` without what `pointer` names; the copy is deep where it differs. Undefined when nothing was there. */
@@ -31,7 +35,7 @@ function erase(document: unknown, path: string[]): { value: unknown } | undefine
 
 /** The log line of a decision, with the masked pointers erased and listed under `erased`. */
 export function decisionEvent(entry: DecisionEntry, labels: Record<string, string>, mask: string[]): Record<string, unknown> {
-  let document: unknown = { input: entry.input, result: entry.result };
+  let document: unknown = { input: entry.input, result: entry.result, custom: entry.custom };
   const erased: string[] = [];
   for (const pointer of mask) {
     const result = erase(document, pointer.split('/').slice(1));
@@ -39,14 +43,17 @@ export function decisionEvent(entry: DecisionEntry, labels: Record<string, strin
     document = result.value;
     erased.push(pointer);
   }
-  const { input, result } = document as { input?: unknown; result?: unknown };
+  const { input, result, custom } = document as { input?: unknown; result?: unknown; custom?: unknown };
   return {
     labels,
     decision_id: entry.decisionId,
+    ...(entry.traceId === undefined ? {} : { trace_id: entry.traceId }),
+    ...(entry.spanId === undefined ? {} : { span_id: entry.spanId }),
     bundles: { routing: { revision: entry.revision } },
     path: entry.path,
     input,
     ...(result === undefined ? {} : { result }),
+    ...(custom === undefined ? {} : { custom }),
     ...(erased.length === 0 ? {} : { erased }),
     ...(entry.error === undefined ? {} : { error: { message: entry.error } }),
     requested_by: entry.requestedBy,

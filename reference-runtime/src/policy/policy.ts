@@ -1,6 +1,7 @@
 // The active routing policy: a WASM bundle evaluated in process, synchronously, in microseconds.
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import schema from '../../../schemas/routing-decision.schema.json' with { type: 'json' };
 import { type Bundle, BundleError } from './bundle.ts';
 
 /** What a policy may point a request at. */
@@ -11,11 +12,33 @@ export interface Target {
   version: string;
 }
 
-/** A decision of the routing policy (DESIGN: Contracts). Fields the policy left out are absent. */
+/** One arm of a split; its share is its weight over the sum of weights. */
+export interface Arm {
+  id: string;
+  weight: number;
+  target: Target;
+}
+
+/** Traffic shared between arms. Requests with the same `key` stay on one arm while the weights stay. */
+export interface Split {
+  id: string;
+  key: string;
+  arms: Arm[];
+}
+
+/** A pool that a share (0 to 1) of requests is copied to. */
+export interface ShadowTarget {
+  target: Target;
+  share: number;
+}
+
+/** A decision of the routing policy (schemas/routing-decision.schema.json; DESIGN: Contracts). Fields the policy left out are absent. */
 export interface Decision {
   allow: boolean;
   target?: Target;
   fallbacks?: Target[];
+  split?: Split;
+  shadow?: ShadowTarget;
   priority?: number | string;
   quota?: unknown;
   trace?: unknown;
@@ -34,6 +57,9 @@ export interface PolicyInput {
     model: string;
     task?: string;
     priority?: string;
+    /** The end user, as the body's `user` names one, and the conversation: what a split may stick to. */
+    user?: string;
+    session?: string;
     tokens: number;
   };
   fleet: { clusters: unknown[]; pools: unknown[] };
@@ -44,26 +70,7 @@ export interface PolicyInput {
 /** A policy that could not answer: its evaluation failed, or what it said is no decision. The request must not pass. */
 export class PolicyError extends Error {}
 
-const target = {
-  type: 'object',
-  required: ['cluster', 'pool', 'model', 'version'],
-  properties: { cluster: { type: 'string' }, pool: { type: 'string' }, model: { type: 'string' }, version: { type: 'string' } },
-};
-const validate = new Ajv2020({ strict: false }).compile<Decision>({
-  type: 'object',
-  required: ['allow'],
-  properties: {
-    allow: { type: 'boolean' },
-    target: { anyOf: [{ type: 'null' }, target] },
-    fallbacks: { type: ['array', 'null'], maxItems: 64, items: target },
-    priority: { type: ['number', 'string', 'null'] },
-    rule: { type: ['string', 'null'] },
-    reasons: { type: ['array', 'null'], maxItems: 64, items: { type: 'string' } },
-  },
-  if: { properties: { allow: { const: true } } },
-  // biome-ignore lint/suspicious/noThenProperty: JSON Schema's keyword
-  then: { required: ['target'], properties: { target } },
-});
+const validate = new Ajv2020({ strict: false }).compile<Decision>(schema);
 
 const SELF_TEST: PolicyInput = {
   request: { id: 'self-test', tenant: 'self-test', workload_identity: 'self-test', model: 'self-test', tokens: 1 },

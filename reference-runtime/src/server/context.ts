@@ -1,8 +1,9 @@
 // What is known about one request while it goes through the stages.
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { RequestTrace, TraceLevel } from '../engine/types.ts';
-import type { Decision, Target } from '../policy/policy.ts';
+import type { Arm, Decision, PolicyInput, Target } from '../policy/policy.ts';
 import type { OperationName } from '../telemetry/metrics.ts';
+import type { Cost } from './cost.ts';
 import type { Identity } from './identity.ts';
 import type { CompletionRequest } from './openai.ts';
 
@@ -21,6 +22,7 @@ export interface RequestAttributes {
   originRegion?: string;
   task?: string;
   priority?: string;
+  session?: string;
   includeTimings: boolean;
   includeMoe: boolean;
   /** Also the experts of each token, inside `moe`. */
@@ -45,6 +47,13 @@ export interface RequestContext {
   request?: CompletionRequest;
   revision: string;
   decision?: Decision;
+  /** What the policy was asked, and why it failed if it did: for the decision log. */
+  asked?: { input: PolicyInput; timestamp: Date; error?: string };
+  /** The arm of the decision's split. */
+  arm?: Arm;
+  /** What became of the copy that the decision asks for; absent when this request is not one of its share. */
+  shadow?: ShadowOutcome;
+  expiredFlags: string[];
   target?: Target;
   fallback: string | null;
   trace: TraceLevel;
@@ -53,8 +62,14 @@ export interface RequestContext {
   engineStartedAt?: number;
   engineEndedAt?: number;
   tokenTimes: number[];
+  /** Tokens of the prompt, estimated before an engine has counted them. */
+  promptEstimate: number;
+  /** Whether the client went away or the deadline passed. */
+  aborted: boolean;
   promptTokens: number;
   completionTokens: number;
+  /** Absent when the pool has no price, or nothing was computed. */
+  cost?: Cost;
   finishReason?: string;
   routing?: RequestTrace;
 }
@@ -77,13 +92,33 @@ export function newContext(
     remote,
     stages: [],
     revision: '',
+    expiredFlags: [],
     fallback: null,
     trace: 'off',
     policyMs: 0,
     queueMs: 0,
     tokenTimes: [],
+    promptEstimate: 0,
+    aborted: false,
     promptTokens: 0,
     completionTokens: 0,
+  };
+}
+
+/** A copy that was sent, or the reason why not. */
+export type ShadowOutcome = 'SENT' | 'CAPACITY' | 'OFF' | 'LOCAL_POOL' | 'SAME_POOL' | 'POOL_UNREACHABLE' | 'JURISDICTION';
+
+/**
+ * Tokens that the engine spent on the request: for quota, cost and metrics. An engine that finished says so itself. A request that
+ * ended early spent its prompt (counted, or else estimated) and the tokens that came; one that failed before any came spent nothing.
+ */
+export function tokensUsed(context: RequestContext): { prompt: number; completion: number } {
+  if (context.engineStartedAt === undefined) return { prompt: 0, completion: 0 };
+  const finished = context.finishReason !== undefined;
+  if (!finished && !context.aborted && context.tokenTimes.length === 0) return { prompt: 0, completion: 0 };
+  return {
+    prompt: context.promptTokens > 0 ? context.promptTokens : context.promptEstimate,
+    completion: finished ? context.completionTokens : context.tokenTimes.length,
   };
 }
 

@@ -9,6 +9,13 @@ import type { Runtime } from './runtime.ts';
 
 const REPLACEABLE = new Set(['ENGINE_UNAVAILABLE', 'ENGINE_DIED', 'UPSTREAM_ERROR']);
 
+/** Why another target may serve in place of the one that failed so; undefined when none may. */
+function replaceable(error: unknown): string | undefined {
+  if (error instanceof EngineError) return REPLACEABLE.has(error.code) ? error.code : undefined;
+  // No place in the queue of the local engine: nothing was started.
+  return error instanceof HttpError && error.code === 'queue_full' ? 'QUEUE_FULL' : undefined;
+}
+
 function toHttp(error: unknown): Error {
   if (!(error instanceof EngineError)) return error instanceof Error ? error : new Error(String(error));
   switch (error.code) {
@@ -21,7 +28,7 @@ function toHttp(error: unknown): Error {
   }
 }
 
-function engineRequest(runtime: Runtime, context: RequestContext): GenerateRequest {
+export function engineRequest(runtime: Runtime, context: RequestContext): GenerateRequest {
   const request = context.request;
   const decision = context.decision;
   if (request === undefined || decision === undefined) throw new Error('a request reached the engine without a decision');
@@ -42,7 +49,7 @@ function engineRequest(runtime: Runtime, context: RequestContext): GenerateReque
 }
 
 /** What an engine that is another server needs to know; `spanId` is the engine stage's (W3C Trace Context, section 3.2). */
-function callContext(context: RequestContext, spanId: string): CallContext {
+export function callContext(context: RequestContext, spanId: string): CallContext {
   return {
     tenant: context.identity?.tenant ?? '',
     workload: context.identity?.workload ?? '',
@@ -58,6 +65,7 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
   const request = engineRequest(runtime, context);
   const queued = performance.now();
   const release = await reachable.admission?.acquire(request.priority, signal);
+  const leave = runtime.pools.get(pool)?.enter();
   const start = performance.now();
   context.queueMs += start - queued;
   context.stages.push({ name: 'admission', start: queued, end: start });
@@ -66,7 +74,11 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
   const spanId = randomBytes(8).toString('hex');
   try {
     for await (const event of reachable.engine.generate(request, signal, callContext(context, spanId))) {
-      if (event.type === 'token' && event.tail !== true) context.tokenTimes.push(performance.now());
+      if (event.type === 'token' && event.tail !== true) {
+        const now = performance.now();
+        if (context.tokenTimes.length === 0) runtime.pools.get(pool)?.firstToken(now - queued, now);
+        context.tokenTimes.push(now);
+      }
       if (event.type === 'prompt') context.promptTokens = event.tokens;
       if (event.type === 'done') {
         context.promptTokens = event.promptTokens;
@@ -78,6 +90,7 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
     }
   } finally {
     release?.();
+    leave?.();
     context.engineEndedAt = performance.now();
     context.stages.push({ name: 'engine', start, end: context.engineEndedAt, spanId });
   }
@@ -91,16 +104,16 @@ export async function* execute(runtime: Runtime, context: RequestContext, signal
   const decision = context.decision;
   if (decision === undefined) throw new Error('execute needs a decision');
   let failure: unknown = new EngineError('ENGINE_UNAVAILABLE', 'the decision names no target');
-  for (const { target, primary } of attempts(runtime, decision)) {
+  let reason: string | undefined;
+  for (const { target, primary } of attempts(runtime, decision, context.arm)) {
     context.target = target;
-    if (!primary) {
-      context.fallback =
-        failure instanceof EngineError ? reasonCode(runtime, decision.target?.pool, failure) : 'ENGINE_UNAVAILABLE';
-      runtime.metrics.instruments.fallbacks.inc({ mixgate_reason: context.fallback });
-    }
+    context.fallback = primary ? null : (reason ?? 'ENGINE_UNAVAILABLE');
     let started = false;
     try {
       for await (const event of one(runtime, context, target.pool, signal)) {
+        // Counted where it answers, and once: a fallback that fails too is an error and no fallback.
+        if (!started && context.fallback !== null)
+          runtime.metrics.instruments.fallbacks.inc({ mixgate_reason: context.fallback });
         started = true;
         yield event;
       }
@@ -108,19 +121,10 @@ export async function* execute(runtime: Runtime, context: RequestContext, signal
       return;
     } catch (error) {
       failure = error;
-      if (
-        started ||
-        signal.aborted ||
-        error instanceof HttpError ||
-        !(error instanceof EngineError) ||
-        !REPLACEABLE.has(error.code)
-      )
-        break;
+      // The first reason counts: it is why the decision's own target did not serve.
+      reason ??= runtime.reachable.has(target.pool) ? replaceable(error) : 'POOL_UNREACHABLE';
+      if (started || signal.aborted || replaceable(error) === undefined) break;
     }
   }
   throw toHttp(failure);
-}
-
-function reasonCode(runtime: Runtime, pool: string | undefined, failure: EngineError): string {
-  return pool !== undefined && !runtime.reachable.has(pool) ? 'POOL_UNREACHABLE' : failure.code;
 }

@@ -2,12 +2,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
 import { parseTraceparent } from '../telemetry/otlp.ts';
-import { newContext, operationName, overheadMs, type RequestContext } from './context.ts';
+import { newContext, operationName, overheadMs, type RequestContext, tokensUsed } from './context.ts';
+import { costHeader } from './cost.ts';
 import { clientClosed, errorBody, HttpError, internal, SlowReader, unavailable } from './errors.ts';
 import { execute } from './execute.ts';
+import { countGovernance, logDecision, priceRequest } from './governance.ts';
 import { credentialsOf } from './identity.ts';
 import { mixgateObject } from './mixgate-object.ts';
 import { type CompletionRequest, parseRequest } from './openai.ts';
+import { decidedQuota, type QuotaLease } from './quota.ts';
 import { requestSpans } from './request-spans.ts';
 import { ChunkWriter, completionBody, type ResponseHead } from './respond.ts';
 import { decide, servedModels, traceAllowed, traceLevel } from './route.ts';
@@ -30,6 +33,7 @@ export function contextOf(request: FastifyRequest, receivedAt: number): RequestC
     originRegion: header(request, 'x-mixgate-origin-region'),
     task: header(request, 'x-mixgate-task'),
     priority: header(request, 'x-mixgate-priority'),
+    session: header(request, 'x-mixgate-session'),
   };
   const present = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
   const attributes = {
@@ -74,7 +78,7 @@ export async function handleCompletion(
   const context = contextOf(request, receivedAt);
   const watched = watch(runtime, reply);
   reply.header('x-mixgate-decision-id', context.decisionId);
-  let leave: (() => void) | undefined;
+  let quota: QuotaLease | undefined;
   let failure: HttpError | undefined;
   runtime.inFlight++;
   try {
@@ -84,10 +88,13 @@ export async function handleCompletion(
     if (credentials.authorization !== undefined) context.authorization = credentials.authorization;
     stage(context, 'identity', receivedAt);
     const quotaStart = performance.now();
-    leave = runtime.quotas.enter(context.identity.tenant, quotaStart);
+    quota = runtime.quotas.enter(context.identity.tenant, quotaStart);
     stage(context, 'quota', quotaStart);
     context.request = parseRequest(endpoint, request.body);
     const decision = decide(runtime, context);
+    const { limits } = runtime.config;
+    const answerTokens = Math.min(context.request.maxTokens ?? limits.maxTokens, limits.maxTokens);
+    quota.reserve(decidedQuota(decision.quota), context.promptEstimate + answerTokens, performance.now());
     const optedIn = context.attributes.includeMoe;
     context.trace = traceLevel(
       runtime.config.trace.mode,
@@ -96,6 +103,8 @@ export async function handleCompletion(
       traceAllowed(decision),
       Math.random(),
     );
+    const copied = runtime.shadows.consider(runtime, context);
+    if (copied !== undefined) context.shadow = copied;
     await answer(runtime, context, context.request, reply, watched.signal);
   } catch (error) {
     failure = watched.clientGone() ? clientClosed() : asHttpError(runtime, error);
@@ -106,8 +115,11 @@ export async function handleCompletion(
       reply.raw.destroy();
     } else await refuse(runtime, reply, failure, context);
   } finally {
+    context.aborted = watched.signal.aborted;
     watched.stop();
-    leave?.();
+    const used = tokensUsed(context);
+    quota?.settle(used.prompt + used.completion, performance.now());
+    priceRequest(runtime, context);
     runtime.inFlight--;
     conclude(runtime, context, endpoint, watched.clientGone() ? 499 : reply.raw.statusCode, failure);
   }
@@ -157,10 +169,11 @@ async function answer(
   const first = await events.next();
   const head = headOf(context, request.endpoint, runtime.config.model.id);
   if (request.stream) await stream(runtime, context, request, head, first, events, reply, signal);
-  else await whole(context, request, head, first, events, reply);
+  else await whole(runtime, context, request, head, first, events, reply);
 }
 
 async function whole(
+  runtime: Runtime,
   context: RequestContext,
   request: CompletionRequest,
   head: ResponseHead,
@@ -183,6 +196,8 @@ async function whole(
   const usage = { promptTokens: context.promptTokens, completionTokens: context.completionTokens };
   const body = completionBody(head, request, { text, promptScores, scores, finishReason, usage });
   const now = performance.now();
+  priceRequest(runtime, context);
+  if (context.cost !== undefined) reply.header('x-mixgate-cost', costHeader(context.cost));
   const mixgate = mixgateObject(context, now);
   if (mixgate !== undefined) body['mixgate'] = mixgate;
   reply.header('x-mixgate-overhead-ms', overheadMs(context, now).toFixed(3));
@@ -230,6 +245,7 @@ async function stream(
     throw error;
   }
   const usage = { promptTokens: context.promptTokens, completionTokens: context.completionTokens };
+  priceRequest(runtime, context);
   await send(writer.tail(usage, mixgateObject(context, performance.now())));
   await write(DONE);
   raw.end();
@@ -250,25 +266,24 @@ function conclude(
   const first = context.tokenTimes[0];
   const last = context.tokenTimes.at(-1);
   const gaps = context.tokenTimes.length - 1;
+  const tenant = runtime.tenantLabels.of(context.identity?.tenant, context.decision?.allow === true);
+  const used = tokensUsed(context);
   metrics.observe({
     labels: {
       operation: endpoint === 'chat' ? 'chat' : operationName(context.request),
       requestModel: servedModels(runtime).has(requested) ? requested : '_OTHER',
       responseModel: model,
     },
-    tenant:
-      context.identity === undefined
-        ? '_unidentified'
-        : Object.hasOwn(runtime.config.tenants, context.identity.tenant)
-          ? context.identity.tenant
-          : '_default',
+    tenant,
     seconds: (now - context.receivedAt) / 1000,
     ...(failure === undefined ? {} : { errorType: failure.code }),
     ...(first === undefined ? {} : { firstTokenSeconds: (first - context.receivedAt) / 1000 }),
     ...(first === undefined || last === undefined || gaps < 1 ? {} : { perTokenSeconds: (last - first) / 1000 / gaps }),
-    promptTokens: context.promptTokens,
-    completionTokens: context.completionTokens,
+    promptTokens: used.prompt,
+    completionTokens: used.completion,
   });
+  countGovernance(runtime, context, tenant, model, failure?.code);
+  logDecision(runtime, context);
   metrics.instruments.overheadSeconds.observe(overheadMs(context, now) / 1000);
   if (failure !== undefined && context.engineStartedAt === undefined)
     metrics.instruments.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });

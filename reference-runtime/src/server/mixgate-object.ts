@@ -12,6 +12,8 @@ export function mixgateObject(context: RequestContext, now: number): object | un
     rule: context.decision?.rule ?? null,
     target: context.target ?? null,
     fallback: context.fallback,
+    ...(context.arm === undefined ? {} : { split: { id: context.decision?.split?.id, arm: context.arm.id } }),
+    cost: context.cost ?? null,
     timings: {
       policy_ms: context.policyMs,
       queue_ms: context.queueMs,

@@ -7,6 +7,8 @@ import { parseResponseFormat } from './response-format.ts';
 /** A request of either endpoint in one form. */
 export interface CompletionRequest {
   endpoint: 'completions' | 'chat';
+  /** The end user, as the client names one. */
+  user: string | undefined;
   model: string | undefined;
   prompt: Prompt;
   /** The prompt's text where it was given as text: what `echo` returns. */
@@ -128,6 +130,7 @@ interface Body {
   stream_options?: { include_usage?: boolean } | null;
   n?: number | null;
   response_format?: unknown;
+  user?: string;
 }
 
 const ajv = new Ajv2020({ strict: false, allErrors: false });
@@ -165,6 +168,7 @@ export function parseRequest(endpoint: 'completions' | 'chat', body: unknown): C
     );
   const common = {
     model: body.model,
+    user: body.user === '' ? undefined : body.user,
     temperature: body.temperature ?? 1,
     topP: body.top_p ?? 1,
     seed: body.seed ?? undefined,

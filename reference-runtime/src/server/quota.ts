@@ -1,14 +1,62 @@
-// Stage 2: what a tenant may use. A token bucket for the rate, a counter for concurrency; time is a parameter.
+// What a tenant may use: requests at a rate (a token bucket), tokens and requests in any 60 seconds, requests at the same time. Limits
+// come from the configuration and from the policy's decision, and the smaller one counts. Time is a parameter.
 import type { TenantQuota } from '../config/types.ts';
-import { forbidden, tooMany } from './errors.ts';
+import { forbidden, type HttpError, tooMany } from './errors.ts';
+import { SlidingWindow } from './sliding-window.ts';
 
-interface Usage {
-  tokens: number;
-  updatedMs: number;
-  running: number;
+/** Limits that came with a decision; what is absent is unlimited. */
+export interface DecidedQuota {
+  tokensPerMinute?: number;
+  requestsPerMinute?: number;
+  concurrency?: number;
 }
 
-/** Quotas of all tenants. */
+/** What a limit is of: the label of metrics. */
+export type QuotaKind = 'requests' | 'tokens' | 'concurrency';
+
+interface Usage {
+  bucket: number;
+  updatedMs: number;
+  running: number;
+  tokens: SlidingWindow;
+  requests: SlidingWindow;
+  limits: DecidedQuota;
+}
+
+/** A tenant's place for one request. */
+export interface QuotaLease {
+  /** Reserves tokens under the limits that apply once the request is decided. @throws HttpError 429 */
+  reserve(limits: DecidedQuota, tokens: number, nowMs: number): void;
+  /** The request is over; `tokens` are what it used in place of what was reserved. */
+  settle(tokens: number, nowMs: number): void;
+}
+
+/** How full a tenant's limits are, 0 to 1 and above. */
+export interface QuotaUse {
+  tenant: string;
+  kind: QuotaKind;
+  ratio: number;
+}
+
+/** The `quota` of a decision in the form that is counted. */
+export function decidedQuota(quota: unknown): DecidedQuota {
+  if (typeof quota !== 'object' || quota === null) return {};
+  const number = (key: string): number | undefined => {
+    const value: unknown = (quota as Record<string, unknown>)[key];
+    return typeof value === 'number' && value >= 0 ? value : undefined;
+  };
+  const [tokens, requests, concurrency] = ['tokens_per_minute', 'requests_per_minute', 'max_concurrency'].map(number);
+  return {
+    ...(tokens === undefined ? {} : { tokensPerMinute: tokens }),
+    ...(requests === undefined ? {} : { requestsPerMinute: requests }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+  };
+}
+
+const least = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : Math.min(a, b);
+
+/** Quotas of all tenants, of this process. */
 export class Quotas {
   readonly #quotas: Record<string, TenantQuota>;
   readonly #usage = new Map<string, Usage>();
@@ -17,42 +65,95 @@ export class Quotas {
     this.#quotas = quotas;
   }
 
-  /**
-   * Admits one request of `tenant` at `nowMs`, or throws HttpError 403 or 429. Call the returned function when the request is over.
-   */
-  enter(tenant: string, nowMs: number): () => void {
+  /** Admits one request of `tenant` at `nowMs`. @throws HttpError 403 for a tenant without a quota, 429 above it */
+  enter(tenant: string, nowMs: number): QuotaLease {
     const quota = Object.hasOwn(this.#quotas, tenant) ? this.#quotas[tenant] : this.#quotas['default'];
     if (quota === undefined) throw forbidden('unknown_tenant', `tenant ${tenant} has no quota on this runtime`, 'quota');
     const rate = quota.requestsPerSecond;
     const burst = quota.burst ?? Math.max(1, Math.ceil(rate ?? 1));
-    const usage = this.#usage.get(tenant) ?? { tokens: burst, updatedMs: nowMs, running: 0 };
-    this.#usage.set(tenant, usage);
-    if (quota.concurrency !== undefined && usage.running >= quota.concurrency) {
-      throw tooMany(
-        'concurrency_exceeded',
-        `tenant ${tenant} already has ${usage.running} requests running, its limit`,
-        'quota',
-        1,
-      );
-    }
+    const usage = this.#usageOf(tenant, burst, nowMs);
+    if (quota.concurrency !== undefined && usage.running >= quota.concurrency) throw tooManyAtOnce(tenant, usage.running);
     if (rate !== undefined) {
-      usage.tokens = Math.min(burst, usage.tokens + ((nowMs - usage.updatedMs) / 1000) * rate);
+      usage.bucket = Math.min(burst, usage.bucket + ((nowMs - usage.updatedMs) / 1000) * rate);
       usage.updatedMs = nowMs;
-      if (usage.tokens < 1) {
-        throw tooMany(
-          'rate_exceeded',
-          `tenant ${tenant} is over its ${rate} requests a second`,
-          'quota',
-          Math.max(1, Math.ceil((1 - usage.tokens) / rate)),
-        );
+      if (usage.bucket < 1) {
+        const wait = Math.max(1, Math.ceil((1 - usage.bucket) / rate));
+        throw tooMany('rate_exceeded', `tenant ${tenant} is over its ${rate} requests a second`, 'quota', wait);
       }
-      usage.tokens -= 1;
+      usage.bucket -= 1;
     }
     usage.running++;
-    let left = false;
-    return () => {
-      if (!left) usage.running--;
-      left = true;
-    };
+    return lease(tenant, usage, quota);
   }
+
+  #usageOf(tenant: string, burst: number, nowMs: number): Usage {
+    const known = this.#usage.get(tenant);
+    if (known !== undefined) return known;
+    const window = (): SlidingWindow => new SlidingWindow(60_000, 60);
+    const usage = { bucket: burst, updatedMs: nowMs, running: 0, tokens: window(), requests: window(), limits: {} };
+    this.#usage.set(tenant, usage);
+    return usage;
+  }
+
+  /** For metrics: the tenants that have a limit, by kind. */
+  use(nowMs: number): QuotaUse[] {
+    const all: QuotaUse[] = [];
+    for (const [tenant, { tokens, requests, running, limits }] of this.#usage) {
+      const put = (kind: QuotaKind, used: number, limit: number | undefined): void => {
+        if (limit !== undefined && limit > 0) all.push({ tenant, kind, ratio: used / limit });
+      };
+      put('tokens', tokens.used(nowMs), limits.tokensPerMinute);
+      put('requests', requests.used(nowMs), limits.requestsPerMinute);
+      put('concurrency', running, limits.concurrency);
+    }
+    return all;
+  }
+}
+
+function lease(tenant: string, usage: Usage, configured: TenantQuota): QuotaLease {
+  let reserved: { slot: number; tokens: number } | undefined;
+  let left = false;
+  return {
+    reserve(decided, tokens, nowMs) {
+      const limits = {
+        ...decided,
+        ...defined('concurrency', least(decided.concurrency, configured.concurrency)),
+        ...defined('tokensPerMinute', least(decided.tokensPerMinute, configured.tokensPerMinute)),
+      };
+      usage.limits = limits;
+      // This request is already counted.
+      if (limits.concurrency !== undefined && usage.running > limits.concurrency) throw tooManyAtOnce(tenant, usage.running - 1);
+      const { tokensPerMinute, requestsPerMinute } = limits;
+      if (requestsPerMinute !== undefined) {
+        const wait = usage.requests.waitMs(nowMs, 1, requestsPerMinute);
+        if (wait > 0) throw overWindow('requests_exceeded', tenant, requestsPerMinute, 'requests', wait);
+      }
+      if (tokensPerMinute !== undefined) {
+        // More than a whole window can only be an estimate, or one long answer: it may start in an empty window.
+        const wait = usage.tokens.waitMs(nowMs, Math.min(tokens, Math.max(1, tokensPerMinute)), tokensPerMinute);
+        if (wait > 0) throw overWindow('tokens_exceeded', tenant, tokensPerMinute, 'tokens', wait);
+      }
+      usage.requests.add(nowMs, 1);
+      reserved = { slot: usage.tokens.add(nowMs, tokens), tokens };
+    },
+    settle(tokens, nowMs) {
+      if (left) return;
+      left = true;
+      usage.running--;
+      if (reserved !== undefined) usage.tokens.correct(nowMs, reserved.slot, tokens - reserved.tokens);
+    },
+  };
+}
+
+function defined<K extends string>(key: K, value: number | undefined): Partial<Record<K, number>> {
+  return value === undefined ? {} : ({ [key]: value } as Record<K, number>);
+}
+
+function tooManyAtOnce(tenant: string, running: number): HttpError {
+  return tooMany('concurrency_exceeded', `tenant ${tenant} already has ${running} requests running, its limit`, 'quota', 1);
+}
+
+function overWindow(code: string, tenant: string, limit: number, what: string, waitMs: number): HttpError {
+  const seconds = Math.max(1, Math.ceil(waitMs / 1000));
+  return tooMany(code, `tenant ${tenant} is over its ${limit} ${what} a minute; try again in ${seconds} s`, 'quota', seconds);
 }

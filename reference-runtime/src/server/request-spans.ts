@@ -40,6 +40,12 @@ export function requestSpans(
   put('mixgate.target.cluster', context.target?.cluster);
   put('mixgate.target.version', context.target?.version);
   put('mixgate.fallback.reason', context.fallback ?? undefined);
+  put('mixgate.split', context.arm === undefined ? undefined : context.decision?.split?.id);
+  put('mixgate.split.arm', context.arm?.id);
+  put('mixgate.shadow.pool', context.shadow === 'SENT' ? context.decision?.shadow?.target.pool : undefined);
+  put('mixgate.cost.amount', context.cost === undefined ? undefined : double(context.cost.amount));
+  put('mixgate.cost.currency', context.cost?.currency);
+  put('mixgate.price.state', context.cost?.price);
   put('error.type', error?.type);
   const events: SpanEvent[] = [];
   const first = context.tokenTimes[0];

@@ -1,10 +1,12 @@
 // Stage 3: where a request goes. The policy decides; what cannot be decided or reached is refused with a reason, never guessed.
-import type { PoolConfig, TraceMode } from '../config/types.ts';
+import type { PoolConfig, PriceConfig, TraceMode } from '../config/types.ts';
 import type { Priority, TraceLevel } from '../engine/types.ts';
-import { type Decision, PolicyError, type PolicyInput, type Target } from '../policy/policy.ts';
+import { type Arm, type Decision, PolicyError, type PolicyInput, type Target } from '../policy/policy.ts';
 import type { RequestContext } from './context.ts';
+import { perMtok } from './cost.ts';
 import { forbidden, notFound, policyFailure } from './errors.ts';
 import type { Runtime } from './runtime.ts';
+import { armOf } from './split.ts';
 
 /** A rough token count of a prompt for the policy's input: 4 characters a token, as the exact one is known only to the engine. */
 const CHARACTERS_PER_TOKEN = 4;
@@ -18,10 +20,19 @@ function promptTokens(context: RequestContext): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
 
+interface FleetPool {
+  id: string;
+  local: boolean;
+  /** Requests an upstream server runs at once, where that is known. */
+  concurrency: number | undefined;
+  /** As configured. */
+  pool: Omit<PoolConfig, 'engine'>;
+}
+
 /** What of the fleet does not change while the runtime runs, made once per list of pools. */
 interface Fleet {
   clusters: object[];
-  pools: Array<{ local: boolean; pool: object }>;
+  pools: FleetPool[];
   models: ReadonlySet<string>;
 }
 
@@ -34,7 +45,8 @@ function fleetOf(configured: PoolConfig[]): Fleet {
   const pools = configured.map(({ engine, ...pool }) => {
     const { cluster, region, jurisdiction, trust_zone } = pool;
     clusters.set(cluster, { id: cluster, region, jurisdiction, ...(trust_zone === undefined ? {} : { trust_zone }) });
-    return { local: engine === 'local', pool };
+    const concurrency = typeof engine === 'object' ? engine.concurrency : undefined;
+    return { id: pool.id, local: engine === 'local', concurrency, pool };
   });
   const fleet = { clusters: [...clusters.values()], pools, models: new Set(configured.map((pool) => pool.model)) };
   fleets.set(configured, fleet);
@@ -46,18 +58,60 @@ export function servedModels(runtime: Pick<Runtime, 'config'>): ReadonlySet<stri
   return fleetOf(runtime.config.pools).models;
 }
 
-/** The policy's input for a request; the live state of local pools replaces the configured one. */
+/** What is measured of a pool now. `p95_ms` is of the time to first token, the place in the queue included. */
+interface Live {
+  saturation: number;
+  queue: number;
+  p95_ms?: number;
+}
+
+/** Not `warm`: an engine that is being restarted is an outage (503, or a fallback), not a reason for the policy to deny. */
+function measured(runtime: Runtime, { id, local, concurrency, pool }: FleetPool, now: number): Live {
+  const state = runtime.pools.get(id);
+  const p95 = state?.p95(now);
+  const latency = p95 === undefined ? {} : { p95_ms: p95 };
+  const running = state?.running ?? 0;
+  if (local) {
+    const { running: busy, waiting } = runtime.admission;
+    return { saturation: (busy + waiting) / runtime.local.stats().sequences, queue: waiting, ...latency };
+  }
+  if (concurrency === undefined) return { saturation: pool.saturation, queue: pool.queue, ...latency };
+  return { saturation: running / concurrency, queue: Math.max(0, running - concurrency), ...latency };
+}
+
+/** What is known about a pool now in place of what is configured: saturation, queue, latency, and the price of such a request. */
+function livePool(runtime: Runtime, fleet: FleetPool, tokens: { prompt: number; completion: number }, now: number): object {
+  const price = priceOf(runtime, fleet.id);
+  const cost = price === undefined ? {} : { cost_per_mtok: perMtok(price, tokens) };
+  return { ...fleet.pool, ...cost, ...measured(runtime, fleet, now) };
+}
+
+/** What is measured of every pool, for metrics. */
+export function liveState(runtime: Runtime): Array<{ id: string; saturation: number; firstTokenMs: number | undefined }> {
+  const now = performance.now();
+  return fleetOf(runtime.config.pools).pools.map((pool) => {
+    const { saturation, p95_ms } = measured(runtime, pool, now);
+    return { id: pool.id, saturation, firstTokenMs: p95_ms };
+  });
+}
+
+/** The price of a pool's tokens, where the catalogue has one. */
+export function priceOf(runtime: Pick<Runtime, 'config'>, pool: string): PriceConfig | undefined {
+  const { prices } = runtime.config.catalog;
+  return Object.hasOwn(prices, pool) ? prices[pool] : undefined;
+}
+
+/** The policy's input for a request; the live state of pools replaces the configured one. */
 export function policyInput(runtime: Runtime, context: RequestContext): PolicyInput {
   const { config } = runtime;
   const { attributes, identity, request } = context;
   const fleet = fleetOf(config.pools);
-  const stats = runtime.local.stats();
-  // Not `warm`: an engine that is being restarted is an outage (503, or a fallback), not a reason for the policy to deny.
-  const live = {
-    saturation: (runtime.admission.running + runtime.admission.waiting) / stats.sequences,
-    queue: runtime.admission.waiting,
-  };
-  const pools = fleet.pools.map(({ local, pool }) => (local ? { ...pool, ...live } : pool));
+  context.promptEstimate = promptTokens(context);
+  const tokens = { prompt: context.promptEstimate, completion: request?.maxTokens ?? 0 };
+  const now = performance.now();
+  const pools = fleet.pools.map((pool) => livePool(runtime, pool, tokens, now));
+  const flags = runtime.flags.at(Date.now());
+  context.expiredFlags = flags.expired;
   return {
     request: {
       id: context.decisionId,
@@ -68,15 +122,17 @@ export function policyInput(runtime: Runtime, context: RequestContext): PolicyIn
       model: request?.model ?? config.model.id,
       ...(attributes.task === undefined ? {} : { task: attributes.task }),
       ...(attributes.priority === undefined ? {} : { priority: attributes.priority }),
-      tokens: promptTokens(context) + (request?.maxTokens ?? 0),
+      ...(request?.user === undefined ? {} : { user: request.user }),
+      ...(attributes.session === undefined ? {} : { session: attributes.session }),
+      tokens: tokens.prompt + tokens.completion,
     },
     fleet: { clusters: fleet.clusters, pools },
     slo: config.slo,
-    flags: config.flags,
+    flags: flags.values,
   };
 }
 
-/** Evaluates the policy and logs the decision. @throws HttpError 403 when denied or undefined, 404 for an unknown model, 500 on a policy error */
+/** Evaluates the policy; the decision is logged when the request ends, with what became of it. @throws HttpError 403 when denied or undefined, 404 for an unknown model, 500 on a policy error */
 export function decide(runtime: Runtime, context: RequestContext): Decision {
   const model = context.request?.model ?? runtime.config.model.id;
   if (!servedModels(runtime).has(model)) {
@@ -98,23 +154,13 @@ export function decide(runtime: Runtime, context: RequestContext): Decision {
   context.policyMs = end - start;
   context.stages.push({ name: 'policy', start, end });
   runtime.metrics.instruments.policySeconds.observe((end - start) / 1000);
-  runtime.decisionLog?.write({
-    decisionId: context.decisionId,
-    timestamp: new Date(),
-    path: runtime.config.policy.entrypoint,
-    revision: active.bundle.revision,
-    input,
-    result: decision,
-    requestedBy: context.remote,
-    evaluationNs: Math.round((end - start) * 1e6),
-    ...(failure === undefined ? {} : { error: failure }),
-  });
+  context.asked = { input, timestamp: new Date(), ...(failure === undefined ? {} : { error: failure }) };
+  if (decision !== undefined) context.decision = decision;
   const result = failure !== undefined ? 'error' : decision === undefined ? 'undefined' : decision.allow ? 'allow' : 'deny';
   runtime.metrics.instruments.decisions.inc({ mixgate_policy_result: result });
   if (failure !== undefined) throw policyFailure('the routing policy failed to decide; nothing passes without a decision');
   if (decision === undefined)
     throw forbidden('policy_undefined', 'the routing policy has no decision for this request', 'policy');
-  context.decision = decision;
   if (!decision.allow) {
     const reasons = decision.reasons ?? [];
     throw forbidden(
@@ -122,6 +168,12 @@ export function decide(runtime: Runtime, context: RequestContext): Decision {
       `denied by the routing policy${decision.rule === undefined ? '' : `, rule ${decision.rule}`}${reasons.length === 0 ? '' : `: ${reasons.join(', ')}`}`,
       'policy',
     );
+  }
+  const { split } = decision;
+  const arm = split === undefined ? undefined : armOf(split);
+  if (split !== undefined && arm !== undefined) {
+    context.arm = arm;
+    runtime.metrics.governance.assigned(split.id, arm.id);
   }
   return decision;
 }
@@ -164,10 +216,24 @@ export function traceLevel(mode: TraceMode, sample: number, optedIn: boolean, al
   return mode === 'sample' && draw < sample ? 'summary' : 'off';
 }
 
-/** The targets to try in order, each with the fallback reason it is used for; unreachable ones are skipped. */
-export function* attempts(runtime: Runtime, decision: Decision): Generator<{ target: Target; primary: boolean }> {
-  if (decision.target !== undefined) yield { target: decision.target, primary: true };
-  for (const target of decision.fallbacks ?? []) {
-    if (runtime.reachable.has(target.pool)) yield { target, primary: false };
+/** A target to try. */
+export interface Attempt {
+  target: Target;
+  primary: boolean;
+}
+
+/**
+ * The targets to try in order: the arm's where the decision splits traffic, the decision's own, its fallbacks. None twice; fallbacks
+ * that can't be reached are left out. What stands in for an arm is a fallback like any other.
+ */
+export function* attempts(runtime: Pick<Runtime, 'reachable'>, decision: Decision, arm?: Arm): Generator<Attempt> {
+  const first = arm?.target ?? decision.target;
+  if (first === undefined) return;
+  yield { target: first, primary: true };
+  const seen = new Set([first.pool]);
+  for (const target of [...(decision.target === undefined ? [] : [decision.target]), ...(decision.fallbacks ?? [])]) {
+    if (seen.has(target.pool) || !runtime.reachable.has(target.pool)) continue;
+    seen.add(target.pool);
+    yield { target, primary: false };
   }
 }

@@ -13,9 +13,13 @@ import { LineFile } from '../telemetry/line-file.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Admission } from './admission.ts';
 import { ServerCertificate } from './certificate.ts';
+import { Flags } from './flags.ts';
+import { TenantLabels } from './governance.ts';
 import { type Identify, identityStage } from './identity.ts';
 import { MoeStore } from './moe.ts';
+import { PoolState } from './pool-state.ts';
 import { Quotas } from './quota.ts';
+import { Shadows } from './shadow.ts';
 
 export const RUNTIME_VERSION = '0.1.0';
 
@@ -32,6 +36,11 @@ export interface Runtime {
   info: EngineInfo;
   admission: Admission;
   reachable: Map<string, Reachable>;
+  /** What is seen of every pool. */
+  pools: ReadonlyMap<string, PoolState>;
+  flags: Flags;
+  tenantLabels: TenantLabels;
+  shadows: Shadows;
   policy: PolicyStore;
   identify: Identify;
   /** Present where the configuration has `listen.tls`. */
@@ -69,7 +78,7 @@ function localEngine(config: RuntimeConfig, log: (message: string) => void): Eng
   );
 }
 
-function upstreamEngine(pool: PoolConfig, { apiKeyEnv, circuit, ...options }: UpstreamConfig): Engine {
+function upstreamEngine(pool: PoolConfig, { apiKeyEnv, circuit, concurrency: _concurrency, ...options }: UpstreamConfig): Engine {
   const key = apiKeyEnv === undefined ? undefined : process.env[apiKeyEnv];
   return new UpstreamEngine({
     ...options,
@@ -124,6 +133,7 @@ export async function startRuntime(
     version: RUNTIME_VERSION,
     onDrop: (count, reason) => metrics.instruments.spansDropped.inc({ mixgate_reason: reason }, count),
   });
+  const shadows = new Shadows(config.shadow);
   const logFile = config.telemetry.decisionLog;
   const decisions =
     logFile === undefined ? undefined : new LineFile(logFile.file, (count) => metrics.instruments.decisionLogDropped.inc(count));
@@ -136,6 +146,10 @@ export async function startRuntime(
     info,
     admission,
     reachable,
+    pools: new Map(config.pools.map(({ id }) => [id, new PoolState()])),
+    flags: new Flags(config),
+    tenantLabels: new TenantLabels(Object.keys(config.tenants)),
+    shadows,
     policy,
     identify,
     certificate,
@@ -149,6 +163,7 @@ export async function startRuntime(
     inFlight: 0,
     async close() {
       clearInterval(poll);
+      shadows.close();
       await local.dispose();
       await spans.flush();
       await decisions?.flush();

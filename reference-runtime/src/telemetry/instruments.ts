@@ -2,6 +2,7 @@
 // OpenTelemetry's semantic conventions 1.41.1 with the recommended buckets; mixgate.* are ours and stand in
 // examples/fleet/telemetry/registry, which a test holds this table to. Attributes are bounded: models, tenants, pools and collectors
 // come from the configuration, never from a client.
+import { GOVERNANCE_INSTRUMENTS } from './governance-instruments.ts';
 
 export type AttributeType = 'string' | 'int';
 
@@ -123,7 +124,7 @@ export const INSTRUMENTS = {
     prometheus: 'mixgate_fallbacks_total',
     kind: 'counter',
     unit: '{request}',
-    help: 'Requests served by a fallback target, by reason',
+    help: 'Requests answered by a fallback target, by the reason that the decided one did not',
     attributes: { 'mixgate.reason': 'string' },
   },
   rejections: {
@@ -326,6 +327,7 @@ export const INSTRUMENTS = {
     help: 'Second calls beside a slow first one',
     attributes: { 'mixgate.pool': 'string' },
   },
+  ...GOVERNANCE_INSTRUMENTS,
 } as const satisfies Readonly<Record<string, Instrument>>;
 
 export type InstrumentKey = keyof typeof INSTRUMENTS;

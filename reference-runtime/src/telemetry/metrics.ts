@@ -1,6 +1,7 @@
 // What the runtime counts and measures: instruments.ts made into Prometheus metrics, and the few places where a value needs more than one line.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineInfo, EngineStats, RequestTrace, UpstreamStats } from '../engine/types.ts';
+import { GovernanceMetrics } from './governance-metrics.ts';
 import { INSTRUMENTS, type Instrument, type InstrumentKey, labelOf } from './instruments.ts';
 
 /** Above this a model's layer x expert counters are left out: 48 x 128 would be 6144 series. */
@@ -66,6 +67,7 @@ function genAi(labels: RequestLabels): Record<Labels<'firstToken'>, string> {
 export class Metrics {
   readonly registry = new Registry();
   readonly instruments = instrumentsIn(this.registry);
+  readonly governance = new GovernanceMetrics(this.instruments);
   readonly #targetInfo = new Gauge({
     name: 'target_info',
     help: 'Resource of this runtime',

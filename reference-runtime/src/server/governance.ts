@@ -1,0 +1,102 @@
+// What a finished request leaves behind of its governance: quota, cost, decision log; and the state that a scrape of metrics reads.
+import type { GovernanceState } from '../telemetry/governance-metrics.ts';
+import { type RequestContext, tokensUsed } from './context.ts';
+import { costOf, priceState } from './cost.ts';
+import type { QuotaKind } from './quota.ts';
+import { liveState, priceOf } from './route.ts';
+import type { Runtime } from './runtime.ts';
+
+/** Tenants that get a label of their own beyond those of the configuration, first come first served; the rest is `_OTHER`. */
+const MAX_TENANTS = 100;
+
+/** Names of tenants as labels: a bounded number of them. */
+export class TenantLabels {
+  readonly #configured: ReadonlySet<string>;
+  readonly #seen = new Set<string>();
+
+  constructor(tenants: Iterable<string>) {
+    this.#configured = new Set(tenants);
+  }
+
+  /** @param admitted whether a policy served the tenant: nobody gets a label by being refused */
+  of(tenant: string | undefined, admitted: boolean): string {
+    if (tenant === undefined) return '_unidentified';
+    if (this.#configured.has(tenant) || this.#seen.has(tenant)) return tenant;
+    if (!admitted) return '_default';
+    if (this.#seen.size >= MAX_TENANTS) return '_OTHER';
+    this.#seen.add(tenant);
+    return tenant;
+  }
+}
+
+/** Prices the request by the pool that served it. Call when its tokens are known, and again when it ends. */
+export function priceRequest(runtime: Pick<Runtime, 'config'>, context: RequestContext): void {
+  const price = context.target === undefined ? undefined : priceOf(runtime, context.target.pool);
+  if (price !== undefined) context.cost = costOf(price, tokensUsed(context), Date.now());
+}
+
+const REFUSALS: Record<string, QuotaKind> = {
+  rate_exceeded: 'requests',
+  requests_exceeded: 'requests',
+  tokens_exceeded: 'tokens',
+  concurrency_exceeded: 'concurrency',
+};
+
+/** Counts what the request cost, or why it was refused. */
+export function countGovernance(
+  runtime: Runtime,
+  context: RequestContext,
+  tenant: string,
+  model: string,
+  failure?: string,
+): void {
+  const { governance } = runtime.metrics;
+  const refused = failure === undefined ? undefined : REFUSALS[failure];
+  if (refused !== undefined) governance.quotaRefused(tenant, refused);
+  const { prompt, completion } = tokensUsed(context);
+  if (context.target === undefined || prompt + completion === 0) return;
+  if (context.cost === undefined) governance.unpriced(context.target.pool);
+  else governance.cost(tenant, model, context.cost);
+}
+
+/** Writes the decision and what became of it. A request that was never decided has no line. */
+export function logDecision(runtime: Pick<Runtime, 'decisionLog' | 'config'>, context: RequestContext): void {
+  const { asked, cost, decision } = context;
+  if (asked === undefined) return;
+  const custom = {
+    ...(context.arm === undefined ? {} : { split: { id: decision?.split?.id, arm: context.arm.id } }),
+    ...(context.shadow === undefined ? {} : { shadow: { pool: decision?.shadow?.target.pool, outcome: context.shadow } }),
+    ...(context.engineStartedAt === undefined || context.target === undefined
+      ? {}
+      : { target: context.target, fallback: context.fallback, tokens: tokensUsed(context) }),
+    ...(cost === undefined ? {} : { cost }),
+    ...(context.expiredFlags.length === 0 ? {} : { expired_flags: context.expiredFlags }),
+  };
+  runtime.decisionLog?.write({
+    decisionId: context.decisionId,
+    timestamp: asked.timestamp,
+    path: runtime.config.policy.entrypoint,
+    revision: context.revision,
+    input: asked.input,
+    result: decision,
+    requestedBy: context.remote,
+    evaluationNs: Math.round(context.policyMs * 1e6),
+    traceId: context.traceId,
+    spanId: context.spanId,
+    ...(asked.error === undefined ? {} : { error: asked.error }),
+    ...(Object.keys(custom).length === 0 ? {} : { custom }),
+  });
+}
+
+/** What the gauges of governed routing say now. */
+export function governanceState(runtime: Runtime): GovernanceState {
+  const { config } = runtime;
+  const now = Date.now();
+  const expired = new Set(runtime.flags.at(now).expired);
+  return {
+    prices: Object.entries(config.catalog.prices).map(([pool, price]) => ({ pool, state: priceState(price, now) })),
+    flags: (config.catalog.flags ?? []).map(({ id }) => ({ id, expired: expired.has(id) })),
+    quotas: runtime.quotas.use(performance.now()).map((use) => ({ ...use, tenant: runtime.tenantLabels.of(use.tenant, false) })),
+    pools: liveState(runtime).map(({ id, saturation, firstTokenMs }) => ({ pool: id, saturation, firstTokenMs })),
+  };
+}
