@@ -53,3 +53,17 @@ test_restricted_data_stays_in_its_jurisdiction if {
 	decision.trace == false
 	decision.quota.tokens_per_request == 8192
 }
+
+test_an_entitled_tenant_keeps_its_high_priority if {
+	decision := routing.decision with input as object.union(healthy, {"request": {"priority": "high"}})
+	decision.allow
+	decision.priority == "high"
+}
+
+# Public data may go anywhere: to the cheapest pool of the model, and to the fastest while the budget burns.
+test_public_data_for_the_small_model[pool] if {
+	some pool, burn_rate in {"ap-south-cpu": 0.8, "us-east-cpu": 6}
+	asked := object.union(request, {"data_class": "public", "model": "mixtral-micro"})
+	decision := routing.decision with input as object.union(healthy, {"request": asked, "slo": {"burn_rate": burn_rate}})
+	decision.target.pool == pool
+}

@@ -7,6 +7,7 @@ import type { Json } from '../core/json.ts';
 import { normalise } from '../workspace/tree.ts';
 import { comparisonsOf } from './boundaries.ts';
 import { type Corpus, readCorpus } from './corpus.ts';
+import { coverageReport, DEFAULT_VALUE_POINTS } from './coverage-report.ts';
 import { type Domain, readDomain } from './domain.ts';
 import { failureFinding, proofFindings, proofTable } from './findings.ts';
 import { changedGuards, type Guards, judgeBaseTests, readGuards } from './guards.ts';
@@ -64,6 +65,7 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
   const baseSide = base === undefined ? undefined : await prepareBase(opa, pool, base, section, out);
   if (prepared.side !== undefined) {
     await judgeTests(opa, head, base, section, out);
+    await judgeCoverage(context, opa, section, prepared.side, out);
     if (section.mutation !== undefined) await judgeMutants(context, opa, pool, section, prepared.side, out);
     try {
       await judgeBehaviour(context, section, prepared.side, baseSide, base, out);
@@ -134,7 +136,11 @@ async function judgeTests(
   section: Section<'policy'>,
   out: Collected,
 ): Promise<void> {
-  const tests = await runTests(opa, { ...head, threshold: section.coverage });
+  const tests = await runTests(opa, {
+    ...head,
+    threshold: section.coverage,
+    demanded: section.ruleCoverage !== undefined || section.decisionCoverage !== undefined,
+  });
   out.findings.push(...tests.findings);
   out.measurements.push(...tests.measurements);
   out.tables.push(...tests.tables);
@@ -153,6 +159,39 @@ async function judgeTests(
   out.findings.push(...judgeBaseTests(again.findings, base.tests, head.tests));
 }
 
+/** Coverage by rule, and on the domain by decision value: of the tests that head has, when all of them pass. */
+async function judgeCoverage(
+  context: GateContext,
+  opa: Opa,
+  section: Section<'policy'>,
+  head: Side,
+  out: Collected,
+): Promise<void> {
+  if (!testsUsable(head, out)) return;
+  context.progress.step('policy: coverage by rule and decision');
+  const guards = await readGuards(context.head, head.source.invariants, section.domain);
+  const report = await coverageReport(opa, head.source, {
+    entrypoints: section.entrypoints,
+    rules: section.ruleCoverage,
+    decisions: section.decisionCoverage,
+    against:
+      guards.domain === undefined
+        ? undefined
+        : { side: head, domain: domainFor(guards.domain, head, undefined), maxPoints: DEFAULT_VALUE_POINTS },
+  });
+  out.findings.push(...report.findings);
+  out.measurements.push(...report.measurements);
+  out.tables.push(...report.tables);
+  Object.assign(out.facts, report.facts);
+  out.inconclusive ??= report.inconclusive;
+}
+
+/** What tests can be judged by: there are some, and they pass on the policy itself. */
+function testsUsable(head: Side, out: Collected): boolean {
+  const stop = out.findings.some((f) => f.ruleId === 'policy-test-failed' || f.ruleId === 'policy-check-failed');
+  return !stop && head.source.tests.size > 0;
+}
+
 /** Mutation testing where it is configured: of the tests that head has, when all of them pass. */
 async function judgeMutants(
   context: GateContext,
@@ -162,8 +201,7 @@ async function judgeMutants(
   head: Side,
   out: Collected,
 ): Promise<void> {
-  const stop = out.findings.some((f) => f.ruleId === 'policy-test-failed' || f.ruleId === 'policy-check-failed');
-  if (stop || head.source.tests.size === 0) return;
+  if (!testsUsable(head, out)) return;
   context.progress.step('policy: mutants of the policy');
   const guards = await readGuards(context.head, head.source.invariants, section.domain);
   const domain = guards.domain === undefined ? undefined : domainFor(guards.domain, head, undefined);

@@ -44,14 +44,23 @@ export function instrument(modules: Modules, definitions: readonly Definition[])
 }
 
 /** Edits that put one expression in front of a definition's body and one behind it; undefined for a shape that isn't known. */
-export function bodyEdits(source: string, definition: Definition, before: string, after?: string): readonly Edit[] | undefined {
+export function bodyEdits(
+  source: string,
+  definition: Definition,
+  before: string | undefined,
+  after?: string,
+): readonly Edit[] | undefined {
   const { ast } = definition;
   const text = ownText(ast);
   const start = offsetOf(source, ast.location);
   if (start === undefined || !source.startsWith(text, start)) return undefined;
+  const ahead = before === undefined ? '' : `${before}; `;
   const behind = after === undefined ? '' : `; ${after}`;
   const { fact, bodyOffset } = splitBody(ast);
-  if (fact) return [{ offset: start + text.trimEnd().length, text: ` if { ${before}${behind} }` }];
+  if (fact)
+    return [
+      { offset: start + text.trimEnd().length, text: ` if { ${[before, after].filter((e) => e !== undefined).join('; ')} }` },
+    ];
   const bodyStart = start + bodyOffset;
   const first = ast.body[0];
   const firstOffset = first?.location === undefined ? undefined : offsetOf(source, first.location);
@@ -62,17 +71,18 @@ export function bodyEdits(source: string, definition: Definition, before: string
     const lastText = sourceText(last.location);
     if (lastOffset === undefined || lastText === undefined || !source.startsWith(lastText, lastOffset)) return undefined;
     return [
-      { offset: firstOffset, text: `${before}; ` },
+      { offset: firstOffset, text: ahead },
       { offset: lastOffset + lastText.length, text: behind },
     ];
   }
   return [
-    { offset: bodyStart, text: `{ ${before}; ` },
+    { offset: bodyStart, text: `{ ${ahead}` },
     { offset: start + text.trimEnd().length, text: `${behind} }` },
   ];
 }
 
-function valueText(definition: Definition): string {
+/** Source of the value that a definition gives: of a set its member, of an object `[key, value]`. */
+export function valueText(definition: Definition): string {
   const { key, value } = definition.ast.head;
   if (definition.kind === 'set') return sourceText(key?.location) ?? 'true';
   const text = value?.location === undefined ? 'true' : (sourceText(value.location) ?? 'true');

@@ -34,6 +34,8 @@ export interface TestResult {
   readonly location: Location;
   readonly outcome: 'pass' | 'fail' | 'error' | 'skip';
   readonly message?: string;
+  /** What the test, and the rules that it evaluated, printed. */
+  readonly output?: string;
 }
 
 export interface Coverage {
@@ -77,6 +79,11 @@ export class Opa {
   constructor(tool: Tool, signal: AbortSignal) {
     this.tool = tool;
     this.#signal = signal;
+  }
+
+  /** Whether the run was called off: an error of a program that was stopped means nothing then. */
+  get cancelled(): boolean {
+    return this.#signal.aborted;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -157,10 +164,10 @@ export class Opa {
   }
 
   /** `opa test`: every test with its outcome. @throws OpaRefused when the tests don't compile */
-  async test(modules: Modules, data: JsonObject): Promise<readonly TestResult[]> {
+  async test(modules: Modules, data: JsonObject, timeoutS = 5): Promise<readonly TestResult[]> {
     await using stage = await stageFiles(modules, data);
     const result = await this.#run(
-      ['test', '--format', 'json', '--timeout', '5s', '--capabilities', await this.#caps(), '--bundle', '.'],
+      ['test', '--format', 'json', '--timeout', `${timeoutS}s`, '--capabilities', await this.#caps(), '--bundle', '.'],
       stage.dir,
     );
     if (result.timedOut) throw new OpaRefused([limitProblem('opa test')]);
@@ -176,6 +183,7 @@ export class Opa {
           location: placeOf(raw.location) ?? { file: '.' },
           outcome: raw.error !== undefined ? 'error' : raw.fail === true ? 'fail' : raw.skip === true ? 'skip' : 'pass',
           ...(raw.error === undefined ? {} : { message: raw.error.message ?? 'error' }),
+          ...(raw.output === undefined ? {} : { output: Buffer.from(raw.output, 'base64').toString('utf8') }),
         }),
       )
       .sort(
@@ -269,6 +277,8 @@ interface RawTest {
   readonly name: string;
   readonly fail?: boolean;
   readonly skip?: boolean;
+  /** Base64. */
+  readonly output?: string;
   readonly error?: { readonly message?: string };
 }
 interface RawLocation {

@@ -7,6 +7,7 @@ import { canonicalJson, type Json } from '../core/json.ts';
 import { attribute, describeDefinition, sameOutcome } from './attribution.ts';
 import { comparisonsOf } from './boundaries.ts';
 import type { Corpus } from './corpus.ts';
+import { type CoverageReport, coverageReport, DEFAULT_VALUE_POINTS } from './coverage-report.ts';
 import { decisionOf } from './decision.ts';
 import { definitionsOf, reaches } from './definitions.ts';
 import { type Domain, readDomain } from './domain.ts';
@@ -80,31 +81,70 @@ export interface MutationTestOptions {
   readonly document: DomainDocument | undefined;
 }
 
+export interface CoverageTestOptions {
+  /** Least share of definitions that a test reaches, in percent. */
+  readonly rules: number | undefined;
+  /** Least share of decision values that a test sees, in percent. */
+  readonly decisions: number | undefined;
+  /** With both, decision values that the policy can take are told from those that tests see. */
+  readonly entrypoint: string | undefined;
+  readonly document: DomainDocument | undefined;
+}
+
+const UNJUDGED: CoverageTestOptions = { rules: undefined, decisions: undefined, entrypoint: undefined, document: undefined };
+
 export async function testPolicy(
   bench: Workbench,
   source: PolicySource,
   threshold: number | undefined,
   mutation?: MutationTestOptions,
+  wanted: CoverageTestOptions = UNJUDGED,
 ): Promise<GateResult> {
   const problems = (await bench.opa.check(new Map([...source.modules, ...source.invariants]), source.data)).map(checkFinding);
   if (problems.length > 0) return result(problems, source, '');
-  const outcome = await runTests(bench.opa, { ...source, threshold });
-  const usable = outcome.total > 0 && outcome.passed === outcome.total;
+  const outcome = await runTests(bench.opa, {
+    ...source,
+    threshold,
+    demanded: wanted.rules !== undefined || wanted.decisions !== undefined,
+  });
+  // Skipped tests don't stand in the way.
+  const usable = outcome.total > 0 && !outcome.findings.some((f) => f.ruleId === 'policy-test-failed');
+  const covered = usable ? await coverPolicy(bench, source, wanted) : undefined;
   const mutants = mutation === undefined || !usable ? undefined : await mutatePolicy(bench, source, mutation);
+  const reached = Object.values(covered?.facts ?? {}).filter((fact) => typeof fact === 'string');
   return {
     ...result(
-      [...outcome.findings, ...(mutants?.findings ?? [])],
+      [...outcome.findings, ...(covered?.findings ?? []), ...(mutants?.findings ?? [])],
       source,
-      [`${outcome.passed} of ${outcome.total} tests pass`, ...(mutants === undefined ? [] : [mutants.summary])].join('; '),
-      [...outcome.tables, ...(mutants?.tables ?? [])],
-      mutants?.inconclusive,
+      [`${outcome.passed} of ${outcome.total} tests pass`, ...reached, ...(mutants === undefined ? [] : [mutants.summary])].join(
+        '; ',
+      ),
+      [...outcome.tables, ...(covered?.tables ?? []), ...(mutants?.tables ?? [])],
+      covered?.inconclusive ?? mutants?.inconclusive,
     ),
-    measurements: [...outcome.measurements, ...(mutants?.measurements ?? [])],
+    measurements: [...outcome.measurements, ...(covered?.measurements ?? []), ...(mutants?.measurements ?? [])],
     facts: {
       tests: `${outcome.passed} of ${outcome.total} passed`,
+      ...covered?.facts,
       ...(mutants === undefined ? {} : { mutation: mutants.summary }),
     },
   };
+}
+
+/** Coverage by rule and by decision value; the tests must have passed on the policy itself. */
+async function coverPolicy(bench: Workbench, source: PolicySource, wanted: CoverageTestOptions): Promise<CoverageReport> {
+  const { entrypoint, document, rules, decisions } = wanted;
+  const entrypoints = entrypoint === undefined ? [] : [entrypoint];
+  if (entrypoint === undefined || document === undefined)
+    return coverageReport(bench.opa, source, { entrypoints, rules, decisions, against: undefined });
+  const { side, findings } = await prepareSide(bench.opa, bench.pool, source, [entrypoint]);
+  if (side === undefined) return { findings, measurements: [], tables: [], facts: {}, inconclusive: undefined };
+  return coverageReport(bench.opa, source, {
+    entrypoints,
+    rules,
+    decisions,
+    against: { side, domain: domainOf(document, [side]), maxPoints: DEFAULT_VALUE_POINTS },
+  });
 }
 
 /** Mutation testing; the tests must have passed on the policy itself. */

@@ -17,6 +17,16 @@ export const RULES = [
     summary: 'The unit tests reach fewer lines of the policy than the configured share.',
   },
   {
+    id: 'policy-rule-coverage-low',
+    level: 'error',
+    summary: 'The unit tests reach a smaller share of the rule definitions than configured.',
+  },
+  {
+    id: 'policy-decision-coverage-low',
+    level: 'error',
+    summary: 'The unit tests see a smaller share of the values that the decision can take than configured.',
+  },
+  {
     id: 'policy-mutant-survived',
     level: 'warning',
     summary: 'A small change of the policy makes none of its tests fail.',

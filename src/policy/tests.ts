@@ -21,6 +21,8 @@ export interface TestInput {
   readonly data: JsonObject;
   /** Least line coverage in percent; undefined: measured, not judged. */
   readonly threshold: number | undefined;
+  /** Some other share of the tests is judged: without tests none of it is met. */
+  readonly demanded?: boolean;
 }
 
 /** Runs the policy's unit tests and measures which lines of the policy they reach. */
@@ -33,7 +35,7 @@ export async function runTests(opa: Opa, input: TestInput): Promise<TestOutcome>
     if (results.length === 0) {
       const finding = policyFinding({
         ruleId: 'policy-test-missing',
-        level: input.threshold === undefined ? 'warning' : 'error',
+        level: input.threshold === undefined && input.demanded !== true ? 'warning' : 'error',
         message: 'The policy has no unit tests.',
         location: { file: [...input.modules.keys()].sort()[0] ?? '.', line: 1 },
         fix: 'Add `*_test.rego` modules with `test_` rules.',

@@ -64,7 +64,13 @@ describe('verbs', () => {
   });
   test('test counts, covers and judges', async () => {
     const ran = json(await policy('test', 'pol', '--threshold', '100', '--format', 'json'));
-    expect(ran.gates[0]!.reason).toBe('2 of 2 tests pass');
+    expect(ran.gates[0]!.reason).toMatch(/^2 of 2 tests pass; 2 of 2 definitions hold in some test/);
+    const demanding = ['--rule-threshold', '100', '--decision-threshold', '100'];
+    const judged = await policy('test', 'pol', ...demanding, ...E, '--domain', 'domain.yaml', '--format', 'json');
+    expect(json(judged).gates[0]!.reason).toMatch(
+      / of p\/decision that the domain reaches \(all \d+ points\) are seen by a test/,
+    );
+    expect((await policy('test', 'pol', '--decision-threshold', '100')).code).toBe(2);
     expect((await policy('test', 'wide')).stdout).toContain('no unit tests');
   });
   test('lint says what it could not look at without a domain', async () => {

@@ -84,7 +84,9 @@ describe('the fleet', () => {
     expect(result.findings.filter((f) => !f.ruleId.startsWith('policy-latency'))).toEqual([]);
     expect(result.facts).toMatchObject({
       proof: 'proved on 307200 of 307200',
-      tests: '33 of 33 passed',
+      tests: '35 of 35 passed',
+      ruleCoverage: '65 of 65 definitions hold in some test',
+      decisionCoverage: expect.stringMatching(/^(\d+) of \1 values of routing\/decision /),
       'decisionDiff.corpus': '0 of 400 decisions differ',
       parity: expect.stringMatching(/^(\d+) of \1 inputs compared with OPA's own evaluator$/),
     });

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { parseYaml } from '../../src/config/document.ts';
 import type { Json, JsonObject } from '../../src/core/json.ts';
 import { refPath, walkTerms } from '../../src/policy/ast.ts';
-import { evaluatePolicy, provePolicy } from '../../src/policy/operations.ts';
+import { evaluatePolicy, provePolicy, testPolicy } from '../../src/policy/operations.ts';
 import { loadPolicySource, type PolicySource } from '../../src/policy/source.ts';
 import { links } from '../docs/support.ts';
 import { ROOT } from '../support/cli.ts';
@@ -227,4 +227,33 @@ describe('a copy for another fleet, of which only the data was edited', () => {
 test('the shipped data keeps the shipped invariants on the shipped domain', async () => {
   const proof = await prove(text('policies/routing/data.json'), parseYaml(text('policies/domain.yaml'), 'policies/domain.yaml'));
   expect([proof.verdict, proof.facts?.['proof']]).toEqual(['pass', 'proved on 307200 of 307200']);
+});
+
+test("the library's own tests reach every definition, and every value of the decision that its domain reaches", async () => {
+  const gates = await Promise.all([
+    loadPolicySource(memoryTree(Object.fromEntries(files('policies/routing/*').map((file) => [file, text(file)]))), {
+      roots: ['policies/routing'],
+    }).then((source) =>
+      testPolicy(bench, source, undefined, undefined, {
+        rules: 100,
+        decisions: 100,
+        entrypoint: 'routing/decision',
+        document: parseYaml(text('policies/domain.yaml'), 'policies/domain.yaml'),
+      }),
+    ),
+    loadPolicySource(memoryTree(Object.fromEntries(files('policies/promotion/*').map((file) => [file, text(file)]))), {
+      roots: ['policies/promotion'],
+    }).then((source) =>
+      testPolicy(bench, source, undefined, undefined, {
+        rules: 100,
+        decisions: undefined,
+        entrypoint: undefined,
+        document: undefined,
+      }),
+    ),
+  ]);
+  expect(gates.map((gate) => [gate.verdict, gate.findings])).toEqual([
+    ['pass', []],
+    ['pass', []],
+  ]);
 });
