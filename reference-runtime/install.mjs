@@ -1,4 +1,5 @@
 // Installs the runtime's own dependencies. Plain JavaScript: it runs before anything is installed, on Node 20 and up.
+//   node install.mjs [--gpu vulkan|cuda] [--verbose]
 // Idempotent and silent when nothing is missing. A stamp file records what was installed, so that a change of the lock file is noticed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -6,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
 
@@ -17,6 +19,15 @@ const NATIVE_PACKAGES = {
   'darwin-x64': '@node-llama-cpp/mac-x64',
   'win32-x64': '@node-llama-cpp/win-x64',
   'win32-arm64': '@node-llama-cpp/win-arm64',
+};
+
+/** More of llama.cpp's binaries, on request (`--gpu KIND`): `auto` in a configuration takes the best of what is installed. */
+const GPU_PACKAGES = {
+  vulkan: { 'linux-x64': ['@node-llama-cpp/linux-x64-vulkan'], 'win32-x64': ['@node-llama-cpp/win-x64-vulkan'] },
+  cuda: {
+    'linux-x64': ['@node-llama-cpp/linux-x64-cuda', '@node-llama-cpp/linux-x64-cuda-ext'],
+    'win32-x64': ['@node-llama-cpp/win-x64-cuda', '@node-llama-cpp/win-x64-cuda-ext'],
+  },
 };
 
 /** Node 24 as npm packages, used where the Node that started us is older than the first that runs TypeScript as it is. */
@@ -63,8 +74,28 @@ function nodeMajor(executable) {
   return out.status === 0 ? Number(out.stdout.slice(1).split('.')[0]) : 0;
 }
 
-/** The npm packages that this platform needs beside the lock file's. */
-export function platformPackages(platform = process.platform, arch = process.arch, haveNode = findNode() !== undefined) {
+/** The packages with llama.cpp for one kind of GPU. @param {string} gpu `vulkan` or `cuda` */
+function gpuPackages(gpu, key) {
+  const byPlatform = GPU_PACKAGES[gpu];
+  if (byPlatform === undefined)
+    throw new InstallError(`mixgate-runtime: --gpu ${gpu}: expected one of ${Object.keys(GPU_PACKAGES).join(', ')}`);
+  if (byPlatform[key] === undefined)
+    throw new InstallError(
+      `mixgate-runtime: no prebuilt llama.cpp with ${gpu} for ${key}; there is one for ${Object.keys(byPlatform).join(', ')}`,
+    );
+  return byPlatform[key];
+}
+
+/**
+ * The npm packages that this platform needs beside the lock file's.
+ * @param {string[]} [gpus] kinds of GPU to have llama.cpp for, beside the CPU: `vulkan`, `cuda`
+ */
+export function platformPackages(
+  platform = process.platform,
+  arch = process.arch,
+  haveNode = findNode() !== undefined,
+  gpus = [],
+) {
   const key = `${platform}-${arch}`;
   const native = NATIVE_PACKAGES[key];
   if (native === undefined) {
@@ -78,7 +109,7 @@ export function platformPackages(platform = process.platform, arch = process.arc
     );
   }
   const version = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).dependencies['node-llama-cpp'];
-  const wanted = [`${native}@${version}`];
+  const wanted = [native, ...gpus.flatMap((gpu) => gpuPackages(gpu, key))].map((name) => `${name}@${version}`);
   if (!haveNode) {
     if (NODE_PACKAGES[key] === undefined)
       throw new InstallError(`mixgate-runtime: needs Node ${MINIMUM_NODE_MAJOR} or newer on ${key}, this is ${process.version}`);
@@ -96,11 +127,27 @@ function wantedStamp() {
   return `${createHash('sha256').update(lock).digest('hex')} ${process.platform}-${process.arch}\n`;
 }
 
-/** True when every dependency of this lock file and platform is in place. */
-export function isInstalled() {
+/** The kinds of GPU that llama.cpp is installed for. */
+function installedGpus() {
+  const key = `${process.platform}-${process.arch}`;
+  return Object.keys(GPU_PACKAGES).filter((gpu) => GPU_PACKAGES[gpu][key]?.every(isThere));
+}
+
+function isThere(name) {
+  return existsSync(join(ROOT, 'node_modules', name, 'package.json'));
+}
+
+/**
+ * True when every dependency of this lock file and platform is in place.
+ * @param {string[]} [gpus] kinds of GPU that must be there too
+ */
+export function isInstalled(gpus = []) {
   if (!existsSync(stampPath()) || readFileSync(stampPath(), 'utf8') !== wantedStamp()) return false;
-  const native = NATIVE_PACKAGES[`${process.platform}-${process.arch}`];
-  return native !== undefined && existsSync(join(ROOT, 'node_modules', native, 'package.json')) && findNode() !== undefined;
+  const key = `${process.platform}-${process.arch}`;
+  const native = NATIVE_PACKAGES[key];
+  return (
+    native !== undefined && [native, ...gpus.flatMap((gpu) => gpuPackages(gpu, key))].every(isThere) && findNode() !== undefined
+  );
 }
 
 /** @param {string[]} args */
@@ -149,20 +196,24 @@ function withLock(work) {
 
 /**
  * Installs what is missing.
- * @param {{ log?: (line: string) => void }} [options]
+ * @param {{ log?: (line: string) => void, gpus?: string[] }} [options] `gpus`: llama.cpp for these kinds of GPU, beside the CPU
  * @returns {boolean} true when something was installed
  */
-export function install({ log = (line) => process.stderr.write(`${line}\n`) } = {}) {
-  const wanted = platformPackages();
-  if (isInstalled()) return false;
-  return withLock(() => installLocked(wanted, log));
+export function install({ log = (line) => process.stderr.write(`${line}\n`), gpus = [] } = {}) {
+  // What is there for a GPU stays: whoever asked for it is not always who installs.
+  const kinds = [...new Set([...installedGpus(), ...gpus])];
+  const wanted = platformPackages(process.platform, process.arch, findNode() !== undefined, kinds);
+  if (isInstalled(gpus)) return false;
+  return withLock(() => installLocked(wanted, gpus, log));
 }
 
-function installLocked(wanted, log) {
-  if (isInstalled()) return false;
-  rmSync(stampPath(), { force: true });
-  log('mixgate-runtime: installing dependencies (about 90 MB, usually 15 s)');
-  npm(['ci', '--omit=optional', '--ignore-scripts']);
+function installLocked(wanted, gpus, log) {
+  if (isInstalled(gpus)) return false;
+  if (!isInstalled()) {
+    rmSync(stampPath(), { force: true });
+    log('mixgate-runtime: installing dependencies (about 90 MB, usually 15 s)');
+    npm(['ci', '--omit=optional', '--ignore-scripts']);
+  }
   log(`mixgate-runtime: installing ${wanted.join(' and ')}`);
   npm(['install', '--no-save', '--omit=optional', '--ignore-scripts', ...wanted]);
   writeFileSync(stampPath(), wantedStamp());
@@ -171,13 +222,15 @@ function installLocked(wanted, log) {
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    install();
+    const { values } = parseArgs({ options: { gpu: { type: 'string', multiple: true }, verbose: { type: 'boolean' } } });
+    install({ gpus: values.gpu ?? [] });
     const { buildShim } = await import('./native/build.mjs');
     const built = buildShim();
-    if (!built.available && process.argv.includes('--verbose'))
+    if (!built.available && values.verbose === true)
       process.stderr.write(`mixgate-runtime: router tracing off: ${built.reason}\n`);
   } catch (error) {
-    process.stderr.write(`${error instanceof InstallError ? error.message : error?.stack}\n`);
+    const forUser = error instanceof InstallError || error?.code?.startsWith('ERR_PARSE_ARGS');
+    process.stderr.write(`${forUser ? error.message : error?.stack}\n`);
     process.exitCode = 3;
   }
 }

@@ -14,6 +14,8 @@ try {
   if (process.argv.includes('--test')) {
     const { ensurePrometheus } = await import('../test/support/prometheus.ts');
     await ensurePrometheus();
+    const { ensureSoftwareVulkan } = await import('../test/support/vulkan.ts');
+    if (`${process.platform}-${process.arch}` === 'linux-x64') await ensureSoftwareVulkan();
   }
 } catch (error) {
   if (!isMixgateError(error)) throw error;

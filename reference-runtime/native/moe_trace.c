@@ -23,6 +23,8 @@
 
 #define MAX_SEQUENCES 1024
 #define MAX_EXPERTS 256
+#define MAX_BACKENDS 8
+#define BACKEND_CHARS 32
 #define EXPORTED __attribute__((visibility("default")))
 
 struct llama_batch {
@@ -51,6 +53,8 @@ static decode_fn real_decode;
 static tensor_set_fn real_tensor_set;
 static set_callback_fn real_set_callback;
 static get_sched_fn real_get_sched;
+static void *(*real_tensor_backend)(void *sched, void *tensor);
+static const char *(*real_backend_name)(void *backend);
 
 // The object that `address` lies in. dlsym on its handle searches it and its dependencies, never the global scope, so that it cannot
 // find our own symbol. RTLD_NEXT would not see libraries that were loaded RTLD_LOCAL.
@@ -80,6 +84,8 @@ static int32_t experts, layers;
 static uint64_t recorded_total, dropped_total, unattributed_total, decodes_total, decodes_traced_total, rows_total, steps_total;
 static uint8_t traced[MAX_SEQUENCES];
 static int traced_count;
+// Rows read by where the router of their layer was computed ("CPU", "Vulkan0", "CUDA0"): which device buffers the logits came out of.
+static struct { char name[BACKEND_CHARS]; uint64_t rows; } backends[MAX_BACKENDS];
 
 // ---- one decode, on the thread that runs it ----------------------------------------------------------------------------------------------
 
@@ -89,6 +95,7 @@ struct row {
 };
 
 static __thread struct {
+  void *ctx;
   bool wanted;
   bool broken;
   struct row *rows;
@@ -164,9 +171,24 @@ static bool check_positions(const int32_t *positions, int32_t n) {
   return true;
 }
 
-static void record_layer(int32_t layer, const int32_t *rows, int32_t count) {
+// The name is the scheduler's: the backend it gave the tensor to. Under ring_lock.
+static void count_backend(void *tensor, int32_t count) {
+  if (real_tensor_backend == NULL || real_backend_name == NULL) return;
+  void *backend = real_tensor_backend(real_get_sched(decode.ctx), tensor);
+  const char *name = backend == NULL ? NULL : real_backend_name(backend);
+  if (name == NULL) return;
+  for (size_t i = 0; i < MAX_BACKENDS; i++) {
+    if (backends[i].rows == 0) snprintf(backends[i].name, BACKEND_CHARS, "%s", name);
+    else if (strncmp(backends[i].name, name, BACKEND_CHARS - 1) != 0) continue;
+    backends[i].rows += (uint64_t)count;
+    return;
+  }
+}
+
+static void record_layer(void *tensor, int32_t layer, const int32_t *rows, int32_t count) {
   pthread_mutex_lock(&ring_lock);
   rows_total += (uint64_t)count;
+  count_backend(tensor, count);
   if (layer == 0) steps_total++;
   for (int32_t i = 0; i < count; i++) {
     const struct row *row = &decode.rows[rows[i]];
@@ -212,7 +234,7 @@ static bool on_tensor(void *tensor, bool ask, void *user_data) {
     decode.scratch_bytes = bytes;
   }
   real_tensor_get(tensor, decode.scratch, 0, bytes);
-  record_layer(layer, rows, count);
+  record_layer(tensor, layer, rows, count);
   return true;
 }
 
@@ -298,6 +320,8 @@ EXPORTED int32_t llama_decode(void *ctx, struct llama_batch batch) {
       real_nbytes = (size_t(*)(const void *))dlsym(llama, "ggml_nbytes");
       real_tensor_get = (void (*)(const void *, void *, size_t, size_t))dlsym(llama, "ggml_backend_tensor_get");
       real_get_sched = (get_sched_fn)dlsym(llama, "_ZNK13llama_context9get_schedEv");
+      real_tensor_backend = (void *(*)(void *, void *))dlsym(llama, "ggml_backend_sched_get_tensor_backend");
+      real_backend_name = (const char *(*)(void *))dlsym(llama, "ggml_backend_name");
       if (real_set_callback == NULL) real_set_callback = (set_callback_fn)dlsym(llama, "ggml_backend_sched_set_eval_callback");
     }
     real_decode = found;
@@ -308,6 +332,7 @@ EXPORTED int32_t llama_decode(void *ctx, struct llama_batch batch) {
     decode.wanted = false;
     return real_decode(ctx, batch);
   }
+  decode.ctx = ctx;
   // The scheduler is asked for each time: llama.cpp makes a new one when the context changes.
   real_set_callback(real_get_sched(ctx), on_tensor, NULL);
   int32_t result = real_decode(ctx, batch);
@@ -404,6 +429,12 @@ static napi_value js_stats(napi_env env, napi_callback_info info) {
   pthread_mutex_unlock(&ring_lock);
   const char *names[] = {"recorded", "dropped", "unattributed", "decodes", "decodesTraced", "rows", "steps", "pending", "capacity"};
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) put(env, out, names[i], values[i]);
+  napi_value by;
+  napi_create_object(env, &by);
+  pthread_mutex_lock(&ring_lock);
+  for (size_t i = 0; i < MAX_BACKENDS && backends[i].rows > 0; i++) put(env, by, backends[i].name, backends[i].rows);
+  pthread_mutex_unlock(&ring_lock);
+  napi_set_named_property(env, out, "backends", by);
   return out;
 }
 

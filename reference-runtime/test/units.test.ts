@@ -466,6 +466,18 @@ describe('set-up', () => {
   ])('%s %s (Node 24 there: %s) needs %j', (platform, arch, haveNode, expected) =>
     expect(platformPackages(platform as NodeJS.Platform, arch as NodeJS.Architecture, haveNode)).toEqual(expected),
   );
+  it('gets llama.cpp for a GPU beside the one for the CPU, in the same version', () => {
+    expect(platformPackages('linux', 'x64', true, ['vulkan', 'cuda'])).toEqual([
+      '@node-llama-cpp/linux-x64@3.21.1',
+      '@node-llama-cpp/linux-x64-vulkan@3.21.1',
+      '@node-llama-cpp/linux-x64-cuda@3.21.1',
+      '@node-llama-cpp/linux-x64-cuda-ext@3.21.1',
+    ]);
+    expect(() => platformPackages('linux', 'arm64', true, ['vulkan'])).toThrow(
+      /vulkan for linux-arm64; there is one for linux-x64/,
+    );
+    expect(() => platformPackages('linux', 'x64', true, ['opencl'])).toThrow(/--gpu opencl: expected one of vulkan, cuda/);
+  });
   it('says which platforms there are', () =>
     expect(() => platformPackages('sunos', 'x64', true)).toThrow(/no prebuilt llama.cpp for sunos-x64; supported: linux-x64/));
   it('knows glibc', () => expect(isMusl()).toBe(false));

@@ -1,9 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { cacheRoot } from '../../src/tools/cache.ts';
+import { debianPackages } from './debian.ts';
 
 /**
  * The real prometheus and promtool: from PATH, else from the tool cache, else Debian's package unpacked into the cache (no root
@@ -19,52 +20,20 @@ export function prometheusTools(): { readonly prometheus: string; readonly promt
   if (prometheus !== undefined && promtool !== undefined) return { prometheus, promtool };
   const home = join(cacheRoot(), 'prometheus-debian');
   const bin = join(home, 'usr/bin');
-  if (!existsSync(join(bin, 'promtool'))) download(home);
+  try {
+    debianPackages({ home, packages: ['prometheus'], present: 'usr/bin/promtool' });
+  } catch (cause) {
+    throw new Error(
+      'These tests need a real Prometheus: put prometheus and promtool into PATH, or run where `apt-get download prometheus` works (Debian, Ubuntu; `apt-get update` first).',
+      { cause },
+    );
+  }
   return { prometheus: join(bin, 'prometheus'), promtool: join(bin, 'promtool') };
 }
 
 /** For set-up: has them ready before any test starts. */
 export async function ensurePrometheus(): Promise<void> {
   prometheusTools();
-}
-
-function download(home: string): void {
-  mkdirSync(cacheRoot(), { recursive: true });
-  const work = mkdtempSync(join(cacheRoot(), 'prometheus-'));
-  try {
-    aptDownload(work);
-    const deb = readdirSync(work).find((name) => name.endsWith('.deb'));
-    if (deb === undefined) throw new Error('apt-get download left no package');
-    execFileSync('dpkg', ['-x', deb, join(work, 'root')], { cwd: work, stdio: 'pipe', timeout: 60_000 });
-    try {
-      renameSync(join(work, 'root'), home);
-    } catch (error) {
-      // Another test process was faster.
-      if (!existsSync(join(home, 'usr/bin/promtool'))) throw error;
-    }
-  } catch (cause) {
-    throw new Error(
-      'These tests need a real Prometheus: put prometheus and promtool into PATH, or run where `apt-get download prometheus` works (Debian, Ubuntu; `apt-get update` first).',
-      { cause },
-    );
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
-}
-
-/** A fresh machine has no package lists, and reading them into the system's place needs root: then they go into the work folder. */
-function aptDownload(work: string): void {
-  const run = (args: readonly string[]): void =>
-    void execFileSync('apt-get', [...args], { cwd: work, stdio: 'pipe', timeout: 180_000 });
-  try {
-    run(['download', 'prometheus']);
-  } catch {
-    mkdirSync(join(work, 'lists/partial'), { recursive: true });
-    mkdirSync(join(work, 'cache/archives/partial'), { recursive: true });
-    const own = ['-o', `Dir::State::Lists=${join(work, 'lists')}`, '-o', `Dir::Cache=${join(work, 'cache')}`];
-    run([...own, 'update']);
-    run([...own, 'download', 'prometheus']);
-  }
 }
 
 export interface RunningPrometheus extends AsyncDisposable {

@@ -122,8 +122,8 @@ export class LlamaCore {
   stats(): ChildStats {
     const out: ChildStats = { rssBytes: process.memoryUsage.rss() };
     if (this.#parts.shim !== undefined) {
-      const { recorded, dropped, unattributed, pending, capacity, steps, rows } = this.#parts.shim.stats();
-      out.trace = { recorded, dropped, unattributed, pending, capacity, steps, rows };
+      const { recorded, dropped, unattributed, pending, capacity, steps, rows, backends } = this.#parts.shim.stats();
+      out.trace = { recorded, dropped, unattributed, pending, capacity, steps, rows, backends };
     }
     return out;
   }

@@ -146,7 +146,18 @@ export class LlamaEngine implements Engine {
       rssBytes: 0,
       ...(trace === undefined
         ? {}
-        : { trace: { recorded: 0, dropped: 0, unattributed: 0, steps: 0, rows: 0, pending: 0, capacity: trace.capacity } }),
+        : {
+            trace: {
+              recorded: 0,
+              dropped: 0,
+              unattributed: 0,
+              steps: 0,
+              rows: 0,
+              pending: 0,
+              capacity: trace.capacity,
+              backends: {},
+            },
+          }),
     };
     for (const [id, queue] of this.#running) {
       this.#running.delete(id);
@@ -243,6 +254,7 @@ export class LlamaEngine implements Engine {
               rows: trace.rows + this.#carried.rows,
               pending: trace.pending,
               capacity: trace.capacity,
+              backends: trace.backends,
             },
           }),
     };

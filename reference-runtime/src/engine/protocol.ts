@@ -37,6 +37,8 @@ export interface ChildStats {
     capacity: number;
     steps: number;
     rows: number;
+    /** Rows by the ggml backend that computed them, of the process that runs now. */
+    backends: Record<string, number>;
   };
 }
 

@@ -127,6 +127,8 @@ export interface EngineStats {
     capacity: number;
     steps: number;
     rows: number;
+    /** Rows by the ggml backend that computed them, of the process that runs now. */
+    backends: Record<string, number>;
   };
 }
 

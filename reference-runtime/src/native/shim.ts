@@ -14,6 +14,8 @@ export interface ShimStats {
   steps: number;
   pending: number;
   capacity: number;
+  /** Of `rows`, how many were computed on which of ggml's backends: `CPU`, `Vulkan0`, `CUDA0`. */
+  backends: Record<string, number>;
 }
 
 /** The addon's functions; see native/moe_trace.c. */
