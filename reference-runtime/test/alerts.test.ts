@@ -24,7 +24,11 @@ it('the rules are valid and ask for metrics that exist', async () => {
   promtool(['check', 'rules', RULES]);
   const metrics = new Metrics({ version: '0', cluster: 'c', model: 'm', modelVersion: '1' });
   const known = new Set((await metrics.registry.getMetricsAsJSON()).map((metric) => metric.name));
-  expect(rules.map(({ expr }) => /^[a-z_]+/.exec(expr)?.[0] ?? '').filter((name) => !known.has(name))).toEqual([]);
+  const asked = rules.flatMap(({ alert, expr }) =>
+    (expr.match(/\bmixgate_[a-z0-9_]+(?=[{[\s])/g) ?? ['none']).map((name) => ({ alert, name })),
+  );
+  expect(new Set(asked.map(({ alert }) => alert)).size).toBe(rules.length);
+  expect(asked.filter(({ name }) => !known.has(name))).toEqual([]);
 });
 
 it('saturation alerts above 70 % for five minutes, and not at 70 %', () => {
@@ -51,6 +55,32 @@ it('saturation alerts above 70 % for five minutes, and not at 70 %', () => {
     { interval: '1m', input_series: series('0.71x10'), alert_rule_test: [at(4, false), at(6, true)] },
     { interval: '1m', input_series: series('0.7x10'), alert_rule_test: [at(6, false)] },
   ];
+  writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
+  promtool(['test', 'rules', file]);
+});
+
+it('fallbacks alert above 1 % of allowed requests for five minutes, and not at 1 % or of a handful', () => {
+  const series = (fallbacks: number, allowed: number): object[] => [
+    { series: 'mixgate_fallbacks_total{instance="a", mixgate_reason="ENGINE_DIED"}', values: `0+${fallbacks / 2}x30` },
+    { series: 'mixgate_fallbacks_total{instance="a", mixgate_reason="UPSTREAM_ERROR"}', values: `0+${fallbacks / 2}x30` },
+    { series: 'mixgate_policy_decisions_total{instance="a", mixgate_policy_result="allow"}', values: `0+${allowed}x30` },
+    { series: 'mixgate_policy_decisions_total{instance="a", mixgate_policy_result="deny"}', values: '0+1000x30' },
+  ];
+  const fires = {
+    exp_labels: { severity: 'warning', instance: 'a' },
+    exp_annotations: {
+      summary: 'a serves 2% of its requests by a fallback',
+      description:
+        'The goal is below 1 %. mixgate_fallbacks_total has the reasons, mixgate_upstream_circuit_state the pools that fail.',
+    },
+  };
+  const test = (input: object[], alerts: object[]): object => ({
+    interval: '1m',
+    input_series: input,
+    alert_rule_test: [{ eval_time: '20m', alertname: 'MixgateFallbackRateHigh', exp_alerts: alerts }],
+  });
+  const file = dir.file('fallbacks.test.yaml');
+  const tests = [test(series(2, 100), [fires]), test(series(1, 100), []), test(series(0.5, 1), []), test(series(0, 100), [])];
   writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
   promtool(['test', 'rules', file]);
 });
