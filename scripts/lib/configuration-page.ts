@@ -34,9 +34,11 @@ const DOCUMENTS: readonly { readonly schema: string; readonly heading: string; r
   { schema: 'domain', heading: 'Input domain', file: 'the file that `policy.domain` names' },
   { schema: 'model', heading: 'Model metadata', file: 'the files that `catalog.models` names' },
   { schema: 'pools', heading: 'Pools', file: 'the file that `catalog.pools` names' },
+  { schema: 'flags', heading: 'Feature flags', file: 'the file that `catalog.flags` names' },
   { schema: 'canary-profile', heading: 'Canary profile', file: 'the file that `canary.profile` names' },
   { schema: 'promotion-environment', heading: 'Environment pin', file: 'the `path` of an entry of `promotion.environments`' },
   { schema: 'runtime', heading: 'Reference runtime', file: 'the file of `mixgate-runtime serve --config FILE`' },
+  { schema: 'routing-decision', heading: 'Routing decision', file: 'what the entrypoint `routing/decision` answers' },
 ];
 
 /** `load` returns the schema of that name (`mixgate`, `runtime`, …). */

@@ -1,8 +1,10 @@
 import { nearest } from '../config/suggest.ts';
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Subject, type Table } from '../core/gate.ts';
+import type { RegoUse } from '../rego/uses.ts';
 import { formatBytes } from './bytes.ts';
 import { type Fit, fitReference, memoryFinding } from './fit.ts';
+import { type FlagList, flagFindings, flagTable } from './flags.ts';
 import { type ArtifactFacts, metadataFindings, modelTitle, PLACEHOLDER_DIGEST, versionFindings } from './metadata.ts';
 import type { Catalog, CatalogModel, Pool } from './model.ts';
 import { bitsPerWeight } from './quantisation.ts';
@@ -18,6 +20,12 @@ export interface CatalogInput {
   /** Undefined when no file of pools is configured. */
   readonly pools: ReadonlyMap<string, Pool> | undefined;
   readonly references: readonly ModelReference[];
+  /** The feature flags, or why their list can't be used; undefined when none is configured. */
+  readonly flags: FlagList | readonly Finding[] | undefined;
+  /** What the modules of the routing policy refer to; undefined when no policy is configured. */
+  readonly policyUses: readonly RegoUse[] | undefined;
+  /** ISO time: prices and flags age against it. */
+  readonly now: string;
 }
 
 /** Judges the catalogue and what is deployed from it. Pure. */
@@ -27,7 +35,11 @@ export function evaluateCatalog(input: CatalogInput): GateResult {
     ...input.head.findings,
     ...models.flatMap((model) => metadataFindings(model, input.artifacts.get(model.file))),
     ...versionFindings(models, input.base?.models),
+    ...priceFindings([...(input.pools?.values() ?? [])], input.now),
   ];
+  const flags = input.flags !== undefined && 'locate' in input.flags ? input.flags : undefined;
+  if (flags !== undefined) findings.push(...flagFindings(flags, input.policyUses, input.now));
+  else if (input.flags !== undefined) findings.push(...(input.flags as readonly Finding[]));
   const fits: Fit[] = [];
   const unknown: string[] = [];
   for (const reference of input.references) {
@@ -59,16 +71,41 @@ export function evaluateCatalog(input: CatalogInput): GateResult {
       limit: fit.plan.available,
       verdict: fit.plan.fits ? ('pass' as const) : ('fail' as const),
     })),
-    tables: [modelTable(models), ...(fits.length === 0 ? [] : [planTable(fits)])],
+    tables: [
+      modelTable(models),
+      ...(fits.length === 0 ? [] : [planTable(fits)]),
+      ...(flags === undefined ? [] : [flagTable(flags, input.now)]),
+    ],
     charts: fits.length === 0 ? [] : [planChart(fits)],
     subjects: models.flatMap(subjectOf),
-    passReason: `${models.length} model versions are complete${fits.length === 0 ? '' : `, ${fitting} of ${fits.length} deployments fit their pool`}`,
+    passReason: `${models.length} model versions are complete${fits.length === 0 ? '' : `, ${fitting} of ${fits.length} deployments fit their pool`}${flags === undefined ? '' : `, feature flags in force: ${flags.flags.length}`}`,
     inconclusive:
       unknown.length > 0
         ? unknown.join(' ')
         : models.length === 0 && findings.length === 0
           ? 'The catalogue has no model: nothing was judged.'
           : undefined,
+  });
+}
+
+/** A price is stale after its age in whole days, and before the day it was looked up. */
+function priceFindings(pools: readonly Pool[], now: string): readonly Finding[] {
+  return pools.flatMap(({ id, price }) => {
+    if (price === undefined) return [];
+    const age = Math.floor((Date.parse(now) - Date.parse(price.asOf)) / 86_400_000);
+    if (age >= 0 && age <= price.maxAgeDays) return [];
+    return [
+      catalogFinding('catalog-price-stale', {
+        message:
+          age < 0
+            ? `The price of pool ${id} was looked up on ${price.asOf}, which lies ahead.`
+            : `The price of pool ${id} is ${age} days old, more than ${price.maxAgeDays}.`,
+        location: price.location,
+        subject: id,
+        evidence: { asOf: price.asOf, maxAgeDays: price.maxAgeDays },
+        fix: 'Look the price up again and set `price.asOf` to that day.',
+      }),
+    ];
   });
 }
 

@@ -4,7 +4,10 @@ import type { GateResult } from '../core/gate.ts';
 import type { FileTree, GateContext } from '../core/gate-context.ts';
 import { sha256 } from '../core/json.ts';
 import { renderFolder } from '../kubernetes/render.ts';
+import { type RegoUse, regoUses } from '../rego/uses.ts';
+import { glob, materialize, normalise, type Tree } from '../workspace/tree.ts';
 import { evaluateCatalog } from './evaluate.ts';
+import { readFlags } from './flags.ts';
 import { readModel } from './gguf.ts';
 import type { ArtifactFacts } from './metadata.ts';
 import { type CatalogModel, readModels, readPools } from './model.ts';
@@ -23,7 +26,28 @@ export async function runCatalogGate(context: GateContext, section: Section<'cat
     artifacts: await readArtifacts(context.head, head.models),
     pools: section.pools === undefined ? undefined : await readPools(context.head, section.pools),
     references,
+    flags: section.flags === undefined ? undefined : await readFlags(context.head, section.flags),
+    policyUses: section.flags === undefined ? undefined : await policyUses(context, config),
+    now: context.now,
   });
+}
+
+/** What the modules of the routing policy refer to, tests left out: they set flags that they don't depend on. */
+async function policyUses(context: GateContext, config: Config): Promise<readonly RegoUse[] | undefined> {
+  if (config.policy === undefined) return undefined;
+  const tree = context.head as Tree;
+  const modules = await glob(
+    tree,
+    config.policy.roots.map((root) => `${normalise(root)}/**/*.rego`),
+  );
+  const paths = modules.filter((path) => !path.endsWith('_test.rego'));
+  if (paths.length === 0) return [];
+  const opa = await context.tool('opa');
+  await using files = await materialize(tree, paths);
+  const uses: RegoUse[] = [];
+  // A module that OPA can't parse is the policy gate's finding.
+  for (const path of paths) uses.push(...((await regoUses(opa.path, files.dir, path)) ?? []));
+  return uses;
 }
 
 /** Digests of the model files in the repository: streamed from disk; from a commit as far as a blob can be read. */
@@ -77,11 +101,16 @@ export async function catalogSectionOf(tree: FileTree): Promise<Section<'catalog
   const files = await tree.list();
   const yaml = files.filter((file) => /\.(ya?ml|json)$/i.test(file));
   const pools = yaml.find((file) => /(^|\/)pools\.(ya?ml|json)$/i.test(file));
-  const models = yaml.filter((file) => file !== pools);
+  const flags = yaml.find((file) => /(^|\/)flags\.(ya?ml|json)$/i.test(file));
+  const models = yaml.filter((file) => file !== pools && file !== flags);
   if (models.length === 0)
     throw new ConfigurationError({
       message: `there is no model metadata in ${tree.name}.`,
       expected: 'YAML files as schemas/model.schema.json describes them',
     });
-  return { models: models as [string, ...string[]], ...(pools === undefined ? {} : { pools }) };
+  return {
+    models: models as [string, ...string[]],
+    ...(pools === undefined ? {} : { pools }),
+    ...(flags === undefined ? {} : { flags }),
+  };
 }

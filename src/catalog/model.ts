@@ -1,7 +1,7 @@
 import { decodeText, parseYaml, type SourceDocument } from '../config/document.ts';
 import { checked, problemsOf } from '../config/schema.ts';
 import { ConfigurationError, isMixgateError, type Problem } from '../core/errors.ts';
-import type { Finding } from '../core/finding.ts';
+import type { Finding, Location } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
 import type { ModelDocument, PoolsDocument } from '../generated/schemas.ts';
 import { glob, normalise } from '../workspace/tree.ts';
@@ -69,7 +69,19 @@ export interface Pool {
   readonly count: number;
   readonly overheadBytes: number;
   readonly utilisation: number;
+  readonly price: PoolPrice | undefined;
 }
+
+/** What a pool's tokens cost, and where that stands. */
+export interface PoolPrice {
+  /** ISO date. */
+  readonly asOf: string;
+  readonly maxAgeDays: number;
+  readonly location: Location;
+}
+
+/** As the prices of a canary profile. */
+const PRICE_MAX_AGE_DAYS = 90;
 
 const GIB = 2 ** 30;
 const DEFAULT_OVERHEAD = { gpu: GIB, cpu: GIB / 4 } as const;
@@ -110,6 +122,14 @@ export async function readPools(tree: FileTree, file: string): Promise<ReadonlyM
       count: pool.count ?? 1,
       overheadBytes: amount('overhead') ?? DEFAULT_OVERHEAD[pool.accelerator],
       utilisation: pool.utilisation ?? 1,
+      price:
+        pool.price === undefined
+          ? undefined
+          : {
+              asOf: pool.price.asOf,
+              maxAgeDays: pool.price.maxAgeDays ?? PRICE_MAX_AGE_DAYS,
+              location: source.locate(['pools', index, 'price', 'asOf']),
+            },
     });
   }
   if (problems.length > 0) throw new ConfigurationError(problems);

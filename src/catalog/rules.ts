@@ -26,6 +26,12 @@ export const RULES = [
     level: 'error',
     summary: 'The parameter count is not the total of the architecture, e.g. the active count.',
   },
+  { id: 'catalog-price-stale', level: 'warning', summary: 'The price of a pool is old, so that costs may be wrong.' },
+  { id: 'catalog-flag-invalid', level: 'error', summary: 'A feature flag lacks something or has the wrong form.' },
+  { id: 'catalog-flag-owner-missing', level: 'error', summary: 'A feature flag has no owner.' },
+  { id: 'catalog-flag-expired', level: 'error', summary: 'A feature flag is past the day on which it ends.' },
+  { id: 'catalog-flag-unknown', level: 'error', summary: 'The policy reads a feature flag that the catalogue does not have.' },
+  { id: 'catalog-flag-unused', level: 'warning', summary: 'No policy reads a feature flag of the catalogue.' },
   { id: 'catalog-architecture-inconsistent', level: 'error', summary: 'Facts about the architecture contradict each other.' },
 ] as const satisfies readonly RuleInfo[];
 

@@ -5,12 +5,12 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { silentProgress } from '../../src/core/context.ts';
 import type { Finding } from '../../src/core/finding.ts';
+import { regoUses } from '../../src/rego/uses.ts';
 import { diffRegistries } from '../../src/telemetry/diff/registry.ts';
 import { judgeChanges } from '../../src/telemetry/evaluate.ts';
 import { loadQueryConsumers } from '../../src/telemetry/impact/consumers.ts';
 import { checkConsumers } from '../../src/telemetry/impact/index.ts';
 import { parsePromql } from '../../src/telemetry/impact/promql.ts';
-import { regoUses } from '../../src/telemetry/impact/rego.ts';
 import { resolveTool } from '../../src/tools/resolve.ts';
 import { lines, load, memoryTree, metricFile } from './support.ts';
 

@@ -1,12 +1,12 @@
 import { formatLocation } from '../../core/errors.ts';
 import { compareText, type Finding } from '../../core/finding.ts';
+import type { RegoUse } from '../../rego/uses.ts';
 import type { Change, UseOfTelemetry } from '../diff/change.ts';
 import type { Metric, Registry } from '../model.ts';
 import { familyOf, prometheusLabel, prometheusNames } from '../prometheus-names.ts';
 import { telemetryFinding } from '../rules.ts';
 import type { QueryConsumer } from './consumers.ts';
 import type { Selector } from './promql.ts';
-import type { RegoUse } from './rego.ts';
 
 /** Everything in the repository that uses telemetry by name. */
 export interface Consumers {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import type { Location } from '../../core/finding.ts';
+import type { Location } from '../core/finding.ts';
 
 /** One `input.a.b` reference or one string literal in a Rego file. */
 export interface RegoUse {
