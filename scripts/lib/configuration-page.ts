@@ -38,7 +38,6 @@ const DOCUMENTS: readonly { readonly schema: string; readonly heading: string; r
   { schema: 'canary-profile', heading: 'Canary profile', file: 'the file that `canary.profile` names' },
   { schema: 'promotion-environment', heading: 'Environment pin', file: 'the `path` of an entry of `promotion.environments`' },
   { schema: 'runtime', heading: 'Reference runtime', file: 'the file of `mixgate-runtime serve --config FILE`' },
-  { schema: 'routing-decision', heading: 'Routing decision', file: 'what the entrypoint `routing/decision` answers' },
 ];
 
 /** `load` returns the schema of that name (`mixgate`, `runtime`, …). */
