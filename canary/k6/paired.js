@@ -179,6 +179,7 @@ function post(url, body, tags, prompt) {
         'content-type': 'application/json',
         'x-mixgate-include': 'timings,moe,experts',
         'x-mixgate-task': prompt.task || 'completion',
+        'x-mixgate-segment': prompt.segment || '',
       },
       plan.headers,
       prompt.headers,

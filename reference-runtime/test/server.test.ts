@@ -137,7 +137,9 @@ describe('completions over HTTP', () => {
     const trace = await json<{ tokens: Array<{ layers: Array<{ experts: number[]; weights: number[] }> }> }>(
       await server.get(`/v1/moe/traces/${mixgate?.decision_id}`),
     );
-    expect(trace.tokens).toHaveLength(usage.total_tokens - 1);
+    // The last token is there, too, and was not routed: nothing was computed after it.
+    expect(trace.tokens.filter(({ layers }) => layers.length > 0)).toHaveLength(usage.total_tokens - 1);
+    expect(trace.tokens).toHaveLength(usage.total_tokens);
     for (const token of trace.tokens)
       for (const layer of token.layers) expect(layer.weights.reduce((a, b) => a + b)).toBeCloseTo(1, 6);
   });
@@ -398,6 +400,7 @@ describe('completions over HTTP', () => {
       startTimeUnixNano: string;
       endTimeUnixNano: string;
       attributes: Array<{ key: string; value: Record<string, unknown> }>;
+      events?: Array<{ name: string; attributes: Array<{ key: string; value: Record<string, unknown> }> }>;
     }
     const exported = (): Exported[] =>
       readFileSync(spans, { encoding: 'utf8', flag: 'a+' })
@@ -430,6 +433,10 @@ describe('completions over HTTP', () => {
       'mixgate.policy.rule': { stringValue: 'least-saturated' },
     });
     expect(attributes['mixgate.moe.skew.max']?.['doubleValue']).toBeGreaterThanOrEqual(1);
+    const layers = (root?.events ?? []).filter(({ name }) => name === 'mixgate.moe.layer');
+    expect(layers.map(({ attributes: own }) => own.find(({ key }) => key === 'mixgate.moe.layer')?.value)).toEqual(
+      [0, 1, 2, 3].map((layer) => ({ intValue: String(layer) })),
+    );
   });
 
   it('answers /healthz, /readyz, /v1/policy, /v1/status and /v1/moe/stats', async () => {

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { Finding } from '../core/finding.ts';
 import type { GateResult } from '../core/gate.ts';
 import type { Report } from '../core/report.ts';
 import type { Verdict } from '../core/verdict.ts';
 import { clip, html, oneLine } from './escape.ts';
+import { htmlPage, LOGO } from './html-page.ts';
 import { figure, findingCard, measurementsHtml, path, rich, tableHtml, verdictPill } from './html-parts.ts';
 import { STYLE } from './html-style.ts';
 import type { RenderOptions } from './options.ts';
@@ -26,31 +26,14 @@ const HEADLINE: Record<Verdict, string> = {
   error: 'The gate could not run',
 };
 
-/** A mark of two expert lanes meeting a gate; drawn here because the page may load nothing. */
-const LOGO =
-  '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" aria-hidden="true"><path d="M2 6h5l6 6h9M2 18h5l3-3M13 12"/><path d="M17 5v14"/></svg>';
-
 /**
  * One self-contained HTML file: no script, no request, and a Content-Security-Policy that allows only its own style sheet.
  * A section a gate that folds, charts as inline SVG with their numbers beside them.
  */
 export function renderHtml(report: Report, options: Pick<RenderOptions, 'links'> = {}): string {
-  const digest = createHash('sha256').update(STYLE).digest('base64');
   const counts = countEffects(report.findings);
   const anchors = anchorsOf(report.findings);
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-${digest}'; base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>mixgate: ${report.verdict}, ${describeCounts(counts)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<a class="skip" href="#findings">Skip to the findings</a>
+  const body = `<a class="skip" href="#findings">Skip to the findings</a>
 <header class="top">
 <div class="brand">${LOGO}<span>${html(oneLine(report.provenance.command))}</span></div>
 <div class="verdict"><h1>${HEADLINE[report.verdict]}</h1>${verdictPill(report.verdict, ' big')}</div>
@@ -69,10 +52,8 @@ ${report.gates.map((gate, index) => gateSection(gate, index, anchors)).join('\n'
 ${outside(findingsOutsideGates(report), anchors)}
 </section>
 </main>
-<footer>${provenance(report, options)}</footer>
-</body>
-</html>
-`;
+<footer>${provenance(report, options)}</footer>`;
+  return htmlPage({ title: `mixgate: ${report.verdict}, ${describeCounts(counts)}`, style: STYLE, body });
 }
 
 /** Ids of the cards: by order, because two findings may share an id. */

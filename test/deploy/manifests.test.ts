@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -212,16 +212,40 @@ describe.skipIf(!HAS_SHARED_DATA)('the real CRDs (skipped where the shared data 
   });
 });
 
+/** What a Dockerfile takes from the repository. */
+function copied(dockerfile: string): string[] {
+  return [...dockerfile.matchAll(/^COPY (?!--from)(?<paths>.+) \S+$/gm)].flatMap((match) => match.groups!['paths']!.split(' '));
+}
+
 describe('the images', () => {
   it.each(['cpu', 'cuda'])('Dockerfile.%s copies what the runtime imports, runs unprivileged, and has no moving tag', (name) => {
     const text = readFileSync(join(DEPLOY, `docker/Dockerfile.${name}`), 'utf8');
-    const context = text.match(/^COPY (?!--from)(?<path>\S+)/gm)!.map((line) => line.split(' ')[1]!);
-    expect(context).toEqual(['schemas', 'reference-runtime']);
+    const context = copied(text);
     for (const path of context) expect(existsSync(join(ROOT, path))).toBe(true);
+    const ignored = readFileSync(join(DEPLOY, `docker/Dockerfile.${name}.dockerignore`), 'utf8').split('\n');
+    expect(ignored.filter((line) => line.startsWith('!')).map((line) => line.slice(1))).toEqual(context);
     expect(text).toMatch(/^USER 10001:10001$/m);
     expect(text).not.toMatch(/:latest\b/);
     const entry = /^ENTRYPOINT \["node", "\/app\/(?<path>[^"]+)"\]$/m.exec(text)!.groups!['path']!;
     expect(existsSync(join(ROOT, entry))).toBe(true);
+  });
+
+  it('hold all that the runtime is made of: it starts from a copy of just those files, and says nothing but its help', () => {
+    const app = mkdtempSync(join(tmpdir(), 'mixgate-image-'));
+    try {
+      for (const path of copied(readFileSync(join(DEPLOY, 'docker/Dockerfile.cpu'), 'utf8')))
+        cpSync(join(ROOT, path), join(app, path), {
+          recursive: true,
+          filter: (source) => !/[/\\](?:node_modules|models|training|test)$/.test(source),
+        });
+      symlinkSync(join(ROOT, 'reference-runtime/node_modules'), join(app, 'reference-runtime/node_modules'));
+      const ran = spawnSync(process.execPath, [join(app, 'reference-runtime/src/cli.ts'), 'trace', '--help'], {
+        encoding: 'utf8',
+      });
+      expect(ran).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('--html') });
+    } finally {
+      rmSync(app, { recursive: true });
+    }
   });
 
   it('take the CUDA libraries in the version that package.json pins', () => {

@@ -4,23 +4,26 @@ import { join, relative } from 'node:path';
 import { topExperts, usageBalance } from '../engine/trace-math.ts';
 import type { RequestTrace, TokenScore } from '../engine/types.ts';
 import { loadOffline } from './offline.ts';
-import { ENGINE_FLAGS, engineFlags, existing, number, parseFlags, required, UsageError } from './usage.ts';
+import { columns, writePage } from './output.ts';
+import { ENGINE_FLAGS, engineFlags, existing, number, oneOf, parseFlags, required, text, UsageError } from './usage.ts';
 
-export const EVALUATE_HELP = `mixgate-runtime evaluate: perplexity of a model by segment and by expert, as JSON
+export const EVALUATE_HELP = `mixgate-runtime evaluate: perplexity of a model by segment and by expert
 
 Usage:
-  mixgate-runtime evaluate --model FILE --corpus DIR [--window N] [--max-windows N] [--threads N] [--gpu KIND] [--context N]
+  mixgate-runtime evaluate --model FILE --corpus DIR [--window N] [--max-windows N] [--format json|text] [--html FILE]
+                           [--threads N] [--gpu KIND] [--context N]
 
 The corpus is a folder: a sub-folder, or a file by its name without extension, is a segment. .txt files are one document; .ndjson and
 .jsonl files have one JSON object a line with "text" or "prompt", and "segment" where the file holds several. Documents are scored in
 windows of --window tokens' worth of text (default 200, about), each starting with BOS.
 
 Per expert: perplexity of the tokens predicted at a position that used the expert in that layer. It tells which expert a loss sits with;
-it is an association, not a cause.
+it is an association, not a cause. --html writes a page with the same figures as heat maps beside what is printed.
 
 Examples:
   mixgate-runtime evaluate --model mixtral-micro-q8_0.gguf --corpus canary/corpus
-  mixgate-runtime evaluate --model bad.gguf --corpus corpus --max-windows 20
+  mixgate-runtime evaluate --model bad.gguf --corpus corpus --max-windows 20 --format text
+  mixgate-runtime evaluate --model bad.gguf --corpus corpus --html evaluation.html > evaluation.json
 `;
 
 const MAX_CORPUS_BYTES = 64 * 1024 * 1024;
@@ -98,13 +101,41 @@ function addTo(sum: Sum, score: TokenScore): void {
   sum.logprob += score.logprob;
 }
 
-function figures(sum: Sum): object {
+/** Likelihood of some tokens; null where there are none. */
+export interface Figures {
+  tokens: number;
+  bytes: number;
+  perplexity: number | null;
+  bits_per_byte: number | null;
+}
+
+function figures(sum: Sum): Figures {
   return {
     tokens: sum.tokens,
     bytes: sum.bytes,
     perplexity: sum.tokens === 0 ? null : Math.exp(-sum.logprob / sum.tokens),
     bits_per_byte: sum.bytes === 0 ? null : -sum.logprob / Math.LN2 / sum.bytes,
   };
+}
+
+export interface ExpertFigures extends Figures {
+  expert: number;
+  usage: number;
+}
+
+export interface SegmentReport extends Figures {
+  windows: number;
+  windows_skipped: number;
+  layers: Array<{ layer: number; usage_entropy_ratio: number; experts: ExpertFigures[] }>;
+}
+
+/** What the command prints as JSON. */
+export interface EvaluationReport {
+  model: string;
+  window: number;
+  trace_available: boolean;
+  total: Figures;
+  segments: Record<string, SegmentReport>;
 }
 
 /** Adds a window's tokens to the experts that were used at the position each was predicted from. */
@@ -132,9 +163,19 @@ function addExperts(into: Map<number, Sum[]>, usage: Map<number, number[]>, trac
 /** Scores a corpus and prints figures by segment and by expert. */
 export async function evaluateCommand(args: string[]): Promise<void> {
   const string = { type: 'string' } as const;
-  const flags = parseFlags(args, { model: string, corpus: string, window: string, 'max-windows': string, ...ENGINE_FLAGS });
+  const flags = parseFlags(args, {
+    model: string,
+    corpus: string,
+    window: string,
+    'max-windows': string,
+    format: string,
+    html: string,
+    ...ENGINE_FLAGS,
+  });
   const model = existing(required(flags, 'model', 'a GGUF file'), 'model');
   const corpus = readCorpus(existing(required(flags, 'corpus', 'a folder of texts'), 'corpus'));
+  const format = oneOf(flags, 'format', ['json', 'text']) ?? 'json';
+  const html = text(flags, 'html');
   const engine = engineFlags(flags);
   const window = number(flags, 'window', { min: 8, max: (engine.context ?? 512) - 64 }) ?? 200;
   const limit = number(flags, 'max-windows', { min: 1, max: 1_000_000 }) ?? Number.POSITIVE_INFINITY;
@@ -144,7 +185,7 @@ export async function evaluateCommand(args: string[]): Promise<void> {
     { sum: Sum; windows: number; skipped: number; experts: Map<number, Sum[]>; usage: Map<number, number[]> }
   >();
   const total = emptySum();
-  for (const { segment, text } of corpus) {
+  for (const { segment, text: document } of corpus) {
     const entry = segments.get(segment) ?? {
       sum: emptySum(),
       windows: 0,
@@ -153,7 +194,7 @@ export async function evaluateCommand(args: string[]): Promise<void> {
       usage: new Map<number, number[]>(),
     };
     segments.set(segment, entry);
-    for (const piece of windows(text, window * CHARACTERS_PER_TOKEN)) {
+    for (const piece of windows(document, window * CHARACTERS_PER_TOKEN)) {
       if (entry.windows >= limit) {
         entry.skipped++;
         continue;
@@ -167,7 +208,7 @@ export async function evaluateCommand(args: string[]): Promise<void> {
       if (trace !== undefined) addExperts(entry.experts, entry.usage, trace, scores);
     }
   }
-  const report = {
+  const report: EvaluationReport = {
     model,
     window,
     trace_available: offline.info.trace.available,
@@ -190,5 +231,45 @@ export async function evaluateCommand(args: string[]): Promise<void> {
       ]),
     ),
   };
-  process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
+  if (html !== undefined) {
+    const { evaluationPage } = await import('../report/evaluation-page.ts');
+    writePage(html, evaluationPage(report));
+  }
+  process.stdout.write(format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : table(report));
+}
+
+const shown = (value: number | null, digits: number): string => (value === null ? '-' : value.toFixed(digits));
+
+/** Segments, then for each layer the expert whose tokens are hardest to predict in each segment. */
+function table({ total, segments }: EvaluationReport): string {
+  const names = Object.keys(segments);
+  const bySegment = columns([
+    ['segment', 'tokens', 'bits per byte', 'perplexity', 'windows'],
+    ...Object.entries(segments).map(([name, segment]) => [
+      name,
+      String(segment.tokens),
+      shown(segment.bits_per_byte, 3),
+      shown(segment.perplexity, 2),
+      String(segment.windows),
+    ]),
+    ['all', String(total.tokens), shown(total.bits_per_byte, 3), shown(total.perplexity, 2), ''],
+  ]);
+  const layers = Object.values(segments)[0]?.layers.map((layer) => layer.layer) ?? [];
+  if (layers.length === 0) return `${bySegment}\nRouter tracing is not available: no figures by expert.\n`;
+  const experts = layers.flatMap((layer) => {
+    const count = Math.max(...names.map((name) => at(segments, name, layer).length));
+    return Array.from({ length: count }, (_, expert) => [
+      String(layer),
+      String(expert),
+      ...names.map((name) => {
+        const found = at(segments, name, layer)[expert];
+        return found === undefined || found.tokens === 0 ? '-' : `${shown(found.perplexity, 2)} (${found.tokens})`;
+      }),
+    ]);
+  });
+  return `${bySegment}\nPerplexity of the tokens predicted through an expert (tokens):\n${columns([['layer', 'expert', ...names], ...experts])}`;
+}
+
+function at(segments: EvaluationReport['segments'], name: string, layer: number): ExpertFigures[] {
+  return segments[name]?.layers.find((each) => each.layer === layer)?.experts ?? [];
 }

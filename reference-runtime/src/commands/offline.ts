@@ -1,7 +1,14 @@
 // The engine without a server, for the commands that score or trace a model file.
 import { defaultThreads } from '../config/load.ts';
 import { LlamaEngine } from '../engine/llama-engine.ts';
-import type { EngineEvent, EngineInfo, GenerateRequest, RequestTrace, TokenScore } from '../engine/types.ts';
+import {
+  EngineError,
+  type EngineEvent,
+  type EngineInfo,
+  type GenerateRequest,
+  type RequestTrace,
+  type TokenScore,
+} from '../engine/types.ts';
 
 export interface OfflineOptions {
   model: string;
@@ -71,4 +78,18 @@ function collect(out: Scored, event: EngineEvent): void {
     out.completion += event.text;
     if (event.score !== undefined) out.completionTokens.push(event.score);
   } else out.trace = event.trace;
+}
+
+/** A whole trace, or the reason why there is none. @throws EngineError */
+export async function traced(
+  offline: Offline,
+  request: Parameters<Offline['score']>[0],
+): Promise<Scored & { trace: RequestTrace }> {
+  if (!offline.info.trace.available)
+    throw new EngineError('LOAD_FAILED', `router tracing is not available: ${offline.info.trace.reason}`);
+  const scored = await offline.score(request);
+  const { trace } = scored;
+  if (trace?.rows === undefined || trace.dropped > 0)
+    throw new EngineError('ENGINE_DIED', `the trace is incomplete: ${trace?.dropped ?? 'all'} rows lost`);
+  return { ...scored, trace };
 }

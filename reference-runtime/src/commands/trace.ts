@@ -1,81 +1,88 @@
 // mixgate-runtime trace
-import { expertWeights, topExperts } from '../engine/trace-math.ts';
-import type { EngineInfo, TokenScore } from '../engine/types.ts';
-import { EngineError } from '../engine/types.ts';
+import { basename } from 'node:path';
+import type { EngineInfo } from '../engine/types.ts';
 import { type TokenTrace, tokenTraces } from '../server/moe.ts';
-import { loadOffline } from './offline.ts';
-import { ENGINE_FLAGS, engineFlags, existing, number, oneOf, parseFlags, required } from './usage.ts';
+import { loadOffline, traced } from './offline.ts';
+import { columns, weightsCell, writePage } from './output.ts';
+import { compareModels } from './trace-compare.ts';
+import { ENGINE_FLAGS, engineFlags, existing, number, oneOf, parseFlags, required, text, UsageError } from './usage.ts';
 
 export const TRACE_HELP = `mixgate-runtime trace: which experts each token used, layer by layer
 
 Usage:
-  mixgate-runtime trace --model FILE --prompt TEXT [--max-tokens N] [--format text|json] [--threads N] [--gpu KIND] [--context N]
+  mixgate-runtime trace --model FILE --prompt TEXT [--max-tokens N] [--format text|json] [--html FILE]
+                        [--compare FILE] [--threads N] [--gpu KIND] [--context N]
 
 A cell is the chosen experts with their weights in per cent: 3:71 5:29. The last layer is computed only where logits are asked for;
 here they are, for every token. The last token that is generated is not routed: nothing follows it.
 
+--html writes a page beside what is printed: a heat map of experts by layer, and the text as tokens coloured by expert. It needs
+no script and loads nothing.
+--compare takes a second model of the same shape and vocabulary. Both read the same tokens, the prompt and what the first model makes of
+it; printed is where the second one routes them to other experts.
+
 Examples:
   mixgate-runtime trace --model mixtral-micro-q8_0.gguf --prompt "def main():"
   mixgate-runtime trace --model mixtral-micro-q8_0.gguf --prompt "Der Rechner" --max-tokens 8 --format json
+  mixgate-runtime trace --model mixtral-micro-q8_0.gguf --prompt "The Congress shall" --max-tokens 40 --html trace.html
+  mixgate-runtime trace --model mixtral-micro-q8_0.gguf --compare candidate.gguf --prompt "Der Rechner" --html compare.html
 `;
 
 /** Traces a prompt and prints the routing. */
 export async function traceCommand(args: string[]): Promise<void> {
   const string = { type: 'string' } as const;
-  const flags = parseFlags(args, { model: string, prompt: string, format: string, 'max-tokens': string, ...ENGINE_FLAGS });
+  const flags = parseFlags(args, {
+    model: string,
+    prompt: string,
+    format: string,
+    html: string,
+    compare: string,
+    'max-tokens': string,
+    ...ENGINE_FLAGS,
+  });
   const model = existing(required(flags, 'model', 'a GGUF file'), 'model');
   const prompt = required(flags, 'prompt', 'the text to trace');
   const format = oneOf(flags, 'format', ['text', 'json']) ?? 'text';
   const maxTokens = number(flags, 'max-tokens', { min: 0, max: 1_000_000 }) ?? 0;
-  await using offline = await loadOffline({ model, ...engineFlags(flags), traceRecords: 262_144 });
-  if (!offline.info.trace.available)
-    throw new EngineError('LOAD_FAILED', `router tracing is not available: ${offline.info.trace.reason}`);
-  const scored = await offline.score({ prompt: { kind: 'text', text: prompt }, maxTokens });
-  const rows = scored.trace?.rows;
-  if (scored.trace === undefined || rows === undefined || scored.trace.dropped > 0)
-    throw new EngineError('ENGINE_DIED', `the trace is incomplete: ${scored.trace?.dropped ?? 'all'} rows lost`);
-  const tokens = tokenTraces(rows);
-  const all = [...scored.scores, ...scored.completionTokens];
-  process.stdout.write(format === 'json' ? json(offline.info, model, tokens, all) : table(offline.info, tokens, all));
+  const html = text(flags, 'html');
+  if (html === '') throw new UsageError('--html needs the file to write');
+  const candidate = text(flags, 'compare');
+  const options = { ...engineFlags(flags), traceRecords: 262_144 };
+  if (candidate !== undefined) {
+    await compareModels({ model, candidate: existing(candidate, 'compare'), prompt, maxTokens, format, html, options });
+    return;
+  }
+  await using offline = await loadOffline({ model, ...options });
+  const { trace, scores, completionTokens } = await traced(offline, { prompt: { kind: 'text', text: prompt }, maxTokens });
+  const tokens = tokenTraces(trace);
+  const logprobs = [...scores, ...completionTokens].map((score) => score.logprob);
+  if (html !== undefined) {
+    const { tracePage } = await import('../report/trace-page.ts');
+    writePage(html, tracePage({ title: 'Router trace', trace, logprobs, about: [['Model', basename(model)]] }));
+  }
+  const routed = tokens.filter((token) => token.layers.length > 0);
+  process.stdout.write(format === 'json' ? json(offline.info, model, routed, logprobs) : table(offline.info, routed));
 }
 
-function json(info: EngineInfo, model: string, tokens: TokenTrace[], scores: TokenScore[]): string {
+function json(info: EngineInfo, model: string, tokens: TokenTrace[], logprobs: Array<number | null>): string {
   const body = {
     model,
     layers: info.layers,
     experts: info.experts,
     experts_used: info.expertsUsed,
-    tokens: tokens.map((entry) => ({
-      text: scores[entry.position]?.text ?? '',
-      logprob: scores[entry.position]?.logprob ?? null,
-      ...entry,
-    })),
+    tokens: tokens.map((entry) => ({ logprob: logprobs[entry.position] ?? null, ...entry })),
   };
   return `${JSON.stringify(body, undefined, 2)}\n`;
 }
 
-function table(info: EngineInfo, tokens: TokenTrace[], scores: TokenScore[]): string {
-  const cell = (entry: TokenTrace, layer: number): string => {
-    const found = entry.layers.find((candidate) => candidate.layer === layer);
-    if (found === undefined) return '-';
-    const experts = topExperts(found.probabilities, info.expertsUsed);
-    return expertWeights(found.probabilities, experts)
-      .map((weight, rank) => `${experts[rank]}:${String(Math.round(weight * 100)).padStart(2)}`)
-      .join(' ');
-  };
-  const header = ['pos', 'token', ...Array.from({ length: info.layers }, (_, layer) => `layer ${layer}`)];
-  const lines = tokens.map((entry) => [
-    String(entry.position),
-    JSON.stringify(scores[entry.position]?.text ?? ''),
-    ...Array.from({ length: info.layers }, (_, layer) => cell(entry, layer)),
+function table(info: EngineInfo, tokens: TokenTrace[]): string {
+  const layers = Array.from({ length: info.layers }, (_, layer) => layer);
+  return columns([
+    ['pos', 'token', ...layers.map((layer) => `layer ${layer}`)],
+    ...tokens.map((entry) => [
+      String(entry.position),
+      JSON.stringify(entry.text),
+      ...layers.map((layer) => weightsCell(entry.layers.find((gate) => gate.layer === layer))),
+    ]),
   ]);
-  const widths = header.map((name, column) => Math.max(name.length, ...lines.map((line) => (line[column] ?? '').length)));
-  return `${[header, ...lines]
-    .map((line) =>
-      line
-        .map((text, column) => text.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')}\n`;
 }

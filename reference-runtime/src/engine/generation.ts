@@ -33,7 +33,8 @@ export class Generation {
   readonly #seed: number;
   readonly #uniform: Uniform;
   readonly #scores: TokenScore[] = [];
-  #count = 0;
+  /** The tokens that were generated, in order; one that ends the text is not among them. */
+  readonly generated: number[] = [];
   #stopped = false;
 
   constructor(run: Run, vocabulary: Vocabulary, grammar: GrammarState | undefined, isEnd: (token: number) => boolean) {
@@ -78,14 +79,15 @@ export class Generation {
   /** Takes a sample; returns the token to evaluate next, undefined at the end. */
   next(sampled: number, distribution: Distribution | undefined): number | undefined {
     const { request, emit, maxTokens } = this.#run;
-    if (request.echo && this.#count === 0) emit({ type: 'prompt', tokens: this.#run.tokens.length, scores: this.#scores });
+    if (request.echo && this.generated.length === 0)
+      emit({ type: 'prompt', tokens: this.#run.tokens.length, scores: this.#scores });
     if (maxTokens === 0) return undefined;
     const token = distribution === undefined || !this.ownSampling ? sampled : this.#pick(distribution);
     if (this.#isEnd(token)) {
       this.#stopped = true;
       return undefined;
     }
-    this.#count++;
+    this.generated.push(token);
     const emitted = this.#stream.push(this.#vocabulary.bytes(token));
     this.#stopped = emitted.stopped;
     emit({
@@ -93,7 +95,7 @@ export class Generation {
       text: emitted.text,
       ...(request.logprobs === undefined ? {} : { score: this.#score(token, distribution, request.logprobs) }),
     });
-    return this.#stopped || this.#count >= maxTokens ? undefined : token;
+    return this.#stopped || this.generated.length >= maxTokens ? undefined : token;
   }
 
   /** Ends the text: emits what was held back. */
@@ -102,7 +104,7 @@ export class Generation {
     // A grammar's closing line feeds that max_tokens cut short are no part of the text.
     const text = this.#grammar === undefined ? rest.text : rest.text.replace(/\n+$/, '');
     if (text !== '') this.#run.emit({ type: 'token', text, tail: true });
-    return { finishReason: this.#stopped || rest.stopped ? 'stop' : 'length', count: this.#count };
+    return { finishReason: this.#stopped || rest.stopped ? 'stop' : 'length', count: this.generated.length };
   }
 
   #pick(distribution: Distribution): number {

@@ -10,7 +10,7 @@ import type { ChildStats, LlamaOptions } from './protocol.ts';
 import { type Lane, Scheduler } from './scheduler.ts';
 import { TraceCollector } from './trace-collector.ts';
 import { EngineError, type EngineEvent, type EngineInfo, type GenerateRequest, type Prompt } from './types.ts';
-import { readVocabulary, type Vocabulary } from './vocabulary.ts';
+import { readVocabulary, traceText, type Vocabulary } from './vocabulary.ts';
 
 type Emit = (event: EngineEvent) => void;
 
@@ -226,6 +226,7 @@ export class LlamaCore {
     if (signal.aborted) return undefined;
     const { finishReason, count } = generation.finish();
     const trace = this.#collector?.end(sequence);
+    if (trace?.rows !== undefined) trace.text = traceText(this.#vocabulary, tokens, generation.generated);
     return {
       type: 'done',
       finishReason,

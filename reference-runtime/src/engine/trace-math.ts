@@ -34,7 +34,7 @@ export function expertWeights(gate: ArrayLike<number>, chosen: number[]): number
   return chosen.map((expert) => (gate[expert] as number) / total);
 }
 
-/** Shannon entropy of a gate in nats: 0 to ln n. */
+/** Shannon entropy of a distribution in nats: 0 to ln n (Shannon 1948, section 6). */
 export function gateEntropy(gate: ArrayLike<number>): number {
   let sum = 0;
   for (let index = 0; index < gate.length; index++) {
@@ -50,13 +50,22 @@ export function top2Margin(gate: ArrayLike<number>): number {
   return first === undefined || second === undefined ? 0 : (gate[first] as number) - (gate[second] as number);
 }
 
+/**
+ * Jensen-Shannon divergence of two distributions in bits: 0 the same, 1 nothing in common (Lin 1991, "Divergence measures based on
+ * the Shannon entropy", with equal weights).
+ */
+export function jensenShannon(p: ArrayLike<number>, q: ArrayLike<number>): number {
+  const middle = Array.from(p, (value, index) => (value + (q[index] as number)) / 2);
+  return Math.max(0, (gateEntropy(middle) - (gateEntropy(p) + gateEntropy(q)) / 2) / Math.LN2);
+}
+
 /** Balance of a layer from its slots per expert. */
 export interface UsageBalance {
   /** Share of slots per expert; sums to 1, all 0 when there were none. */
   share: number[];
-  /** Entropy of the shares over ln n: 1 even, 0 one expert only. */
+  /** Entropy of the shares over ln n: 1 even, 0 one expert only (Pielou's evenness, 1966). */
   normalizedEntropy: number;
-  /** n x the largest share: 1 even, n / experts used at most. */
+  /** n x the largest share, the peak over the mean: 1 even, n / experts used at most. SGLang's `balancedness` is its inverse. */
   skew: number;
   /** Jain's fairness index 1 / (n x sum of squared shares) (Jain et al. 1984): 1 even, 1/n one expert only. */
   jain: number;

@@ -75,6 +75,16 @@ export interface RequestTrace {
   dropped: number;
   layers: LayerTrace[];
   rows?: TraceRows;
+  /** With `rows`: what the positions are. */
+  text?: TraceText;
+}
+
+/** The tokens of a request by position, prompt first. The last one generated has no rows: nothing was computed after it. */
+export interface TraceText {
+  promptTokens: number;
+  ids: Int32Array;
+  /** As `TokenScore.text`, but bytes that are no UTF-8 by themselves as OpenAI writes them: `bytes:\xe2`. */
+  texts: string[];
 }
 
 export type FinishReason = 'stop' | 'length';

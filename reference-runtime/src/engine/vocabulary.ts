@@ -1,5 +1,6 @@
 // Token ids to bytes, read from the GGUF itself: exact for byte tokens, and the same whether a token comes alone or in a row.
 import { openGguf } from '../gguf/reader.ts';
+import type { TraceText } from './types.ts';
 
 const TOKEN_CONTROL = 3;
 const TOKEN_UNKNOWN = 2;
@@ -55,4 +56,16 @@ export function readVocabulary(path: string): Vocabulary {
     label: (token) => (special(token) ? (pieces[token] ?? '') : decoder.decode(table[token] ?? empty)),
     isControl: special,
   };
+}
+
+/** What the positions of a trace are. */
+export function traceText(vocabulary: Vocabulary, prompt: readonly number[], completion: readonly number[]): TraceText {
+  const ids = Int32Array.from([...prompt, ...completion]);
+  return { promptTokens: prompt.length, ids, texts: Array.from(ids, (id) => exactLabel(vocabulary, id)) };
+}
+
+function exactLabel(vocabulary: Vocabulary, token: number): string {
+  const label = vocabulary.label(token);
+  if (!label.includes('\uFFFD')) return label;
+  return `bytes:${[...vocabulary.bytes(token)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
 }

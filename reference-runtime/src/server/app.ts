@@ -5,7 +5,7 @@ import type { ServerCertificate } from './certificate.ts';
 import { badRequest, errorBody, HttpError, internal, notFound, unavailable } from './errors.ts';
 import { handleCompletion } from './handle.ts';
 import { credentialsOf, type Identity } from './identity.ts';
-import { moeSummary, tokenTraces } from './moe.ts';
+import { moeEndpoints } from './moe-endpoints.ts';
 import { refreshMetrics } from './refresh-metrics.ts';
 import { RUNTIME_VERSION, type Runtime } from './runtime.ts';
 
@@ -57,18 +57,7 @@ export function buildApp(runtime: Runtime): FastifyInstance {
     await identified(runtime, request);
     return runtime.policy.status({ id: `mixgate-runtime/${config.cluster}`, version: RUNTIME_VERSION, cluster: config.cluster });
   });
-  app.get('/v1/moe/stats', async (request) => {
-    await identified(runtime, request);
-    const { trace } = runtime.local.stats();
-    return { trace: { ...runtime.info.trace, mode: config.trace.mode, ...trace }, ...runtime.moe.stats() };
-  });
-  app.get<{ Params: { id: string } }>('/v1/moe/traces/:id', async (request) => {
-    const identity = await identified(runtime, request);
-    const kept = runtime.moe.get(request.params.id, identity.tenant, Date.now());
-    if (kept?.trace.rows === undefined)
-      throw notFound('no trace is kept under this decision id; traces are kept for traced requests and a limited time');
-    return { decision_id: request.params.id, model: kept.model, ...moeSummary(kept.trace), tokens: tokenTraces(kept.trace.rows) };
-  });
+  moeEndpoints(runtime, app);
 
   app.setNotFoundHandler((request) => {
     throw notFound(`no such endpoint: ${request.method} ${request.url.slice(0, 200)}`);

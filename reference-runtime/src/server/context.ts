@@ -23,6 +23,8 @@ export interface RequestAttributes {
   task?: string;
   priority?: string;
   session?: string;
+  /** What router statistics are kept by; the policy does not see it. */
+  segment?: string;
   includeTimings: boolean;
   includeMoe: boolean;
   /** Also the experts of each token, inside `moe`. */

@@ -32,6 +32,7 @@ export function contextOf(request: FastifyRequest, receivedAt: number): RequestC
     dataClass: header(request, 'x-mixgate-data-class'),
     originRegion: header(request, 'x-mixgate-origin-region'),
     task: header(request, 'x-mixgate-task'),
+    segment: header(request, 'x-mixgate-segment'),
     priority: header(request, 'x-mixgate-priority'),
     session: header(request, 'x-mixgate-session'),
   };
@@ -289,7 +290,15 @@ function conclude(
     metrics.instruments.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });
   if (context.routing !== undefined && context.identity !== undefined) {
     metrics.routing(model, context.routing);
-    runtime.moe.add(context.decisionId, context.identity.tenant, model, context.routing, Date.now());
+    const { segment, task } = context.attributes;
+    const request = {
+      id: context.decisionId,
+      tenant: context.identity.tenant,
+      model,
+      version: context.target?.version ?? '',
+      segment: segment ?? task,
+    };
+    runtime.moe.add(request, context.routing, Date.now());
   }
   if (runtime.spans.enabled)
     runtime.spans.add(

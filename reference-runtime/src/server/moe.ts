@@ -1,6 +1,6 @@
-// Router statistics of this runtime: totals since start, and the token-level traces of recent requests.
+// What the routing of one request says, in the shapes of the HTTP surface.
 import { expertWeights, gateEntropy, top2Margin, topExperts, usageBalance } from '../engine/trace-math.ts';
-import type { RequestTrace, TraceRows } from '../engine/types.ts';
+import type { LayerTrace, RequestTrace, TraceRows } from '../engine/types.ts';
 
 /** What the response's `mixgate.moe` object holds. */
 export interface MoeSummary {
@@ -25,6 +25,34 @@ export function moeSummary(trace: RequestTrace): MoeSummary {
   };
 }
 
+/** Statistics of one layer. `usage` counts slots: its sum is rows x experts used. Definitions: UsageBalance, LayerTrace. */
+export interface LayerStats {
+  layer: number;
+  rows: number;
+  usage: number[];
+  share: number[];
+  usage_entropy_ratio: number;
+  skew: number;
+  balancedness: number;
+  gate_entropy_nats: number;
+  top2_margin: number;
+}
+
+export function layerStats({ layer, rows, usage, gateEntropyNats, top2Margin: margin }: LayerTrace): LayerStats {
+  const { share, normalizedEntropy, skew, jain } = usageBalance(usage);
+  return {
+    layer,
+    rows,
+    usage,
+    share,
+    usage_entropy_ratio: normalizedEntropy,
+    skew,
+    balancedness: jain,
+    gate_entropy_nats: gateEntropyNats,
+    top2_margin: margin,
+  };
+}
+
 /**
  * The experts of each position and layer, `[position][layer][expert ids, most probable first]`: enough to attribute a change of
  * likelihood to experts, a hundredth of a full trace. A layer that was not computed for a position has an empty list.
@@ -45,26 +73,39 @@ export function expertIds(rows: TraceRows): number[][][] {
 export interface TokenTrace {
   position: number;
   token: number;
-  layers: Array<{
-    layer: number;
-    experts: number[];
-    weights: number[];
-    probabilities: number[];
-    gate_entropy_nats: number;
-    top2_margin: number;
-  }>;
+  text: string;
+  part: 'prompt' | 'completion';
+  layers: LayerGate[];
 }
 
-/** Rows grouped by position; inside a token by layer. */
-export function tokenTraces(rows: TraceRows): TokenTrace[] {
-  const byPosition = new Map<number, TokenTrace>();
+/** The gate of one token in one layer. `experts` are the chosen ones, most probable first, `weights` theirs (sum 1). */
+export interface LayerGate {
+  layer: number;
+  experts: number[];
+  weights: number[];
+  /** The softmax over all experts. */
+  probabilities: number[];
+  gate_entropy_nats: number;
+  top2_margin: number;
+}
+
+/** Every token of a traced request in order; inside a token by layer. The last token generated has no layers: nothing follows it. */
+export function tokenTraces(trace: RequestTrace): TokenTrace[] {
+  const { rows, text } = trace;
+  if (rows === undefined || text === undefined) return [];
+  const tokens = text.texts.map(
+    (token, position): TokenTrace => ({
+      position,
+      token: text.ids[position] as number,
+      text: token,
+      part: position < text.promptTokens ? 'prompt' : 'completion',
+      layers: [],
+    }),
+  );
   for (let index = 0; index < rows.position.length; index++) {
-    const position = rows.position[index] as number;
     const gate = rows.probabilities.subarray(index * rows.experts, (index + 1) * rows.experts);
     const experts = topExperts(gate, rows.expertsUsed);
-    const entry = byPosition.get(position) ?? { position, token: rows.token[index] as number, layers: [] };
-    byPosition.set(position, entry);
-    entry.layers.push({
+    tokens[rows.position[index] as number]?.layers.push({
       layer: rows.layer[index] as number,
       experts,
       weights: expertWeights(gate, experts),
@@ -73,87 +114,6 @@ export function tokenTraces(rows: TraceRows): TokenTrace[] {
       top2_margin: top2Margin(gate),
     });
   }
-  for (const entry of byPosition.values()) entry.layers.sort((a, b) => a.layer - b.layer);
-  return [...byPosition.values()].sort((a, b) => a.position - b.position);
-}
-
-interface Totals {
-  rows: number;
-  usage: number[];
-  entropySum: number;
-  marginSum: number;
-}
-
-interface Kept {
-  tenant: string;
-  model: string;
-  trace: RequestTrace;
-  expiresMs: number;
-}
-
-/** Totals per model and layer, and a bounded store of recent traces. */
-export class MoeStore {
-  readonly #retain: number;
-  readonly #ttlMs: number;
-  readonly #totals = new Map<string, { requests: number; incomplete: number; layers: Map<number, Totals> }>();
-  readonly #kept = new Map<string, Kept>();
-
-  constructor(retain: number, ttlSeconds: number) {
-    this.#retain = retain;
-    this.#ttlMs = ttlSeconds * 1000;
-  }
-
-  add(id: string, tenant: string, model: string, trace: RequestTrace, nowMs: number): void {
-    const totals = this.#totals.get(model) ?? { requests: 0, incomplete: 0, layers: new Map<number, Totals>() };
-    this.#totals.set(model, totals);
-    totals.requests++;
-    if (trace.dropped > 0) totals.incomplete++;
-    for (const layer of trace.layers) {
-      const into = totals.layers.get(layer.layer) ?? { rows: 0, usage: layer.usage.map(() => 0), entropySum: 0, marginSum: 0 };
-      totals.layers.set(layer.layer, into);
-      into.rows += layer.rows;
-      into.usage = into.usage.map((count, expert) => count + (layer.usage[expert] ?? 0));
-      into.entropySum += layer.gateEntropyNats * layer.rows;
-      into.marginSum += layer.top2Margin * layer.rows;
-    }
-    if (trace.rows === undefined || this.#retain === 0) return;
-    this.#kept.set(id, { tenant, model, trace, expiresMs: nowMs + this.#ttlMs });
-    // A Map keeps insertion order: the first are the oldest.
-    for (const [key, kept] of this.#kept) {
-      if (this.#kept.size <= this.#retain && kept.expiresMs > nowMs) break;
-      this.#kept.delete(key);
-    }
-  }
-
-  /** The kept trace of a request, if it is this tenant's and not yet expired. */
-  get(id: string, tenant: string, nowMs: number): { model: string; trace: RequestTrace } | undefined {
-    const kept = this.#kept.get(id);
-    return kept === undefined || kept.tenant !== tenant || kept.expiresMs <= nowMs ? undefined : kept;
-  }
-
-  stats(): object {
-    return {
-      models: [...this.#totals].map(([model, totals]) => ({
-        model,
-        requests_traced: totals.requests,
-        requests_incomplete: totals.incomplete,
-        layers: [...totals.layers]
-          .sort(([a], [b]) => a - b)
-          .map(([layer, into]) => {
-            const balance = usageBalance(into.usage);
-            return {
-              layer,
-              rows: into.rows,
-              usage: into.usage,
-              share: balance.share,
-              usage_entropy_ratio: balance.normalizedEntropy,
-              skew: balance.skew,
-              balancedness: balance.jain,
-              gate_entropy_nats: into.entropySum / into.rows,
-              top2_margin: into.marginSum / into.rows,
-            };
-          }),
-      })),
-    };
-  }
+  for (const token of tokens) token.layers.sort((a, b) => a.layer - b.layer);
+  return tokens;
 }

@@ -1,8 +1,11 @@
 // The spans of a finished request: one server span, a child per stage, attributes by OpenTelemetry's gen_ai conventions and our own.
 import { randomBytes } from 'node:crypto';
-import { usageBalance } from '../engine/trace-math.ts';
+import { gateEntropy, usageBalance } from '../engine/trace-math.ts';
 import type { AttributeValue, Span, SpanEvent } from '../telemetry/otlp.ts';
 import { operationName, type RequestContext } from './context.ts';
+
+/** OpenTelemetry's default limit is 128 events a span (SDK specification, SpanLimits): room for the layers and the first token. */
+const LAYER_EVENTS = 96;
 
 const double = (value: number): AttributeValue => ({ double: value });
 
@@ -52,13 +55,30 @@ export function requestSpans(
   if (first !== undefined) events.push({ name: 'gen_ai.first_token', unixNano: at(first) });
   const routing = context.routing;
   if (routing !== undefined && routing.layers.length > 0) {
-    const balances = routing.layers.map((layer) => usageBalance(layer.usage));
+    const balances = routing.layers.map((layer) => ({ layer, ...usageBalance(layer.usage) }));
     const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
     put('mixgate.moe.tokens_traced', routing.tokensTraced);
     put('mixgate.moe.rows_dropped', routing.dropped);
+    put('mixgate.moe.entropy.mean', double(mean(balances.map(({ share }) => gateEntropy(share)))));
     put('mixgate.moe.gate_entropy.mean', double(mean(routing.layers.map((layer) => layer.gateEntropyNats))));
     put('mixgate.moe.top2_margin.mean', double(mean(routing.layers.map((layer) => layer.top2Margin))));
     put('mixgate.moe.skew.max', double(Math.max(...balances.map((balance) => balance.skew))));
+    const end = at(context.engineEndedAt ?? now);
+    for (const { layer, share, skew } of balances.slice(0, LAYER_EVENTS)) {
+      events.push({
+        name: 'mixgate.moe.layer',
+        unixNano: end,
+        attributes: {
+          'mixgate.moe.layer': layer.layer,
+          'mixgate.moe.expert': share.indexOf(Math.max(...share)),
+          'mixgate.moe.rows': layer.rows,
+          'mixgate.moe.entropy': double(gateEntropy(share)),
+          'mixgate.moe.skew': double(skew),
+          'mixgate.moe.gate_entropy': double(layer.gateEntropyNats),
+          'mixgate.moe.top2_margin': double(layer.top2Margin),
+        },
+      });
+    }
   }
   const root: Span = {
     traceId: context.traceId,

@@ -16,7 +16,7 @@ import { ServerCertificate } from './certificate.ts';
 import { Flags } from './flags.ts';
 import { TenantLabels } from './governance.ts';
 import { type Identify, identityStage } from './identity.ts';
-import { MoeStore } from './moe.ts';
+import { MoeStore } from './moe-store.ts';
 import { PoolState } from './pool-state.ts';
 import { Quotas } from './quota.ts';
 import { Shadows } from './shadow.ts';
@@ -155,7 +155,7 @@ export async function startRuntime(
     certificate,
     quotas: new Quotas(config.tenants),
     metrics,
-    moe: new MoeStore(config.trace.retain, config.trace.ttlSeconds),
+    moe: new MoeStore(config.trace.retain, config.trace.ttlSeconds, Date.now()),
     spans,
     decisionLog: decisions === undefined ? undefined : new DecisionLog(decisions, labels, logFile?.mask ?? []),
     log,

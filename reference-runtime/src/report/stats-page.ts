@@ -1,0 +1,57 @@
+// The runtime's router statistics as a page: a heat map per model and version, and one per segment of the asking tenant.
+import { html, oneLine } from '../../../src/report/escape.ts';
+import type { ModelStats, MoeStats } from '../server/moe-store.ts';
+import { type Page, page } from './page.ts';
+import { routingHeat } from './routing-heat.ts';
+
+export interface StatsSubject {
+  cluster: string;
+  available: boolean;
+  reason: string;
+  mode: string;
+  stats: MoeStats;
+}
+
+const requests = (count: number): string => (count === 1 ? '1 request' : `${count} requests`);
+
+function modelSection(
+  { model, version, requests_traced, requests_incomplete, layers, segments }: ModelStats,
+  index: number,
+): string {
+  const name = `${model} ${version}`;
+  const incomplete = requests_incomplete === 0 ? '' : ` ${requests_incomplete} of them lost rows to a full buffer.`;
+  const own = segments.map(
+    (segment) =>
+      `<h3>Segment <span class="mono">${html(oneLine(segment.segment))}</span></h3>${routingHeat(`${segment.segment}: ${requests(segment.requests_traced)}`, segment.layers)}`,
+  );
+  return `<section aria-labelledby="model-${index}"><h2 id="model-${index}">${html(oneLine(name))}</h2>
+<p class="lead">${requests(requests_traced)} traced, of all tenants.${incomplete}</p>
+${routingHeat(`${name}: all requests`, layers)}
+${own.join('\n')}</section>`;
+}
+
+export function statsPage({ cluster, available, reason, mode, stats }: StatsSubject): Page {
+  const traced = stats.models.reduce((sum, model) => sum + model.requests_traced, 0);
+  const nothing = available
+    ? 'No request has been traced yet. A request is traced when the policy allows it and the trace mode or the header x-mixgate-include: moe asks for it.'
+    : `Router tracing is not available: ${reason}`;
+  return page({
+    title: 'Expert usage',
+    lead: `Where the router of ${cluster} sent tokens since ${stats.since}. Segments are your own tenant’s.`,
+    tiles: [
+      ['Requests traced', String(traced)],
+      ['Models and versions', String(stats.models.length)],
+      ['Segments', String(stats.models.reduce((sum, model) => sum + model.segments.length, 0))],
+      ['Segments over the limit', String(stats.segments_overflow), stats.segments_overflow > 0],
+      ['Trace mode', mode],
+    ],
+    main:
+      stats.models.length === 0
+        ? `<section aria-labelledby="none"><h2 id="none">Nothing yet</h2><p>${html(oneLine(nothing))}</p></section>`
+        : stats.models.map(modelSection).join('\n'),
+    about: [
+      ['Cluster', cluster],
+      ['Counted since', stats.since],
+    ],
+  });
+}

@@ -1,0 +1,90 @@
+// /v1/moe/stats and /v1/moe/traces/{id}: as JSON, or as a page for a browser. Who may read which is the same for both.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Page } from '../report/page.ts';
+import { badRequest, notFound } from './errors.ts';
+import { credentialsOf, type Identity } from './identity.ts';
+import { moeSummary, tokenTraces } from './moe.ts';
+import type { KeptTrace } from './moe-store.ts';
+import type { Runtime } from './runtime.ts';
+
+interface Query {
+  format?: string | string[];
+}
+
+/** `format=json|html` decides; without it a client that prefers text/html, as a browser does, gets the page. @throws HttpError 400 */
+function wantsPage(request: FastifyRequest<{ Querystring: Query }>): boolean {
+  const { format } = request.query;
+  if (format === 'html' || format === 'json') return format === 'html';
+  if (format !== undefined) throw badRequest('format: expected json or html', 'format');
+  const types = (request.headers.accept ?? '').split(',').map((part) => part.split(';')[0]?.trim());
+  const [page, json] = [types.indexOf('text/html'), types.indexOf('application/json')];
+  return page >= 0 && (json < 0 || page < json);
+}
+
+/** Prompts and what they were routed to are nobody else's: no cache keeps them, no page frames or guesses them. */
+function privately(reply: FastifyReply): FastifyReply {
+  return reply.headers({ 'cache-control': 'no-store', vary: 'Accept, Authorization', 'x-content-type-options': 'nosniff' });
+}
+
+function sendPage(reply: FastifyReply, { html, policy }: Page): FastifyReply {
+  return reply
+    .headers({
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy': `${policy}; frame-ancestors 'none'`,
+      'referrer-policy': 'no-referrer',
+    })
+    .send(html);
+}
+
+function traceBody({ id, model, version, segment, trace }: KeptTrace): object {
+  return {
+    decision_id: id,
+    model,
+    version,
+    segment: segment ?? null,
+    prompt_tokens: trace.text?.promptTokens ?? 0,
+    ...moeSummary(trace),
+    tokens: tokenTraces(trace),
+  };
+}
+
+function traceAbout(cluster: string, kept: KeptTrace): Array<readonly [string, string]> {
+  return [
+    ['Decision', kept.id],
+    ['Model', `${kept.model} ${kept.version}`],
+    ['Segment', kept.segment ?? ''],
+    ['Cluster', cluster],
+    ['Ended', new Date(kept.receivedMs).toISOString()],
+  ];
+}
+
+/** Adds the two endpoints. */
+export function moeEndpoints(runtime: Runtime, app: FastifyInstance): void {
+  const identified = (request: FastifyRequest): Promise<Identity> => runtime.identify(credentialsOf(request));
+  const { cluster } = runtime.config;
+
+  app.get<{ Querystring: Query }>('/v1/moe/stats', async (request, reply) => {
+    const { tenant } = await identified(request);
+    const page = wantsPage(request);
+    const stats = runtime.moe.stats(tenant);
+    privately(reply);
+    const { mode } = runtime.config.trace;
+    const { trace } = runtime.info;
+    if (!page) return reply.send({ trace: { ...trace, mode, ...runtime.local.stats().trace }, ...stats });
+    // Loaded when it is first asked for: most runtimes never show a page.
+    const { statsPage } = await import('../report/stats-page.ts');
+    return sendPage(reply, statsPage({ cluster, ...trace, mode, stats }));
+  });
+
+  app.get<{ Params: { id: string }; Querystring: Query }>('/v1/moe/traces/:id', async (request, reply) => {
+    const { tenant } = await identified(request);
+    const page = wantsPage(request);
+    const kept = runtime.moe.get(request.params.id, tenant, Date.now());
+    if (kept === undefined)
+      throw notFound('no trace is kept under this decision id; traces are kept for traced requests and a limited time');
+    privately(reply);
+    if (!page) return reply.send(traceBody(kept));
+    const { tracePage } = await import('../report/trace-page.ts');
+    return sendPage(reply, tracePage({ title: 'Router trace', trace: kept.trace, about: traceAbout(cluster, kept) }));
+  });
+}
