@@ -8,7 +8,7 @@ export const BASE_STYLE = `
 --chart-inconclusive:#7a55d0;--chart-fail:#c92f3b;--chart-error:#8c1d4b;--chart-limit:#c92f3b;--chart-onheat:#ffffff;
 --series-0:#3f6fe0;--series-1:#e2812b;--series-2:#1a9488;--series-3:#b1498f;--series-4:#7d8a22;--series-5:#6b58c9;--series-6:#c2443d;--series-7:#6a7385;
 --heat-0:#f1f5fd;--heat-1:#dbe6fb;--heat-2:#bfd3f7;--heat-3:#9dbcf2;--heat-4:#7aa2ea;--heat-5:#5686dd;--heat-6:#3b6bc9;--heat-7:#2752ad;--heat-8:#173a86}
-@media (prefers-color-scheme:dark){:root{
+@media screen and (prefers-color-scheme:dark){:root{
 --bg:#0f1217;--surface:#171b22;--sunken:#10141a;--ink:#e7eaf0;--muted:#9aa4b6;--line:#2a313d;--link:#8fb0ff;
 --pass:#5fd39a;--pass-bg:#12301f;--warn:#efc067;--warn-bg:#352811;--inconclusive:#b9a1f5;--inconclusive-bg:#261d42;
 --fail:#ff8b90;--fail-bg:#3b171b;--error:#ff8fbd;--error-bg:#3a1428;--note:#85b8f3;--note-bg:#13273d;--waived:#9aa4b6;--waived-bg:#222834;

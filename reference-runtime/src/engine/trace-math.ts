@@ -65,7 +65,8 @@ export interface UsageBalance {
   share: number[];
   /** Entropy of the shares over ln n: 1 even, 0 one expert only (Pielou's evenness, 1966). */
   normalizedEntropy: number;
-  /** n x the largest share, the peak over the mean: 1 even, n / experts used at most. SGLang's `balancedness` is its inverse. */
+  /** n x the largest share, the peak over the mean: 1 even, n / experts used at most. Its inverse is the
+   * balancedness of vLLM's and SGLang's load balancers, there over ranks. */
   skew: number;
   /** Jain's fairness index 1 / (n x sum of squared shares) (Jain et al. 1984): 1 even, 1/n one expert only. */
   jain: number;

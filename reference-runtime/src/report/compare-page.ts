@@ -85,7 +85,7 @@ function movedHeat({ layers }: RoutingDifference): string {
 }
 
 function changeTable(changes: ReadonlyArray<Change<LayerGate>>, tokens: readonly TokenTrace[]): string {
-  if (changes.length === 0) return '';
+  if (changes.length === 0) return '<p class="small" id="numbers">No change of experts.</p>';
   const rows = byWeight(changes)
     .slice(0, CHANGES_SHOWN)
     .map(
@@ -93,7 +93,7 @@ function changeTable(changes: ReadonlyArray<Change<LayerGate>>, tokens: readonly
         `<tr><td class="num">${position}</td><td><code>${html(JSON.stringify(tokens[position]?.text ?? ''))}</code></td><td class="num">${layer}</td><td class="num">${percent(weight_moved)}</td><td>${chosen(baseline)}</td><td>${chosen(candidate)}</td></tr>`,
     );
   const rest = changes.length > CHANGES_SHOWN ? `<p class="small">${changes.length - CHANGES_SHOWN} more in the JSON.</p>` : '';
-  return `<details class="data"><summary>Every change of experts, weights in per cent, largest first</summary><div class="scroll" tabindex="0" role="region" aria-label="Every change"><table><thead><tr><th scope="col" class="num">position</th><th scope="col">token</th><th scope="col" class="num">layer</th><th scope="col" class="num">weight moved, %</th><th scope="col">baseline</th><th scope="col">candidate</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>${rest}</details>`;
+  return `<details class="data" id="numbers"><summary>Every change of experts, weights in per cent, largest first</summary><div class="scroll" tabindex="0" role="region" aria-label="Every change"><table><thead><tr><th scope="col" class="num">position</th><th scope="col">token</th><th scope="col" class="num">layer</th><th scope="col" class="num">weight moved, %</th><th scope="col">baseline</th><th scope="col">candidate</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>${rest}</details>`;
 }
 
 /** The page of a comparison. */
@@ -142,6 +142,7 @@ ${layerChoice(layers)}
 <ul class="legend"><li><i class="v0"></i>below ${SOME} %</li><li><i class="v1"></i>${SOME} to ${MOST} %</li><li><i class="v2"></i>${MOST} % and more</li></ul>
 <p class="small">The number under a token is the share of its weight in that layer, in per cent, that the candidate gives to other experts.</p>
 <p class="small">Both models read the same tokens: the prompt, then what the baseline made of it. Point at a token or focus it for both gates; click for every layer.</p>
+<a class="skip" href="#numbers">Skip the tokens</a>
 ${view('prompt')}
 ${view('completion')}
 ${changeTable(difference.changes, tokens)}</section>`;

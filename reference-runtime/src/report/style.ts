@@ -9,6 +9,7 @@ export const HEAT_STEPS = 9;
 export function pageStyle(rules: readonly string[] = []): string {
   return `${BASE_STYLE}
 html{scroll-padding-bottom:180px}
+section{position:relative}
 h3{font-size:16px;margin:22px 0 0}
 .lead{color:var(--muted);margin-top:8px;max-width:78ch;overflow-wrap:anywhere}
 .tile dd{font-size:22px;overflow-wrap:anywhere}
@@ -51,7 +52,8 @@ main:has(.t)~footer{padding-bottom:200px}
 .v0{--c:var(--line)}.v1{--c:var(--series-1)}.v2{--c:var(--series-6)}
 ${Array.from({ length: EXPERT_COLOURS }, (_, index) => `.e${index}{--c:var(--series-${index})}`).join('')}
 @media (max-width:640px){.d th,.d td{padding-right:8px}.strip i{width:9px}.d{padding:12px 14px}}
-@media print{.d,.layers,.skip{display:none!important}main:has(.t)~footer{padding-bottom:0}.t,.h0,.h1,.h2,.h3,.h4,.h5,.h6,.h7,.h8,.legend i,.scale i{-webkit-print-color-adjust:exact;print-color-adjust:exact}.scroll{overflow:visible}}
+@media print{.d,.skip{display:none!important}main,header.top,footer{padding-left:0;padding-right:0}main:has(.t)~footer{padding-bottom:0}.t,.h0,.h1,.h2,.h3,.h4,.h5,.h6,.h7,.h8,.legend i,.scale i{-webkit-print-color-adjust:exact;print-color-adjust:exact}.scroll{overflow:visible}
+table.heat{font-size:10px;min-width:0}table.heat th,table.heat td{padding:3px 5px;font-size:10px}table.heat td.c{min-width:28px}caption{font-size:12px}.tokens{padding:8px 10px}}
 @media (forced-colors:active){.t,table.heat td.c{border:1px solid}}
 ${rules.join('\n')}`;
 }

@@ -65,7 +65,7 @@ function numbers(tokens: readonly TokenTrace[], layers: readonly number[]): stri
     return `<tr><td class="num">${token.position}</td><td><code>${html(JSON.stringify(token.text))}</code></td>${cells.map((gate) => `<td>${gate === undefined ? '–' : chosen(gate)}</td>`).join('')}</tr>`;
   });
   const rest = tokens.length > TABLE_ROWS ? `<p class="small">${tokens.length - TABLE_ROWS} more tokens in the JSON.</p>` : '';
-  return `<details class="data"><summary>Experts and weights in per cent, every token and layer</summary><div class="scroll" tabindex="0" role="region" aria-label="Experts of every token"><table><thead><tr><th scope="col" class="num">position</th><th scope="col">token</th>${layers.map((layer) => `<th scope="col">layer ${layer}</th>`).join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>${rest}</details>`;
+  return `<details class="data" id="numbers"><summary>Experts and weights in per cent, every token and layer</summary><div class="scroll" tabindex="0" role="region" aria-label="Experts of every token"><table><thead><tr><th scope="col" class="num">position</th><th scope="col">token</th>${layers.map((layer) => `<th scope="col">layer ${layer}</th>`).join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>${rest}</details>`;
 }
 
 /** The page of one trace. @throws nothing; a trace without rows has an empty token view */
@@ -103,6 +103,7 @@ ${trace.layers.length === 0 ? '<p>No row of this request was recorded.</p>' : ro
 ${layerChoice(layers)}
 ${legend(experts)}
 <p class="small">The colour and the number under a token are its first expert in that layer. Point at a token or focus it for its gate; click for every layer.</p>
+<a class="skip" href="#numbers">Skip the tokens</a>
 ${view('prompt')}
 ${view('completion')}
 ${tokens.length > detailed ? `<p class="small">Details of the first ${detailed} tokens; the JSON has all of them.</p>` : ''}
