@@ -19,7 +19,7 @@ interface Plan {
   readonly design: 'paired' | 'unpaired';
   readonly correlation: number;
   readonly factor: number;
-  /** Serial correlation of each arm (unpaired). */
+  /** Serial correlation of each arm. */
   readonly phi?: number;
 }
 
@@ -82,6 +82,20 @@ export const PLANS: readonly Plan[] = [1, 1.2]
       factor: 1,
       phi,
     })),
+  )
+  .concat(
+    [60, 180].flatMap((horizon) =>
+      [0.3, 0.6].map((phi) => ({
+        name: `paired AR(1) phi=${phi} 20 looks to ${horizon}, x1`,
+        horizon,
+        looks: 20,
+        declared: 20,
+        design: 'paired' as const,
+        correlation: 0,
+        factor: 1,
+        phi,
+      })),
+    ),
   );
 
 function series(plan: Plan, rng: Rng): { baseline: number[]; candidate: number[] } {
@@ -96,7 +110,10 @@ export function runSequential(plan: Plan, runs: number): SequentialRow {
   const stops: number[] = [];
   for (let run = 0; run < runs; run++) {
     const rng = createRng(`sequential/${plan.name}/${run}`);
-    const data = plan.design === 'paired' ? pairs(plan.horizon, plan.correlation, rng, plan.factor) : series(plan, rng);
+    const data =
+      plan.design === 'paired' && plan.phi === undefined
+        ? pairs(plan.horizon, plan.correlation, rng, plan.factor)
+        : series(plan, rng);
     let stop = plan.horizon;
     for (let look = 1; look <= plan.looks; look++) {
       const n = Math.round((plan.horizon * look) / plan.looks);

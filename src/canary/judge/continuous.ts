@@ -1,5 +1,6 @@
+import { estimateDependence } from '../../stats/effective-sample-size.ts';
 import { quantileDifference } from '../../stats/quantile-difference.ts';
-import { sortedCopy } from '../../stats/ranks.ts';
+import { midranks, sortedCopy } from '../../stats/ranks.ts';
 import { MAD_TO_SD, mean, medianAbsoluteDeviation, medianSorted, quantileSorted, variance } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
 import type { Assessment, Blocked, QuantileChange, TailAssessment } from './assessment.ts';
@@ -8,11 +9,15 @@ import {
   DEPENDENCE_LEVEL,
   errorShares,
   LOOKS_DEPENDENCE_LEVEL,
+  LOOKS_FEWEST_PAIRS,
+  LOOKS_MIN_PAIRS,
   LOOKS_MIN_POINTS,
   MIN_EFFECTIVE,
   MIN_POINTS,
   marginInForce,
+  PAIRED_DEPENDENCE_LEVEL,
   SPREAD_MARGIN,
+  SUSPECTED_DEPENDENCE,
   TREND_SHARE,
 } from './defaults.ts';
 import { formatEffect } from './format.ts';
@@ -60,10 +65,19 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
   // Each arm is sorted once for all tests: at 10,000 points an arm sorting is most of the judge's work.
   const sorted = [sortedCopy(baseline), sortedCopy(candidate)] as const;
   const differences = design === 'paired' ? candidate.map((v, i) => v - baseline[i]!) : undefined;
-  const location =
+  const { location, armPhi } =
     differences === undefined
-      ? unpairedLocation(baseline, candidate, sorted, arms, looks > 1 ? LOOKS_DEPENDENCE_LEVEL : DEPENDENCE_LEVEL)
-      : pairedLocation(differences, arms.slots?.[0]);
+      ? { location: unpairedLocation(baseline, candidate, sorted, arms, levelOf(looks)), armPhi: 0 }
+      : pairedWithArms(differences, baseline, candidate, sorted, arms, looks);
+  if (looks > 1 && differences !== undefined && fewest < LOOKS_MIN_PAIRS && (fewest < LOOKS_FEWEST_PAIRS || armPhi > 0)) {
+    const reason = `${fewest} pairs are too few to rule out that they depend on each other, and this run is looked at repeatedly: at least ${LOOKS_MIN_PAIRS} are needed`;
+    return {
+      ...blocked(reason, n, n, LOOKS_MIN_PAIRS),
+      ...frameFields(frame),
+      method: location.method,
+      estimate: { scale, delta: location.delta, bounds: location.bounds },
+    };
+  }
   const trend = assessTrend(arms, differences, trends);
   const effective = Math.min(...location.nEff);
   if (
@@ -82,6 +96,7 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
       estimate: { scale, delta: location.delta, bounds: location.bounds },
     };
   }
+  const tail = assessTail(baseline, candidate, sorted, differences, location);
   return {
     ...frameFields(frame),
     scale,
@@ -92,16 +107,35 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     method: location.method,
     n,
     nEff: location.nEff,
-    shares: { ...errorShares(fewest), trend: TREND_SHARE },
+    shares: { ...errorShares(fewest, design, tail.least), trend: TREND_SHARE },
     dependence: location.dependence,
     ...(trend === undefined ? {} : { trend }),
-    tail: assessTail(baseline, candidate, sorted, differences, location),
+    tail,
     spread: assessSpread(baseline, candidate, sorted, differences !== undefined, location),
     notes:
       shared === undefined
         ? []
         : [`both arms moved ${formatEffect(scale.toEffect(shared), scale.unit)} during the run, which was taken out of both`],
   };
+}
+
+function levelOf(looks: number): number {
+  return looks > 1 ? LOOKS_DEPENDENCE_LEVEL : DEPENDENCE_LEVEL;
+}
+
+/** The pairs' location, and the lag-1 correlation of the arms themselves, which says how closely to look at that of the differences. */
+function pairedWithArms(
+  differences: Float64Array,
+  baseline: Float64Array,
+  candidate: Float64Array,
+  [x, y]: readonly [Float64Array, Float64Array],
+  { slots }: Arms,
+  looks: number,
+): { location: Location; armPhi: number } {
+  const levels = looks > 1 ? SUSPECTED_DEPENDENCE.manyLooks : SUSPECTED_DEPENDENCE.oneLook;
+  const own = estimateDependence([midranks(baseline, x).ranks, midranks(candidate, y).ranks], levels.arms, slots);
+  const level = own.detected ? levels.differences : PAIRED_DEPENDENCE_LEVEL;
+  return { location: pairedLocation(differences, slots?.[0], level), armPhi: own.phi };
 }
 
 /**
@@ -177,8 +211,9 @@ function assessTail(
   [x, y]: readonly [Float64Array, Float64Array],
   differences: Float64Array | undefined,
   location: Location,
-): TailAssessment {
-  const { pUpper, pLower } = differences === undefined ? unpairedTails(baseline, candidate, x, y) : pairedTails(differences);
+): TailAssessment & { readonly least: number } {
+  const { pUpper, pLower, least } =
+    differences === undefined ? unpairedTails(baseline, candidate, x, y) : pairedTails(differences);
   const { inflation } = location.dependence;
   const at = (quantile: number): QuantileChange => ({
     quantile,
@@ -187,7 +222,13 @@ function assessTail(
   });
   const upper = [at(0.95), at(0.99)].sort((a, b) => b.delta - a.delta)[0]!;
   const lower = [at(0.05), at(0.01)].sort((a, b) => a.delta - b.delta)[0]!;
-  return { pUpper: deflate(pUpper, inflation), pLower: deflate(pLower, inflation), upper, lower };
+  return {
+    pUpper: deflate(pUpper, inflation),
+    pLower: deflate(pLower, inflation),
+    upper,
+    lower,
+    least: deflate(least, inflation),
+  };
 }
 
 function assessSpread(

@@ -7,8 +7,17 @@ import { signFlipDistribution } from '../../stats/wilcoxon.ts';
 const RAMP = 16;
 const RAMP_WIDTH = 2.2;
 
-/** A point is in the tail beyond this many robust standard deviations, or beyond the pooled 90th percentile if that is further. */
+/**
+ * A point is in the tail beyond 2 robust standard deviations, or beyond the pooled 90th percentile if that is further, and beyond 3 in any
+ * case: where a quarter of the requests stall, the 90th percentile is one of the stalls.
+ */
 const TAIL_START = 2;
+const TAIL_LATEST_START = 3;
+
+/** `p90`: the pooled 90th percentile, in robust standard deviations. */
+function tailStart(p90: number): number {
+  return Math.max(TAIL_START, Math.min(TAIL_LATEST_START, p90));
+}
 
 /** Active points up to which the null distribution is computed exactly. */
 const EXACT_POINTS = 200;
@@ -18,9 +27,11 @@ export interface TailP {
   readonly pUpper: number;
   /** p that the candidate reaches further down. */
   readonly pLower: number;
+  /** Smallest p that these tail points could give, on the better of both sides: whatever the arms they turn out to belong to. */
+  readonly least: number;
 }
 
-const NO_TAIL: TailP = { pUpper: 1, pLower: 1 };
+const NO_TAIL: TailP = { pUpper: 1, pLower: 1, least: 1 };
 
 /**
  * Are the candidate's tails heavier (unpaired)? Tail points of the pooled sample get a score; given the scores, which arm each belongs
@@ -36,11 +47,11 @@ export function unpairedTails(baseline: Float64Array, candidate: Float64Array, x
   const centre = medianSorted(sorted);
   const mad = MAD_TO_SD * medianAbsoluteDeviation(sorted, centre);
   const share = candidate.length / pooled.length;
-  const side = (sign: 1 | -1): number => {
+  const side = (sign: 1 | -1): readonly [p: number, least: number] => {
     const edge = (p: number): number => sign * (quantileSorted(sorted, sign > 0 ? p : 1 - p) - centre);
     const scale = mad > 0 ? mad : edge(0.95) / 1.6448536269514722;
-    if (!(scale > 0)) return 1;
-    const start = Math.max(TAIL_START, edge(0.9) / scale);
+    if (!(scale > 0)) return [1, 1];
+    const start = tailStart(edge(0.9) / scale);
     const items: number[] = [];
     let observed = 0;
     for (let i = 0; i < pooled.length; i++) {
@@ -49,9 +60,10 @@ export function unpairedTails(baseline: Float64Array, candidate: Float64Array, x
       items.push(score);
       if (i >= m) observed += score;
     }
-    return scoreTail(items, observed, share);
+    return [scoreTail(items, observed, share), share ** items.length];
   };
-  return { pUpper: side(1), pLower: side(-1) };
+  const [upper, lower] = [side(1), side(-1)];
+  return { pUpper: upper[0], pLower: lower[0], least: Math.min(upper[1], lower[1]) };
 }
 
 /** Do large positive differences outweigh large negative ones, or the reverse (paired)? The same scores on |d|; signs are fair coins. */
@@ -59,7 +71,7 @@ export function pairedTails(differences: Float64Array): TailP {
   const sizes = differences.map(Math.abs).sort();
   const scale = MAD_TO_SD * medianSorted(sizes);
   if (!(scale > 0)) return NO_TAIL;
-  const start = Math.max(TAIL_START, quantileSorted(sizes, 0.9) / scale);
+  const start = tailStart(quantileSorted(sizes, 0.9) / scale);
   const items: number[] = [];
   let up = 0;
   let total = 0;
@@ -70,7 +82,7 @@ export function pairedTails(differences: Float64Array): TailP {
     total += score;
     if (d > 0) up += score;
   }
-  return { pUpper: scoreTail(items, up, 0.5), pLower: scoreTail(items, total - up, 0.5) };
+  return { pUpper: scoreTail(items, up, 0.5), pLower: scoreTail(items, total - up, 0.5), least: 0.5 ** items.length };
 }
 
 function tailScore(z: number, start: number): number {

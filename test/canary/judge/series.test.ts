@@ -129,3 +129,32 @@ test('repeated looks at a series too short to show dependence cannot stop', () =
   const early = judgeCase(caseOf(lognormal(12, 'b'), lognormal(12, 'c', 400), {}, { looks: 20 }));
   expect(early.verdict).toBe('inconclusive');
 });
+
+test('20 looks at pairs that depend on time stop no more often than they may', () => {
+  let stopped = 0;
+  for (let run = 0; run < 100; run++) {
+    const [baseline, candidate] = [ar1(60, 0.6, `looks/${run}/b`), ar1(60, 0.6, `looks/${run}/c`)];
+    const fails = (n: number): boolean =>
+      judgeCase(caseOf(baseline.slice(0, n), candidate.slice(0, n), {}, { design: 'paired', looks: 20 })).verdict === 'fail';
+    if (Array.from({ length: 20 }, (_, look) => 3 * (look + 1)).some(fails)) stopped++;
+  }
+  // 19 % without the rules for repeated looks at pairs; three standard errors above 5 % are 11.5.
+  expect(stopped).toBeLessThanOrEqual(11);
+});
+
+test('few pairs are judged before the horizon when the arms show no correlation in time', () => {
+  const zigzag = Array.from({ length: 20 }, (_, i) => 100 + (i % 2 === 0 ? 1 : -1) * (1 + i / 20));
+  const slower = zigzag.map((value, i) => value * (2 + 0.05 * Math.sin(i)));
+  const paired = (values: number[], other: number[]) => judgeCase(caseOf(values, other, {}, { design: 'paired', looks: 20 }));
+  expect(paired(zigzag, slower).verdict).toBe('fail');
+  const sorted = [...zigzag].sort((a, b) => a - b);
+  expect(
+    paired(
+      sorted,
+      [...slower].sort((a, b) => a - b),
+    ),
+  ).toMatchObject({
+    verdict: 'inconclusive',
+    metrics: [{ reason: expect.stringContaining('too few to rule out that they depend on each other'), samplesNeeded: 30 }],
+  });
+});

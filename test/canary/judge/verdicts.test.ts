@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { errorShares } from '../../../src/canary/judge/defaults.ts';
 import { judgeCase } from '../../../src/canary/judge/judge.ts';
 import type { CaseInput } from '../../../src/canary/judge/types.ts';
 import { ar1, bernoulli, caseOf, lognormal } from './cases.ts';
@@ -232,6 +233,21 @@ describe('what a result says', () => {
     expect(result.reason).toMatch(/^latency: tail is worse: p9[59] \+/);
     expect(result.metrics[0]!.subTests!.map((s) => s.name)).toEqual(['location', 'tail', 'spread', 'trend']);
   });
+  test('a fifth of 60 requests stalls: the 90th percentile is itself a stall, and the tail is seen', () => {
+    const [b, c] = [lognormal(60, 'stall/b'), lognormal(60, 'stall/c')];
+    const stalled = c.map((v, i) => (i % 5 === 0 ? v + 4000 : v));
+    const input = caseOf(b, stalled, { margin: { relative: 0.5 } }, { design: 'paired' });
+    expect(judgeCase(input)).toMatchObject({
+      verdict: 'fail',
+      metrics: [{ reason: expect.stringMatching(/^tail is worse: p9[59]/) }],
+    });
+  });
+
+  test('few tail points take nothing from the centre: no arrangement of seven in pairs could be certain', () => {
+    expect(errorShares(60, 'paired', 2 ** -7).location).toBe(0.98);
+    expect(errorShares(60, 'paired', 2 ** -8).tail).toBe(0.5);
+  });
+
   test('dependent series report fewer effective points', () => {
     const metric = judgeCase(caseOf(ar1(300, 0.6, 'm'), ar1(300, 0.6, 'n'))).metrics[0]!;
     expect(metric.nEff[0]).toBeLessThan(150);

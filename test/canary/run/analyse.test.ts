@@ -111,7 +111,9 @@ describe('analyseCanary', () => {
     const result = analyse({ nll: { de: 0.12 }, expert: { id: 2, by: 0.5 } });
     expect(result.verdict).toBe('fail');
     const regressed = result.findings.filter((f) => f.ruleId === 'canary-metric-regressed' && f.blocking);
-    expect(regressed.map((f) => f.subject)).toEqual(['de']);
+    // One segment of three is a tail of the whole.
+    expect(regressed.map((f) => f.subject)).toEqual(['de', 'nll']);
+    expect(regressed[1]!.message).toMatch(/^Negative log-likelihood per token is worse in its tail\./);
     expect(regressed[0]!.message).toMatch(
       /^Negative log-likelihood per token in segment de is worse: \+0\.1\d* nat\/token \[.*\], perplexity \+1\d\.\d %; margin 0\.05 nat\/token\.$/,
     );
