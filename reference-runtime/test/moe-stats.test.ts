@@ -92,7 +92,9 @@ describe('the comparison of two routings', () => {
       [1, 1],
     ]);
     expect(layers[0]).toMatchObject({ tokens: 2, slots: 4, moved: 1, lost: [0, 1, 0, 0], won: [0, 0, 1, 0], used: [1, 1, 1, 1] });
-    expect(layers[0]?.weight_moved).toBeCloseTo((0.3 + 0.2) / 2, 12);
+    // Token 0 moves three tenths from expert 2 to 3; token 1 a tenth of expert 0 and all of expert 1 to 2.
+    expect(layers[0]?.weight_lost.map((weight) => Number(weight.toFixed(12)))).toEqual([0.05, 0.05, 0.15, 0]);
+    expect(layers[0]?.weight_moved).toBeCloseTo(0.25, 12);
     expect(layers[1]).toMatchObject({ moved: 2, lost: [0, 1, 0, 1], won: [1, 0, 1, 0] });
   });
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RuntimeProcess, startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
 import type { RequestTrace } from '../src/engine/types.ts';
 import { heatStep } from '../src/report/heat-table.ts';
+import { percent, short } from '../src/report/number.ts';
 import { pageStyle } from '../src/report/style.ts';
 import { tracePage } from '../src/report/trace-page.ts';
 import { contrast, type Element, elements, mix } from './support/html.ts';
@@ -296,4 +297,24 @@ describe('a page', () => {
       expect(contrast(colour('muted'), colour('surface')), `${scheme} muted`).toBeGreaterThanOrEqual(4.5);
     }
   });
+});
+
+describe('a number', () => {
+  it.each([
+    [0, '0'],
+    [0.000_4, '0'],
+    [0.002, '0.2'],
+    [0.0999, '10.0'],
+    [0.125, '13'],
+    [1, '100'],
+    [Number.NaN, '–'],
+  ])('%s as a share is %s per cent', (share, text) => expect(percent(share)).toBe(text));
+  it.each([
+    [19.56, '19.6'],
+    [0.5, '0.5'],
+    [1234, '1234'],
+    [1e7, '1.0e+7'],
+    [0.000_012, '1.2e-5'],
+    [Number.POSITIVE_INFINITY, '–'],
+  ])('%s is %s', (value, text) => expect(short(value)).toBe(text));
 });

@@ -30,6 +30,8 @@ export interface LayerDifference {
   used: number[];
   lost: number[];
   won: number[];
+  /** Share of the layer's weight that leaves each expert; their sum is `weight_moved`. */
+  weight_lost: number[];
 }
 
 /** A token and layer where the sets of experts differ. */
@@ -48,13 +50,17 @@ export interface RoutingDifference<G extends Gate = Gate> {
   changes: Array<Change<G>>;
 }
 
+/** The weight that each of the baseline's experts loses, in their order. */
+function weightLost(before: Gate, after: Gate): number[] {
+  return before.experts.map((expert, rank) => {
+    const at = after.experts.indexOf(expert);
+    return Math.max(0, (before.weights[rank] as number) - (at < 0 ? 0 : (after.weights[at] as number)));
+  });
+}
+
 /** Total variation distance of two mixtures: the weight that is not where it was, 0 to 1. */
 export function weightMoved(before: Gate, after: Gate): number {
-  const kept = before.experts.map((expert, rank) => {
-    const at = after.experts.indexOf(expert);
-    return at < 0 ? 0 : Math.min(before.weights[rank] as number, after.weights[at] as number);
-  });
-  return Math.max(0, 1 - kept.reduce((sum, weight) => sum + weight, 0));
+  return weightLost(before, after).reduce((sum, weight) => sum + weight, 0);
 }
 
 /**
@@ -75,14 +81,15 @@ export function compareRouting<G extends Gate>(
       const lost = before.experts.filter((expert) => !after.experts.includes(expert));
       const won = after.experts.filter((expert) => !before.experts.includes(expert));
       const moved = weightMoved(before, after);
-      addGate(layers, before, after, { lost, won, moved });
+      addGate(layers, before, after, { lost, won });
       if (lost.length > 0)
         changes.push({ position, layer: before.layer, weight_moved: moved, baseline: before, candidate: after });
     }
   }
   for (const layer of layers.values()) {
     layer.gate_divergence_bits /= layer.tokens;
-    layer.weight_moved /= layer.tokens;
+    layer.weight_lost = layer.weight_lost.map((weight) => weight / layer.tokens);
+    layer.weight_moved = layer.weight_lost.reduce((sum, weight) => sum + weight, 0);
   }
   return { layers: [...layers.values()].sort((a, b) => a.layer - b.layer), changes };
 }
@@ -91,7 +98,7 @@ function addGate(
   layers: Map<number, LayerDifference>,
   before: Gate,
   after: Gate,
-  { lost, won, moved }: { lost: number[]; won: number[]; moved: number },
+  { lost, won }: { lost: number[]; won: number[] },
 ): void {
   const none = (): number[] => before.probabilities.map(() => 0);
   const into = layers.get(before.layer) ?? {
@@ -104,12 +111,16 @@ function addGate(
     used: none(),
     lost: none(),
     won: none(),
+    weight_lost: none(),
   };
   layers.set(before.layer, into);
   into.tokens++;
   into.slots += before.experts.length;
   into.moved += lost.length;
-  into.weight_moved += moved;
+  for (const [rank, weight] of weightLost(before, after).entries()) {
+    const expert = before.experts[rank] as number;
+    into.weight_lost[expert] = (into.weight_lost[expert] ?? 0) + weight;
+  }
   into.gate_divergence_bits += jensenShannon(before.probabilities, after.probabilities);
   for (const expert of before.experts) into.used[expert] = (into.used[expert] ?? 0) + 1;
   for (const expert of lost) into.lost[expert] = (into.lost[expert] ?? 0) + 1;

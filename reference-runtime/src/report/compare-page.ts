@@ -54,16 +54,13 @@ export function firstDifference(changes: ReadonlyArray<Change<LayerGate>>, token
 
 function movedHeat({ layers }: RoutingDifference): string {
   const experts = Math.max(0, ...layers.map((layer) => layer.used.length));
-  const shares = layers.map((layer) =>
-    layer.used.map((used, expert) => (used === 0 ? undefined : (layer.lost[expert] as number) / used)),
-  );
   return heatTable({
-    caption: 'Share of each expert’s slots that the candidate gives to other experts, in per cent',
+    caption: 'Weight that leaves each expert, % of its layer',
     corner: 'layer / expert',
     columns: Array.from({ length: experts }, (_, expert) => String(expert)),
-    rows: layers.map((layer, index) => ({
+    rows: layers.map((layer) => ({
       name: String(layer.layer),
-      values: shares[index] as Array<number | undefined>,
+      values: layer.used.map((used, expert) => (used === 0 ? undefined : layer.weight_lost[expert])),
       more: [
         `${percent(layer.moved / layer.slots)} %`,
         `${percent(layer.weight_moved)} %`,
@@ -78,9 +75,9 @@ function movedHeat({ layers }: RoutingDifference): string {
       { name: 'tokens', title: 'Tokens compared' },
     ],
     min: 0,
-    max: Math.max(0.1, ...shares.flat().map((share) => share ?? 0)),
+    max: Math.max(0.01, ...layers.flatMap((layer) => layer.weight_lost)),
     format: percent,
-    note: 'A dash: the baseline never used the expert for these tokens. Where it did so rarely, one token is a large share; the JSON has the counts.',
+    note: 'A row adds up to the weight that moves. A dash: the baseline never used the expert for these tokens.',
   });
 }
 
@@ -135,7 +132,7 @@ export function comparePage(subject: CompareSubject): Page {
   const meanWeight = difference.layers.reduce((sum, layer) => sum + layer.weight_moved * layer.tokens, 0) / Math.max(1, compared);
   const movedSlots = difference.layers.reduce((sum, layer) => sum + layer.moved, 0);
   const main = `<section aria-labelledby="first"><h2 id="first">First difference</h2><p class="next">${html(oneLine(firstDifference(difference.changes, tokens)))}</p></section>
-<section aria-labelledby="usage"><h2 id="usage">Which experts lose tokens</h2>
+<section aria-labelledby="usage"><h2 id="usage">Which experts lose weight</h2>
 ${movedHeat(difference)}</section>
 <section aria-labelledby="tokens"><h2 id="tokens">Tokens</h2>
 ${layerChoice(layers)}
