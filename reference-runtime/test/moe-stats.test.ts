@@ -5,6 +5,7 @@ import { compareRouting, type Gate, type Routed, weightMoved } from '../src/engi
 import { jensenShannon, usageBalance } from '../src/engine/trace-math.ts';
 import type { RequestTrace } from '../src/engine/types.ts';
 import { type MoeStats, MoeStore } from '../src/server/moe-store.ts';
+import { Metrics } from '../src/telemetry/metrics.ts';
 import { microModel } from './support/models.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
 
@@ -176,6 +177,21 @@ describe('the store', () => {
     const wide = new MoeStore(100, 60, 0);
     for (let index = 0; index < 4; index++) wide.add({ ...request, id: `w${index}` }, trace([1, 1, 0, 0], 700_000), 0);
     expect(['w0', 'w1', 'w3'].map((id) => wide.get(id, 'a', 1) !== undefined)).toEqual([false, true, true]);
+  });
+});
+
+describe('the metrics', () => {
+  it.each([
+    [32, 8, 256],
+    [48, 128, 0],
+  ])('of %i layers with %i experts are %i series: what would be too many is left out whole', async (layers, experts, series) => {
+    const metrics = new Metrics({ version: '0', cluster: 'c', model: 'm', modelVersion: '1' });
+    const {
+      layers: [layer],
+    } = trace(new Array<number>(experts).fill(1));
+    metrics.routing('m', { ...trace([1]), layers: Array.from({ length: layers }, (_, index) => ({ ...layer!, layer: index })) });
+    const text = await metrics.registry.metrics();
+    expect([...text.matchAll(/^mixgate_moe_expert_tokens_total\{/gm)]).toHaveLength(series);
   });
 });
 

@@ -120,7 +120,13 @@ describe('a runtime that serves', () => {
   });
 
   it('gives JSON to a client that asks for it, and to one that says nothing', async () => {
-    for (const headers of [{}, { accept: 'application/json' }, { accept: '*/*' }, { accept: 'application/json, text/html' }])
+    for (const headers of [
+      {},
+      { accept: 'application/json' },
+      { accept: '*/*' },
+      { accept: 'application/json, text/html' },
+      { accept: 'text/html;q=0.5, application/json;q=0.9' },
+    ])
       expect((await get('/v1/moe/stats', headers as Record<string, string>)).headers.get('content-type')).toMatch(
         /^application\/json/,
       );

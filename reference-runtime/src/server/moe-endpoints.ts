@@ -11,14 +11,24 @@ interface Query {
   format?: string | string[];
 }
 
+/** How much a client wants a media type: its q value, 0 where it is not named (RFC 9110, section 12.5.1). Wildcards name none. */
+function quality(accept: string, type: string): number {
+  for (const range of accept.split(',')) {
+    const [name, ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    if (name !== type) continue;
+    const q = parameters.find((parameter) => parameter.startsWith('q='));
+    return q === undefined ? 1 : Number(q.slice(2)) || 0;
+  }
+  return 0;
+}
+
 /** `format=json|html` decides; without it a client that prefers text/html, as a browser does, gets the page. @throws HttpError 400 */
 function wantsPage(request: FastifyRequest<{ Querystring: Query }>): boolean {
   const { format } = request.query;
   if (format === 'html' || format === 'json') return format === 'html';
   if (format !== undefined) throw badRequest('format: expected json or html', 'format');
-  const types = (request.headers.accept ?? '').split(',').map((part) => part.split(';')[0]?.trim());
-  const [page, json] = [types.indexOf('text/html'), types.indexOf('application/json')];
-  return page >= 0 && (json < 0 || page < json);
+  const { accept = '' } = request.headers;
+  return quality(accept, 'text/html') > quality(accept, 'application/json');
 }
 
 /** Prompts and what they were routed to are nobody else's: no cache keeps them, no page frames or guesses them. */
