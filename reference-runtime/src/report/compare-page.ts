@@ -6,7 +6,7 @@ import { heatTable } from './heat-table.ts';
 import { percent } from './number.ts';
 import { type Page, page } from './page.ts';
 import { detailRules, layerChoice, layerRule, tokenView } from './token-view.ts';
-import { chosen, DETAIL_LIMIT, strip } from './trace-page.ts';
+import { chosen, DETAIL_LIMIT, stripCell, stripHead } from './trace-page.ts';
 
 const CHANGES_SHOWN = 200;
 /** Per cent of a token's weight: from here on a token is marked, and marked as mostly elsewhere. */
@@ -36,9 +36,9 @@ function details(subject: CompareSubject, token: TokenTrace): string {
   if (token.layers.length === 0) return `${head}<p>Not routed: nothing was computed after the last token.</p>`;
   const rows = token.layers.map((gate) => {
     const after = other?.layers.find(({ layer }) => layer === gate.layer);
-    return `<tr class="r r${gate.layer}"><th scope="row">${gate.layer}</th><td>${chosen(gate)}</td><td>${strip(gate)}</td><td>${after === undefined ? '–' : chosen(after)}</td><td>${after === undefined ? '' : strip(after)}</td></tr>`;
+    return `<tr class="r r${gate.layer}"><th scope="row">${gate.layer}</th><td>${chosen(gate)}</td>${stripCell(gate)}<td>${after === undefined ? '–' : chosen(after)}</td>${after === undefined ? '' : stripCell(after)}</tr>`;
   });
-  return `${head}<table><thead><tr><th scope="col">layer</th><th scope="col">baseline, weights in %</th><th scope="col">gate</th><th scope="col">candidate</th><th scope="col">gate</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
+  return `${head}<table><thead><tr><th scope="col">layer</th><th scope="col">baseline, weights in %</th>${stripHead(token)}<th scope="col">candidate</th>${stripHead(token)}</tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
 /** Where the routing first differs, and where most. */

@@ -19,7 +19,8 @@ table.heat th,table.heat td{padding:6px 10px;white-space:nowrap}
 table.heat thead th{vertical-align:bottom}
 table.heat td{text-align:right;font-variant-numeric:tabular-nums}
 table.heat td.c{text-align:center;min-width:46px;border:2px solid var(--surface);border-radius:6px}
-table.heat th[scope=row]{background:none;color:var(--ink)}
+table.heat th:first-child{position:sticky;left:0}
+table.heat th[scope=row]{background:var(--surface);color:var(--ink)}
 table.heat th.n{text-align:right}
 table.heat th.c{text-align:center}
 .h0,.h1,.h2,.h3,.h4{color:var(--ink)}.h5{color:#0b0e13}.h6,.h7,.h8{color:var(--chart-onheat)}
@@ -38,7 +39,6 @@ white-space:pre-wrap;overflow-wrap:anywhere;text-align:center;max-width:100%;min
 background:color-mix(in srgb,var(--c,transparent) 24%,var(--surface));margin:0 1px 7px 0;padding:1px 1px 0;cursor:pointer}
 .t::after{content:var(--n,"\\2013");display:block;font-size:11px;line-height:15px}
 .t:hover,.t:focus-visible{outline:2px solid var(--link);outline-offset:1px}
-.t .ws{color:var(--muted)}
 .d{position:fixed;inset:auto 0 0 0;width:min(1112px,100%);max-height:70vh;overflow:auto;margin:0 auto;padding:14px 18px 16px;color:var(--ink);background:var(--surface);
 border:1px solid var(--line);border-top:3px solid var(--link);border-radius:12px 12px 0 0;box-shadow:0 -6px 24px #0003}
 .d:not(:popover-open){pointer-events:none}

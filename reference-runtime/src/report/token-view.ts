@@ -38,10 +38,10 @@ export function layerChoice(layers: readonly number[]): string {
 
 /** What a token looks like: white space is made visible where there is nothing else, control characters as escape() writes them. */
 function shown(text: string): string {
-  if (text === '') return '<span class="ws">∅</span>';
+  if (text === '') return '∅';
   if (/^\s+$/.test(text)) {
     const marks = clip(text, MAX_TEXT).replaceAll('\r', '').replaceAll('\n', '↵').replaceAll('\t', '⇥').replaceAll(' ', '␣');
-    return `<span class="ws">${html(marks)}</span>`;
+    return html(marks);
   }
   // A part of a character: its bytes say enough.
   const bytes = /^bytes:(?<bytes>(?:\\x[0-9a-f]{2})+)$/.exec(text)?.groups?.['bytes'];

@@ -12,7 +12,7 @@ import { detailRules, layerChoice, layerRule, tokenView } from './token-view.ts'
 /** Token-layers with details in a page; the tokens after that have their colours only, and the JSON has everything. */
 export const DETAIL_LIMIT = 16_384;
 /** Experts whose gate is drawn as a strip of cells. */
-const STRIP_LIMIT = 16;
+const STRIP_LIMIT = 32;
 const TABLE_ROWS = 2_000;
 
 export interface TraceSubject {
@@ -31,10 +31,15 @@ export function chosen(gate: LayerGate): string {
   return gate.experts.map((expert, rank) => `${expert}:${percent(gate.weights[rank] as number)}`).join(' ');
 }
 
-/** The full gate as a row of cells, where it is short enough to be looked at. */
-export function strip(gate: LayerGate): string {
+/** Table cell of the full gate as a row of coloured cells; none at all where it is too long to be looked at. */
+export function stripCell(gate: LayerGate): string {
   if (gate.probabilities.length > STRIP_LIMIT) return '';
-  return `<span class="strip" aria-hidden="true">${gate.probabilities.map((p) => `<i class="h${heatStep(p, 0, 0.9)}"></i>`).join('')}</span>`;
+  return `<td><span class="strip" aria-hidden="true">${gate.probabilities.map((p) => `<i class="h${heatStep(p, 0, 0.9)}"></i>`).join('')}</span></td>`;
+}
+
+/** The heading over it. */
+export function stripHead(token: TokenTrace): string {
+  return (token.layers[0]?.probabilities.length ?? 0) > STRIP_LIMIT ? '' : '<th scope="col">gate</th>';
 }
 
 function details(token: TokenTrace, logprob: number | null | undefined): string {
@@ -42,9 +47,9 @@ function details(token: TokenTrace, logprob: number | null | undefined): string 
   if (token.layers.length === 0) return `${head}<p>Not routed: the last token that is generated is not computed on.</p>`;
   const rows = token.layers.map(
     (gate) =>
-      `<tr class="r r${gate.layer}"><th scope="row">${gate.layer}</th><td>${gate.experts.map((expert, rank) => `<b>${expert}</b> ${percent(gate.weights[rank] as number)} % (p ${(gate.probabilities[expert] as number).toFixed(3)})`).join(', ')}</td><td>${strip(gate)}</td><td>${gate.gate_entropy_nats.toFixed(3)}</td><td>${gate.top2_margin.toFixed(3)}</td></tr>`,
+      `<tr class="r r${gate.layer}"><th scope="row">${gate.layer}</th><td>${gate.experts.map((expert, rank) => `<b>${expert}</b> ${percent(gate.weights[rank] as number)} % (p ${(gate.probabilities[expert] as number).toFixed(3)})`).join(', ')}</td>${stripCell(gate)}<td>${gate.gate_entropy_nats.toFixed(3)}</td><td>${gate.top2_margin.toFixed(3)}</td></tr>`,
   );
-  return `${head}<table><thead><tr><th scope="col">layer</th><th scope="col">experts by weight (gate probability)</th><th scope="col">gate</th><th scope="col">entropy, nats</th><th scope="col">margin</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
+  return `${head}<table><thead><tr><th scope="col">layer</th><th scope="col">experts by weight (gate probability)</th>${stripHead(token)}<th scope="col">entropy, nats</th><th scope="col">margin</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
 /** A legend of the experts' colours. */
