@@ -8,6 +8,8 @@ export interface ToolPin {
   readonly version: string;
   /** `go build` package, in the module of tools/<name>/. */
   readonly goPackage: string;
+  /** The module in tools/<name>/go.mod whose version the tool has, where the package is our own `main`. */
+  readonly versionModule?: string;
   /** Printed by `<tool> <args>`; the first match of `pattern` is its version. */
   readonly versionCommand: readonly string[];
   readonly versionPattern: RegExp;
@@ -73,3 +75,18 @@ export const TOOL_PINS = {
 } as const satisfies { readonly [name: string]: ToolPin };
 
 export type ToolName = keyof typeof TOOL_PINS;
+
+/** What only the tests of this repository run: `npm test` installs it, `mixgate doctor` does not ask for it. */
+export const TEST_TOOL_PINS = {
+  otelcol: {
+    name: 'otelcol',
+    version: '0.165.0',
+    goPackage: '.',
+    versionModule: 'go.opentelemetry.io/collector/otelcol',
+    versionCommand: ['--version'],
+    // A distribution of ours: another one of the same version on PATH may lack a component.
+    versionPattern: /^mixgate-otelcol version (?<version>\S+)/m,
+    usualBuildTime: '1 to 3 minutes on 2 cores',
+    releases: {},
+  },
+} as const satisfies { readonly [name: string]: ToolPin };

@@ -7,7 +7,9 @@ import type { Tool } from '../core/gate-context.ts';
 import { toolPath } from './cache.ts';
 import { exec } from './exec.ts';
 import { installTool } from './install.ts';
-import { TOOL_PINS, type ToolName, type ToolPin } from './pins.ts';
+import { TEST_TOOL_PINS, TOOL_PINS, type ToolPin } from './pins.ts';
+
+const PINS: { readonly [name: string]: ToolPin | undefined } = { ...TOOL_PINS, ...TEST_TOOL_PINS };
 
 export interface ResolveOptions {
   readonly progress?: Progress;
@@ -25,7 +27,7 @@ const resolved = new Map<string, Promise<Tool>>();
  * @throws ExternalError naming the ways that failed
  */
 export function resolveTool(name: string, options: ResolveOptions = {}): Promise<Tool> {
-  const pin: ToolPin | undefined = TOOL_PINS[name as ToolName];
+  const pin = Object.hasOwn(PINS, name) ? PINS[name] : undefined;
   if (pin === undefined) throw new ConfigurationError(`mixgate knows no tool named ${name}.`);
   const key = `${name}:${options.install ?? true}`;
   let tool = resolved.get(key);

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentProgress } from '../../src/core/context.ts';
 import { exec } from '../../src/tools/exec.ts';
 import { installTool } from '../../src/tools/install.ts';
-import { TOOL_PINS, type ToolPin } from '../../src/tools/pins.ts';
+import { TEST_TOOL_PINS, TOOL_PINS, type ToolPin } from '../../src/tools/pins.ts';
 import { resolveTool } from '../../src/tools/resolve.ts';
 import { runProcess } from '../support/cli.ts';
 
@@ -94,7 +94,7 @@ describe('installTool', () => {
 
 describe('resolveTool', () => {
   it('finds each pinned tool at exactly the pinned version', async () => {
-    for (const { name, version } of Object.values(TOOL_PINS))
+    for (const { name, version } of Object.values({ ...TOOL_PINS, ...TEST_TOOL_PINS }))
       expect(await resolveTool(name, { install: false })).toMatchObject({ name, version });
   });
 
@@ -114,14 +114,14 @@ describe('resolveTool', () => {
   });
 
   it('every hash in the table says where it is from, and has 64 hex digits', () => {
-    for (const tool of Object.values(TOOL_PINS) as ToolPin[]) {
+    for (const tool of Object.values({ ...TOOL_PINS, ...TEST_TOOL_PINS }) as ToolPin[]) {
       for (const release of Object.values(tool.releases)) {
         expect(release.sha256).toMatch(/^[0-9a-f]{64}$/);
         expect(release.hashSource).not.toBe('');
         expect(release.url).toContain(tool.version);
       }
       expect(readFileSync(join(import.meta.dirname, `../../tools/${tool.name}/go.mod`), 'utf8')).toContain(
-        `${tool.goPackage} v${tool.version}`,
+        `${tool.versionModule ?? tool.goPackage} v${tool.version}`,
       );
     }
   });
