@@ -1,6 +1,6 @@
 // The configuration of `serve --dev`: loopback, one tenant without identity, the shipped model and policy, tracing on.
 import { fileURLToPath } from 'node:url';
-import { defaultThreads } from './load.ts';
+import { defaultThreads, OTLP_DEFAULTS } from './load.ts';
 import type { PoolConfig, RuntimeConfig } from './types.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -62,7 +62,7 @@ export function devConfig(options: DevOptions = {}): RuntimeConfig {
     catalog: { prices: {} },
     shadow: { concurrency: 4, deadlineMs: 30_000 },
     limits: { bodyBytes: 1024 * 1024, maxTokens: 512, queue: 64, deadlineMs: 120_000, stallMs: 15_000 },
-    telemetry: { traces: { queue: 2048, flushMs: 1000 }, resource: {} },
+    telemetry: { traces: {}, otlp: OTLP_DEFAULTS, resource: {} },
     trace: { mode: 'always', sample: 1, records: 65_536, retain: 256, ttlSeconds: 600 },
   };
 }

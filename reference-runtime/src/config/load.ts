@@ -5,8 +5,9 @@ import { dirname, resolve } from 'node:path';
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
+import { SIGNALS } from '../telemetry/signal.ts';
 import { readFlags, readPrices } from './catalog.ts';
-import type { PolicySourceConfig, PoolConfig, RuntimeConfig, TlsConfig } from './types.ts';
+import type { PolicySourceConfig, PoolConfig, RuntimeConfig, TelemetryConfig, TlsConfig } from './types.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 
@@ -35,10 +36,18 @@ interface RawPolicy {
   cache?: string;
 }
 
-type Raw = Partial<Omit<RuntimeConfig, 'pools' | 'policy' | 'catalog' | 'shadow'>> & {
+interface RawTelemetry {
+  traces?: TelemetryConfig['traces'];
+  otlp?: Partial<TelemetryConfig['otlp']>;
+  decisionLog?: { file?: string; mask?: string[] };
+  resource?: Record<string, string>;
+}
+
+type Raw = Partial<Omit<RuntimeConfig, 'pools' | 'policy' | 'catalog' | 'shadow' | 'telemetry'>> & {
   catalog?: { pools?: string; flags?: string };
   shadow?: Partial<RuntimeConfig['shadow']>;
   policy?: RawPolicy;
+  telemetry?: RawTelemetry;
   pools: Array<Partial<PoolConfig> & Pick<PoolConfig, 'id'>>;
 };
 
@@ -131,6 +140,16 @@ function knownKeys(schemaPath: string): object {
   return (node as { properties?: object } | undefined)?.properties ?? {};
 }
 
+/** What an exporter does unless it is told otherwise; no collector means that nothing is sent. */
+export const OTLP_DEFAULTS: TelemetryConfig['otlp'] = {
+  collectors: [],
+  signals: [...SIGNALS],
+  retryForMs: 300_000,
+  queue: 2048,
+  flushMs: 1000,
+};
+const COLLECTOR_FILES = ['headersFile', 'ca', 'cert', 'key'] as const;
+
 /** The name of the source that `policy.bundle` is short for. */
 const SHORT = 'bundle';
 const SOURCE_KINDS = ['bundle', 'url', 'git'] as const;
@@ -158,6 +177,34 @@ function policyOf(raw: RawPolicy | undefined, path: (value: string) => string): 
   };
 }
 
+/** Paths in it are relative to the file. */
+function telemetryOf(raw: RawTelemetry | undefined, path: (value: string) => string): TelemetryConfig {
+  const { traces, otlp, decisionLog, resource } = raw ?? {};
+  return {
+    traces: { ...traces, ...(traces?.file === undefined ? {} : { file: path(traces.file) }) },
+    otlp: {
+      ...OTLP_DEFAULTS,
+      ...otlp,
+      collectors: (otlp?.collectors ?? []).map((collector) => ({
+        ...collector,
+        ...Object.fromEntries(
+          COLLECTOR_FILES.flatMap((key) => (collector[key] === undefined ? [] : [[key, path(collector[key])]])),
+        ),
+      })),
+      ...(otlp?.file === undefined ? {} : { file: path(otlp.file) }),
+    },
+    ...(decisionLog === undefined
+      ? {}
+      : {
+          decisionLog: {
+            ...(decisionLog.file === undefined ? {} : { file: path(decisionLog.file) }),
+            mask: decisionLog.mask ?? [],
+          },
+        }),
+    resource: resource ?? {},
+  };
+}
+
 /** A URL, or Git's short form for SSH: user@host:path. */
 function isRemote(repository: string): boolean {
   return /^[a-z+]+:\/\//i.test(repository) || /^[\w.-]+@[\w.-]+:/.test(repository);
@@ -170,7 +217,6 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
   const jwt = raw.identity?.jwt;
   const mtls = raw.identity?.mtls;
   const tls = raw.listen?.tls;
-  const telemetry: Partial<RuntimeConfig['telemetry']> = raw.telemetry ?? {};
   return {
     listen: {
       host: raw.listen?.host ?? '127.0.0.1',
@@ -216,18 +262,7 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
       deadlineMs: raw.limits?.deadlineMs ?? 120_000,
       stallMs: raw.limits?.stallMs ?? 15_000,
     },
-    telemetry: {
-      traces: {
-        queue: telemetry.traces?.queue ?? 2048,
-        flushMs: telemetry.traces?.flushMs ?? 1000,
-        ...(telemetry.traces?.file === undefined ? {} : { file: path(telemetry.traces.file) }),
-        ...(telemetry.traces?.endpoint === undefined ? {} : { endpoint: telemetry.traces.endpoint }),
-      },
-      ...(telemetry.decisionLog === undefined
-        ? {}
-        : { decisionLog: { file: path(telemetry.decisionLog.file), mask: telemetry.decisionLog.mask ?? [] } }),
-      resource: telemetry.resource ?? {},
-    },
+    telemetry: telemetryOf(raw.telemetry, path),
     trace: {
       mode: raw.trace?.mode ?? 'opt-in',
       sample: raw.trace?.sample ?? 0.05,
@@ -303,6 +338,16 @@ function crossChecks(config: RuntimeConfig): Problem[] {
   }
   if (config.identity.mtls !== undefined && tls?.clientCa === undefined)
     say('/identity/mtls', 'identity.mtls: needs listen.tls.clientCa, the authorities whose clients are trusted');
+  for (const [index, collector] of config.telemetry.otlp.collectors.entries()) {
+    const at = `telemetry.otlp.collectors.${index}`;
+    for (const key of COLLECTOR_FILES) {
+      const file = collector[key];
+      if (file !== undefined && !existsSync(file))
+        say(`/telemetry/otlp/collectors/${index}/${key}`, `${at}.${key}: no such file: ${file}`);
+    }
+    if ((collector.cert === undefined) !== (collector.key === undefined))
+      say(`/telemetry/otlp/collectors/${index}`, `${at}: cert and key go together`);
+  }
   const seen = new Set<string>();
   let local = 0;
   for (const [index, pool] of config.pools.entries()) {

@@ -1,6 +1,7 @@
 // The runtime's configuration with every default filled in; schemas/runtime.schema.json describes the file.
 
 import type { Verification } from '../policy/signature.ts';
+import type { Signal } from '../telemetry/signal.ts';
 
 export interface PoolConfig {
   id: string;
@@ -100,6 +101,37 @@ export interface PolicySourceConfig {
 
 export type TraceMode = 'off' | 'opt-in' | 'sample' | 'always';
 
+/** One OpenTelemetry Collector, or anything else that takes OTLP/HTTP. Paths are absolute. */
+export interface CollectorConfig {
+  /** Label of metrics and logs; default host and port. */
+  name?: string;
+  /** Base URL; /v1/traces, /v1/metrics and /v1/logs are added. */
+  endpoint: string;
+  headersEnv?: string;
+  headersFile?: string;
+  ca?: string;
+  cert?: string;
+  key?: string;
+}
+
+/** Where telemetry goes. Times in milliseconds; what is absent comes from OpenTelemetry's environment variables. */
+export interface TelemetryConfig {
+  traces: { file?: string; endpoint?: string; queue?: number; flushMs?: number };
+  otlp: {
+    collectors: CollectorConfig[];
+    signals: Signal[];
+    compression?: 'gzip' | 'none';
+    timeoutMs?: number;
+    retryForMs: number;
+    queue: number;
+    flushMs: number;
+    metricsIntervalMs?: number;
+    file?: string;
+  };
+  decisionLog?: { file?: string; mask: string[] };
+  resource: Record<string, string>;
+}
+
 export interface RuntimeConfig {
   listen: { host: string; port: number; tls?: TlsConfig };
   cluster: string;
@@ -124,10 +156,6 @@ export interface RuntimeConfig {
   catalog: { prices: Record<string, PriceConfig>; flags?: FlagConfig[] };
   shadow: { concurrency: number; deadlineMs: number };
   limits: { bodyBytes: number; maxTokens: number; queue: number; deadlineMs: number; stallMs: number };
-  telemetry: {
-    traces: { file?: string; endpoint?: string; queue: number; flushMs: number };
-    decisionLog?: { file: string; mask: string[] };
-    resource: Record<string, string>;
-  };
+  telemetry: TelemetryConfig;
   trace: { mode: TraceMode; sample: number; records: number; retain: number; ttlSeconds: number };
 }

@@ -1,5 +1,7 @@
 // The decision log, in the format of OPA's (OPA documentation, Decision Log Service API), one JSON object a line.
 import type { LineFile } from '../telemetry/line-file.ts';
+import type { LogRecord } from '../telemetry/otlp-logs.ts';
+import { decisionRecord } from './decision-record.ts';
 
 export interface DecisionEntry {
   decisionId: string;
@@ -62,19 +64,27 @@ export function decisionEvent(entry: DecisionEntry, labels: Record<string, strin
   };
 }
 
-/** Writes decisions to a file. */
+/** Where decisions go: a file of lines in OPA's format, events over OTLP, or both. */
+export interface DecisionSinks {
+  file?: LineFile;
+  record?: (record: LogRecord) => void;
+}
+
+/** Writes decisions, masked, to their sinks. */
 export class DecisionLog {
-  readonly #file: LineFile;
+  readonly #sinks: DecisionSinks;
   readonly #labels: Record<string, string>;
   readonly #mask: string[];
 
-  constructor(file: LineFile, labels: Record<string, string>, mask: string[]) {
-    this.#file = file;
+  constructor(sinks: DecisionSinks, labels: Record<string, string>, mask: string[]) {
+    this.#sinks = sinks;
     this.#labels = labels;
     this.#mask = mask;
   }
 
   write(entry: DecisionEntry): void {
-    this.#file.write(() => JSON.stringify(decisionEvent(entry, this.#labels, this.#mask)));
+    const { file, record } = this.#sinks;
+    file?.write(() => JSON.stringify(decisionEvent(entry, this.#labels, this.#mask)));
+    record?.(decisionRecord(entry, decisionEvent(entry, this.#labels, this.#mask)));
   }
 }

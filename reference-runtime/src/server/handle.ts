@@ -11,6 +11,7 @@ import { credentialsOf } from './identity.ts';
 import { mixgateObject } from './mixgate-object.ts';
 import { type CompletionRequest, parseRequest } from './openai.ts';
 import { decidedQuota, type QuotaLease } from './quota.ts';
+import { requestRecord } from './request-record.ts';
 import { requestSpans } from './request-spans.ts';
 import { ChunkWriter, completionBody, type ResponseHead } from './respond.ts';
 import { decide, servedModels, traceAllowed, traceLevel } from './route.ts';
@@ -300,8 +301,11 @@ function conclude(
     };
     runtime.moe.add(request, context.routing, Date.now());
   }
-  if (runtime.spans.enabled)
-    runtime.spans.add(
+  const { telemetry } = runtime;
+  if (telemetry.wants('traces'))
+    telemetry.spans(
       requestSpans(context, now, status, failure === undefined ? undefined : { type: failure.code, message: failure.message }),
+      performance.timeOrigin + now,
     );
+  if (telemetry.wants('logs')) telemetry.record(requestRecord(context, now, status, failure?.code));
 }

@@ -9,5 +9,6 @@ export function refreshMetrics(runtime: Runtime): void {
   metrics.sync(runtime.local.stats(), runtime.admission.waiting);
   if (certificate !== undefined) metrics.instruments.certificateExpiry.set(certificate.expires.getTime() / 1000);
   metrics.governance.sync(governanceState(runtime));
+  runtime.telemetry.refresh();
   metrics.policy(policy.ageSeconds(new Date()), policy.sources);
 }

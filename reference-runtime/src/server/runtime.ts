@@ -1,5 +1,6 @@
 // Everything one runtime is made of, started and stopped together.
 
+import { randomUUID } from 'node:crypto';
 import type { PoolConfig, RuntimeConfig, UpstreamConfig } from '../config/types.ts';
 import { LlamaEngine } from '../engine/llama-engine.ts';
 import type { Engine, EngineInfo } from '../engine/types.ts';
@@ -8,9 +9,11 @@ import { BundleError } from '../policy/bundle.ts';
 import { DecisionLog } from '../policy/decision-log.ts';
 import { policySource } from '../policy/source.ts';
 import { PolicyStore } from '../policy/store.ts';
-import { SpanExporter } from '../telemetry/exporter.ts';
+import { TelemetryExporter } from '../telemetry/exporter.ts';
 import { LineFile } from '../telemetry/line-file.ts';
 import { Metrics } from '../telemetry/metrics.ts';
+import type { LogRecord } from '../telemetry/otlp-logs.ts';
+import { otlpSettings } from '../telemetry/otlp-settings.ts';
 import { Admission } from './admission.ts';
 import { ServerCertificate } from './certificate.ts';
 import { Flags } from './flags.ts';
@@ -19,6 +22,7 @@ import { type Identify, identityStage } from './identity.ts';
 import { MoeStore } from './moe-store.ts';
 import { PoolState } from './pool-state.ts';
 import { Quotas } from './quota.ts';
+import { refreshMetrics } from './refresh-metrics.ts';
 import { Shadows } from './shadow.ts';
 
 export const RUNTIME_VERSION = '0.1.0';
@@ -48,7 +52,7 @@ export interface Runtime {
   quotas: Quotas;
   metrics: Metrics;
   moe: MoeStore;
-  spans: SpanExporter;
+  telemetry: TelemetryExporter;
   decisionLog: DecisionLog | undefined;
   log: (message: string) => void;
   draining: boolean;
@@ -59,6 +63,7 @@ export interface Runtime {
 /** Parts that a test may bring instead of the real ones. */
 export interface Overrides {
   engine?: Engine;
+  env?: NodeJS.ProcessEnv;
 }
 
 function localEngine(config: RuntimeConfig, log: (message: string) => void): Engine {
@@ -91,7 +96,7 @@ function upstreamEngine(pool: PoolConfig, { apiKeyEnv, circuit, concurrency: _co
 /** Starts policy, identity, engine and telemetry. @throws ConfigurationError, BundleError, EngineError */
 export async function startRuntime(
   config: RuntimeConfig,
-  log: (message: string) => void,
+  print: (message: string) => void,
   overrides: Overrides = {},
 ): Promise<Runtime> {
   const identify = identityStage(config.identity);
@@ -101,14 +106,20 @@ export async function startRuntime(
     sources.map((source) => policySource(source, cache)),
     { entrypoint, ...(cache === undefined ? {} : { cache }) },
   );
-  await firstPolicy(policy, log);
-  const { active } = policy;
   const metrics = new Metrics({
     version: RUNTIME_VERSION,
     cluster: config.cluster,
     model: config.model.id,
     modelVersion: config.model.version,
   });
+  let runtime: Runtime | undefined;
+  const telemetry = startTelemetry(config, { metrics, env: overrides.env ?? process.env, print, runtime: () => runtime });
+  const log = (message: string): void => {
+    print(message);
+    if (telemetry.wants('logs')) telemetry.record({ unixNano: BigInt(Date.now()) * 1_000_000n, severity: 'INFO', body: message });
+  };
+  await firstPolicy(policy, log);
+  const { active } = policy;
   metrics.instruments.bundleInfo.set(bundleLabels(active.bundle), 1);
   metrics.instruments.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
   const local = overrides.engine ?? localEngine(config, log);
@@ -121,26 +132,20 @@ export async function startRuntime(
     else if (pool.engine !== undefined)
       reachable.set(pool.id, { engine: upstreamEngine(pool, pool.engine), admission: undefined });
   }
-  const resource = {
-    'service.name': 'mixgate-runtime',
-    'service.version': RUNTIME_VERSION,
-    'mixgate.cluster': config.cluster,
-    ...config.telemetry.resource,
+  const logConfig = config.telemetry.decisionLog;
+  const decisionFile =
+    logConfig?.file === undefined
+      ? undefined
+      : new LineFile(logConfig.file, (count) => metrics.instruments.decisionLogDropped.inc(count));
+  const sinks = {
+    ...(decisionFile === undefined ? {} : { file: decisionFile }),
+    ...(telemetry.wants('logs') ? { record: (record: LogRecord) => telemetry.record(record) } : {}),
   };
-  const spans = new SpanExporter({
-    ...config.telemetry.traces,
-    resource,
-    version: RUNTIME_VERSION,
-    onDrop: (count, reason) => metrics.instruments.spansDropped.inc({ mixgate_reason: reason }, count),
-  });
   const shadows = new Shadows(config.shadow);
-  const logFile = config.telemetry.decisionLog;
-  const decisions =
-    logFile === undefined ? undefined : new LineFile(logFile.file, (count) => metrics.instruments.decisionLogDropped.inc(count));
   const labels = { id: `mixgate-runtime/${config.cluster}`, version: RUNTIME_VERSION, cluster: config.cluster };
   const poll = pollSeconds > 0 ? setInterval(() => void reloadPolicy({ policy, metrics, log }), pollSeconds * 1000) : undefined;
   poll?.unref();
-  return {
+  runtime = {
     config,
     local,
     info,
@@ -156,19 +161,53 @@ export async function startRuntime(
     quotas: new Quotas(config.tenants),
     metrics,
     moe: new MoeStore(config.trace.retain, config.trace.ttlSeconds, Date.now()),
-    spans,
-    decisionLog: decisions === undefined ? undefined : new DecisionLog(decisions, labels, logFile?.mask ?? []),
+    telemetry,
+    decisionLog: Object.keys(sinks).length === 0 ? undefined : new DecisionLog(sinks, labels, logConfig?.mask ?? []),
     log,
     draining: false,
     inFlight: 0,
     async close() {
       clearInterval(poll);
       shadows.close();
+      // Before the engine goes: the last metrics are of a runtime that serves.
+      await telemetry.close(FLUSH_LIMIT_MS);
       await local.dispose();
-      await spans.flush();
-      await decisions?.flush();
+      await decisionFile?.flush();
     },
   };
+  return runtime;
+}
+
+/** How long the end of the process waits for collectors, in milliseconds. */
+const FLUSH_LIMIT_MS = 5000;
+
+/** The exporter, with what the configuration and the environment say. @throws ConfigurationError */
+function startTelemetry(
+  config: RuntimeConfig,
+  parts: { metrics: Metrics; env: NodeJS.ProcessEnv; print: (message: string) => void; runtime: () => Runtime | undefined },
+): TelemetryExporter {
+  const settings = otlpSettings(config.telemetry, parts.env);
+  for (const warning of settings.warnings) parts.print(warning);
+  const tracesFile = config.telemetry.traces.file;
+  return new TelemetryExporter({
+    settings,
+    resource: {
+      'service.name': 'mixgate-runtime',
+      'service.version': RUNTIME_VERSION,
+      'service.instance.id': randomUUID(),
+      'mixgate.cluster': config.cluster,
+      ...settings.resource,
+      ...config.telemetry.resource,
+    },
+    version: RUNTIME_VERSION,
+    metrics: parts.metrics,
+    refresh: () => {
+      const runtime = parts.runtime();
+      if (runtime !== undefined) refreshMetrics(runtime);
+    },
+    ...(tracesFile === undefined ? {} : { tracesFile }),
+    log: parts.print,
+  });
 }
 
 function bundleLabels(bundle: {

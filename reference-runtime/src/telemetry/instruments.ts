@@ -25,6 +25,9 @@ const PER_TOKEN = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75
 const STAGE = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 const QUEUE = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+/** From 10 ms to what no operator should see; 30 s is the target from event to backend. */
+const LAG = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
 const GEN_AI = {
   'gen_ai.operation.name': 'string',
   'gen_ai.provider.name': 'string',
@@ -238,6 +241,71 @@ export const INSTRUMENTS = {
     unit: '{request}',
     help: 'Requests whose spans were not exported',
     attributes: { 'mixgate.reason': 'string' },
+  },
+  telemetryExported: {
+    name: 'mixgate.telemetry.exported',
+    prometheus: 'mixgate_telemetry_exported_total',
+    kind: 'counter',
+    unit: '{item}',
+    help: 'Spans, data points and log records that a collector acknowledged',
+    attributes: { 'mixgate.signal': 'string' },
+  },
+  telemetryDropped: {
+    name: 'mixgate.telemetry.dropped',
+    prometheus: 'mixgate_telemetry_dropped_total',
+    kind: 'counter',
+    unit: '{item}',
+    help: 'Spans, data points and log records that no collector got, by reason',
+    attributes: { 'mixgate.signal': 'string', 'mixgate.telemetry.reason': 'string' },
+  },
+  telemetryRequests: {
+    name: 'mixgate.telemetry.requests',
+    prometheus: 'mixgate_telemetry_requests_total',
+    kind: 'counter',
+    unit: '{request}',
+    help: 'Export requests to a collector by what became of them',
+    attributes: { 'mixgate.signal': 'string', 'mixgate.collector': 'string', 'mixgate.telemetry.outcome': 'string' },
+  },
+  telemetryLag: {
+    name: 'mixgate.telemetry.lag',
+    prometheus: 'mixgate_telemetry_lag_seconds',
+    kind: 'histogram',
+    unit: 's',
+    help: 'Ingestion lag: from the end of what an item is about to the acknowledgement of a collector',
+    attributes: { 'mixgate.signal': 'string' },
+    buckets: LAG,
+  },
+  queuedItems: {
+    name: 'mixgate.telemetry.queue.depth',
+    prometheus: 'mixgate_telemetry_queue_depth',
+    kind: 'gauge',
+    unit: '{entry}',
+    help: 'Requests with their spans, collections of metrics, and log records that wait for a collector',
+    attributes: { 'mixgate.signal': 'string' },
+  },
+  oldestItem: {
+    name: 'mixgate.telemetry.queue.age',
+    prometheus: 'mixgate_telemetry_queue_age_seconds',
+    kind: 'gauge',
+    unit: 's',
+    help: 'Age of the oldest entry that waits for a collector; grows while none answers',
+    attributes: { 'mixgate.signal': 'string' },
+  },
+  collectorUp: {
+    name: 'mixgate.telemetry.collector.up',
+    prometheus: 'mixgate_telemetry_collector_up',
+    kind: 'gauge',
+    unit: '1',
+    help: '1 when the collector took the signal when it was asked last',
+    attributes: { 'mixgate.signal': 'string', 'mixgate.collector': 'string' },
+  },
+  telemetryLinesDropped: {
+    name: 'mixgate.telemetry.lines.dropped',
+    prometheus: 'mixgate_telemetry_lines_dropped_total',
+    kind: 'counter',
+    unit: '{line}',
+    help: 'Lines of OTLP/JSON that could not be written to a file',
+    attributes: {},
   },
   decisionLogDropped: {
     name: 'mixgate.decision.log.dropped',

@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineInfo, EngineStats, RequestTrace, UpstreamStats } from '../engine/types.ts';
 import { GovernanceMetrics } from './governance-metrics.ts';
 import { INSTRUMENTS, type Instrument, type InstrumentKey, labelOf } from './instruments.ts';
+import { DROP_REASONS, SIGNALS } from './signal.ts';
 
 /** Above this a model's layer x expert counters are left out: 48 x 128 would be 6144 series. */
 const EXPERT_SERIES_LIMIT = 1024;
@@ -90,6 +91,11 @@ export class Metrics {
     );
     this.instruments.traceAvailable.set(0);
     // Present from the first scrape on: a rate over a series that appears with its first event misses that event.
+    for (const signal of SIGNALS) {
+      this.instruments.telemetryExported.inc({ mixgate_signal: signal }, 0);
+      for (const reason of DROP_REASONS)
+        this.instruments.telemetryDropped.inc({ mixgate_signal: signal, mixgate_telemetry_reason: reason }, 0);
+    }
     for (const reason of ['queue_full', 'export_failed']) this.instruments.spansDropped.inc({ mixgate_reason: reason }, 0);
     for (const result of ['allow', 'deny', 'undefined', 'error'])
       this.instruments.decisions.inc({ mixgate_policy_result: result }, 0);

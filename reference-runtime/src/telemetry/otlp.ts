@@ -1,8 +1,17 @@
-// OTLP/JSON of a request: one server span with a child per stage. Encoding rules: opentelemetry-proto, "JSON Protobuf Encoding" (ids in
-// hex, enums as integers, 64-bit integers as strings).
+// OTLP/JSON of a request: one server span with a child per stage; and what the three signals have in common. Encoding rules:
+// opentelemetry-proto, "JSON Protobuf Encoding" (ids in hex, enums as integers, 64-bit integers as strings).
 
 /** `{ double }` is a real number by definition: written as one even where it happens to be whole. */
 export type AttributeValue = string | number | boolean | string[] | { double: number };
+
+/** Resource attributes: what emits. */
+export type Resource = Readonly<Record<string, string>>;
+
+/** What emits inside the resource: name and version of the instrumentation. */
+export interface Scope {
+  name: string;
+  version: string;
+}
 
 export interface SpanEvent {
   name: string;
@@ -26,7 +35,7 @@ export interface Span {
   error?: string;
 }
 
-const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.41.1';
+export const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.41.1';
 
 function anyValue(value: AttributeValue): object {
   if (Array.isArray(value)) return { arrayValue: { values: value.map((item) => ({ stringValue: item })) } };
@@ -36,12 +45,13 @@ function anyValue(value: AttributeValue): object {
   return Number.isInteger(value) ? { intValue: String(value) } : { doubleValue: value };
 }
 
-function attributes(values: Record<string, AttributeValue>): object[] {
+/** Attributes as OTLP writes them. */
+export function attributes(values: Readonly<Record<string, AttributeValue>>): object[] {
   return Object.entries(values).map(([key, value]) => ({ key, value: anyValue(value) }));
 }
 
 /** The ExportTraceServiceRequest of these spans. */
-export function exportRequest(spans: Span[], resource: Record<string, string>, scope: { name: string; version: string }): object {
+export function exportRequest(spans: Span[], resource: Resource, scope: Scope): object {
   return {
     resourceSpans: [
       {
