@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { RequestContext } from '../../reference-runtime/src/server/context.ts';
+import { STAGES } from '../../reference-runtime/src/server/errors.ts';
 import { requestSpans } from '../../reference-runtime/src/server/request-spans.ts';
 import { INSTRUMENTS, type Instrument } from '../../reference-runtime/src/telemetry/instruments.ts';
 import { exportRequest } from '../../reference-runtime/src/telemetry/otlp.ts';
+import { DROP_REASONS, SIGNALS } from '../../reference-runtime/src/telemetry/signal.ts';
 import { checkSamples } from '../../src/telemetry/otlp/samples.ts';
 import { prometheusNames } from '../../src/telemetry/prometheus-names.ts';
 import { loadRegistries } from '../../src/telemetry/registry/load.ts';
@@ -92,5 +94,15 @@ describe('the reference runtime against the registry of the fleet', () => {
       });
       expect(names.map(({ base }) => base)).toContain(instrument.prometheus);
     }
+  });
+
+  test.each([
+    ['mixgate.stage', STAGES],
+    ['mixgate.signal', SIGNALS],
+    ['mixgate.telemetry.reason', DROP_REASONS],
+  ])('the values of %s are members of the registry', (name, values) => {
+    const type = registry.attributes.get(name)?.type;
+    const members = type?.kind === 'enum' ? [...type.members.values()].map(({ value }) => value) : [];
+    expect(members).toEqual(expect.arrayContaining([...values]));
   });
 });

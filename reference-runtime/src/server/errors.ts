@@ -1,17 +1,21 @@
 // Errors of the HTTP surface, in OpenAI's shape, all in one place.
 
+/** Which stage of a request refused: a label of metrics, so a closed set; the fleet's registry has the same. */
+export const STAGES = ['request', 'identity', 'quota', 'model', 'policy', 'admission', 'engine', 'server', 'client'] as const;
+export type Stage = (typeof STAGES)[number];
+
 /** A refusal with its HTTP status. `code` is stable; `stage` says which stage of the request refused. */
 export class HttpError extends Error {
   readonly status: number;
   readonly type: string;
   readonly code: string;
   readonly param: string | null;
-  readonly stage: string;
+  readonly stage: Stage;
   readonly retryAfter: number | undefined;
 
   constructor(
     status: number,
-    options: { type: string; code: string; message: string; param?: string; stage: string; retryAfter?: number },
+    options: { type: string; code: string; message: string; param?: string; stage: Stage; retryAfter?: number },
   ) {
     super(options.message);
     this.status = status;
@@ -42,7 +46,7 @@ export function unauthorized(message: string): HttpError {
   return new HttpError(401, { type: 'authentication_error', code: 'invalid_token', message, stage: 'identity' });
 }
 
-export function forbidden(code: string, message: string, stage: string): HttpError {
+export function forbidden(code: string, message: string, stage: Stage): HttpError {
   return new HttpError(403, { type: 'permission_error', code, message, stage });
 }
 
@@ -56,15 +60,15 @@ export function notFound(message: string, code = 'not_found', param?: string): H
   });
 }
 
-export function tooMany(code: string, message: string, stage: string, retryAfter: number): HttpError {
+export function tooMany(code: string, message: string, stage: Stage, retryAfter: number): HttpError {
   return new HttpError(429, { type: 'rate_limit_error', code, message, stage, retryAfter });
 }
 
-export function unavailable(code: string, message: string, stage: string, retryAfter = 1): HttpError {
+export function unavailable(code: string, message: string, stage: Stage, retryAfter = 1): HttpError {
   return new HttpError(503, { type: 'service_unavailable', code, message, stage, retryAfter });
 }
 
-export function deadline(message: string, stage: string): HttpError {
+export function deadline(message: string, stage: Stage): HttpError {
   return new HttpError(504, { type: 'timeout_error', code: 'deadline_exceeded', message, stage });
 }
 

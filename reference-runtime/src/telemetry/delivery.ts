@@ -40,16 +40,17 @@ export interface DeliveryOptions<T> {
   gzip: boolean;
   encode(values: readonly T[]): object;
   report: DeliveryReport;
-  /** Between 0 and 1; a parameter for tests. */
+  /** Between 0 and 1, and how long a collector rests after its first failure: parameters for tests. */
   random?: () => number;
+  firstRestMs?: number;
 }
 
 const FIRST_REST_MS = 1000;
 const LONGEST_REST_MS = 30_000;
 
 /** How long a collector that failed `failures` times in a row is left alone: exponential with jitter, or what it asked for. */
-export function restMs(failures: number, askedMs: number | undefined, random: number): number {
-  const backoff = Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** Math.min(failures - 1, 20)) * (0.5 + random / 2);
+export function restMs(failures: number, askedMs: number | undefined, random: number, firstMs: number = FIRST_REST_MS): number {
+  const backoff = Math.min(LONGEST_REST_MS, firstMs * 2 ** Math.min(failures - 1, 20)) * (0.5 + random / 2);
   return Math.max(backoff, askedMs ?? 0);
 }
 
@@ -150,6 +151,7 @@ export class Delivery<T> {
 
   /** Asks every collector that is not resting, in order; on the way out every one. */
   async #round(payload: Payload): Promise<Extract<Outcome, { kind: 'accepted' }> | 'again' | 'refused' | 'invalid'> {
+    const { random = Math.random } = this.#options;
     let refused = 0;
     for (const candidate of this.#candidates) {
       if (candidate.restUntil > Date.now() && !this.#closing) continue;
@@ -158,7 +160,7 @@ export class Delivery<T> {
       this.#options.report.attempt(collector.name, outcome);
       if (outcome.kind === 'retry') {
         candidate.failures += 1;
-        candidate.restUntil = Date.now() + restMs(candidate.failures, outcome.afterMs, (this.#options.random ?? Math.random)());
+        candidate.restUntil = Date.now() + restMs(candidate.failures, outcome.afterMs, random(), this.#options.firstRestMs);
         continue;
       }
       candidate.failures = 0;
