@@ -38,6 +38,7 @@ const peer = await startOurs(
     limits: { deadlineMs: DEADLINE_MS, stallMs: 1000, queue: 64 },
     telemetry: {
       traces: { endpoint: 'http://127.0.0.1:9', flushMs: 200 },
+      otlp: { retryForMs: 2000 },
       decisionLog: { file: '/dev/full' },
     },
   },

@@ -624,6 +624,7 @@ describe('faults', () => {
   it('counts what it cannot export or log and serves on', async () => {
     await using server = await startServer(randomModel(dir.file('drops.gguf')), (config) => {
       config.telemetry.traces = { endpoint: 'http://127.0.0.1:9', queue: 10, flushMs: 10 };
+      config.telemetry.otlp = { ...config.telemetry.otlp, retryForMs: 0 };
       config.telemetry.decisionLog = { file: dir.file('no/such/folder/log.ndjson'), mask: [] };
     });
     await json(await server.post('/v1/completions', { prompt: 'a', max_tokens: 1 }));
