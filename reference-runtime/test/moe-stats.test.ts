@@ -148,6 +148,17 @@ describe('the store', () => {
     expect(models[0]?.layers[0]?.usage).toEqual([2, 0, 2, 2]);
     expect(models[0]?.segments[0]?.layers[0]?.usage).toEqual([2, 0, 1, 1]);
     expect(store.stats('b').models[0]?.segments.map(({ segment }) => segment)).toEqual(['(none)']);
+    // 2:0:1:1 against 2:0:2:2 of all requests.
+    const [p, q] = [
+      [0.5, 0, 0.25, 0.25],
+      [1 / 3, 0, 1 / 3, 1 / 3],
+    ] as const;
+    const middle = p.map((value, index) => (value + q[index]!) / 2);
+    expect(models[0]?.segments[0]?.layers[0]?.divergence_bits).toBeCloseTo(
+      (divergence([...p], middle) + divergence([...q], middle)) / 2,
+      12,
+    );
+    expect(models[1]?.segments[0]?.layers[0]?.divergence_bits).toBe(0);
   });
 
   it('is bounded in segments: one tenant cannot take the place of others, and what is left out is counted', () => {
@@ -172,6 +183,9 @@ describe('the store', () => {
     for (let index = 0; index < 5; index++) store.add({ ...request, id: `d${index}` }, trace([1, 1, 0, 0], 10), 1000 * index);
     expect(['d1', 'd2', 'd4'].map((id) => store.get(id, 'a', 5000) !== undefined)).toEqual([false, true, true]);
     expect(store.get('d4', 'b', 5000)).toBeUndefined();
+    expect(store.list('a', 5000).map(({ decision_id }) => decision_id)).toEqual(['d4', 'd3', 'd2']);
+    expect(store.list('b', 5000)).toEqual([]);
+    expect(store.list('a', 63_000).map(({ decision_id }) => decision_id)).toEqual(['d4']);
     expect(store.get('d4', 'a', 64_000)).toBeUndefined();
     // 700,000 rows of four experts are 19.6 MB: three of them fit, the fourth pushes the first out.
     const wide = new MoeStore(100, 60, 0);
@@ -286,6 +300,7 @@ describe('/v1/moe/stats', () => {
       expect((await server.get(`${path}${format}`, bearer('other'))).status).toBe(404);
       expect((await server.get(`${path}${format}`)).status).toBe(401);
       expect((await server.get(`/v1/moe/stats${format}`)).status).toBe(401);
+      expect((await server.get(`/v1/moe/traces${format}`)).status).toBe(401);
     }
   });
 });

@@ -30,7 +30,9 @@ function sound(html: string): Element[] {
   expect(new Set(ids).size).toBe(ids.length);
   for (const { name, attributes } of found) {
     expect(Object.keys(attributes).filter((key) => key.startsWith('on') || key === 'style' || key === 'src')).toEqual([]);
-    if (attributes['href'] !== undefined) expect(ids).toContain(attributes['href'].slice(1));
+    // A link leads into the page, or to another page of the same server.
+    if (attributes['href']?.startsWith('#')) expect(ids).toContain(attributes['href'].slice(1));
+    else if (name === 'a') expect(attributes['href']).toMatch(/^(?:\.\.\/)?(?:traces|stats)(?:\/[\w-]+)?\?format=html$/);
     for (const key of ['popovertarget', 'aria-labelledby'])
       if (attributes[key] !== undefined) expect(ids).toContain(attributes[key]);
     if (attributes['role'] === 'region' || attributes['role'] === 'dialog') expect(attributes['aria-label']).toMatch(/\S/);
@@ -132,6 +134,34 @@ describe('a runtime that serves', () => {
     const response = await get('/v1/moe/stats?format=xml');
     expect([response.status, ((await response.json()) as { error: { param: string } }).error.param]).toEqual([400, 'format']);
     expect((await get('/v1/moe/traces/none?format=html')).status).toBe(404);
+  });
+
+  it('lists the traces, as JSON and as a page whose links lead to them and back', async () => {
+    const { traces } = (await (await get('/v1/moe/traces')).json()) as { traces: Array<Record<string, unknown>> };
+    expect(traces).toEqual([
+      {
+        decision_id: decision,
+        model: 'mixtral-micro',
+        version: '1.0.0',
+        segment: '<script>de</script>',
+        ended: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
+        dropped_rows: 0,
+      },
+    ]);
+    const seen = new Set<string>();
+    const visit = async (url: URL): Promise<void> => {
+      seen.add(url.pathname);
+      const response = await fetch(url);
+      expect([url.pathname, response.status]).toEqual([url.pathname, 200]);
+      for (const { name, attributes } of sound(await response.text())) {
+        const next = new URL(attributes['href'] ?? '', url);
+        if (name === 'a' && !seen.has(next.pathname)) await visit(next);
+      }
+    };
+    await visit(new URL(`${server.url}/v1/moe/stats?format=html`));
+    expect([...seen]).toEqual(['/v1/moe/stats', '/v1/moe/traces', `/v1/moe/traces/${decision}`]);
   });
 
   it('gives the statistics as a page with the segments of the tenant', async () => {
@@ -309,7 +339,8 @@ describe('a number', () => {
     [0, '0'],
     [0.000_4, '0'],
     [0.002, '0.2'],
-    [0.0999, '10.0'],
+    [0.0994, '9.9'],
+    [0.0999, '10'],
     [0.125, '13'],
     [1, '100'],
     [Number.NaN, '–'],

@@ -11,5 +11,5 @@ export function short(value: number): string {
 export function percent(share: number): string {
   if (!Number.isFinite(share)) return '–';
   const value = share * 100;
-  return value < 0.05 || value >= 10 ? value.toFixed(0) : value.toFixed(1);
+  return value < 0.05 || value >= 9.95 ? value.toFixed(0) : value.toFixed(1);
 }

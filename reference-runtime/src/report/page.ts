@@ -14,6 +14,8 @@ export interface PageContent {
   main: string;
   /** Facts at the foot of the page, plain text. */
   about: ReadonlyArray<readonly [string, string]>;
+  /** Pages to go to, by relative address: on a page that a server sends. */
+  links?: ReadonlyArray<readonly [name: string, href: string]>;
   /** Style rules of this page. */
   rules?: readonly string[];
 }
@@ -24,7 +26,7 @@ export interface Page {
   policy: string;
 }
 
-export function page({ title, lead, tiles, main, about, rules }: PageContent): Page {
+export function page({ title, lead, tiles, main, about, links = [], rules }: PageContent): Page {
   const style = pageStyle(rules);
   const facts = about
     .filter(([, value]) => value !== '')
@@ -34,6 +36,7 @@ export function page({ title, lead, tiles, main, about, rules }: PageContent): P
 <div class="brand">${LOGO}<span>mixgate-runtime</span></div>
 <h1>${html(oneLine(title))}</h1>
 <p class="lead">${html(oneLine(lead))}</p>
+${links.length === 0 ? '' : `<nav aria-label="Pages">${links.map(([name, href]) => `<a href="${html(href)}">${html(name)}</a>`).join('')}</nav>`}
 <dl class="tiles">${tiles.map(([name, value, bad]) => `<div class="tile${bad === true ? ' bad' : ''}"><dt>${html(name)}</dt><dd>${html(oneLine(value))}</dd></div>`).join('')}</dl>
 </header>
 <main id="main">

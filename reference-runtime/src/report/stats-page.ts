@@ -1,6 +1,7 @@
 // The runtime's router statistics as a page: a heat map per model and version, and one per segment of the asking tenant.
 import { html, oneLine } from '../../../src/report/escape.ts';
-import type { ModelStats, MoeStats } from '../server/moe-store.ts';
+import type { ModelStats, MoeStats, SegmentStats } from '../server/moe-store.ts';
+import { heatTable } from './heat-table.ts';
 import { type Page, page } from './page.ts';
 import { routingHeat } from './routing-heat.ts';
 
@@ -24,10 +25,30 @@ function modelSection(
     (segment) =>
       `<h3>Segment <span class="mono">${html(oneLine(segment.segment))}</span></h3>${routingHeat(`${segment.segment}: ${requests(segment.requests_traced)}`, segment.layers)}`,
   );
+  const overview = segments.length < 2 ? '' : divergences(segments);
   return `<section aria-labelledby="model-${index}"><h2 id="model-${index}">${html(oneLine(name))}</h2>
 <p class="lead">${requests(requests_traced)} traced, of all tenants.${incomplete}</p>
 ${routingHeat(`${name}: all requests`, layers)}
+${overview}
 ${own.join('\n')}</section>`;
+}
+
+/** Segments against all requests, layer by layer: where a segment has experts of its own. */
+function divergences(segments: readonly SegmentStats[]): string {
+  const layers = segments[0]?.layers.map(({ layer }) => layer) ?? [];
+  const values = segments.map((segment) =>
+    layers.map((layer) => segment.layers.find((each) => each.layer === layer)?.divergence_bits),
+  );
+  return heatTable({
+    caption: 'How far each segment’s usage is from that of all requests, bits',
+    corner: 'segment / layer',
+    columns: layers.map(String),
+    rows: segments.map(({ segment }, index) => ({ name: segment, values: values[index] as Array<number | undefined> })),
+    min: 0,
+    max: Math.max(0.05, ...values.flat().map((value) => value ?? 0)),
+    format: (value) => value.toFixed(2),
+    note: 'Jensen-Shannon divergence of the shares: 0 the same experts as all requests, 1 none in common.',
+  });
 }
 
 export function statsPage({ cluster, available, reason, mode, stats }: StatsSubject): Page {
@@ -45,6 +66,7 @@ export function statsPage({ cluster, available, reason, mode, stats }: StatsSubj
       ['Segments over the limit', String(stats.segments_overflow), stats.segments_overflow > 0],
       ['Trace mode', mode],
     ],
+    links: [['Kept traces', 'traces?format=html']],
     main:
       stats.models.length === 0
         ? `<section aria-labelledby="none"><h2 id="none">Nothing yet</h2><p>${html(oneLine(nothing))}</p></section>`

@@ -12,6 +12,8 @@ html{scroll-padding-bottom:180px}
 section{position:relative}
 h3{font-size:16px;margin:22px 0 0}
 .lead{color:var(--muted);margin-top:8px;max-width:78ch;overflow-wrap:anywhere}
+table.lines td{white-space:nowrap}
+nav{display:flex;flex-wrap:wrap;gap:6px 20px;margin-top:12px;font-size:14px}
 .tile dd{font-size:22px;overflow-wrap:anywhere}
 .tile.bad dd{color:var(--fail)}
 table.heat{width:auto;min-width:100%}

@@ -21,6 +21,8 @@ export interface TraceSubject {
   /** Natural-log probability per position, where it was asked for. */
   logprobs?: ReadonlyArray<number | null>;
   about: ReadonlyArray<readonly [string, string]>;
+  /** As of a page. */
+  links?: ReadonlyArray<readonly [name: string, href: string]>;
 }
 
 function mean(values: readonly number[]): number {
@@ -74,7 +76,7 @@ function numbers(tokens: readonly TokenTrace[], layers: readonly number[]): stri
 }
 
 /** The page of one trace. @throws nothing; a trace without rows has an empty token view */
-export function tracePage({ title, trace, logprobs, about }: TraceSubject): Page {
+export function tracePage({ title, trace, logprobs, about, links = [] }: TraceSubject): Page {
   const tokens = tokenTraces(trace);
   const layers = trace.layers.map((layer) => layer.layer);
   const experts = trace.rows?.experts ?? 0;
@@ -126,6 +128,7 @@ ${numbers(tokens, layers)}</section>`;
     ],
     main,
     about,
+    links,
     rules: [...rules, ...detailRules(layers)],
   });
 }

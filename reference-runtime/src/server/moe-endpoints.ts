@@ -1,4 +1,4 @@
-// /v1/moe/stats and /v1/moe/traces/{id}: as JSON, or as a page for a browser. Who may read which is the same for both.
+// /v1/moe/stats, /v1/moe/traces and /v1/moe/traces/{id}: as JSON, or as a page for a browser. Who may read which is the same for both.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Page } from '../report/page.ts';
 import { badRequest, notFound } from './errors.ts';
@@ -46,6 +46,12 @@ function sendPage(reply: FastifyReply, { html, policy }: Page): FastifyReply {
     .send(html);
 }
 
+/** From a trace's page, relative: a proxy may have put a prefix before the path. */
+const LINKS = [
+  ['All kept traces', '../traces?format=html'],
+  ['Expert usage', '../stats?format=html'],
+] as const;
+
 function traceBody({ id, model, version, segment, trace }: KeptTrace): object {
   return {
     decision_id: id,
@@ -68,7 +74,7 @@ function traceAbout(cluster: string, kept: KeptTrace): Array<readonly [string, s
   ];
 }
 
-/** Adds the two endpoints. */
+/** Adds the endpoints. */
 export function moeEndpoints(runtime: Runtime, app: FastifyInstance): void {
   const identified = (request: FastifyRequest): Promise<Identity> => runtime.identify(credentialsOf(request));
   const { cluster } = runtime.config;
@@ -86,6 +92,16 @@ export function moeEndpoints(runtime: Runtime, app: FastifyInstance): void {
     return sendPage(reply, statsPage({ cluster, ...trace, mode, stats }));
   });
 
+  app.get<{ Querystring: Query }>('/v1/moe/traces', async (request, reply) => {
+    const { tenant } = await identified(request);
+    const page = wantsPage(request);
+    const traces = runtime.moe.list(tenant, Date.now());
+    privately(reply);
+    if (!page) return reply.send({ traces });
+    const { tracesPage } = await import('../report/traces-page.ts');
+    return sendPage(reply, tracesPage({ cluster, ttlSeconds: runtime.config.trace.ttlSeconds, traces }));
+  });
+
   app.get<{ Params: { id: string }; Querystring: Query }>('/v1/moe/traces/:id', async (request, reply) => {
     const { tenant } = await identified(request);
     const page = wantsPage(request);
@@ -95,6 +111,9 @@ export function moeEndpoints(runtime: Runtime, app: FastifyInstance): void {
     privately(reply);
     if (!page) return reply.send(traceBody(kept));
     const { tracePage } = await import('../report/trace-page.ts');
-    return sendPage(reply, tracePage({ title: 'Router trace', trace: kept.trace, about: traceAbout(cluster, kept) }));
+    return sendPage(
+      reply,
+      tracePage({ title: 'Router trace', trace: kept.trace, about: traceAbout(cluster, kept), links: LINKS }),
+    );
   });
 }

@@ -1,5 +1,6 @@
 // Router statistics of this runtime: totals since start, and the token-level traces of recent requests. Bounded in memory, whatever
 // clients send.
+import { jensenShannon } from '../engine/trace-math.ts';
 import type { RequestTrace } from '../engine/types.ts';
 import { type LayerStats, layerStats } from './moe.ts';
 
@@ -26,11 +27,30 @@ export interface RoutingStats {
   layers: LayerStats[];
 }
 
+/** A segment's own statistics. */
+export interface SegmentStats extends Omit<RoutingStats, 'layers'> {
+  segment: string;
+  /** `divergence_bits`: Jensen-Shannon divergence of the segment's shares from the model's over all requests, 0 to 1. */
+  layers: Array<LayerStats & { divergence_bits: number }>;
+}
+
+/** A kept trace, in the list of them. */
+export interface TraceEntry {
+  decision_id: string;
+  model: string;
+  version: string;
+  segment: string | null;
+  ended: string;
+  prompt_tokens: number;
+  completion_tokens: number;
+  dropped_rows: number;
+}
+
 export interface ModelStats extends RoutingStats {
   model: string;
   version: string;
   /** Of the asking tenant's own requests. */
-  segments: Array<RoutingStats & { segment: string }>;
+  segments: SegmentStats[];
 }
 
 export interface MoeStats {
@@ -85,6 +105,18 @@ class Totals {
         ),
     };
   }
+}
+
+/** A segment's statistics with how far each layer's usage is from that of all requests. */
+function apart(own: RoutingStats, all: RoutingStats): Omit<SegmentStats, 'segment'> {
+  const shares = new Map(all.layers.map(({ layer, share }) => [layer, share]));
+  return {
+    ...own,
+    layers: own.layers.map((layer) => ({
+      ...layer,
+      divergence_bits: jensenShannon(layer.share, shares.get(layer.layer) ?? layer.share),
+    })),
+  };
 }
 
 interface SegmentTotals {
@@ -168,19 +200,33 @@ export class MoeStore {
     return kept === undefined || kept.tenant !== tenant || kept.receivedMs + this.#ttlMs <= nowMs ? undefined : kept;
   }
 
+  /** The tenant's kept traces, the latest first. */
+  list(tenant: string, nowMs: number): TraceEntry[] {
+    const own = [...this.#kept.values()].filter((kept) => this.get(kept.id, tenant, nowMs) !== undefined);
+    return own.reverse().map(({ id, model, version, segment, receivedMs, trace: { text, dropped } }) => ({
+      decision_id: id,
+      model,
+      version,
+      segment: segment ?? null,
+      ended: new Date(receivedMs).toISOString(),
+      prompt_tokens: text?.promptTokens ?? 0,
+      completion_tokens: (text?.ids.length ?? 0) - (text?.promptTokens ?? 0),
+      dropped_rows: dropped,
+    }));
+  }
+
   /** Totals of every model; segments are those of `tenant`. */
   stats(tenant: string): MoeStats {
     return {
       since: this.#since,
       segments_overflow: this.#overflow.get(tenant) ?? 0,
-      models: [...this.#models.values()].map(({ model, version, totals }) => ({
-        model,
-        version,
-        ...totals.stats(),
-        segments: [...this.#segments.values()]
+      models: [...this.#models.values()].map(({ model, version, totals }) => {
+        const all = totals.stats();
+        const segments = [...this.#segments.values()]
           .filter((each) => each.tenant === tenant && each.model === model && each.version === version)
-          .map(({ segment, totals: own }) => ({ segment, ...own.stats() })),
-      })),
+          .map(({ segment, totals: own }) => ({ segment, ...apart(own.stats(), all) }));
+        return { model, version, ...all, segments };
+      }),
     };
   }
 }
