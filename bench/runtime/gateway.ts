@@ -5,8 +5,9 @@ import { Agent, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { devConfig } from '../../reference-runtime/src/config/dev.ts';
-import type { Engine, EngineInfo, EngineStats } from '../../reference-runtime/src/engine/types.ts';
+import type { EngineInfo, EngineStats } from '../../reference-runtime/src/engine/types.ts';
 import { buildApp } from '../../reference-runtime/src/server/app.ts';
+import type { Loadable } from '../../reference-runtime/src/server/residency.ts';
 import { startRuntime } from '../../reference-runtime/src/server/runtime.ts';
 
 const { values } = parseArgs({
@@ -18,7 +19,7 @@ const WARM_UP_S = 3;
 const SEQUENCES = 64;
 
 const stats: EngineStats = { state: 'ready', active: 0, sequences: SEQUENCES, restarts: 0, rssBytes: 0 };
-const engine: Engine = {
+const engine: Loadable = {
   load: async (): Promise<EngineInfo> => ({
     engine: 'llama',
     model: 'instant',
@@ -40,6 +41,7 @@ const engine: Engine = {
     yield { type: 'done', finishReason: 'stop', promptTokens: 4, completionTokens: 1 };
   },
   stats: () => stats,
+  unload: async () => {},
   dispose: async () => {},
 };
 

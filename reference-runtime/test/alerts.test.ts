@@ -59,6 +59,31 @@ it('saturation alerts above 70 % for five minutes, and not at 70 %', () => {
   promtool(['test', 'rules', file]);
 });
 
+it('memory alerts above 70 % of either kind for five minutes, and not at 70 %', () => {
+  const series = (kind: string, used: number, limit: number): object[] =>
+    Object.entries({ usage: used, limit }).map(([what, value]) => ({
+      series: `mixgate_memory_${what}_bytes{instance="a", mixgate_memory_kind="${kind}"}`,
+      values: `${value}x10`,
+    }));
+  const fires = {
+    exp_labels: { severity: 'warning', instance: 'a', mixgate_memory_kind: 'vram' },
+    exp_annotations: {
+      summary: 'a uses 75% of its vram',
+      description:
+        'Above 70 % for 5 minutes: the next load, or a longer context, may not fit. Fewer sequences or a smaller quantisation make room.',
+    },
+  };
+  const test = (vram: number, alerts: object[], minute = 6): object => ({
+    interval: '1m',
+    input_series: [...series('ram', 70, 100), ...series('vram', vram, 80)],
+    alert_rule_test: [{ eval_time: `${minute}m`, alertname: 'MixgateMemorySaturated', exp_alerts: alerts }],
+  });
+  const file = dir.file('memory.test.yaml');
+  const tests = [test(60, [fires]), test(60, [], 4), test(56, [])];
+  writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
+  promtool(['test', 'rules', file]);
+});
+
 it('fallbacks alert above 1 % of allowed requests for five minutes, and not at 1 % or of a handful', () => {
   const series = (fallbacks: number, allowed: number): object[] => [
     { series: 'mixgate_fallbacks_total{instance="a", mixgate_reason="ENGINE_DIED"}', values: `0+${fallbacks / 2}x30` },

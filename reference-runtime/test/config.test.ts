@@ -105,6 +105,16 @@ describe('configuration', () => {
       [/^runtime.yaml:18:12: pools.0: a local pool serves mixtral-micro 1.0.0, this one says mixtral-micro 2.0.0/],
     ],
     ['no local pool', GOOD.replace('    engine: local\n', ''), [/^runtime.yaml:13:3: pools: no pool has engine: local/]],
+    [
+      'residency of a pool that is not local',
+      GOOD.replace('    engine: local\n', '    load: on-demand\n'),
+      [/pools.0.load: only a pool with engine: local has a model that this runtime loads/],
+    ],
+    [
+      'idle seconds of none',
+      GOOD.replace('    engine: local\n', '    engine: local\n    idle_seconds: 0\n'),
+      [/pools.0.idle_seconds must be > 0/],
+    ],
     ['broken YAML', `${GOOD}  - [unclosed\n`, [/^runtime.yaml:\d+:\d+: /]],
     ['a key twice', `${GOOD}cluster: other\n`, [/^runtime.yaml:21:1: Map keys must be unique/]],
     [

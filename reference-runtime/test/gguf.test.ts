@@ -1,7 +1,8 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { PreflightError, preflight } from '../src/gguf/preflight.ts';
+import { gpuLayersThatFit, type Memory, type MemoryPlan, planMemory } from '../src/gguf/memory.ts';
+import { type ModelShape, PreflightError, planGpu, preflight } from '../src/gguf/preflight.ts';
 import { bufferSource, openGguf, parseHeader } from '../src/gguf/reader.ts';
 import { GgufError, VALUE_TYPE } from '../src/gguf/types.ts';
 import { randomModel, temporary } from './support/models.ts';
@@ -149,8 +150,9 @@ describe('preflight', () => {
       fileBytes: bytes.length,
     });
     // 2 x layers x KV heads x head size x 2 bytes x context x sequences
-    expect(plan.kvCache).toBe(2 * 2 * 1 * 32 * 2 * 256 * 2);
-    expect(plan.total).toBe(plan.weights + plan.kvCache + plan.compute);
+    expect(plan.ram.kvCache).toBe(2 * 2 * 1 * 32 * 2 * 256 * 2);
+    expect(plan.ram.total).toBe(plan.ram.weights + plan.ram.kvCache + plan.ram.compute);
+    expect(plan).toMatchObject({ gpuLayers: 0, ram: { weights: bytes.length } });
   });
 
   it('refuses a file cut in half, with the place', () => {
@@ -170,6 +172,78 @@ describe('preflight', () => {
     expect(() => preflight(model, { ...options, context: 1_048_576, sequences: 256 })).toThrow(PreflightError);
     expect(() => preflight(model, { ...options, context: 1_048_576, sequences: 256 })).toThrow(
       /does not fit: weights .* KV cache 64.00 GiB \(256 x 1048576 tokens\)/,
+    );
+  });
+});
+
+describe('memory of host and GPU', () => {
+  const GIB = 1024 ** 3;
+  /** Mixtral 8x7B in Q4_K_M: 28.45 GB, 32 layers, KV of 131,072 bytes a token; the matrices at both ends have 4,096 x 32,000 elements. */
+  const ends = 4096 * 32_000;
+  const mixtral: ModelShape = {
+    ...preflight(model, { context: 256, sequences: 2, batch: 256, gpu: false }).shape,
+    layers: 32,
+    width: 4096,
+    heads: 32,
+    kvHeads: 8,
+    headSize: 128,
+    vocabulary: 32_000,
+    fileBytes: 28.45e9,
+    layerBytes: Array.from({ length: 32 }, () => (28.45e9 - 2 * ends) / 32),
+    outputBytes: ends,
+    tiedOutput: false,
+  };
+  const options = { context: 8192, sequences: 8, batch: 512 };
+  const gpu = (gib: number, ram = 256): Memory => ({ ram: ram * GIB, vram: { available: gib * GIB, unified: false } });
+  const ask = (memory: Memory, gpuLayers: number | 'auto' = 'auto', required = true): MemoryPlan =>
+    planGpu('m.gguf', mixtral, { ...options, gpuLayers, required }, memory);
+
+  it('an 80 GiB card takes all of Mixtral 8x7B with eight sequences of 8,192 tokens', () => {
+    const plan = ask(gpu(79));
+    expect(plan.gpuLayers).toBe(33);
+    expect(plan.vram?.kvCache).toBe(131_072 * 8192 * 8);
+    // Only the embedding stays on the host.
+    expect(plan.ram.weights).toBeCloseTo(ends, -2);
+  });
+
+  it('a 24 GiB card takes as many layers as fit, and the host the rest', () => {
+    const plan = ask(gpu(23));
+    expect(plan.gpuLayers).toBeGreaterThan(15);
+    expect(plan.gpuLayers).toBeLessThan(25);
+    expect(plan.vram?.total).toBeLessThanOrEqual(23 * GIB);
+    expect(planMemory(mixtral, options, gpu(23), plan.gpuLayers + 1).vram?.total).toBeGreaterThan(23 * GIB);
+    const all = planMemory(mixtral, options, { ram: 0 });
+    expect(plan.ram.weights + (plan.vram?.weights ?? 0)).toBeCloseTo(all.ram.weights, -2);
+    expect(plan.ram.kvCache + (plan.vram?.kvCache ?? 0)).toBeCloseTo(all.ram.kvCache, -2);
+  });
+
+  it('is the same sum whatever goes where', () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 33 }), (layers) => {
+        const { ram, vram } = planMemory(mixtral, options, gpu(80), layers);
+        expect(ram.weights + (vram?.weights ?? 0)).toBeCloseTo(mixtral.fileBytes, -2);
+        expect(gpuLayersThatFit(mixtral, options, gpu((vram?.total ?? 0) / GIB))).toBe(layers);
+      }),
+    ));
+
+  it('refuses with the numbers of the memory that is too small', () => {
+    expect(() => ask(gpu(23), 33)).toThrow(
+      /^m.gguf 33 layers do not fit the GPU: weights 26.37 GiB \+ KV cache 8.00 GiB \(8 x 8192 tokens\) \+ compute .* = .* GiB, and 23.00 GiB of VRAM is available; .* or fewer gpuLayers$/,
+    );
+    expect(() => ask(gpu(23, 8))).toThrow(/^m.gguf does not fit: weights .* and 8.00 GiB is available/);
+    expect(() => ask({ ram: 8 * GIB })).toThrow(/^m.gguf does not fit: weights 26.50 GiB/);
+  });
+
+  it('a GPU that was asked for by name and takes no layer is an error; with auto the host serves', () => {
+    expect(() => ask(gpu(0.01))).toThrow(/^m.gguf 1 layers do not fit the GPU/);
+    expect(ask(gpu(0.01), 'auto', false)).toMatchObject({ gpuLayers: 0, ram: { weights: 28.45e9 } });
+  });
+
+  it('counts both where the memory is one', () => {
+    const memory: Memory = { ram: 40 * GIB, vram: { available: 40 * GIB, unified: true } };
+    expect(ask(memory).gpuLayers).toBe(33);
+    expect(() => ask({ ...memory, ram: 30 * GIB })).toThrow(
+      /on the host and 34.* GiB for the GPU in the same memory, and 30.00 GiB/,
     );
   });
 });

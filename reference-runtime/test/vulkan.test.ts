@@ -35,7 +35,19 @@ const EQUAL_CHOICES = 0.99;
 
 describe('llama engine on Vulkan', () => {
   it('has the model on the device and passed the self-test of tracing there', () => {
-    expect(info).toMatchObject({ gpu: 'vulkan', trace: { available: true, reason: '' } });
+    expect(info).toMatchObject({ gpu: 'vulkan', trace: { available: true, reason: '' }, memory: { gpuLayers: 5 } });
+  });
+
+  it('planned its memory on the device, and says how much of that there is', () => {
+    const vram = info.memory?.vram;
+    // 13 sequences x 256 tokens x 2 x 4 layers x 2 KV heads x 32 x f16, and everything but the embedding.
+    expect(vram?.kvCache).toBe(SEQUENCES * 256 * 2 * 4 * 2 * 32 * 2);
+    expect(vram?.weights).toBeGreaterThan(0.9 * info.fileBytes);
+    expect(vram?.total).toBeLessThan(vram?.available ?? 0);
+    // Older versions of Mesa's device do not say how much is used.
+    const now = engine.stats().vram;
+    expect(now?.usedBytes).toBeGreaterThanOrEqual(0);
+    expect(now?.totalBytes).toBeGreaterThanOrEqual(vram?.total ?? Number.POSITIVE_INFINITY);
   });
 
   it('routes as PyTorch does, over 1,040 token-layers of 13 sequences, with every row read out of the device', async () => {
@@ -58,5 +70,15 @@ describe('llama engine on Vulkan', () => {
     // The last layer is computed only where logits are asked for: the last prompt token and what was generated.
     const computed = traced.trace?.tokensTraced;
     expect(traced.trace?.layers.map(({ rows }) => rows)).toEqual([computed, computed, computed, 4]);
+  });
+
+  it('refuses a plan that the device has no room for, before it loads anything', async () => {
+    const large = new LlamaEngine(
+      engineOptions(microModel(), { gpu: 'vulkan', context: 1_048_576, sequences: 256, gpuLayers: 5 }),
+    );
+    await expect(large.load()).rejects.toThrow(
+      /5 layers do not fit the GPU: weights .* KV cache 256.00 GiB .* of VRAM is available/,
+    );
+    await large.dispose();
   });
 });

@@ -86,7 +86,8 @@ export async function serveCommand(args: string[]): Promise<void> {
   });
   const config = configOf(flags);
   const runtime = await startRuntime(config, log);
-  if (!runtime.info.trace.available) log(`router tracing off: ${runtime.info.trace.reason}`);
+  const unloaded = runtime.local.stats().state === 'unloaded';
+  if (!unloaded && !runtime.info.trace.available) log(`router tracing off: ${runtime.info.trace.reason}`);
   const app = buildApp(runtime);
   try {
     await app.listen({ host: config.listen.host, port: config.listen.port });

@@ -52,6 +52,7 @@ export function devConfig(options: DevOptions = {}): RuntimeConfig {
       batch: 512,
       threads: options.threads ?? defaultThreads(),
       gpu: options.gpu ?? false,
+      gpuLayers: 'auto',
     },
     policy: { sources: [{ name: 'shipped', bundle: SHIPPED_BUNDLE }], entrypoint: 'routing/decision', pollSeconds: 0 },
     identity: { dev: true },

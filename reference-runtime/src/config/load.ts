@@ -233,6 +233,7 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
       batch: model.batch ?? 512,
       threads: model.threads ?? defaultThreads(),
       gpu: model.gpu ?? false,
+      gpuLayers: model.gpuLayers ?? 'auto',
     },
     policy: policyOf(raw.policy, path),
     identity: {
@@ -321,6 +322,9 @@ interface Problem {
   message: string;
 }
 
+/** What says when the local engine holds its model. */
+const RESIDENCY = ['load', 'idle_seconds', 'keep_warm'] as const;
+
 /** What a schema cannot say: paths that must exist, pools that must agree with the model. */
 function crossChecks(config: RuntimeConfig): Problem[] {
   const problems: Problem[] = [];
@@ -350,6 +354,7 @@ function crossChecks(config: RuntimeConfig): Problem[] {
   }
   const seen = new Set<string>();
   let local = 0;
+  let first: { pool: PoolConfig; index: number } | undefined;
   for (const [index, pool] of config.pools.entries()) {
     if (seen.has(pool.id)) say(`/pools/${index}/id`, `pools.${index}.id: ${pool.id} occurs twice`);
     seen.add(pool.id);
@@ -358,8 +363,23 @@ function crossChecks(config: RuntimeConfig): Problem[] {
         `/pools/${index}/engine/identity`,
         `pools.${index}.engine: identity: authorization forwards the client's own header, apiKeyEnv sends another; give one of them`,
       );
-    if (pool.engine !== 'local') continue;
+    if (pool.engine !== 'local') {
+      for (const key of RESIDENCY)
+        if (pool[key] !== undefined)
+          say(
+            `/pools/${index}/${key}`,
+            `pools.${index}.${key}: only a pool with engine: local has a model that this runtime loads`,
+          );
+      continue;
+    }
     local++;
+    first ??= { pool, index };
+    for (const key of RESIDENCY)
+      if (pool[key] !== first.pool[key])
+        say(
+          `/pools/${index}`,
+          `pools.${index}.${key}: ${String(pool[key] ?? 'not given')}, but pools.${first.index} says ${String(first.pool[key] ?? 'nothing')}: local pools share one engine`,
+        );
     if (pool.model !== config.model.id || pool.version !== config.model.version) {
       say(
         `/pools/${index}/model`,

@@ -1,5 +1,6 @@
 // The runtime's configuration with every default filled in; schemas/runtime.schema.json describes the file.
 
+import type { GpuLayers } from '../gguf/preflight.ts';
 import type { Verification } from '../policy/signature.ts';
 import type { Signal } from '../telemetry/signal.ts';
 
@@ -17,6 +18,10 @@ export interface PoolConfig {
   p95_ms: number;
   cost_per_mtok: number;
   warm: boolean;
+  /** For the local engine: when it loads its model, after how many idle seconds it lets go of it, and whether it never does. */
+  load?: 'start' | 'on-demand';
+  idle_seconds?: number;
+  keep_warm?: boolean;
   engine?: 'local' | UpstreamConfig;
 }
 
@@ -144,6 +149,7 @@ export interface RuntimeConfig {
     batch: number;
     threads: number;
     gpu: 'auto' | 'cuda' | 'vulkan' | 'metal' | false;
+    gpuLayers: GpuLayers;
   };
   policy: { sources: PolicySourceConfig[]; entrypoint: string; pollSeconds: number; cache?: string };
   /** `dev` has no identity at all and listens on loopback only. */

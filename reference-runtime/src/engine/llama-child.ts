@@ -1,8 +1,8 @@
 // Entry of the engine's child process: messages in, batches of events out.
 import { GgufError } from '../gguf/types.ts';
 import { LlamaCore } from './llama-core.ts';
-import type { EngineEventItem, FromChild, ToChild } from './protocol.ts';
-import { EngineError } from './types.ts';
+import type { ChildStats, EngineEventItem, FromChild, ToChild } from './protocol.ts';
+import { type DeviceMemory, EngineError } from './types.ts';
 
 const STATS_EVERY_MS = 500;
 
@@ -10,6 +10,8 @@ let core: LlamaCore | undefined;
 let pending: EngineEventItem[] = [];
 let flushScheduled = false;
 let lastStats = 0;
+let vram: DeviceMemory | undefined;
+let asking = false;
 const running = new Map<string, AbortController>();
 
 function send(message: FromChild): void {
@@ -33,13 +35,14 @@ function flush(): void {
   const now = Date.now();
   const withStats = core !== undefined && (now - lastStats >= STATS_EVERY_MS || items.some((item) => item.event.type === 'done'));
   if (withStats) lastStats = now;
-  send({ type: 'events', items, ...(withStats && core !== undefined ? { stats: core.stats() } : {}) });
+  send({ type: 'events', items, ...(withStats ? { stats: stats() } : {}) });
 }
 
 async function load(message: Extract<ToChild, { type: 'load' }>): Promise<void> {
   try {
     core = await LlamaCore.load(message.options, flush);
-    send({ type: 'ready', info: core.info, stats: core.stats() });
+    vram = await core.vram();
+    send({ type: 'ready', info: core.info, stats: stats() });
   } catch (error) {
     const known =
       error instanceof GgufError
@@ -49,6 +52,24 @@ async function load(message: Extract<ToChild, { type: 'load' }>): Promise<void> 
           : String(error);
     send({ type: 'failed', message: known });
   }
+}
+
+/** Answers at once with what is known; what the GPU says follows into the next answer. */
+async function pong(): Promise<void> {
+  send({ type: 'pong', stats: stats() });
+  if (core === undefined || asking) return;
+  asking = true;
+  try {
+    vram = await core.vram();
+  } catch {
+    vram = undefined;
+  } finally {
+    asking = false;
+  }
+}
+
+function stats(): ChildStats {
+  return { ...(core?.stats() ?? { rssBytes: process.memoryUsage.rss() }), ...(vram === undefined ? {} : { vram }) };
 }
 
 async function generate(message: Extract<ToChild, { type: 'generate' }>): Promise<void> {
@@ -82,7 +103,7 @@ process.on('message', (message: ToChild) => {
       core?.pause(message.id, message.paused);
       break;
     case 'ping':
-      send({ type: 'pong', stats: core?.stats() ?? { rssBytes: process.memoryUsage.rss() } });
+      void pong();
       break;
     case 'dispose':
       process.exit(0);

@@ -1,15 +1,17 @@
 // The engine itself, inside the child process: one model, one context, a pool of leased sequences, driven token by token.
-import type { LlamaContext, LlamaModel, Token } from 'node-llama-cpp';
-import { preflight } from '../gguf/preflight.ts';
+import type { Llama, LlamaContext, LlamaModel, Token } from 'node-llama-cpp';
+import { planMemory } from '../gguf/memory.ts';
+import { planGpu, preflight } from '../gguf/preflight.ts';
 import { loadShim, type Shim } from '../native/shim.ts';
 import { ChatFormatError, mistralInstruct } from './chat-template.ts';
 import { Generation, type Run } from './generation.ts';
 import { Grammars } from './grammar.ts';
+import { backend, memoryOf } from './llama-backend.ts';
 import { type GrammarState, type Native, nativeOf } from './native-context.ts';
 import type { ChildStats, LlamaOptions } from './protocol.ts';
 import { type Lane, Scheduler } from './scheduler.ts';
 import { TraceCollector } from './trace-collector.ts';
-import { EngineError, type EngineEvent, type EngineInfo, type GenerateRequest, type Prompt } from './types.ts';
+import { type DeviceMemory, EngineError, type EngineEvent, type EngineInfo, type GenerateRequest, type Prompt } from './types.ts';
 import { readVocabulary, traceText, type Vocabulary } from './vocabulary.ts';
 
 type Emit = (event: EngineEvent) => void;
@@ -17,6 +19,7 @@ type Emit = (event: EngineEvent) => void;
 /** What one loaded model is made of. */
 interface Parts {
   info: EngineInfo;
+  llama: Llama;
   model: LlamaModel;
   context: LlamaContext;
   vocabulary: Vocabulary;
@@ -67,16 +70,15 @@ export class LlamaCore {
           available: false as const,
           reason: options.traceRecords === 0 ? 'tracing is switched off' : 'the router is not a plain softmax over experts',
         };
-    const { getLlama, LlamaLogLevel } = await import('node-llama-cpp');
-    const llama = await getLlama({
-      gpu: options.gpu,
-      build: 'never',
-      skipDownload: true,
-      progressLogs: false,
-      logLevel: LlamaLogLevel.error,
-      maxThreads: options.threads,
+    const llama = await backend(options);
+    const memory = await memoryOf(llama);
+    const wanted = { ...options, gpuLayers: options.gpuLayers ?? 'auto', required: options.gpu !== 'auto' };
+    const planned = planGpu(options.modelPath, shape, wanted, memory);
+    const model = await llama.loadModel({
+      modelPath: options.modelPath,
+      // node-llama-cpp may know of less room than was planned with, and then takes fewer.
+      gpuLayers: wanted.gpuLayers === 'auto' ? { min: 0, max: planned.gpuLayers } : planned.gpuLayers,
     });
-    const model = await llama.loadModel({ modelPath: options.modelPath, ...(options.gpu === false ? { gpuLayers: 0 } : {}) });
     const context = await model.createContext({
       contextSize: options.context,
       sequences: options.sequences,
@@ -114,9 +116,10 @@ export class LlamaCore {
       parameters: shape.parameters,
       fileBytes: shape.fileBytes,
       trace,
+      memory: planMemory(shape, options, memory, model.gpuLayers),
     };
     const grammars = new Grammars(llama);
-    return new LlamaCore({ info, model, context, vocabulary, native, scheduler, grammars, shim, collector });
+    return new LlamaCore({ info, llama, model, context, vocabulary, native, scheduler, grammars, shim, collector });
   }
 
   stats(): ChildStats {
@@ -126,6 +129,14 @@ export class LlamaCore {
       out.trace = { recorded, dropped, unattributed, pending, capacity, steps, rows, backends };
     }
     return out;
+  }
+
+  /** The GPU's memory now; undefined without one. */
+  async vram(): Promise<DeviceMemory | undefined> {
+    const { llama } = this.#parts;
+    if (llama.gpu === false) return undefined;
+    const { used, total } = await llama.getVramState();
+    return { usedBytes: used, totalBytes: total };
   }
 
   async dispose(): Promise<void> {

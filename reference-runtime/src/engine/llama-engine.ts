@@ -35,7 +35,7 @@ export class LlamaEngine implements Engine {
   readonly #running = new Map<string, EventQueue<EngineEvent>>();
   readonly #log: (message: string) => void;
   #child: ChildProcess | undefined;
-  #state: EngineStats['state'] = 'loading';
+  #state: EngineStats['state'] = 'unloaded';
   #restarts = 0;
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -56,8 +56,9 @@ export class LlamaEngine implements Engine {
     return this.#child?.pid;
   }
 
-  /** Starts the child and loads the model. @throws EngineError LOAD_FAILED with the reason */
+  /** Starts the child and loads the model: at first, and again after `unload`. @throws EngineError LOAD_FAILED with the reason */
   async load(): Promise<EngineInfo> {
+    this.#state = 'loading';
     try {
       return await this.#start();
     } catch (error) {
@@ -243,6 +244,7 @@ export class LlamaEngine implements Engine {
       sequences: this.#options.sequences,
       restarts: this.#restarts,
       rssBytes: this.#last.rssBytes,
+      ...(this.#last.vram === undefined ? {} : { vram: this.#last.vram }),
       ...(trace === undefined
         ? {}
         : {
@@ -260,8 +262,19 @@ export class LlamaEngine implements Engine {
     };
   }
 
-  async dispose(): Promise<void> {
-    this.#state = 'disposed';
+  /** Ends the process and keeps the counters. Nothing may be running. */
+  async unload(): Promise<void> {
+    // What never loaded is not brought back when its process ends.
+    this.#info = undefined;
+    await this.#end('unloaded');
+  }
+
+  dispose(): Promise<void> {
+    return this.#end('disposed');
+  }
+
+  async #end(state: 'unloaded' | 'disposed'): Promise<void> {
+    this.#state = state;
     clearTimeout(this.#timer);
     clearInterval(this.#pings);
     const child = this.#child;

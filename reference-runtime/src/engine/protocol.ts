@@ -1,5 +1,6 @@
 // Messages between the server process and the engine's child process.
-import type { EngineErrorCode, EngineEvent, EngineInfo, GenerateRequest } from './types.ts';
+import type { GpuLayers } from '../gguf/preflight.ts';
+import type { DeviceMemory, EngineErrorCode, EngineEvent, EngineInfo, GenerateRequest } from './types.ts';
 
 /** What to load and how. `traceRecords` is the ring's size in token-layers; 0 leaves the tracing addon unloaded. */
 export interface LlamaOptions {
@@ -10,6 +11,8 @@ export interface LlamaOptions {
   batch: number;
   threads: number;
   gpu: 'auto' | 'cuda' | 'vulkan' | 'metal' | false;
+  /** Layers on the GPU, the output counted as one; `auto` (the default) takes as many as fit. */
+  gpuLayers?: GpuLayers;
   traceRecords: number;
 }
 
@@ -29,6 +32,7 @@ export interface EngineEventItem {
 /** Counters the child reports beside events, at most a few times a second. */
 export interface ChildStats {
   rssBytes: number;
+  vram?: DeviceMemory;
   trace?: {
     recorded: number;
     dropped: number;

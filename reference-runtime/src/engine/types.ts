@@ -1,4 +1,5 @@
 // The engine contract: what a server stage may ask of whatever generates tokens.
+import type { MemoryPlan } from '../gguf/memory.ts';
 
 /** One chat message; content is text. */
 export interface ChatMessage {
@@ -110,6 +111,14 @@ export interface EngineInfo {
   parameters: number;
   fileBytes: number;
   trace: { available: boolean; reason: string };
+  /** What loading was planned to take; absent for another server's engine. */
+  memory?: MemoryPlan;
+}
+
+/** Memory of the GPU in bytes, by whomever it is used. */
+export interface DeviceMemory {
+  usedBytes: number;
+  totalBytes: number;
 }
 
 /** What an upstream engine has seen. `attempts` are calls by how they ended. */
@@ -123,11 +132,14 @@ export interface UpstreamStats {
 
 /** Counters and gauges; bytes where the name says so. */
 export interface EngineStats {
-  state: 'loading' | 'ready' | 'restarting' | 'failed' | 'disposed';
+  /** `unloaded`: no process, but the next request starts one. */
+  state: 'loading' | 'ready' | 'restarting' | 'failed' | 'unloaded' | 'disposed';
   active: number;
   sequences: number;
   restarts: number;
   rssBytes: number;
+  /** Absent without a GPU, and while no process asks it. */
+  vram?: DeviceMemory;
   upstream?: UpstreamStats;
   trace?: {
     recorded: number;

@@ -1,6 +1,13 @@
 // Looks at a model file before anything loads it: is it a mixture of experts this runtime can serve and trace, and does it fit.
-import { readFileSync } from 'node:fs';
-import { freemem, totalmem } from 'node:os';
+import {
+  availableMemory,
+  gpuLayersThatFit,
+  type Memory,
+  type MemoryOptions,
+  type MemoryPlan,
+  planMemory,
+  refusal,
+} from './memory.ts';
 import { metaNumber, metaString, openGguf } from './reader.ts';
 import type { GgufHeader } from './types.ts';
 
@@ -19,17 +26,13 @@ export interface ModelShape {
   trainedContext: number;
   parameters: number;
   fileBytes: number;
+  /** Bytes of the tensors of each layer. */
+  layerBytes: number[];
+  /** Bytes of the output matrix; where it is tied, of the embedding that it is. */
+  outputBytes: number;
+  tiedOutput: boolean;
   /** True when a host-side softmax and top-k over the router logits is what the model does (plain softmax gating). */
   softmaxGate: boolean;
-}
-
-/** Bytes that serving takes. `compute` is an upper estimate of llama.cpp's scratch buffers at the given batch. */
-export interface MemoryPlan {
-  weights: number;
-  kvCache: number;
-  compute: number;
-  total: number;
-  available: number;
 }
 
 /** A model that must not be loaded, and why. */
@@ -58,6 +61,9 @@ export function modelShape(header: GgufHeader, path: string): ModelShape {
         : `${path}: tensor blk.0.ffn_down_exps.weight is missing although the metadata declares ${experts} experts`,
     );
   }
+  const tiedOutput = !names.has('output.weight');
+  const bytesOf = (wanted: (name: string) => boolean): number =>
+    header.tensors.reduce((sum, { name, bytes }) => sum + (wanted(name) ? bytes : 0), 0);
   const vocabulary = header.metadata.get('tokenizer.ggml.tokens');
   if (vocabulary?.type !== 'array') throw new PreflightError(`${path}: the file has no tokenizer (tokenizer.ggml.tokens)`);
   return {
@@ -74,61 +80,42 @@ export function modelShape(header: GgufHeader, path: string): ModelShape {
     trainedContext: need('context_length'),
     parameters: header.tensors.reduce((sum, tensor) => sum + tensor.dims.reduce((product, dim) => product * dim, 1), 0),
     fileBytes: header.fileBytes,
+    layerBytes: Array.from({ length: layers }, (_, layer) => bytesOf((name) => name.startsWith(`blk.${layer}.`))),
+    outputBytes: bytesOf((name) => name === (tiedOutput ? 'token_embd.weight' : 'output.weight')),
+    tiedOutput,
     softmaxGate: architecture === 'llama' && experts > 0 && !names.has('blk.0.exp_probs_b.bias'),
   };
 }
 
-/** KV cache in bytes: 2 x layers x KV heads x head size x 2 (f16) a token (notes: 131072 a token for Mixtral 8x7B). */
-export function kvBytes(shape: ModelShape, context: number, sequences: number): number {
-  return 2 * shape.layers * shape.kvHeads * shape.headSize * 2 * context * sequences;
-}
-
-/** Plans memory from total parameters (the whole file), never from active ones. `available` in bytes. */
-export function planMemory(
-  shape: ModelShape,
-  options: { context: number; sequences: number; batch: number },
-  available: number,
-): MemoryPlan {
-  const weights = shape.fileBytes;
-  const kvCache = kvBytes(shape, options.context, options.sequences);
-  // Logits of a whole batch, and activations of the widest step; f32.
-  const compute = options.batch * (shape.vocabulary + 8 * shape.width) * 4;
-  return { weights, kvCache, compute, total: weights + kvCache + compute, available };
-}
-
-/** Memory this process may use, in bytes: what the system has free for use, and no more than the cgroup allows. */
-export function availableMemory(): number {
-  let available = freemem();
-  try {
-    const line = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'));
-    if (line?.[1] !== undefined) available = Number(line[1]) * 1024;
-  } catch {
-    // Not Linux: what the system reports as free is the best there is.
-  }
-  const constrained = process.constrainedMemory();
-  return constrained > 0 && constrained < totalmem() ? Math.min(available, constrained) : available;
-}
-
-/** One mebibyte-precise figure for messages. */
-export function formatBytes(bytes: number): string {
-  return bytes >= 1024 ** 3 ? `${(bytes / 1024 ** 3).toFixed(2)} GiB` : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
-}
-
 /**
- * Checks a model before load. @throws GgufError for a file that is no whole GGUF, PreflightError for one that cannot be served
+ * Checks a model before load: what its header says, and whether all of it fits the host. What a GPU takes of it is planned once its driver
+ * has said how much it has (engine/llama-core.ts). @throws GgufError for a file that is no whole GGUF, PreflightError for one that cannot be served
  */
-export function preflight(
-  path: string,
-  options: { context: number; sequences: number; batch: number; gpu: boolean },
-): { shape: ModelShape; plan: MemoryPlan } {
+export function preflight(path: string, options: MemoryOptions & { gpu: boolean }): { shape: ModelShape; plan: MemoryPlan } {
   using file = openGguf(path);
   const shape = modelShape(file.header, path);
-  const plan = planMemory(shape, options, availableMemory());
-  if (!options.gpu && plan.total > plan.available) {
-    throw new PreflightError(
-      `${path} does not fit: weights ${formatBytes(plan.weights)} + KV cache ${formatBytes(plan.kvCache)} (${options.sequences} x ${options.context} tokens) + compute ${formatBytes(plan.compute)} ` +
-        `= ${formatBytes(plan.total)}, and ${formatBytes(plan.available)} is available; use fewer sequences, a shorter context or a smaller quantisation`,
-    );
-  }
+  const memory = { ram: availableMemory() };
+  const plan = planMemory(shape, options, memory);
+  const reason = options.gpu ? undefined : refusal(plan, options, memory);
+  if (reason !== undefined) throw new PreflightError(`${path} ${reason}`);
   return { shape, plan };
+}
+
+/** What the GPU is asked to take: a number of layers, or as many as fit. */
+export type GpuLayers = number | 'auto';
+
+/** Plans host and GPU together. `required`: a GPU was asked for by name, so that none of its layers fitting is an error. @throws PreflightError with the numbers */
+export function planGpu(
+  path: string,
+  shape: ModelShape,
+  options: MemoryOptions & { gpuLayers: GpuLayers; required: boolean },
+  memory: Memory,
+): MemoryPlan {
+  const wanted = options.gpuLayers === 'auto' ? gpuLayersThatFit(shape, options, memory) : options.gpuLayers;
+  const plan = planMemory(shape, options, memory, Math.min(wanted, shape.layers + 1));
+  const least = planMemory(shape, options, memory, 1);
+  const nothing = memory.vram !== undefined && options.gpuLayers === 'auto' && wanted === 0 && options.required;
+  const reason = refusal(nothing ? least : plan, options, memory);
+  if (reason !== undefined) throw new PreflightError(`${path} ${reason}`);
+  return plan;
 }

@@ -42,6 +42,8 @@ export interface Decision {
   priority?: number | string;
   quota?: unknown;
   trace?: unknown;
+  /** Seconds for which the model stays loaded after this request, where it would be unloaded when idle. */
+  keep_warm?: number;
   rule?: string;
   reasons?: string[];
 }

@@ -61,6 +61,8 @@ export interface RequestContext {
   trace: TraceLevel;
   policyMs: number;
   queueMs: number;
+  /** How long this request waited for its model to be loaded, within `queueMs`; absent when it was there. */
+  coldStartMs?: number;
   engineStartedAt?: number;
   engineEndedAt?: number;
   tokenTimes: number[];

@@ -5,9 +5,9 @@ import { type CallContext, EngineError, type EngineEvent, type GenerateRequest }
 import type { RequestContext } from './context.ts';
 import { badRequest, deadline, HttpError, unavailable } from './errors.ts';
 import { attempts, priorityOf } from './route.ts';
-import type { Runtime } from './runtime.ts';
+import type { Reachable, Runtime } from './runtime.ts';
 
-const REPLACEABLE = new Set(['ENGINE_UNAVAILABLE', 'ENGINE_DIED', 'UPSTREAM_ERROR']);
+const REPLACEABLE = new Set(['ENGINE_UNAVAILABLE', 'ENGINE_DIED', 'LOAD_FAILED', 'UPSTREAM_ERROR']);
 
 /** Why another target may serve in place of the one that failed so; undefined when none may. */
 function replaceable(error: unknown): string | undefined {
@@ -59,16 +59,39 @@ export function callContext(context: RequestContext, spanId: string): CallContex
   };
 }
 
+/** Waits for the model where it is not loaded, with the place in the engine already taken: who comes later queues in admission. */
+async function coldStart(
+  { residency }: Reachable,
+  context: RequestContext,
+  start: number,
+  signal: AbortSignal,
+  release: (() => void) | undefined,
+): Promise<void> {
+  if (residency === undefined) return;
+  const cold = !residency.loaded;
+  try {
+    const waited = await residency.enter(signal);
+    if (waited !== undefined) context.coldStartMs = waited;
+  } catch (error) {
+    release?.();
+    throw error;
+  } finally {
+    if (cold) context.stages.push({ name: 'cold_start', start, end: performance.now() });
+  }
+}
+
 async function* one(runtime: Runtime, context: RequestContext, pool: string, signal: AbortSignal): AsyncGenerator<EngineEvent> {
   const reachable = runtime.reachable.get(pool);
   if (reachable === undefined) throw new EngineError('ENGINE_UNAVAILABLE', `pool ${pool} cannot be reached from this runtime`);
   const request = engineRequest(runtime, context);
   const queued = performance.now();
   const release = await reachable.admission?.acquire(request.priority, signal);
+  const admitted = performance.now();
+  context.stages.push({ name: 'admission', start: queued, end: admitted });
+  await coldStart(reachable, context, admitted, signal, release);
   const leave = runtime.pools.get(pool)?.enter();
   const start = performance.now();
   context.queueMs += start - queued;
-  context.stages.push({ name: 'admission', start: queued, end: start });
   runtime.metrics.instruments.queueSeconds.observe((start - queued) / 1000);
   context.engineStartedAt = start;
   const spanId = randomBytes(8).toString('hex');
@@ -91,6 +114,7 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
   } finally {
     release?.();
     leave?.();
+    reachable.residency?.leave((context.decision?.keep_warm ?? 0) * 1000);
     context.engineEndedAt = performance.now();
     context.stages.push({ name: 'engine', start, end: context.engineEndedAt, spanId });
   }

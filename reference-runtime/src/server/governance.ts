@@ -70,6 +70,7 @@ export function logDecision(runtime: Pick<Runtime, 'decisionLog' | 'config'>, co
       ? {}
       : { target: context.target, fallback: context.fallback, tokens: tokensUsed(context) }),
     ...(cost === undefined ? {} : { cost }),
+    ...(context.coldStartMs === undefined ? {} : { cold_start: { ms: context.coldStartMs } }),
     ...(context.expiredFlags.length === 0 ? {} : { expired_flags: context.expiredFlags }),
   };
   runtime.decisionLog?.write({

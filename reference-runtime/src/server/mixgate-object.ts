@@ -14,9 +14,11 @@ export function mixgateObject(context: RequestContext, now: number): object | un
     fallback: context.fallback,
     ...(context.arm === undefined ? {} : { split: { id: context.decision?.split?.id, arm: context.arm.id } }),
     cost: context.cost ?? null,
+    cold_start: context.coldStartMs !== undefined,
     timings: {
       policy_ms: context.policyMs,
       queue_ms: context.queueMs,
+      ...(context.coldStartMs === undefined ? {} : { cold_start_ms: context.coldStartMs }),
       ttft_ms: first === undefined ? null : first - context.receivedAt,
       e2e_ms: now - context.receivedAt,
       itl_ms: interTokenMs(context),

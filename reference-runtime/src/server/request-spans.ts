@@ -49,6 +49,7 @@ export function requestSpans(
   put('mixgate.cost.amount', context.cost === undefined ? undefined : double(context.cost.amount));
   put('mixgate.cost.currency', context.cost?.currency);
   put('mixgate.price.state', context.cost?.price);
+  put('mixgate.cold_start.duration', context.coldStartMs === undefined ? undefined : double(context.coldStartMs / 1000));
   put('error.type', error?.type);
   const events: SpanEvent[] = [];
   const first = context.tokenTimes[0];

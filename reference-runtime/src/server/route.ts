@@ -63,6 +63,8 @@ interface Live {
   saturation: number;
   queue: number;
   p95_ms?: number;
+  /** Of a local pool: whether its model is in memory; a request to one that is not waits for the load. */
+  loaded?: boolean;
 }
 
 /** Not `warm`: an engine that is being restarted is an outage (503, or a fallback), not a reason for the policy to deny. */
@@ -73,7 +75,8 @@ function measured(runtime: Runtime, { id, local, concurrency, pool }: FleetPool,
   const running = state?.running ?? 0;
   if (local) {
     const { running: busy, waiting } = runtime.admission;
-    return { saturation: (busy + waiting) / runtime.local.stats().sequences, queue: waiting, ...latency };
+    const loaded = runtime.residency?.loaded ?? true;
+    return { saturation: (busy + waiting) / runtime.local.stats().sequences, queue: waiting, loaded, ...latency };
   }
   if (concurrency === undefined) return { saturation: pool.saturation, queue: pool.queue, ...latency };
   return { saturation: running / concurrency, queue: Math.max(0, running - concurrency), ...latency };

@@ -23,6 +23,8 @@ import { MoeStore } from './moe-store.ts';
 import { PoolState } from './pool-state.ts';
 import { Quotas } from './quota.ts';
 import { refreshMetrics } from './refresh-metrics.ts';
+import { type Loadable, Residency } from './residency.ts';
+import { residencyEvents, unloadedInfo } from './resident-model.ts';
 import { Shadows } from './shadow.ts';
 
 export const RUNTIME_VERSION = '0.1.0';
@@ -31,6 +33,8 @@ export const RUNTIME_VERSION = '0.1.0';
 export interface Reachable {
   engine: Engine;
   admission: Admission | undefined;
+  /** Absent where the model is always there, or another server's business. */
+  residency?: Residency;
 }
 
 /** The parts of a running runtime. */
@@ -39,6 +43,8 @@ export interface Runtime {
   local: Engine;
   info: EngineInfo;
   admission: Admission;
+  /** Present where the local engine loads on demand or unloads when idle. */
+  residency: Residency | undefined;
   reachable: Map<string, Reachable>;
   /** What is seen of every pool. */
   pools: ReadonlyMap<string, PoolState>;
@@ -62,11 +68,11 @@ export interface Runtime {
 
 /** Parts that a test may bring instead of the real ones. */
 export interface Overrides {
-  engine?: Engine;
+  engine?: Loadable;
   env?: NodeJS.ProcessEnv;
 }
 
-function localEngine(config: RuntimeConfig, log: (message: string) => void): Engine {
+function localEngine(config: RuntimeConfig, log: (message: string) => void): Loadable {
   const { model, trace } = config;
   return new LlamaEngine(
     {
@@ -77,6 +83,7 @@ function localEngine(config: RuntimeConfig, log: (message: string) => void): Eng
       batch: model.batch,
       threads: model.threads,
       gpu: model.gpu,
+      gpuLayers: model.gpuLayers,
       traceRecords: trace.mode === 'off' ? 0 : trace.records,
     },
     log,
@@ -123,12 +130,27 @@ export async function startRuntime(
   metrics.instruments.bundleInfo.set(bundleLabels(active.bundle), 1);
   metrics.instruments.bundleActivated.set(Date.parse(active.activatedAt) / 1000);
   const local = overrides.engine ?? localEngine(config, log);
-  const info = await local.load();
-  metrics.engineLoaded(info);
+  const pool = config.pools.find(({ engine }) => engine === 'local');
+  const onDemand = pool?.load === 'on-demand';
+  const info = onDemand ? unloadedInfo(config) : await local.load();
+  if (!onDemand) metrics.engineLoaded(info);
+  const idleMs = pool?.keep_warm === true || pool?.idle_seconds === undefined ? undefined : pool.idle_seconds * 1000;
+  const residency =
+    onDemand || idleMs !== undefined
+      ? new Residency(
+          local,
+          { idleMs },
+          residencyEvents(metrics, log, (loaded) => {
+            if (runtime !== undefined) runtime.info = loaded;
+          }),
+        )
+      : undefined;
+  if (!onDemand) residency?.start();
   const admission = new Admission(info.sequences, config.limits.queue);
   const reachable = new Map<string, Reachable>();
   for (const pool of config.pools) {
-    if (pool.engine === 'local') reachable.set(pool.id, { engine: local, admission });
+    if (pool.engine === 'local')
+      reachable.set(pool.id, { engine: local, admission, ...(residency === undefined ? {} : { residency }) });
     else if (pool.engine !== undefined)
       reachable.set(pool.id, { engine: upstreamEngine(pool, pool.engine), admission: undefined });
   }
@@ -150,6 +172,7 @@ export async function startRuntime(
     local,
     info,
     admission,
+    residency,
     reachable,
     pools: new Map(config.pools.map(({ id }) => [id, new PoolState()])),
     flags: new Flags(config),
@@ -169,6 +192,7 @@ export async function startRuntime(
     async close() {
       clearInterval(poll);
       shadows.close();
+      residency?.close();
       // Before the engine goes: the last metrics are of a runtime that serves.
       await telemetry.close(FLUSH_LIMIT_MS);
       await local.dispose();

@@ -133,6 +133,17 @@ export class Metrics {
     this.instruments.traceAvailable.set(info.trace.available ? 1 : 0);
   }
 
+  /** Brings the memory's gauges up to date; called when scraped. What is not known has no series. */
+  memory(kind: 'ram' | 'vram', state: { used: number; limit: number } | undefined, planned: number | undefined): void {
+    const labels = { mixgate_memory_kind: kind };
+    const { memoryUsed, memoryLimit, memoryPlanned } = this.instruments;
+    const set = (gauge: typeof memoryUsed, value: number | undefined): void =>
+      value === undefined ? gauge.remove(labels) : gauge.set(labels, value);
+    set(memoryUsed, state?.used);
+    set(memoryLimit, state?.limit);
+    set(memoryPlanned, planned);
+  }
+
   /** Brings the policy's gauges up to date; called when scraped. */
   policy(ageSeconds: number, sources: ReadonlyMap<string, boolean>): void {
     this.instruments.bundleAge.set(ageSeconds);
@@ -158,7 +169,8 @@ export class Metrics {
 
   /** Brings gauges and the engine's own counters up to date; called when scraped. */
   sync(stats: EngineStats, waiting: number): void {
-    this.instruments.engineUp.set(stats.state === 'ready' ? 1 : 0);
+    this.instruments.engineUp.set(stats.state === 'ready' || stats.state === 'unloaded' ? 1 : 0);
+    this.instruments.engineResident.set(stats.state === 'ready' ? 1 : 0);
     this.instruments.engineMemory.set(stats.rssBytes);
     this.instruments.queueDepth.set(waiting);
     this.instruments.saturation.set((stats.active + waiting) / stats.sequences);

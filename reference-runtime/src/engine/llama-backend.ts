@@ -1,0 +1,35 @@
+// llama.cpp's binary for the wanted device, and how much memory that device has.
+import type { Llama } from 'node-llama-cpp';
+import { availableMemory, type Memory } from '../gguf/memory.ts';
+import type { LlamaOptions } from './protocol.ts';
+
+const INSTALLABLE: ReadonlySet<unknown> = new Set(['cuda', 'vulkan']);
+
+/** Loads the binary; nothing is compiled or downloaded. @throws Error that says what is missing for the wanted GPU */
+export async function backend(options: Pick<LlamaOptions, 'gpu' | 'threads'>): Promise<Llama> {
+  const { getLlama, LlamaLogLevel, NoBinaryFoundError } = await import('node-llama-cpp');
+  try {
+    return await getLlama({
+      gpu: options.gpu,
+      build: 'never',
+      skipDownload: true,
+      progressLogs: false,
+      logLevel: LlamaLogLevel.error,
+      maxThreads: options.threads,
+    });
+  } catch (error) {
+    if (!(error instanceof NoBinaryFoundError)) throw error;
+    const install = INSTALLABLE.has(options.gpu)
+      ? `install it with \`node reference-runtime/install.mjs --gpu ${options.gpu}\`; if it is there, a driver or a library that it needs is missing`
+      : 'this platform has none';
+    throw new Error(`no llama.cpp with ${options.gpu === false ? 'CPU' : options.gpu} support works here: ${install}`);
+  }
+}
+
+/** What this machine has for a model. The share of VRAM that llama.cpp and the driver need beside it is left out. */
+export async function memoryOf(llama: Llama): Promise<Memory> {
+  const ram = availableMemory();
+  if (llama.gpu === false) return { ram };
+  const { free, unifiedSize } = await llama.getVramState();
+  return { ram, vram: { available: Math.max(0, free - llama.vramPaddingSize), unified: unifiedSize > 0 } };
+}
