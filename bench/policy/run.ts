@@ -91,7 +91,11 @@ async function proof(): Promise<void> {
   } as unknown as Json;
   const domain = readDomain(
     { ...document, value: wider },
-    { comparisons: comparisonsOf(side.asts, source.data), texts: [...source.modules.values(), JSON.stringify(source.data)] },
+    {
+      comparisons: comparisonsOf(side.asts, source.data),
+      texts: [...source.modules.values(), JSON.stringify(source.data)],
+      data: [source.data],
+    },
   );
   const packages = invariantPackages(await bench.opa.parse(source.invariants), 'policies/invariants');
   const start = performance.now();

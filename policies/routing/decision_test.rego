@@ -2,14 +2,73 @@ package routing_test
 
 import data.routing
 
+# A fleet of the tests' own, so that they hold whatever the data document says: it is data_test.rego that looks at that.
+world := {
+	"fleet": {
+		"clusters": {
+			"us-east": {"region": "us-east-1", "jurisdiction": "US", "trust_zone": "us"},
+			"eu-west": {"region": "eu-west-1", "jurisdiction": "EU", "trust_zone": "eu"},
+			"ap-south": {"region": "ap-south-1", "jurisdiction": "IN", "trust_zone": "ap"},
+		},
+		"pools": {
+			"us-east-gpu": {"cluster": "us-east", "accelerator": "gpu", "model": "big", "version": "1.0.0", "cost_per_mtok": 0.55},
+			"us-east-cpu": {"cluster": "us-east", "accelerator": "cpu", "model": "small", "version": "1.0.0", "cost_per_mtok": 0.08},
+			"eu-west-gpu": {"cluster": "eu-west", "accelerator": "gpu", "model": "big", "version": "1.0.0", "cost_per_mtok": 0.62},
+			"eu-west-cpu": {"cluster": "eu-west", "accelerator": "cpu", "model": "small", "version": "1.0.0", "cost_per_mtok": 0.09},
+			"ap-south-gpu": {"cluster": "ap-south", "accelerator": "gpu", "model": "big", "version": "1.0.0", "cost_per_mtok": 0.48},
+			"ap-south-cpu": {"cluster": "ap-south", "accelerator": "cpu", "model": "small", "version": "1.0.0", "cost_per_mtok": 0.07},
+		},
+	},
+	"tenants": {
+		"clinic": {
+			"workloads": ["wl/clinic"],
+			"models": ["big", "small", "old"],
+			"data_classes": ["public", "internal", "restricted"],
+			"jurisdictions": ["EU"],
+			"trust_zones": ["eu"],
+			"quota": {"tokens_per_request": 8192, "tokens_per_minute": 400000, "max_concurrency": 64},
+			"max_priority": "high",
+			"trace": false,
+		},
+		"shop": {
+			"workloads": ["wl/shop"],
+			"models": ["big", "small"],
+			"data_classes": ["public", "internal"],
+			"jurisdictions": ["US"],
+			"trust_zones": ["us"],
+			"quota": {"tokens_per_request": 8192, "tokens_per_minute": 600000, "max_concurrency": 96},
+			"max_priority": "normal",
+			"trace": true,
+		},
+	},
+	"models": {
+		"big": {"versions": {"1.0.0": "production"}, "degrade_to": "small"},
+		"small": {"versions": {"1.0.0": "production"}},
+		"old": {"versions": {"0.9.0": "retired"}},
+	},
+	"residency": {
+		"classes": {"public": "any", "internal": "tenant", "restricted": "origin"},
+		"regions": {"us-east-1": "US", "eu-west-1": "EU", "ap-south-1": "IN"},
+	},
+	"limits": {
+		"saturation": 0.85,
+		"queue": 64,
+		"p95_ms": 2500,
+		"burn_rate": 5,
+		"budget_left": 0,
+		"fallbacks": 2,
+		"servable": ["canary", "production"],
+	},
+}
+
 # One complete request of a tenant with EU residency, and a healthy fleet.
 request := {
 	"id": "r-1",
-	"tenant": "acme-health",
-	"workload_identity": "spiffe://fleet.example/ns/acme-health/sa/assistant",
+	"tenant": "clinic",
+	"workload_identity": "wl/clinic",
 	"data_class": "restricted",
 	"origin_region": "eu-west-1",
-	"model": "mixtral-8x7b-instruct",
+	"model": "big",
 	"task": "chat",
 	"priority": "normal",
 	"tokens": 512,
@@ -31,39 +90,63 @@ healthy := {
 	"flags": {"allow_degraded": true},
 }
 
-public := object.union(request, {
-	"tenant": "globex",
-	"workload_identity": "spiffe://fleet.example/ns/globex/sa/web",
+public := object.union(healthy, {"request": {
+	"tenant": "shop",
+	"workload_identity": "wl/shop",
 	"data_class": "public",
 	"origin_region": "us-east-1",
-})
+}})
 
-# The pools with one of them changed.
-with_pool(id, change) := [object.union(pool, patch) |
-	some pool in pools
+# The decision on the fleet of the tests. A rule, not a function: `opa build -t wasm` of a folder with tests takes every rule that
+# leads to the entrypoint for one, and refuses functions.
+decided := decision if {
+	decision := routing.decision with data.fleet as changed.fleet
+		with data.tenants as changed.tenants
+		with data.models as changed.models
+		with data.residency as changed.residency
+		with data.limits as changed.limits
+}
+
+# What a test changes of that fleet, `with change as ...`.
+change := {}
+
+changed := object.union(world, change)
+
+# The fleet of the tests without a path of it.
+without(path) := json.remove(world, [path])
+
+# An input with some of it changed.
+asking(value, change) := object.union(value, {"request": change})
+
+with_pool(value, id, change) := object.union(value, {"fleet": {"pools": [object.union(pool, patch) |
+	some pool in value.fleet.pools
 	patch := {true: change, false: {}}[pool.id == id]
-]
+]}})
+
+without_leave(value) := object.remove(value, ["flags"])
 
 test_restricted_data_stays_in_its_jurisdiction if {
-	decision := routing.decision with input as healthy
+	decision := decided with input as healthy
 	decision.allow
 	decision.rule == "primary"
-	decision.target == {"cluster": "eu-west", "pool": "eu-west-gpu", "model": "mixtral-8x7b-instruct", "version": "1.0.0"}
+	decision.target == {"cluster": "eu-west", "pool": "eu-west-gpu", "model": "big", "version": "1.0.0"}
 	decision.fallbacks == []
 	decision.trace == false
 	decision.quota.tokens_per_request == 8192
 }
 
-test_an_entitled_tenant_keeps_its_high_priority if {
-	decision := routing.decision with input as object.union(healthy, {"request": {"priority": "high"}})
-	decision.allow
-	decision.priority == "high"
-}
-
-# Public data may go anywhere: to the cheapest pool of the model, and to the fastest while the budget burns.
-test_public_data_for_the_small_model[pool] if {
-	some pool, burn_rate in {"ap-south-cpu": 0.8, "us-east-cpu": 6}
-	asked := object.union(request, {"data_class": "public", "model": "mixtral-micro"})
-	decision := routing.decision with input as object.union(healthy, {"request": asked, "slo": {"burn_rate": burn_rate}})
-	decision.target.pool == pool
+test_refusals_come_in_the_order_of_the_chain if {
+	# Everything is wrong with this one; each repair lets the next line decide.
+	low := asking(healthy, {"priority": "low", "origin_region": "moon-1", "model": "old", "tokens": 8193, "id": ""})
+	spent := object.union(low, {"slo": {"budget_left": 0}})
+	repairs := [
+		["intake", spent],
+		["tenancy", asking(spent, {"id": "r-1"})],
+		["residency", asking(spent, {"id": "r-1", "tokens": 1})],
+		["lifecycle", asking(spent, {"id": "r-1", "tokens": 1, "origin_region": "eu-west-1"})],
+		["shed", asking(spent, {"id": "r-1", "tokens": 1, "origin_region": "eu-west-1", "model": "big"})],
+	]
+	every repair in repairs {
+		decided.rule == repair[0] with input as repair[1]
+	}
 }

@@ -1,23 +1,20 @@
 package routing_test
 
-import data.routing
-
 test_model_without_a_record_is_refused if {
-	decision := routing.decision with input as healthy with data.models as {}
+	decision := decided with input as healthy with changed as without("models/big")
 	decision.rule == "lifecycle"
 	decision.reasons == ["MODEL_NOT_SERVED"]
 }
 
-test_retired_model_is_refused if {
-	decision := routing.decision with input as object.union(healthy, {"request": {
-		"tenant": "nordbank",
-		"workload_identity": "spiffe://fleet.example/ns/nordbank/sa/batch",
-		"model": "mixtral-8x7b-base",
-	}})
-	decision.reasons == ["MODEL_NOT_SERVED"]
-}
+test_retired_model_is_refused if decided.reasons == ["MODEL_NOT_SERVED"] with input as asking(healthy, {"model": "old"})
 
 test_retired_version_takes_no_traffic if {
-	decision := routing.decision with input as healthy with data.models["mixtral-8x7b-instruct"].versions as {"1.0.0": "retired", "1.1.0": "production"}
-	decision.rule == "degraded"
+	retired := {"models": {"big": {"versions": {"1.0.0": "retired", "1.1.0": "production"}}}}
+	decided.rule == "degraded" with input as healthy with change as retired
+}
+
+test_a_canary_takes_traffic_where_the_limits_say_so if {
+	canary := {"models": {"big": {"versions": {"1.0.0": "canary"}}}}
+	decided.rule == "primary" with input as healthy with change as canary
+	decided.rule == "lifecycle" with input as healthy with change as object.union(canary, {"limits": {"servable": ["production"]}})
 }

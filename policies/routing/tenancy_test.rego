@@ -1,36 +1,27 @@
 package routing_test
 
-import data.routing
-
 test_priority_is_capped_by_the_tenant if {
-	high := object.union(public, {"priority": "high"})
-	decision := routing.decision with input as healthy with input.request as high
-	decision.priority == "normal"
+	decided.priority == "normal" with input as asking(public, {"priority": "high"})
+	decided.priority == "normal" with input as asking(public, {"priority": "normal"})
+	decided.priority == "low" with input as asking(public, {"priority": "low"})
+	decided.priority == "high" with input as asking(healthy, {"priority": "high"})
 }
 
 test_unknown_tenant_is_refused if {
-	decision := routing.decision with input as healthy with input.request.tenant as "umbrella"
+	decision := decided with input as asking(healthy, {"tenant": "umbrella"})
 	decision.rule == "tenancy"
 	decision.reasons == ["TENANT_UNKNOWN"]
 }
 
 test_workload_of_another_tenant_is_refused if {
-	decision := routing.decision with input as healthy with input.request.workload_identity as "spiffe://fleet.example/ns/globex/sa/web"
-	decision.reasons == ["WORKLOAD_NOT_OF_TENANT"]
+	decided.reasons == ["WORKLOAD_NOT_OF_TENANT"] with input as asking(healthy, {"workload_identity": "wl/shop"})
 }
 
 test_model_outside_the_contract_is_refused if {
-	decision := routing.decision with input as healthy with input.request.model as "other"
-	decision.reasons == ["MODEL_NOT_ENTITLED"]
+	decided.reasons == ["MODEL_NOT_ENTITLED"] with input as asking(healthy, {"model": "other"})
 }
 
-test_too_many_tokens_are_refused if {
-	decision := routing.decision with input as healthy with input.request.tokens as 8193
-	decision.reasons == ["QUOTA_EXCEEDED"]
-}
-
-test_record_without_a_quota_refuses if {
-	tenants := {"acme-health": object.union(object.remove(data.tenants["acme-health"], ["quota"]), {"quota": {}})}
-	decision := routing.decision with input as healthy with data.tenants as tenants
-	decision.reasons == ["QUOTA_EXCEEDED"]
+test_a_record_without_its_lists_refuses if {
+	decided.reasons == ["WORKLOAD_NOT_OF_TENANT"] with input as healthy with changed as without("tenants/clinic/workloads")
+	decided.reasons == ["MODEL_NOT_ENTITLED"] with input as healthy with changed as without("tenants/clinic/models")
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { decodeText, parseYaml } from '../config/document.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { GateResult } from '../core/gate.ts';
@@ -307,7 +308,11 @@ export const command: CommandSpec = {
       run: (invocation) =>
         onPolicy(invocation, async (bench, source) => {
           const folder = invocation.options.string('invariants')!;
-          const { invariants, modules } = await openPolicy(invocation.dir, folder);
+          const { invariants: named, modules } = await openPolicy(invocation.dir, folder);
+          // Folders outside of the working directory give bare file names: routing/tenancy.rego and invariants/tenancy.rego are two.
+          const invariants = new Map(
+            [...named].map(([file, text]) => [source.modules.has(file) ? join(folder, file) : file, text] as const),
+          );
           if (invariants.size === 0)
             throw new ConfigurationError({
               message: 'no invariant is declared here.',

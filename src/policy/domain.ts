@@ -4,6 +4,7 @@ import { ConfigurationError, type Problem } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import { canonicalJson, digestJson, type Json, type JsonObject } from '../core/json.ts';
 import { boundariesOf, type Comparison, unknownString } from './boundaries.ts';
+import { type DataMarker, dataMarker, valuesOfData, withData } from './domain-data.ts';
 import { isObject } from './source.ts';
 
 export type InputPath = readonly (string | number)[];
@@ -41,18 +42,32 @@ export interface Domain {
 /** At most this many values in one dimension. */
 const MAX_CHOICES = 10_000;
 
+/** What a domain document is read against: the policies and data documents of one side, or of both. */
+export interface DomainContext {
+  readonly comparisons: readonly Comparison[];
+  readonly texts: readonly string[];
+  /** Data documents that `keysOf`, `valuesOf` and `eachKeyOf` read. */
+  readonly data?: readonly JsonObject[];
+}
+
 /**
  * Checks and expands a domain document against the policy it is for: `boundaries` are mined from the policy's
- * comparisons, `unknown` is a string that occurs nowhere in policy or data.
+ * comparisons, `unknown` is a string that occurs nowhere in policy or data, `keysOf` and `valuesOf` are read from the data.
  * @throws ConfigurationError with every problem
  */
-export function readDomain(
-  source: SourceDocument,
-  context: { readonly comparisons: readonly Comparison[]; readonly texts: readonly string[] },
-): Domain {
+export function readDomain(source: SourceDocument, context: DomainContext): Domain {
   const document = checked('domain', source);
-  const base = document.base as JsonObject;
   const problems: Problem[] = [];
+  const data = context.data ?? [];
+  const nothing = (path: InputPath, { kind, path: from }: DataMarker): void => {
+    problems.push({
+      message: `\`${kind}: ${from}\` finds nothing in the data document.`,
+      location: source.locate(path),
+      expected: 'a dotted path below data, with * for every member, e.g. tenants.*.models.*',
+      fix: 'correct the path, or write the values out.',
+    });
+  };
+  const base = withData(document.base as JsonObject, data, (path, marker) => nothing(['base', ...path], marker)) as JsonObject;
   const dimensions: Dimension[] = [];
   for (const [text, values] of Object.entries(document.vary as { readonly [path: string]: readonly Json[] })) {
     const location = source.locate(['vary', text], 'key');
@@ -86,7 +101,12 @@ export function readDomain(
     const choices: Choice[] = [];
     for (const [index, value] of values.entries()) {
       const marker = markerOf(value);
-      if (marker === undefined) choices.push({ json: value });
+      const fromData = dataMarker(value);
+      if (fromData !== undefined) {
+        const values = valuesOfData(fromData, data);
+        if (values.length === 0) nothing(['vary', text, index], fromData);
+        choices.push(...values.map((json) => ({ json })));
+      } else if (marker === undefined) choices.push({ json: value });
       else if (marker === 'absent') choices.push({ json: undefined });
       else if (marker === 'unknown') choices.push({ json: unknownString(context.texts) });
       else {

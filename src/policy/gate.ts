@@ -426,6 +426,7 @@ export function domainFor(document: SourceDocumentLike, head: Side, base: Side |
   return readDomain(document, {
     comparisons: sides.flatMap((side) => comparisonsOf(side.asts, side.source.data)),
     texts: sides.flatMap((side) => [...side.source.modules.values(), JSON.stringify(side.source.data)]),
+    data: sides.map((side) => side.source.data),
   });
 }
 type SourceDocumentLike = Parameters<typeof readDomain>[0];

@@ -491,6 +491,7 @@ function domainOf(document: DomainDocument, sides: readonly Side[]): Domain {
   return readDomain(document, {
     comparisons: sides.flatMap((side) => comparisonsOf(side.asts, side.source.data)),
     texts: sides.flatMap((side) => [...side.source.modules.values(), JSON.stringify(side.source.data)]),
+    data: sides.map((side) => side.source.data),
   });
 }
 

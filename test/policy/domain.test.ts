@@ -42,6 +42,46 @@ describe('domain documents', () => {
     ];
     expect(boundariesOf(comparisons, ['pools', 0, 'load'])).toEqual([0.84, 0.85, 0.86, 2, 3, 4]);
   });
+  test('names and values come from the data document, each once and in its order; base takes the first', () => {
+    const data = {
+      tenants: { a: { models: ['m', 'n'], wl: ['w1', 'w2'] }, b: { models: ['n'], wl: ['w3'] } },
+      regions: { r1: 'EU', r2: 'EU', r3: 'US' },
+      limits: { load: 0.5 },
+    };
+    const domain = readDomain(
+      domainDocument({
+        base: {
+          tenant: { keysOf: 'tenants' },
+          model: { valuesOf: 'tenants.*.models.*' },
+          region: null,
+          wl: null,
+          pools: [{ id: { eachKeyOf: 'tenants' }, load: 0 }, { id: 'own' }],
+        },
+        vary: {
+          tenant: [{ keysOf: 'tenants' }, { unknown: true }],
+          model: [{ valuesOf: 'tenants.*.models.*' }],
+          region: [{ keysOf: 'regions', distinct: true }],
+          wl: [{ valuesOf: 'tenants.*.wl.0' }],
+          'pools[1].load': [0, { valuesOf: 'limits.load' }],
+        },
+      }),
+      { ...none, data: [data, { tenants: { gone: {} } }] },
+    );
+    expect(domain.base).toEqual({
+      tenant: 'a',
+      model: 'm',
+      region: null,
+      wl: null,
+      pools: [{ id: 'a', load: 0 }, { id: 'b', load: 0 }, { id: 'gone', load: 0 }, { id: 'own' }],
+    });
+    expect(domain.dimensions.map((d) => d.choices.map((c) => c.json))).toEqual([
+      ['a', 'b', 'gone', 'mixgate-unknown'],
+      ['m', 'n'],
+      ['r1', 'r3'],
+      ['w1', 'w3'],
+      [0, 0.5],
+    ]);
+  });
   test('an unknown text occurs nowhere', () => {
     expect(unknownString(['mixgate-unknown', 'x mixgate-unknown-1'])).toBe('mixgate-unknown-2');
   });
@@ -51,6 +91,9 @@ describe('domain documents', () => {
     ['paths inside each other', { base: { a: { b: 1 } }, vary: { a: [1], 'a.b': [2] } }, 'lies inside'],
     ['boundaries without a comparison', { base: { a: 1 }, vary: { a: [{ boundaries: true }] } }, 'no boundaries'],
     ['no vary', { base: {} }, 'lacks the key `vary`'],
+    ['names that the data lacks', { base: { a: 1 }, vary: { a: [{ keysOf: 'tenants' }] } }, 'finds nothing in the data'],
+    ['a base value that the data lacks', { base: { a: { valuesOf: 'x.*' } }, vary: { a: [1] } }, 'finds nothing in the data'],
+    ['items that the data lacks', { base: { a: [{ b: { eachKeyOf: 'x' } }] }, vary: { a: [1] } }, 'finds nothing in the data'],
     ['an empty list', { base: { a: 1 }, vary: { a: [] } }, 'fewer than 1'],
     ['an unknown key', { base: { a: 1 }, vary: { a: [1] }, wher: 'x/y' }, 'did you mean `where`'],
     ['where that is no rule', { base: { a: 1 }, vary: { a: [1] }, where: 'x y' }, 'where'],

@@ -84,8 +84,8 @@ describe('the fleet', () => {
     expect(result.findings.filter((f) => !f.ruleId.startsWith('policy-latency'))).toEqual([]);
     expect(result.facts).toMatchObject({
       proof: 'proved on 307200 of 307200',
-      tests: '35 of 35 passed',
-      ruleCoverage: '65 of 65 definitions hold in some test',
+      tests: expect.stringMatching(/^(\d+) of \1 passed$/),
+      ruleCoverage: expect.stringMatching(/^(\d+) of \1 definitions hold in some test$/),
       decisionCoverage: expect.stringMatching(/^(\d+) of \1 values of routing\/decision /),
       'decisionDiff.corpus': '0 of 400 decisions differ',
       parity: expect.stringMatching(/^(\d+) of \1 inputs compared with OPA's own evaluator$/),
@@ -94,7 +94,7 @@ describe('the fleet', () => {
 
   test('the bad change is found: invariant, counterexample, line, and the traffic it moves', async () => {
     const files = Object.fromEntries(
-      ['residency.rego', 'capacity_test.rego'].map((name) => [
+      ['residency.rego', 'capacity_test.rego', 'fallback_test.rego'].map((name) => [
         `policies/routing/${name}`,
         text(`examples/fleet-changes/bad/policies/routing/${name}`),
       ]),

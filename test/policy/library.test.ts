@@ -14,7 +14,7 @@ const HEADINGS = ['What it decides', 'Data it reads', 'How to adapt it', 'Invari
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 const files = (pattern: string): string[] => globSync(pattern, { cwd: ROOT }).sort();
 const MODULES = files('policies/{routing,promotion}/*.rego').filter((file) => !file.endsWith('_test.rego'));
-const INVARIANTS = files('policies/invariants/*.rego');
+const INVARIANTS = files('policies/{invariants,promotion-invariants}/*.rego');
 const pageOf = (file: string): string => `docs/policies/${basename(file, '.rego')}.md`;
 
 const bench = await testBench();
@@ -27,8 +27,8 @@ function metadata(file: string): Json {
 }
 
 test('the library has the modules that its pages are about', () => {
-  expect(MODULES.length).toBeGreaterThan(7);
-  expect(INVARIANTS.length).toBeGreaterThan(2);
+  expect(MODULES.length).toBeGreaterThan(10);
+  expect(INVARIANTS.length).toBeGreaterThan(10);
   expect(files('docs/policies/*.md').filter((page) => !MODULES.some((file) => pageOf(file) === page))).toEqual([]);
 });
 
@@ -62,17 +62,16 @@ describe.each(MODULES)('%s', (file) => {
 
 test('every invariant module is named by the page of a module that it guards', () => {
   const named = new Set(MODULES.flatMap((file) => links(text(pageOf(file)))).map((target) => basename(target)));
-  const guards = new Set(
-    MODULES.flatMap((file) => links(text(pageOf(file)))).filter((target) => target.includes('/invariants/')),
-  );
+  const guards = new Set(MODULES.flatMap((file) => links(text(pageOf(file)))).filter((target) => target.includes('invariants/')));
   expect(INVARIANTS.filter((file) => !named.has(basename(file)))).toEqual([]);
   expect([...guards].filter((target) => !existsSync(join(ROOT, 'docs/policies', target)))).toEqual([]);
 });
 
 test('the fleet of the examples runs the text of the library; only its data differs', () => {
-  const shared = files('policies/{routing,promotion,invariants}/*.rego');
+  const shared = files('policies/{routing,promotion,invariants,promotion-invariants}/*.rego');
   expect(files('examples/fleet/policies/**/*.rego')).toEqual(shared.map((file) => `examples/fleet/${file}`));
-  for (const file of [...shared, 'policies/domain.yaml']) expect(text(`examples/fleet/${file}`), file).toBe(text(file));
+  for (const file of [...shared, 'policies/domain.yaml', 'policies/promotion-domain.yaml'])
+    expect(text(`examples/fleet/${file}`), file).toBe(text(file));
 });
 
 const shipped = (data: string): Promise<PolicySource> =>

@@ -1,8 +1,7 @@
 # METADATA
 # title: Every answer is complete
 # description: |
-#   There is always a decision; a refusal names a reason, an answer a pool that the fleet has, and a primary answer a pool with
-#   room.
+#   There is always a decision; a refusal names a reason, an answer a pool that the fleet has. Reads data.fleet.pools.
 package invariants.decision
 
 violation contains "there is no decision" if not decided
@@ -20,10 +19,3 @@ violation contains "an answer has no target pool" if {
 }
 
 targeted if data.fleet.pools[input.decision.target.pool]
-
-violation contains "a pool above the saturation limit is the target of a primary answer" if {
-	input.decision.rule == "primary"
-	some pool in input.input.fleet.pools
-	pool.id == input.decision.target.pool
-	pool.saturation >= data.limits.saturation
-}

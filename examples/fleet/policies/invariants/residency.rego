@@ -1,8 +1,10 @@
 # METADATA
 # title: Data stays where it has to
 # description: |
-#   Restricted data is served, and falls back, only in the jurisdiction that it comes from; other than public data stays in one
-#   trust zone; what comes from an unknown region is refused. Reads data.fleet.clusters and data.residency.regions.
+#   Restricted data is served, and falls back, only in the jurisdiction that it comes from, and so is every class that the data
+#   binds to its origin; other than public data stays in one trust zone; what comes from an unknown region is refused. The
+#   names restricted, internal and public are written here, so that an edit of the data can't quietly free them. Reads
+#   data.fleet.clusters and data.residency.
 package invariants.residency
 
 import data.residency.regions
@@ -20,6 +22,12 @@ violation contains "restricted data with origin EU is served outside the EU" if 
 violation contains "restricted data leaves the jurisdiction it comes from" if {
 	input.input.request.data_class == "restricted"
 	placed(input.decision.target).jurisdiction != home
+}
+
+violation contains "data of a class that is bound to its origin leaves the jurisdiction it comes from" if {
+	data.residency.classes[input.input.request.data_class] == "origin"
+	some target in array.concat([input.decision.target], input.decision.fallbacks)
+	placed(target).jurisdiction != home
 }
 
 violation contains "a fallback of restricted data leaves the jurisdiction it comes from" if {

@@ -1,17 +1,17 @@
 # METADATA
-# title: Capacity and ranking
+# title: Capacity
 # description: |
-#   Pools that may serve, best first. Topology is data (fleet.pools.<id> = {cluster, accelerator, model, version,
-#   cost_per_mtok}); the input carries only live state {id, saturation, queue, p95_ms, warm}. A pool whose state is
-#   incomplete does not take part.
+#   Pools that may serve. Topology is data (fleet.pools.<id> = {cluster, accelerator, model, version, cost_per_mtok});
+#   the input carries only live state {id, saturation, queue, p95_ms, warm}. A pool whose state is incomplete does not
+#   take part.
 package routing.capacity
 
+import data.routing.cost
 import data.routing.lifecycle
 import data.routing.residency
-import data.routing.slo
 
 # METADATA
-# title: Pools with the model that was asked for, with room
+# title: Pools with the model that was asked for, with room, best first
 primary := sort([entry.rank |
 	some entry in candidates
 	entry.model == input.request.model
@@ -19,24 +19,8 @@ primary := sort([entry.rank |
 ])
 
 # METADATA
-# title: Pools with the stand-in model, with room
-degraded := sort([entry.rank |
-	some entry in candidates
-	entry.model == lifecycle.stand_in
-	entry.room
-])
-
-# METADATA
-# title: Pools with the model that was asked for, above the saturation limit, whose queue has room
-queued := sort([entry.rank |
-	some entry in candidates
-	entry.model == input.request.model
-	not entry.room
-])
-
-# METADATA
 # title: Pools that may serve this request at all
-candidates contains {"model": pool.model, "room": room(state), "rank": rank(state, pool)} if {
+candidates contains {"model": pool.model, "room": room(state), "rank": cost.rank(state, pool)} if {
 	some state in input.fleet.pools
 	pool := data.fleet.pools[state.id]
 	residency.permitted(data.fleet.clusters[pool.cluster])
@@ -51,15 +35,6 @@ candidates contains {"model": pool.model, "room": room(state), "rank": rank(stat
 default room(_) := false
 
 room(state) if state.saturation < data.limits.saturation
-
-# METADATA
-# title: Sort key of a pool
-# description: Latency before cost while the budget burns; otherwise pools within the latency target by cost, then the others.
-rank(state, pool) := [state.p95_ms, pool.cost_per_mtok, state.id] if slo.burning
-
-else := [0, pool.cost_per_mtok, state.id] if state.p95_ms <= data.limits.p95_ms
-
-else := [1, state.p95_ms, state.id]
 
 # METADATA
 # title: The target that a sort key stands for

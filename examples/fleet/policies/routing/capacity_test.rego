@@ -1,72 +1,26 @@
 package routing_test
 
-import data.routing
-
-test_saturated_pool_degrades_within_the_jurisdiction if {
-	saturated := with_pool("eu-west-gpu", {"saturation": 0.95})
-	decision := routing.decision with input as healthy with input.fleet.pools as saturated
-	decision.rule == "degraded"
-	decision.target.pool == "eu-west-cpu"
-	decision.reasons == ["DEGRADED_MODEL"]
-}
-
-test_saturated_pool_queues_without_leave_to_degrade if {
-	saturated := with_pool("eu-west-gpu", {"saturation": 0.95})
-	decision := routing.decision with input as healthy with input.fleet.pools as saturated with input.flags as {}
-	decision.rule == "queued"
-	decision.target.pool == "eu-west-gpu"
-	decision.reasons == ["QUEUED"]
-}
-
 test_saturation_limit_is_exclusive if {
-	at_limit := with_pool("eu-west-gpu", {"saturation": 0.85})
-	decision := routing.decision with input as healthy with input.fleet.pools as at_limit with input.flags as {}
-	decision.rule == "queued"
+	decided.rule == "queued" with input as without_leave(with_pool(healthy, "eu-west-gpu", {"saturation": 0.85}))
+	decided.rule == "primary" with input as without_leave(with_pool(healthy, "eu-west-gpu", {"saturation": 0.84}))
 }
 
-test_full_queue_leaves_no_capacity if {
-	full := with_pool("eu-west-gpu", {"queue": 64})
-	decision := routing.decision with input as healthy with input.fleet.pools as full with input.flags as {}
-	decision == {
-		"allow": false,
-		"target": null,
-		"fallbacks": [],
-		"priority": "low",
-		"quota": null,
-		"trace": false,
-		"rule": "capacity",
-		"reasons": ["NO_CAPACITY"],
-	}
+test_queue_limit_is_exclusive if {
+	decided.rule == "capacity" with input as without_leave(with_pool(healthy, "eu-west-gpu", {"queue": 64}))
+	decided.rule == "primary" with input as without_leave(with_pool(healthy, "eu-west-gpu", {"queue": 63}))
 }
 
 test_cold_pool_does_not_take_part if {
-	cold := with_pool("eu-west-gpu", {"warm": false})
-	decision := routing.decision with input as healthy with input.fleet.pools as cold
-	decision.rule == "degraded"
+	decided.rule == "degraded" with input as with_pool(healthy, "eu-west-gpu", {"warm": false})
 }
 
 test_pool_without_state_does_not_take_part if {
-	some field in ["saturation", "queue", "p95_ms"]
-	unknown := with_pool("eu-west-gpu", {field: null})
-	decision := routing.decision with input as healthy with input.fleet.pools as unknown
-	decision.rule == "degraded"
+	every field in ["saturation", "queue", "p95_ms", "warm"] {
+		decided.rule == "degraded" with input as with_pool(healthy, "eu-west-gpu", {field: null})
+	}
 }
 
 test_unknown_pool_does_not_take_part if {
-	decision := routing.decision with input as healthy with input.fleet.pools as [object.union(pools[2], {"id": "mars-gpu"})]
-	decision.rule == "capacity"
-}
-
-test_public_data_goes_where_it_is_cheapest if {
-	decision := routing.decision with input as healthy with input.request as public
-	decision.target.pool == "ap-south-gpu"
-	[fallback.pool | some fallback in decision.fallbacks] == ["us-east-gpu", "eu-west-gpu"]
-	decision.trace == true
-}
-
-test_latency_target_comes_before_cost if {
-	slow := with_pool("ap-south-gpu", {"p95_ms": 2501})
-	decision := routing.decision with input as healthy with input.request as public with input.fleet.pools as slow
-	decision.target.pool == "us-east-gpu"
-	[fallback.pool | some fallback in decision.fallbacks] == ["eu-west-gpu", "ap-south-gpu"]
+	mars := object.union(healthy, {"fleet": {"pools": [object.union(pools[2], {"id": "mars-gpu"})]}})
+	decided.rule == "capacity" with input as mars
 }

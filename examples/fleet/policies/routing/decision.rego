@@ -9,8 +9,10 @@
 package routing
 
 import data.routing.capacity
+import data.routing.fallback
 import data.routing.intake
 import data.routing.lifecycle
+import data.routing.quota
 import data.routing.residency
 import data.routing.slo
 import data.routing.tenancy
@@ -20,7 +22,7 @@ import data.routing.tenancy
 # description: Always defined. `rule` names the line that decided, `reasons` are stable codes.
 decision := refused("intake", intake.problems) if count(intake.problems) > 0
 
-else := refused("tenancy", tenancy.problems) if count(tenancy.problems) > 0
+else := refused("tenancy", contract) if count(contract) > 0
 
 else := refused("residency", residency.problems) if count(residency.problems) > 0
 
@@ -30,11 +32,14 @@ else := refused("shed", slo.shed) if count(slo.shed) > 0
 
 else := served("primary", capacity.primary, []) if count(capacity.primary) > 0
 
-else := served("degraded", capacity.degraded, ["DEGRADED_MODEL"]) if count(capacity.degraded) > 0
+else := served("degraded", fallback.degraded, ["DEGRADED_MODEL"]) if count(fallback.degraded) > 0
 
-else := served("queued", capacity.queued, ["QUEUED"]) if count(capacity.queued) > 0
+else := served("queued", fallback.queued, ["QUEUED"]) if count(fallback.queued) > 0
 
 else := refused("capacity", {"NO_CAPACITY"})
+
+# What the tenant's contract does not give, named together.
+contract := tenancy.problems | quota.problems
 
 # A refusal: no target, no trace, nothing to fall back to.
 refused(rule, reasons) := {
@@ -48,14 +53,13 @@ refused(rule, reasons) := {
 	"reasons": sort(reasons),
 }
 
-# An answer: the best ranked pool, and the next ones as fallbacks. Everything ranked has passed the same checks,
-# so a fallback never leaves the jurisdictions and trust zones that the target had to be in.
+# An answer: the best ranked pool, and the next ones as fallbacks.
 served(rule, ranked, reasons) := {
 	"allow": true,
 	"target": capacity.target(ranked[0]),
-	"fallbacks": [capacity.target(entry) | some entry in array.slice(ranked, 1, 1 + data.limits.fallbacks)],
+	"fallbacks": fallback.behind(ranked),
 	"priority": tenancy.priority,
-	"quota": tenancy.tenant.quota,
+	"quota": quota.granted,
 	"trace": residency.traceable,
 	"rule": rule,
 	"reasons": reasons,

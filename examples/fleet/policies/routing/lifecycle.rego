@@ -18,8 +18,3 @@ served if {
 # METADATA
 # title: Whether a version of a model takes traffic
 servable(model, version) if data.models[model].versions[version] in data.limits.servable
-
-# METADATA
-# title: The smaller model that may stand in
-# description: Only when the caller said so (flags.allow_degraded); leaving the flag out means no.
-stand_in := data.models[input.request.model].degrade_to if input.flags.allow_degraded == true

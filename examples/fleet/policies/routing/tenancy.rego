@@ -1,5 +1,5 @@
 # METADATA
-# title: Tenancy and quotas
+# title: Tenancy
 # description: |
 #   Who asks, whether the workload may speak for the tenant, and what the tenant has bought. Tenants are data:
 #   tenants.<id> = {workloads, models, data_classes, jurisdictions, trust_zones, quota, max_priority, trace}.
@@ -10,7 +10,7 @@ package routing.tenancy
 tenant := data.tenants[input.request.tenant]
 
 # METADATA
-# title: Problems with tenant, workload, model entitlement or quota
+# title: Problems with tenant, workload or model entitlement
 problems contains "TENANT_UNKNOWN" if not tenant
 
 problems contains "WORKLOAD_NOT_OF_TENANT" if {
@@ -23,17 +23,10 @@ problems contains "MODEL_NOT_ENTITLED" if {
 	not model_entitled
 }
 
-problems contains "QUOTA_EXCEEDED" if {
-	tenant
-	not within_quota
-}
-
-# Each is a rule of its own, so that a record without the list or the number refuses instead of letting pass.
+# Each is a rule of its own, so that a record without the list refuses instead of letting pass.
 workload_known if input.request.workload_identity in tenant.workloads
 
 model_entitled if input.request.model in tenant.models
-
-within_quota if input.request.tokens <= tenant.quota.tokens_per_request
 
 # METADATA
 # title: Priority that the tenant gets
