@@ -1,0 +1,45 @@
+// A small OTLP/HTTP receiver that answers as it is told: for what a real Collector can't be made to do on command.
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gunzipSync } from 'node:zlib';
+
+/** An answer; `hang` gives none. */
+export type Reply = { status: number; headers?: Record<string, string>; body?: string } | 'hang';
+
+export interface Received {
+  path: string;
+  headers: IncomingHttpHeaders;
+  body: unknown;
+}
+
+export interface Receiver extends AsyncDisposable {
+  url: string;
+  received: Received[];
+}
+
+/** Starts a receiver; `reply` is asked once per request, with how many came before. */
+export async function startReceiver(reply: (index: number, path: string) => Reply = () => ({ status: 200 })): Promise<Receiver> {
+  const received: Received[] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const raw = Buffer.concat(chunks);
+      const text = (request.headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw).toString('utf8');
+      const path = request.url ?? '';
+      const index = received.push({ path, headers: request.headers, body: JSON.parse(text) }) - 1;
+      const answer = reply(index, path);
+      if (answer === 'hang') return;
+      response.writeHead(answer.status, answer.headers).end(answer.body ?? '{}');
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    received,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
