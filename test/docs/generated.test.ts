@@ -7,8 +7,8 @@ import { configurationPage, type SchemaNode } from '../../scripts/lib/configurat
 import { bundledPackages, licenceNotices } from '../../scripts/lib/licenses.ts';
 import { ROOT } from '../support/cli.ts';
 
-describe('docs/configuration.md', () => {
-  test('is current', () => {
+describe('docs/configuration.md and docs/instruments.md', () => {
+  test('are current', () => {
     expect(() => execFileSync(process.execPath, ['scripts/docs.ts', '--check'], { cwd: ROOT, stdio: 'pipe' })).not.toThrow();
   });
 
