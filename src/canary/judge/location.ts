@@ -1,6 +1,8 @@
 import { normalQuantile, normalSf, tQuantile, tSf } from '../../stats/distributions.ts';
 import { type Dependence, estimateDependence } from '../../stats/effective-sample-size.ts';
+import { fisherExact } from '../../stats/fisher.ts';
 import { hodgesLehmannShift, medianDifference } from '../../stats/hodges-lehmann.ts';
+import { latticeSignFlip } from '../../stats/lattice.ts';
 import { EXACT_LIMIT, mannWhitney } from '../../stats/mann-whitney.ts';
 import { signFlipTest } from '../../stats/permutation.ts';
 import { mergeSorted, midranks } from '../../stats/ranks.ts';
@@ -56,7 +58,12 @@ export function unpairedLocation(
   const df = dependence.detected ? Math.max(1, nEff[0] + nEff[1] - 2) : Number.POSITIVE_INFINITY;
   let pLarger: number;
   let pSmaller: number;
-  if (!dependence.detected && m + n <= EXACT_LIMIT) {
+  const ones = dependence.detected ? undefined : twoValues(x, y);
+  if (ones !== undefined) {
+    const table = [ones.candidate, n - ones.candidate, ones.baseline, m - ones.baseline] as const;
+    pLarger = fisherExact(...table, 'greater');
+    pSmaller = fisherExact(...table, 'less');
+  } else if (!dependence.detected && m + n <= EXACT_LIMIT) {
     pLarger = mannWhitney(candidate, baseline, { alternative: 'greater', method: 'exact' }).p;
     pSmaller = mannWhitney(candidate, baseline, { alternative: 'less', method: 'exact' }).p;
   } else {
@@ -82,7 +89,7 @@ export function unpairedLocation(
       pSmaller,
       dependence,
       nEff,
-      method: `Mann-Whitney (ties), difference of means${suffix}`,
+      method: `${ones === undefined ? 'Mann-Whitney (ties)' : 'Fisher exact (two values)'}, difference of means${suffix}`,
     };
   }
   const delta = medianDifference(x, y);
@@ -95,6 +102,23 @@ export function unpairedLocation(
     nEff,
     method: `Mann-Whitney, Hodges-Lehmann${suffix}`,
   };
+}
+
+/** How many points of each arm have the larger value, where there are two values in all: no ranks are needed then. Arms ascending. */
+function twoValues(x: Float64Array, y: Float64Array): { baseline: number; candidate: number } | undefined {
+  const low = Math.min(x[0]!, y[0]!);
+  const high = Math.max(x.at(-1)!, y.at(-1)!);
+  if (low === high) return undefined;
+  const above = (values: Float64Array): number => {
+    let count = 0;
+    for (const value of values) {
+      if (value === high) count++;
+      else if (value !== low) return -1;
+    }
+    return count;
+  };
+  const [baseline, candidate] = [above(x), above(y)];
+  return baseline < 0 || candidate < 0 ? undefined : { baseline, candidate };
 }
 
 function around(delta: number, se: number, tail: number, df: number): Bounds {
@@ -137,6 +161,8 @@ export function pairedLocation(differences: Float64Array, slots?: ArrayLike<numb
   // The inflation is an estimate too, with relative variance 4 / (n (1 - phi^2)) under AR(1): Satterthwaite joins the two.
   const noise = dependence.detected ? 2 / (n * (1 - Math.min(0.99, Math.abs(dependence.phi)) ** 2)) : 0;
   const df = Math.max(1, 1 / (1 / Math.max(1e-9, nEff - 1) + noise));
+  // Scores of a few polls, mostly equal: t would trust a handful of differences too much.
+  const few = robust === 0 && !dependence.detected ? latticeSignFlip(differences) : undefined;
   let pLarger: number;
   let pSmaller: number;
   if (squares === 0) {
@@ -151,11 +177,12 @@ export function pairedLocation(differences: Float64Array, slots?: ArrayLike<numb
       rng,
     ).p;
   } else {
-    pLarger = tSf(delta / se, df);
-    pSmaller = tSf(-delta / se, df);
+    pLarger = few?.larger ?? tSf(delta / se, df);
+    pSmaller = few?.smaller ?? tSf(-delta / se, df);
   }
   const suffix = dependence.detected ? `, n/nEff ${inflation.toFixed(1)}` : '';
-  const method = !dependence.detected && n <= ENUMERATED_PAIRS ? 'paired sign flips (exact)' : `paired Huber centre, t${suffix}`;
+  const exact = few !== undefined || (!dependence.detected && n <= ENUMERATED_PAIRS);
+  const method = exact ? 'paired sign flips (exact)' : `paired Huber centre, t${suffix}`;
   return {
     delta,
     bounds: (tail) => around(delta, squares === 0 ? 0 : se, tail, df),
