@@ -23,9 +23,27 @@ export function pareto(n: number, rng: Rng): number[] {
   return Array.from({ length: n }, () => MEDIAN * (1 - rng.uniform()) ** (-1 / 1.5));
 }
 
-/** Zero with chance 0.7, else lognormal. */
-export function zeroInflated(n: number, rng: Rng): number[] {
-  return Array.from({ length: n }, () => (rng.uniform() < 0.7 ? 0 : MEDIAN * Math.exp(SIGMA * rng.normal())));
+/** Zero with chance 0.7, else lognormal, those times `factor`. */
+export function zeroInflated(n: number, rng: Rng, factor = 1): number[] {
+  return Array.from({ length: n }, () => (rng.uniform() < 0.7 ? 0 : MEDIAN * factor * Math.exp(SIGMA * rng.normal())));
+}
+
+/** Share of yes in `polls` answers of a judge model; of every ten prompts seven are easy, the others open. Pairs share the prompt. */
+export function pollScores(n: number, polls: number, rng: Rng): { baseline: number[]; candidate: number[] } {
+  const chance = Array.from({ length: n }, () => (rng.uniform() < 0.7 ? 0.97 : rng.uniform() < 0.5 ? 0.5 : 0.1));
+  const score = (p: number): number => {
+    let yes = 0;
+    for (let poll = 0; poll < polls; poll++) if (rng.uniform() < p) yes++;
+    return yes / polls;
+  };
+  return { baseline: chance.map(score), candidate: chance.map(score) };
+}
+
+/** End to end of a small model in ms, and the same where a share of the candidate's requests waits 400 ms more. */
+export function stalls(n: number, share: number, rng: Rng): { baseline: number[]; candidate: number[] } {
+  const own = (): number => 12 * Math.exp(0.25 * rng.normal());
+  const baseline = Array.from({ length: n }, own);
+  return { baseline, candidate: Array.from({ length: n }, () => own() + (rng.uniform() < share ? 400 : 0)) };
 }
 
 /** Lognormal rounded to 50 ms steps: a handful of distinct values. */

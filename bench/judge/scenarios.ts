@@ -4,7 +4,19 @@ import { mannWhitney } from '../../src/stats/mann-whitney.ts';
 import type { Rng } from '../../src/stats/rng.ts';
 import { mean, variance } from '../../src/stats/summary.ts';
 import type { Bar } from './bars.ts';
-import { ar1, bernoulli, lognormal, pairs, pareto, poisson, ties, withTail, zeroInflated } from './generate.ts';
+import {
+  ar1,
+  bernoulli,
+  lognormal,
+  pairs,
+  pareto,
+  poisson,
+  pollScores,
+  stalls,
+  ties,
+  withTail,
+  zeroInflated,
+} from './generate.ts';
 
 /** One row of the table: how a case is made, what it is for, and (for power rows) a classical test on the same data. */
 export interface Scenario {
@@ -155,6 +167,28 @@ const FALSE_ALARMS: Scenario[] = [
     bar: CALM,
     make: (rng) => one('paired', metric('continuous', pareto(60, rng), pareto(60, rng))),
   },
+  ...[20, 60, 180].flatMap((n) =>
+    [1, 3, 5].map(
+      (polls): Scenario => ({
+        name: `paired scores of ${polls} polls n=${n}`,
+        group: 'false-alarm',
+        bar: CALM,
+        make: (rng) => one('paired', metric('continuous', ...arms(pollScores(n, polls, rng)), { direction: 'higher' })),
+      }),
+    ),
+  ),
+  ...[60, 180].map(
+    (n): Scenario => ({
+      name: `unpaired scores of 1 poll n=${n}`,
+      group: 'false-alarm',
+      bar: CALM,
+      make: (rng) =>
+        one(
+          'unpaired',
+          metric('continuous', pollScores(n, 1, rng).baseline, pollScores(n, 1, rng).baseline, { direction: 'higher' }),
+        ),
+    }),
+  ),
   unpaired('errors 1 % n=6000', (rng) => [bernoulli(6000, 0.01, rng), bernoulli(6000, 0.01, rng)], 'false-alarm', CALM, 'binary'),
   unpaired(
     'errors 0.1 % n=1000',
@@ -230,6 +264,24 @@ const POWER: Scenario[] = [
     make: (rng) => one('paired', metric('continuous', ...pairedTail(180, rng))),
     peer: pairedT,
   },
+  ...[
+    { n: 60, share: 0.1 },
+    { n: 60, share: 0.25 },
+    { n: 120, share: 0.1 },
+  ].map(
+    ({ n, share }): Scenario => ({
+      name: `paired stalls ${100 * share} % n=${n}, 1/24 of alpha`,
+      group: 'power',
+      bar: {},
+      make: (rng) => ({
+        ...one('paired', metric('continuous', ...arms(stalls(n, share, rng)), { margin: { relative: 0.25 } })),
+        alpha: ALPHA / 24,
+      }),
+    }),
+  ),
+  ...[60, 180].map((n) =>
+    unpaired(`zero-inflated, rest +50 % n=${n}`, (rng) => [zeroInflated(n, rng), zeroInflated(n, rng, 1.5)], 'power', {}),
+  ),
   unpaired('leak x0.7 to x1.4 n=180', (rng) => [lognormal(180, rng), ramp(lognormal(180, rng), 0.7, 1.4)], 'power', {}),
   unpaired(
     'common trend +20 % n=180',

@@ -1,5 +1,6 @@
 import type { Dependence } from '../../stats/effective-sample-size.ts';
 import type { Bounds } from './location.ts';
+import type { NonzeroAssessment } from './nonzero.ts';
 import type { Scale } from './scale.ts';
 
 /** Change of one quantile, candidate - baseline, on the working scale. */
@@ -44,9 +45,10 @@ export interface Assessment {
   readonly margin: number;
   readonly relevance: number;
   /** Shares of the error: location and tail tests are each run at share * level. */
-  readonly shares: { readonly location: number; readonly tail: number; readonly trend?: number };
+  readonly shares: { readonly location: number; readonly tail: number; readonly trend?: number; readonly nonzero?: number };
   readonly tail?: TailAssessment;
   readonly trend?: TrendAssessment;
+  readonly nonzero?: NonzeroAssessment;
   readonly dependence?: Dependence;
   readonly spread?: { readonly pValue: number; readonly effect: number };
   /** Counts only: a difference so small in absolute terms that the ratio does not matter, given the interval's tail. */

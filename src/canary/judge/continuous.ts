@@ -15,6 +15,7 @@ import {
   MIN_EFFECTIVE,
   MIN_POINTS,
   marginInForce,
+  NONZERO_SHARES,
   PAIRED_DEPENDENCE_LEVEL,
   SPREAD_MARGIN,
   SUSPECTED_DEPENDENCE,
@@ -22,6 +23,7 @@ import {
 } from './defaults.ts';
 import { formatEffect } from './format.ts';
 import { deflate, type Location, pairedLocation, unpairedLocation } from './location.ts';
+import { assessNonzero } from './nonzero.ts';
 import { ABSOLUTE_SCALE, LOG_SCALE, relativeScale, type Scale } from './scale.ts';
 import { spreadChange } from './spread.ts';
 import { pairedTails, unpairedTails } from './tail.ts';
@@ -97,6 +99,7 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     };
   }
   const tail = assessTail(baseline, candidate, sorted, differences, location);
+  const nonzero = assessNonzero(arms, design, scale, location);
   return {
     ...frameFields(frame),
     scale,
@@ -107,9 +110,10 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     method: location.method,
     n,
     nEff: location.nEff,
-    shares: { ...errorShares(fewest, design, tail.least), trend: TREND_SHARE },
+    shares: { ...(nonzero === undefined ? errorShares(fewest, design, tail.least) : NONZERO_SHARES), trend: TREND_SHARE },
     dependence: location.dependence,
     ...(trend === undefined ? {} : { trend }),
+    ...(nonzero === undefined ? {} : { nonzero }),
     tail,
     spread: assessSpread(baseline, candidate, sorted, differences !== undefined, location),
     notes:

@@ -4,6 +4,7 @@ import { minimumDetectableEffect, samplesNeeded } from '../../stats/power.ts';
 import type { Assessment, Blocked } from './assessment.ts';
 import { POWER, SPREAD_RELEVANCE, TAIL_RELEVANCE } from './defaults.ts';
 import { formatEffect } from './format.ts';
+import { LOG_SCALE } from './scale.ts';
 import type { Direction, MetricInput, MetricResult, SubTest } from './types.ts';
 
 /** p-values of one metric, before looks and multiplicity. */
@@ -11,6 +12,7 @@ export interface MetricP {
   readonly location: number;
   readonly tail: number;
   readonly trend: number;
+  readonly nonzero: number;
   /** min over the sub-tests of p / share: one number for the family. */
   readonly combined: number;
 }
@@ -27,13 +29,16 @@ export function metricP(assessment: Assessment, direction: Direction): MetricP {
   const tailP = tail === undefined ? 1 : harmful(direction, tail.pUpper, tail.pLower);
   const { trend } = assessment;
   const trendP = trend === undefined ? 1 : harmful(direction, trend.pLarger, trend.pSmaller);
+  const { nonzero } = assessment;
+  const nonzeroP = nonzero === undefined ? 1 : harmful(direction, nonzero.pLarger, nonzero.pSmaller);
   const combined = Math.min(
     1,
     location / shares.location,
     shares.tail > 0 ? tailP / shares.tail : 1,
     shares.trend === undefined ? 1 : trendP / shares.trend,
+    shares.nonzero === undefined ? 1 : nonzeroP / shares.nonzero,
   );
-  return { location, tail: tailP, trend: trendP, combined };
+  return { location, tail: tailP, trend: trendP, nonzero: nonzeroP, combined };
 }
 
 export interface Levels {
@@ -65,6 +70,8 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
   const tailCertain = shares.tail > 0 && levels.adjust(p.tail / shares.tail) <= levels.alpha;
   const drift = trendChange(assessment, metric.direction, level);
   const driftCertain = shares.trend !== undefined && levels.adjust(p.trend / shares.trend) <= levels.alpha;
+  const part = nonzeroChange(assessment, metric.direction, level);
+  const partCertain = shares.nonzero !== undefined && levels.adjust(p.nonzero / shares.nonzero) <= levels.alpha;
   const standardError = (bounds.high - bounds.low) / (2 * -normalQuantile(level));
   const mdeDelta = minimumDetectableEffect(standardError, level, POWER);
   const low = scale.toEffect(bounds.low);
@@ -84,6 +91,7 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
         reason: `tail is worse: ${quantileName(tail.quantile)} ${formatEffect(tail.effect, unit)} while the centre moved ${shown}`,
       };
     }
+    if (partCertain && part?.relevant) return { verdict: 'fail', reason: `worse where it is not zero: ${part.text}` };
     if (driftCertain && drift?.relevant) return { verdict: 'fail', reason: `gets worse during the run: ${drift.text}` };
     if (assessment.noPass !== undefined) return { verdict: 'inconclusive', reason: assessment.noPass };
     if (insideMargin || equal || assessment.negligible?.(level) === true) {
@@ -91,6 +99,8 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
         return { verdict: 'warn', reason: `worse by ${shown}, real but below ${formatEffect(assessment.relevance, unit)}` };
       if (drift !== undefined && p.trend <= levels.warn && drift.worse)
         return { verdict: 'warn', reason: `gets worse during the run: ${drift.text} (p ${p.trend.toPrecision(2)})` };
+      if (part?.relevant && p.nonzero <= levels.warn)
+        return { verdict: 'warn', reason: `worse where it is not zero: ${part.text} (p ${p.nonzero.toPrecision(2)})` };
       const shape = shapeWarning(assessment, p, tail, levels.warn);
       if (shape !== undefined) return { verdict: 'warn', reason: shape };
       return { verdict: 'pass', reason: equal ? 'no difference' : `change ${shown} stays within the margin of ${marginText}` };
@@ -125,7 +135,7 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
     pAdjusted: levels.adjust(p.combined),
     ...(outcome.needed === undefined ? {} : { samplesNeeded: outcome.needed }),
     ...dependenceField(assessment.dependence),
-    ...(assessment.tail === undefined ? {} : { subTests: subTests(assessment, p, effect, tail, drift) }),
+    ...(assessment.tail === undefined ? {} : { subTests: subTests(assessment, p, effect, tail, drift, part) }),
   };
 }
 
@@ -201,6 +211,29 @@ function trendChange({ trend, scale, margin }: Assessment, direction: Direction,
   };
 }
 
+interface NonzeroChange {
+  readonly effect: number;
+  /** At least the smallest change that counts; of a margin in the metric's unit, as a share of the mean of the values that are not zero. */
+  readonly relevant: boolean;
+  readonly interval: readonly [number | null, number | null];
+  readonly text: string;
+}
+
+function nonzeroChange({ nonzero, relevance }: Assessment, direction: Direction, level: number): NonzeroChange | undefined {
+  if (nonzero === undefined) return undefined;
+  const { delta, points } = nonzero;
+  const sign = direction === 'lower' || (direction === 'either' && delta > 0) ? 1 : -1;
+  const least = LOG_SCALE.toDelta(nonzero.relative(relevance), sign);
+  const { low, high } = nonzero.bounds(level);
+  const show = (value: number): string => formatEffect(LOG_SCALE.toEffect(value), 'relative');
+  return {
+    effect: LOG_SCALE.toEffect(delta),
+    relevant: sign * delta >= least && sign * delta > 0,
+    interval: [finite(LOG_SCALE.toEffect(low)), finite(LOG_SCALE.toEffect(high))],
+    text: `${show(delta)} [${show(low)}, ${show(high)}] over ${points} such points`,
+  };
+}
+
 interface TailChange {
   readonly quantile: number;
   readonly effect: number;
@@ -241,6 +274,7 @@ function subTests(
   effect: number,
   tail: TailChange | undefined,
   drift: TrendChange | undefined,
+  part: NonzeroChange | undefined,
 ): SubTest[] {
   const list: SubTest[] = [{ name: 'location', pValue: p.location, effect }];
   if (tail !== undefined)
@@ -249,6 +283,7 @@ function subTests(
   if (spread !== undefined && Number.isFinite(spread.effect))
     list.push({ name: 'spread', pValue: spread.pValue, effect: spread.effect });
   if (drift !== undefined) list.push({ name: 'trend', pValue: p.trend, effect: drift.effect, interval: drift.interval });
+  if (part !== undefined) list.push({ name: 'nonzero', pValue: p.nonzero, effect: part.effect, interval: part.interval });
   return list;
 }
 

@@ -99,6 +99,9 @@ export function errorShares(points: number, design: Design, leastTail: number): 
   return design === 'paired' ? { location: 0.76, tail: 0.5 } : { location: 0.72, tail: 0.36 };
 }
 
+/** How it is shared where many values are zero: between how often there are any with the tail, and how large they are. */
+export const NONZERO_SHARES = { location: 0.6, tail: 0.03, nonzero: 0.4 } as const;
+
 /** Eight tail points in pairs, all on one side. */
 const REACHABLE_TAIL = 2 ** -8;
 

@@ -48,13 +48,13 @@ export interface CaseInput {
 
 /** One of the questions asked of a continuous metric. */
 export interface SubTest {
-  readonly name: 'location' | 'tail' | 'spread' | 'trend';
+  readonly name: 'location' | 'tail' | 'spread' | 'trend' | 'nonzero';
   /** One-sided p that the candidate is worse (before looks and multiplicity). */
   readonly pValue: number;
-  /** location: as `effect`; tail: relative or absolute change of `quantile`; spread: ratio of robust spreads minus 1; trend: difference at the run's end, by the fitted lines. */
+  /** location: as `effect`; tail: relative or absolute change of `quantile`; spread: ratio of robust spreads minus 1; trend: difference at the run's end, by the fitted lines; nonzero: relative change of the values that are not zero. */
   readonly effect: number;
   readonly quantile?: number;
-  /** tail: interval of the quantile's change at the metric's intervalLevel; null = unbounded. */
+  /** tail, trend, nonzero: interval of the change at the metric's intervalLevel; null = unbounded. */
   readonly interval?: readonly [number | null, number | null];
 }
 

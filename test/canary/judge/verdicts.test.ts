@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { errorShares } from '../../../src/canary/judge/defaults.ts';
 import { judgeCase } from '../../../src/canary/judge/judge.ts';
 import type { CaseInput } from '../../../src/canary/judge/types.ts';
+import { fisherExact } from '../../../src/stats/fisher.ts';
 import { ar1, bernoulli, caseOf, lognormal } from './cases.ts';
 
 const A = lognormal(180, 'a');
@@ -246,6 +247,30 @@ describe('what a result says', () => {
   test('few tail points take nothing from the centre: no arrangement of seven in pairs could be certain', () => {
     expect(errorShares(60, 'paired', 2 ** -7).location).toBe(0.98);
     expect(errorShares(60, 'paired', 2 ** -8).tail).toBe(0.5);
+  });
+
+  test('a queue that is mostly empty: waits that grew are seen among the zeros, and a share of waits too', () => {
+    const waits = (seed: string, every: number, factor: number): number[] =>
+      lognormal(120, seed).map((v, i) => (i % 10 < every ? factor * v : 0));
+    const longer = judgeCase(caseOf(waits('wait/b', 3, 1), waits('wait/c', 3, 1.6)));
+    expect(longer.reason).toMatch(/^latency: worse (where it is not zero: \+|by \+)/);
+    expect(longer.metrics[0]!.subTests!.find((one) => one.name === 'nonzero')).toMatchObject({ effect: expect.closeTo(0.6, 0) });
+    expect(judgeCase(caseOf(waits('wait/b', 3, 1), waits('wait/c', 3, 0.6))).verdict).not.toBe('fail');
+    expect(judgeCase(caseOf(waits('wait/b', 3, 1), waits('wait/c', 7, 1))).verdict).toBe('fail');
+    const pairs = judgeCase(caseOf(waits('wait/b', 3, 1), waits('wait/c', 3, 1.6), {}, { design: 'paired' }));
+    expect(pairs.verdict).toBe('fail');
+  });
+
+  test('scores of few values: pairs by the exact sign-flip distribution, series by Fisher', () => {
+    // 8 of 60 prompts got worse and none better: 2^-8, whatever t says; the other 52 are equal.
+    const ones = repeat(60, 1);
+    const worse = ones.map((v, i) => (i % 8 === 3 ? 0 : v));
+    const paired = judgeCase(caseOf(ones, worse, { direction: 'higher' }, { design: 'paired' })).metrics[0]!;
+    expect(worse.filter((v) => v === 0)).toHaveLength(8);
+    expect(paired.subTests![0]!.pValue).toBeCloseTo(2 ** -8, 12);
+    expect(paired.method).toBe('paired sign flips (exact)');
+    const series = judgeCase(caseOf(ones, worse, { direction: 'higher' })).metrics[0]!;
+    expect(series.subTests![0]!.pValue).toBeCloseTo(fisherExact(8, 52, 0, 60, 'greater'), 12);
   });
 
   test('dependent series report fewer effective points', () => {
