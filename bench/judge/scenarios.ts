@@ -85,6 +85,33 @@ function familyCase(design: Design, n: number, rng: Rng): CaseInput {
   return { id: 'family', design, alpha: ALPHA, metrics };
 }
 
+/** One metric in several clusters, each with its own level and its own change. */
+function clusters(n: number, factors: readonly number[], rng: Rng): CaseInput {
+  return {
+    id: 'clusters',
+    design: 'unpaired',
+    alpha: ALPHA,
+    metrics: factors.map((factor, cluster) => ({
+      name: 'm',
+      segment: `cluster-${cluster}`,
+      kind: 'continuous',
+      direction: 'lower',
+      baseline: lognormal(n, rng, 1 + cluster),
+      candidate: lognormal(n, rng, (1 + cluster) * factor),
+    })),
+  };
+}
+
+/** Whether any cluster fails by itself, each at its share of the level. */
+function anyCluster(input: CaseInput): boolean {
+  const { metrics } = input;
+  return metrics.some(
+    ({ baseline, candidate }) =>
+      mannWhitney(candidate as number[], baseline as number[], { alternative: 'greater', method: 'asymptotic' }).p <=
+      ALPHA / metrics.length,
+  );
+}
+
 const FALSE_ALARMS: Scenario[] = [
   ...[10, 30, 60, 180, 600].map((n) =>
     unpaired(`iid n=${n}`, (rng) => [lognormal(n, rng), lognormal(n, rng)], 'false-alarm', CALM),
@@ -199,6 +226,12 @@ const FALSE_ALARMS: Scenario[] = [
   ),
   unpaired('Poisson counts 2 n=60', (rng) => [poisson(60, 2, rng), poisson(60, 2, rng)], 'false-alarm', CALM, 'count'),
   unpaired('overdispersed counts n=60', (rng) => [mixed(60, rng), mixed(60, rng)], 'false-alarm', CALM, 'count'),
+  {
+    name: '5 clusters and their pool n=60',
+    group: 'false-alarm',
+    bar: CALM,
+    make: (rng) => clusters(60, [1, 1, 1, 1, 1], rng),
+  },
   { name: 'family 20 x 8 unpaired n=60', group: 'false-alarm', bar: CALM, make: (rng) => familyCase('unpaired', 60, rng) },
   { name: 'family 20 x 8 paired n=60', group: 'false-alarm', bar: CALM, make: (rng) => familyCase('paired', 60, rng) },
 ];
@@ -282,6 +315,20 @@ const POWER: Scenario[] = [
   ...[60, 180].map((n) =>
     unpaired(`zero-inflated, rest +50 % n=${n}`, (rng) => [zeroInflated(n, rng), zeroInflated(n, rng, 1.5)], 'power', {}),
   ),
+  {
+    name: '5 clusters, +8 % in each n=60',
+    group: 'power',
+    bar: {},
+    make: (rng) => clusters(60, [1.08, 1.08, 1.08, 1.08, 1.08], rng),
+    peer: anyCluster,
+  },
+  {
+    name: '5 clusters, +25 % in one n=60',
+    group: 'power',
+    bar: {},
+    make: (rng) => clusters(60, [1, 1, 1.25, 1, 1], rng),
+    peer: anyCluster,
+  },
   unpaired('leak x0.7 to x1.4 n=180', (rng) => [lognormal(180, rng), ramp(lognormal(180, rng), 0.7, 1.4)], 'power', {}),
   unpaired(
     'common trend +20 % n=180',

@@ -53,6 +53,15 @@ export const PLANS: readonly Plan[] = [1, 1.2]
       factor,
     },
     {
+      name: `paired rho=0 20 looks to 120, x${factor}`,
+      horizon: 120,
+      looks: 20,
+      declared: 20,
+      design: 'paired',
+      correlation: 0,
+      factor,
+    },
+    {
       name: `paired rho=0.8 20 looks to 60, x${factor}`,
       horizon: 60,
       looks: 20,

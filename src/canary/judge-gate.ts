@@ -3,6 +3,7 @@ import { type GateResult, gateResult } from '../core/gate.ts';
 import type { CaseInput, CaseResult } from './judge/types.ts';
 import { distributionCharts, forestCharts } from './metric-charts.ts';
 import type { CanaryRuleId } from './rules.ts';
+import { pooledEvidence, pooledText } from './run/pooled-table.ts';
 import { evidenceOf, measurements, regressionText } from './run/present.ts';
 import { tables } from './run/tables.ts';
 
@@ -15,7 +16,7 @@ export interface JudgedSamples {
 /** A judged case of sample files as a gate result. Pure. */
 export function judgedGate({ input, judged }: JudgedSamples, file: string | undefined): GateResult {
   const ruleId: CanaryRuleId = 'canary-metric-regressed';
-  const findings: Finding[] = judged.metrics
+  const regressed: Finding[] = judged.metrics
     .filter((metric) => metric.verdict === 'fail' || metric.verdict === 'warn')
     .map((metric) =>
       finding({
@@ -30,9 +31,23 @@ export function judgedGate({ input, judged }: JudgedSamples, file: string | unde
         fix: 'Do not promote the candidate; look at what changed in this metric.',
       }),
     );
+  const together: Finding[] = (judged.pooled ?? [])
+    .filter((pool) => pool.verdict === 'fail' || pool.verdict === 'warn')
+    .map((pool) =>
+      finding({
+        ruleId,
+        level: pool.verdict === 'fail' ? 'error' : 'warning',
+        blocking: pool.verdict === 'fail' && judged.verdict === 'fail',
+        message: pooledText(pool),
+        ...(file === undefined ? {} : { location: { file } }),
+        evidence: pooledEvidence(pool),
+        subject: pool.name,
+        fix: 'Do not promote the candidate; the table of segments says where the change is largest.',
+      }),
+    );
   const result = gateResult({
     id: 'canary',
-    findings,
+    findings: [...regressed, ...together],
     measurements: measurements(judged, undefined),
     tables: tables(judged, undefined, undefined, 'pair id'),
     charts: judged.verdict === 'error' ? [] : [...forestCharts(judged), ...distributionCharts(input, judged)],

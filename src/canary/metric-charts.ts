@@ -46,7 +46,7 @@ export function forestCharts(judged: CaseResult): Chart[] {
       xLabel: axisOfChange(first),
       reference: 0,
       margin: first.margin,
-      rows: rows.map((metric) => forestRow(metric, metric.segment ?? 'all')),
+      rows: [...rows.map((metric) => forestRow(metric, metric.segment ?? 'all')), ...pooledRow(judged, name, first.effectUnit)],
     });
   }
   const relative = metrics.filter(
@@ -61,6 +61,15 @@ export function forestCharts(judged: CaseResult): Chart[] {
       rows: relative.map((metric) => forestRow(metric, metricDefinition(metric.name).title)),
     });
   return charts;
+}
+
+/** All segments together, where the case has no verdict of the whole. */
+function pooledRow(judged: CaseResult, name: string, unit: MetricResult['effectUnit']): ForestChart['rows'] {
+  const pool = judged.pooled?.find((one) => one.name === name && one.effectUnit === unit);
+  if (pool?.verdict === undefined) return [];
+  const [low, high] = pool.interval;
+  const share = (100 * pool.heterogeneity.iSquared).toFixed(0);
+  return [{ label: `pooled, I² ${share} %`, effect: pool.effect, low, high, verdict: pool.verdict }];
 }
 
 function forestRow(metric: MetricResult, name: string): ForestChart['rows'][number] {

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../core/errors.ts';
 import { judgeCase } from './judge/judge.ts';
 import type { CaseInput, CaseResult, Design, Direction, Margin, MetricInput, MetricKind, NoDataPolicy } from './judge/types.ts';
+import { latePacing } from './pacing.ts';
 import { increments } from './prometheus-samples.ts';
 import type { SampleSet, Series } from './sample-set.ts';
 
@@ -225,6 +226,13 @@ function invalidReasons(
     if (set.droppedIterations > 0)
       reasons.push(`k6 dropped ${set.droppedIterations} iterations in ${set.file}: the offered load was not delivered`);
   }
+  for (const set of new Set([baseline, candidate])) {
+    const late = latePacing(
+      lagsOf(set),
+      valuesOf(set, ANSWER_TIMES, (arm) => arm !== 'candidate' && arm !== 'generator'),
+    );
+    if (late !== undefined) reasons.push(`${late} (${set.file})`);
+  }
   const load = arms.map((arm) => requests(arm));
   const [b, c] = [load[0]!, load[1]!];
   if (b > 0 && c > 0 && Math.abs(b - c) > LOAD_TOLERANCE * Math.max(b, c))
@@ -232,6 +240,29 @@ function invalidReasons(
   const problem = exitCode === undefined ? undefined : k6Problem(exitCode);
   if (problem !== undefined) reasons.push(problem);
   return reasons;
+}
+
+/** How long answers take, whichever the file has. */
+const ANSWER_TIMES = ['mixgate_e2e_ms', 'e2e_ms', 'http_req_duration'] as const;
+
+function valuesOf(set: SampleSet, names: readonly string[], wanted: (arm: string | undefined) => boolean = () => true): number[] {
+  for (const name of names) {
+    const values = set.series.filter((one) => one.metric === name && wanted(one.arm)).flatMap((one) => one.values);
+    if (values.length > 0) return values;
+  }
+  return [];
+}
+
+/**
+ * What requests waited for the generator: its own record where the script keeps one (as `canary run` does), else k6's wait for a free
+ * connection, without what opening one takes.
+ */
+function lagsOf(set: SampleSet): number[] {
+  const own = valuesOf(set, ['mixgate_generator_lag_ms', 'generator_lag_ms']);
+  if (own.length > 0) return own;
+  const opening = [...valuesOf(set, ['http_req_connecting']), ...valuesOf(set, ['http_req_tls_handshaking'])];
+  const slow = opening.length === 0 ? 0 : opening.reduce((most, value) => Math.max(most, value), 0);
+  return valuesOf(set, ['http_req_blocked']).map((wait) => Math.max(0, wait - slow));
 }
 
 /** Requests an arm carried: k6's http_reqs, else its iterations; 0 when the file does not say. */

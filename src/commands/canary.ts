@@ -111,7 +111,8 @@ const judge: CommandSpec = {
   summary: 'judge samples alone: k6 NDJSON, CSV, or a batch of cases',
   details: `--baseline and --candidate name sample files: k6 \`--out json\` or CSV with the header metric,value[,arm][,segment][,time][,pair]
 (one file with an \`arm\` column serves as both), or the saved answer of a Prometheus range query. With --prometheus URL the two
-queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments come from the label \`segment\`. Samples with pair ids are judged as pairs, others as two series.
+queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments come from the label \`segment\`. Segments (clusters, say) are
+judged each, and together where nothing else covers them all. Samples with pair ids are judged as pairs, others as two series.
 With --labels both arms are one kept run, and each line is {prompt_id or pair, arm, label: "good"|"bad" or score: 0..1, source, at}.
 --batch answers one line of JSON per line of cases; its exit code is 0 when every case was judged, whatever the verdicts.`,
   options: {

@@ -1,4 +1,4 @@
-import { erfc, incompleteBeta, logChoose } from './special.ts';
+import { erfc, incompleteBeta, logChoose, logGamma } from './special.ts';
 
 /** Standard normal distribution function. */
 export function normalCdf(z: number): number {
@@ -61,6 +61,16 @@ export function tSf(t: number, df: number): number {
   if (t < 0) return 1 - tSf(-t, df);
   if (t === Number.POSITIVE_INFINITY) return 0;
   return 0.5 * incompleteBeta(df / (df + t * t), df / 2, 0.5);
+}
+
+/** Upper tail of the chi-square distribution with a whole number of degrees of freedom: its finite sum (Abramowitz and Stegun 26.4.4-5). */
+export function chiSquareSf(x: number, df: number): number {
+  if (!(x > 0)) return 1;
+  const half = x / 2;
+  const odd = df % 2;
+  let tail = odd === 1 ? erfc(Math.sqrt(half)) : 0;
+  for (let k = odd === 1 ? 0.5 : 0; k < df / 2 - 0.25; k++) tail += Math.exp(k * Math.log(half) - half - logGamma(k + 1));
+  return Math.min(1, tail);
 }
 
 /** Student's t distribution function. */

@@ -6,9 +6,10 @@ import { type Arms, prepareArms } from './arms.ts';
 import { type Assessment, type Blocked, isBlocked } from './assessment.ts';
 import { assessContinuous } from './continuous.ts';
 import { countedIncrements } from './counters.ts';
-import { blockedResult, decide, type MetricP, metricP } from './decide.ts';
+import { blockedResult, decide, type Levels, type MetricP, metricP } from './decide.ts';
 import { DEFAULT_ALPHA, marginInForce, WARN_LEVEL } from './defaults.ts';
 import { adjustForLooks, nominalLevel } from './error-control.ts';
+import { decidePool, pools } from './pooled.ts';
 import { assessBinary, assessCount } from './rates.ts';
 import type { ArmSummary, CaseInput, CaseResult, Design, MetricInput, MetricKind, MetricResult } from './types.ts';
 import { checkCase } from './validate.ts';
@@ -31,25 +32,45 @@ export function judgeCase(input: CaseInput): CaseResult {
     if (!isBlocked(state))
       tested.push({ index, state, p: metricP(state, metrics[index]!.direction), size: Math.min(...state.nEff) });
   });
-  const nominalPs = tested.map(({ p, size }) => adjustForLooks(p.combined, looks, size, alpha));
+  const pooling = pools(metrics, states);
+  const pooled = pooling.filter((pool) => pool.tested);
+  const nominalPs = [
+    ...tested.map(({ p, size }) => adjustForLooks(p.combined, looks, size, alpha)),
+    ...pooled.map(({ pHarm, size }) => adjustForLooks(pHarm, looks, size, alpha)),
+  ];
   const adjusted = holm(nominalPs);
 
-  const warn = Math.min(WARN_LEVEL, alpha / Math.max(1, tested.length));
+  const warn = Math.min(WARN_LEVEL, alpha / Math.max(1, nominalPs.length));
+  // Holm multiplies a hypothesis' p by a factor; its sub-tests are held to the same factor.
+  const levelsOf = (position: number, size: number): Levels => {
+    const own = nominalPs[position] ?? 0;
+    const factor = own > 0 ? Math.max(1, adjusted[position]! / own) : 1;
+    const adjust = (value: number): number => Math.min(1, factor * adjustForLooks(Math.min(1, value), looks, size, alpha));
+    return { alpha, nominal: nominalLevel(alpha, looks, size), warn, adjust };
+  };
   const results: MetricResult[] = states.map((state, index) =>
     isBlocked(state)
       ? blockedResult(metrics[index]!, state, nominalLevel(alpha, looks, Math.min(...state.nEff)))
       : blockedResult(metrics[index]!, NOT_DECIDED, alpha),
   );
   tested.forEach(({ index, state, p, size }, position) => {
-    // Holm multiplies this metric's p by a factor; its sub-tests are held to the same factor.
-    const own = nominalPs[position]!;
-    const factor = own > 0 ? Math.max(1, adjusted[position]! / own) : 1;
-    const adjust = (value: number): number => Math.min(1, factor * adjustForLooks(Math.min(1, value), looks, size, alpha));
-    results[index] = decide(metrics[index]!, state, p, { alpha, nominal: nominalLevel(alpha, looks, size), warn, adjust });
+    results[index] = decide(metrics[index]!, state, p, levelsOf(position, size));
   });
 
-  const counted = results.filter((result) => result.noData !== 'ignore');
-  const verdict = counted.length === 0 ? 'inconclusive' : worstVerdict(counted.map((result) => result.verdict));
+  const over = pooling.map((pool) => {
+    const position = pooled.indexOf(pool);
+    return decidePool(pool, levelsOf(position < 0 ? nominalPs.length : tested.length + position, pool.size));
+  });
+
+  const counted: Counted[] = [
+    ...results.filter((result) => result.noData !== 'ignore'),
+    ...over.flatMap(({ name, verdict, reason }) =>
+      verdict === undefined ? [] : [{ name, segment: ALL_SEGMENTS, verdict, reason }],
+    ),
+  ];
+  const verdict = results.every((result) => result.noData === 'ignore')
+    ? 'inconclusive'
+    : worstVerdict(counted.map((result) => result.verdict));
   return {
     id,
     verdict,
@@ -58,10 +79,20 @@ export function judgeCase(input: CaseInput): CaseResult {
     alpha,
     looks,
     ...(seed === undefined ? {} : { seed }),
-    family: { method: 'holm', size: tested.length, over: 'metrics x segments' },
+    family: {
+      method: 'holm',
+      size: nominalPs.length,
+      over: pooled.length === 0 ? 'metrics x segments' : 'metrics x segments, and each metric over its segments',
+    },
     metrics: results.map((result, index) => ({ ...result, arms: summarise(metrics[index]!.kind, prepared[index]!) })),
+    ...(over.length === 0 ? {} : { pooled: over }),
   };
 }
+
+/** What counts towards the verdict of a case. */
+type Counted = Pick<MetricResult, 'name' | 'segment' | 'verdict' | 'reason'>;
+
+const ALL_SEGMENTS = 'all segments';
 
 const NOT_DECIDED: Blocked = {
   blocked: 'not decided',
@@ -122,7 +153,7 @@ function assessKind(metric: MetricInput, arms: Arms, design: Design, looks: numb
   }
 }
 
-function caseReason(verdict: string, results: readonly MetricResult[]): string {
+function caseReason(verdict: string, results: readonly Counted[]): string {
   if (results.length === 0) return 'no metrics with data to judge';
   if (verdict === 'pass') return `${results.length} of ${results.length} comparisons pass`;
   const deciding = results.filter((result) => result.verdict === verdict);

@@ -98,6 +98,29 @@ export interface MetricResult {
   readonly subTests?: readonly SubTest[];
 }
 
+/** One metric over all of its segments (clusters): are they worse together, and do they agree? */
+export interface PooledResult {
+  readonly name: string;
+  /** Left out where the case has the metric over everything as well: that is tested, and this only tells whether the segments agree. */
+  readonly verdict?: Verdict;
+  readonly reason: string;
+  /** Inverse-variance mean over the segments, and its interval as of a MetricResult. */
+  readonly effect: number;
+  readonly effectUnit: 'relative' | 'absolute';
+  readonly interval: readonly [number, number];
+  /** Mean and interval when the segments truly differ (random effects, DerSimonian and Laird 1986). */
+  readonly random: { readonly effect: number; readonly interval: readonly [number, number] };
+  readonly intervalLevel: number;
+  readonly margin: number;
+  readonly relevance: number;
+  /** Cochran's Q with df degrees of freedom, its p, and the share of the variation between segments that is not chance, 0..1. */
+  readonly heterogeneity: { readonly q: number; readonly df: number; readonly pValue: number; readonly iSquared: number };
+  /** What each segment weighs, 0..1; segments that can't be compared or vary by nothing are left out. */
+  readonly segments: readonly { readonly segment: string; readonly weight: number }[];
+  readonly pValue?: number;
+  readonly pAdjusted?: number;
+}
+
 export interface CaseResult {
   readonly id: string;
   readonly verdict: Verdict;
@@ -110,4 +133,6 @@ export interface CaseResult {
   /** The hypotheses over which a false `fail` has probability at most alpha. */
   readonly family: { readonly method: 'holm'; readonly size: number; readonly over: string };
   readonly metrics: readonly MetricResult[];
+  /** For each metric with at least two segments. */
+  readonly pooled?: readonly PooledResult[];
 }

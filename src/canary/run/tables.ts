@@ -3,6 +3,7 @@ import type { CaseResult } from '../judge/types.ts';
 import type { ExpertReport } from './experts.ts';
 import { metricTable } from './metric-table.ts';
 import { metricDefinition } from './metrics.ts';
+import { pooledTable } from './pooled-table.ts';
 import { effectText } from './present.ts';
 
 /** The tables of a judged case: its metrics, how the baseline differs from itself, and the experts that the loss goes with. */
@@ -13,6 +14,8 @@ export function tables(
   pairedBy = 'prompt',
 ): Table[] {
   const result: Table[] = [metricTable(judged, pairedBy)];
+  const pooled = pooledTable(judged);
+  if (pooled !== undefined) result.push(pooled);
   if (noise !== undefined) {
     result.push({
       title: 'Noise: the baseline against itself',

@@ -1,12 +1,11 @@
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { tSf } from '../../stats/distributions.ts';
-import { sortedCopy } from '../../stats/ranks.ts';
-import { quantileSorted } from '../../stats/summary.ts';
 import { robustTrend } from '../../stats/trend.ts';
 import { formatEffect } from '../judge/format.ts';
 import type { CaseResult } from '../judge/types.ts';
+import { latePacing } from '../pacing.ts';
 import type { CanaryPoint, PointSet } from './points.ts';
-import { effectText, label } from './present.ts';
+import { capital, effectText, label } from './present.ts';
 
 export interface ValidityInput {
   readonly samples: PointSet;
@@ -15,15 +14,11 @@ export interface ValidityInput {
   readonly aborted?: string;
 }
 
-/** One start in ten may be this late before the generator counts as saturated: ms, and as a share of a median request. */
-const LATE_MS = 50;
-const LATE_SHARE = 0.5;
-
 /** The baseline may get slower by this factor within the run, and not certainly more. */
 const THROTTLED_FACTOR = 2;
 const THROTTLED_LEVEL = 0.001;
 
-/** Pairs below which lateness and slowing are not looked at. */
+/** Pairs below which slowing is not looked at. */
 const FEWEST = 20;
 
 /** The smallest change that the A/A block's noise lets the run see may be this many margins. */
@@ -51,15 +46,12 @@ function judgedPoints(samples: PointSet, metric: string, arm?: string): CanaryPo
   );
 }
 
-/** Requests left late: a generator without time to send has none to measure either. */
 function saturated(samples: PointSet): string | undefined {
-  const lags = judgedPoints(samples, 'generator_lag_ms').map((point) => point.value);
-  const times = judgedPoints(samples, 'e2e_ms', 'baseline').map((point) => point.value);
-  if (lags.length < FEWEST || times.length === 0) return undefined;
-  const late = quantileSorted(sortedCopy(lags), 0.9);
-  const median = quantileSorted(sortedCopy(times), 0.5);
-  if (late <= Math.max(LATE_MS, LATE_SHARE * median)) return undefined;
-  return `The load generator was saturated: one request in ten was sent ${late.toFixed(0)} ms late or later, against ${median.toFixed(0)} ms for a median answer.`;
+  const late = latePacing(
+    judgedPoints(samples, 'generator_lag_ms').map((point) => point.value),
+    judgedPoints(samples, 'e2e_ms', 'baseline').map((point) => point.value),
+  );
+  return late === undefined ? undefined : `${capital(late)}.`;
 }
 
 /** The baseline itself slows down during the run: heat, a neighbour, a leak. Its prompts come in random order, so they are no reason. */

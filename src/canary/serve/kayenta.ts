@@ -272,6 +272,15 @@ function overall(
       classification: 'Fail',
       classificationReason: failed.slice(0, 3).map(text).join('; '),
     };
+  const together = judged.pooled?.find(
+    ({ name, verdict }) => verdict === 'fail' && counted.some(({ metric }) => metric.name === name),
+  );
+  if (together !== undefined)
+    return {
+      score: below(thresholds.marginal),
+      classification: 'Fail',
+      classificationReason: `${together.name} over all segments: ${together.reason}`,
+    };
   const undecided = counted.filter(({ metric }) => metric.verdict === 'inconclusive');
   if (counted.length === 0 || undecided.length === counted.length)
     return {

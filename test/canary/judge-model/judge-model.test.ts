@@ -92,7 +92,12 @@ describe('a judge model', () => {
       answers((arm, pair) => (arm === 'candidate' && pair % 2 === 0 ? 0.9 : pair % 8 === 1 ? 0.95 : 0.05)),
     );
     expect(result.verdict).toBe('fail');
-    expect(result.findings.filter((f) => f.blocking).map((f) => f.subject)).toEqual(['de', 'hallucination']);
+    expect(
+      result.findings
+        .filter((f) => f.blocking)
+        .map((f) => f.subject)
+        .sort(),
+    ).toEqual(['de', 'hallucination']);
   });
 
   it('is inconclusive with a judge that throws coins: it would pass anything', async () => {

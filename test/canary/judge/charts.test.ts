@@ -140,7 +140,10 @@ describe('charts of a judged case', () => {
     const { charts, lines } = drawn({ id: 'a', design: 'unpaired', metrics });
     const [forest] = charts;
     expect(forest).toMatchObject({ kind: 'forest', title: 'Segments: change of time to first token', margin: 0.25 });
-    expect(forest?.kind === 'forest' && forest.rows.map((row) => row.label)).toEqual(metrics.map((one) => one.segment));
+    expect(forest?.kind === 'forest' && forest.rows.map((row) => row.label)).toEqual([
+      ...metrics.map((one) => one.segment),
+      'pooled, I² 0 %',
+    ]);
     expect(lines.filter((chart) => chart.title.startsWith('Distribution'))).toHaveLength(6);
   });
 

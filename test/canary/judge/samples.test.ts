@@ -86,6 +86,33 @@ describe('k6 NDJSON', () => {
       /dropped 3 iterations/,
     ],
     ['a file cut in the middle of a line', () => k6(A).slice(0, -40), /cut short/],
+    [
+      'a generator that sends one request in five late, by its own record',
+      () =>
+        k6(A) +
+        k6(
+          A.map((_, i) => (i % 5 === 0 ? 400 : 0)),
+          { arm: 'generator' },
+          'mixgate_generator_lag_ms',
+        ),
+      /saturated: one request in ten was sent 400 ms late or later, against \d+ ms for a median answer/,
+    ],
+    [
+      'requests that wait for a free connection',
+      () =>
+        k6(A) +
+        k6(
+          A.map(() => 0.2),
+          {},
+          'http_req_connecting',
+        ) +
+        k6(
+          A.map((_, i) => (i % 4 === 0 ? 700 : 0.1)),
+          {},
+          'http_req_blocked',
+        ),
+      /saturated: one request in ten was sent 700 ms late/,
+    ],
     ['a gzip stream cut short', () => gzipSync(k6(A)).subarray(0, 900), /cut short/],
   ])('%s: inconclusive, whatever the numbers say', async (name, content, reason) => {
     const b = await readSamples(file(`${name}.ndjson`, content()));
@@ -93,6 +120,12 @@ describe('k6 NDJSON', () => {
     const result = judgeSamples(b, c);
     expect(result.verdict).toBe('inconclusive');
     expect(result.reason).toMatch(reason);
+  });
+  test('connections that take long to open are no generator that lags', async () => {
+    const opening = A.map(() => 300);
+    const slow = k6(A) + k6(opening, {}, 'http_req_connecting') + k6(opening, {}, 'http_req_blocked');
+    const sets = [await readSamples(file('open1', slow)), await readSamples(file('open2', k6(B)))] as const;
+    expect(samplesToCase(...sets).invalid).toEqual([]);
   });
   test('unequal load: inconclusive', async () => {
     const reqs = (n: number): string => k6(new Array(n).fill(1), {}, 'http_reqs').replace('"type":"trend"', '"type":"counter"');

@@ -292,7 +292,7 @@ describe('what a result says', () => {
     expect(result.verdict).toBe('fail');
     expect(result.reason).toMatch(/^nll \(e\): worse/);
     expect(result.metrics.filter((m) => m.verdict === 'fail').map((m) => m.segment)).toEqual(['e']);
-    expect(result.family).toEqual({ method: 'holm', size: 8, over: 'metrics x segments' });
+    expect(result.family).toEqual({ method: 'holm', size: 9, over: 'metrics x segments, and each metric over its segments' });
   });
   test('spread alone warns', () => {
     const steady = lognormal(60, 'steady');
