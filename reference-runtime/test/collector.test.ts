@@ -1,17 +1,13 @@
 // The runtime's telemetry through real OpenTelemetry Collectors, and through our own gate.
 import { createHash } from 'node:crypto';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { type RuntimeProcess, startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
-import { prometheusLabel, prometheusNames } from '../../src/telemetry/prometheus-names.ts';
-import { loadRegistries } from '../../src/telemetry/registry/load.ts';
-import { folderTree } from '../../src/workspace/tree.ts';
-import { ROOT, runCli } from '../../test/support/cli.ts';
 import { readLines, startCollector } from '../../test/support/collector.ts';
 import { freePort } from '../../test/support/prometheus.ts';
 import { SHIPPED_BUNDLE } from '../src/config/dev.ts';
+import { fleetGate, undeclared } from './support/gate.ts';
 import { microModel, temporary } from './support/models.ts';
 import { telemetryOf } from './support/otlp.ts';
 import { metric } from './support/server.ts';
@@ -125,27 +121,15 @@ describe('a Collector', () => {
     expect(of(text, 'collector_up', '"otel-a"', '"logs"')).toBe(1);
     expect(of(text, 'lag_seconds_count', '"traces"')).toBeGreaterThan(0);
 
-    const fleet = dir.file('fleet');
-    cpSync(join(ROOT, 'examples/fleet'), fleet, { recursive: true });
-    const judge = async (...files: string[]): Promise<{ code: number | null; findings: unknown[] }> => {
-      const config = parse(readFileSync(join(fleet, 'mixgate.yaml'), 'utf8')) as { telemetry: Record<string, unknown> };
-      config.telemetry['samples'] = ['emitted/*.jsonl'];
-      config.telemetry['coverage'] = (config.telemetry['coverage'] as Array<{ cluster: string }>).filter(
-        ({ cluster }) => cluster === 'us-east',
-      );
-      writeFileSync(join(fleet, 'mixgate.yaml'), stringify(config));
-      for (const file of files) cpSync(file, join(fleet, 'emitted', `${file.split('/').at(-1)}`));
-      const { code, stdout } = await runCli(['telemetry', 'check', fleet, '--format', 'json']);
-      return { code, findings: (JSON.parse(stdout) as { findings: unknown[] }).findings };
-    };
-    expect(await judge(emitted, arrived)).toEqual({ code: 0, findings: [] });
+    const gate = fleetGate(dir.file('fleet'), 'us-east');
+    expect(await gate(emitted, arrived)).toEqual({ code: 0, findings: [] });
     // The gate is not blind: one instrument that no registry declares, and it says so.
     const stray = readFileSync(emitted, 'utf8').replaceAll('"mixgate.tokens"', '"mixgate.token_count"');
     writeFileSync(dir.file('stray.jsonl'), stray);
-    const { findings } = await judge(dir.file('stray.jsonl'));
+    const { findings } = await gate(dir.file('stray.jsonl'));
     expect(findings).toMatchObject([{ ruleId: 'telemetry-sample-metric-unknown' }]);
 
-    await declared(text);
+    expect(await undeclared(text)).toEqual([]);
   });
 
   it('that is killed costs no answer: a second one takes over, drops are counted when none is left, and it is used again when back', async () => {
@@ -190,31 +174,3 @@ describe('a Collector', () => {
     expect(telemetryOf(again.read()).spans.length).toBe(of(back, 'exported_total', '"traces"') - before);
   });
 });
-
-/** Every family of /metrics is a metric of the registry, with its type and no other labels. */
-async function declared(text: string): Promise<void> {
-  const { registry } = await loadRegistries(folderTree(join(ROOT, 'examples/fleet')), [{ path: 'telemetry/registry' }]);
-  const known = new Map(
-    [...registry.metrics.values()].flatMap((item) =>
-      prometheusNames(item, ['UnderscoreEscapingWithSuffixes']).map(({ base }) => [
-        base,
-        { kind: item.instrument as string, labels: [...item.attributes.keys()].map(prometheusLabel) },
-      ]),
-    ),
-  );
-  const families = [...text.matchAll(/^# TYPE (?<name>\S+) (?<kind>\S+)$/gm)].map(({ groups }) => ({
-    name: groups!['name']!,
-    kind: groups!['kind']!,
-  }));
-  expect(families.length).toBeGreaterThan(20);
-  expect(families.filter(({ name, kind }) => name !== 'target_info' && known.get(name)?.kind !== kind)).toEqual([]);
-  const strays = families.flatMap(({ name }) =>
-    [...text.matchAll(new RegExp(`^${name}(?:_bucket)?\\{(?<labels>.*)\\} `, 'gm'))].flatMap(({ groups }) =>
-      [...groups!['labels']!.matchAll(/(?:^|,)(?<label>[a-z_]+)="/g)]
-        .map((match) => match.groups!['label']!)
-        .filter((label) => name !== 'target_info' && label !== 'le' && known.get(name)?.labels.includes(label) !== true)
-        .map((label) => `${name} ${label}`),
-    ),
-  );
-  expect(strays).toEqual([]);
-}
