@@ -6,9 +6,9 @@ import { compileProgram } from './compile.ts';
 import { type Definition, splitBody } from './definitions.ts';
 import { type InputPath, pathText, valueAt, withValue } from './domain.ts';
 import { OpaRefused } from './opa.ts';
-import { EvaluationLimit } from './pool.ts';
 import type { Side } from './side.ts';
 import { isObject, type Modules } from './source.ts';
+import { EvaluationLimit } from './tasks.ts';
 import { PolicyLoadError } from './wasm.ts';
 
 export const GROWTH_FACTORS = [1, 4, 16] as const;

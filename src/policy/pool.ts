@@ -4,22 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { InternalError } from '../core/errors.ts';
 import type { Program } from './compile.ts';
-import type { Task, TaskResults, Trace, TraceItem } from './tasks.ts';
-import { DEFAULT_MAX_PAGES, type EvaluationFailure, type Outcome, PolicyLoadError } from './wasm.ts';
+import { EvaluationLimit, type Task, type TaskResults, type Trace, type TraceItem } from './tasks.ts';
+import { DEFAULT_MAX_PAGES, type Outcome, PolicyLoadError } from './wasm.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './worker.ts';
-
-/** An evaluation ran over its time limit and its worker was stopped, or several ran over their memory. */
-export class EvaluationLimit extends Error {
-  /** Place of the evaluation in its task; -1 when loading the policy took too long. */
-  readonly item: number;
-  readonly failure: EvaluationFailure;
-  constructor(item: number, failure: EvaluationFailure) {
-    super(failure.message);
-    this.name = 'EvaluationLimit';
-    this.item = item;
-    this.failure = failure;
-  }
-}
 
 export interface PoolOptions {
   /** Time limit of one evaluation. Default 2000 ms. */

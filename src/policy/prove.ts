@@ -8,11 +8,11 @@ import { type Definition, definitionsOf } from './definitions.ts';
 import { type Domain, digitsOf, inputOf } from './domain.ts';
 import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
 import { OpaRefused } from './opa.ts';
-import { EvaluationLimit } from './pool.ts';
 import { coveringStrength, samplePoints, take } from './sampling.ts';
 import { type Side, tracedProgramWith } from './side.ts';
 import { isObject, type Modules } from './source.ts';
 import type { ProveResult, TaskDomain, Violation } from './tasks.ts';
+import { EvaluationLimit } from './tasks.ts';
 import type { EvaluationFailure, Outcome } from './wasm.ts';
 
 /** Above this many points a domain is searched instead of enumerated. About 15 s a million points on one slow core. */

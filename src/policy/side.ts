@@ -4,9 +4,10 @@ import { callsOf, compileProgram, missingBuiltins, type Program } from './compil
 import { type Definition, definitionsOf, type Graph, graphOf } from './definitions.ts';
 import { instrument } from './instrument.ts';
 import { FORBIDDEN_BUILTINS, type Opa, type OpaProblem, OpaRefused } from './opa.ts';
-import { EvaluationLimit, type EvaluatorPool } from './pool.ts';
+import type { EvaluatorPool } from './pool.ts';
 import { policyFinding } from './rules.ts';
 import type { Modules, PolicySource } from './source.ts';
+import { EvaluationLimit } from './tasks.ts';
 import { isLimit, PolicyLoadError } from './wasm.ts';
 
 /** One side of a change, checked and compiled. */

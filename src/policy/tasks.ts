@@ -75,14 +75,14 @@ const MAX_MESSAGES = 200;
 const MAX_VALUE = 4096;
 const encoder = new TextEncoder();
 
-/** The evaluations of a task keep running into a limit, so that the rest isn't tried. */
-export class LimitReached extends Error {
-  /** Place of the evaluation in its task. */
+/** An evaluation ran over its time limit and its worker was stopped, or several of one task ran over their memory. */
+export class EvaluationLimit extends Error {
+  /** Place of the evaluation in its task; -1 when loading the policy took too long. */
   readonly item: number;
   readonly failure: EvaluationFailure;
   constructor(item: number, failure: EvaluationFailure) {
     super(failure.message);
-    this.name = 'LimitReached';
+    this.name = 'EvaluationLimit';
     this.item = item;
     this.failure = failure;
   }
@@ -153,13 +153,13 @@ export class TaskRunner {
     return instance;
   }
 
-  /** @throws LimitReached */
+  /** @throws EvaluationLimit */
   #evaluate(instance: PolicyInstance, entrypoint: number, input: Uint8Array, item: number): Outcome {
     this.#beat(item);
     const outcome = instance.evaluate(entrypoint, input);
     if ('failure' in outcome && isLimit(outcome.failure)) {
       this.#limits += 1;
-      if (this.#limits > MAX_LIMITS) throw new LimitReached(item, outcome.failure);
+      if (this.#limits > MAX_LIMITS) throw new EvaluationLimit(item, outcome.failure);
     }
     return outcome;
   }

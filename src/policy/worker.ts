@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Program } from './compile.ts';
-import { LimitReached, type Task, TaskRunner } from './tasks.ts';
+import { EvaluationLimit, type Task, TaskRunner } from './tasks.ts';
 import { PolicyLoadError } from './wasm.ts';
 
 /** What pool.ts sends. */
@@ -35,7 +35,7 @@ parentPort!.on('message', (message: ToWorker) => {
     answer = { job, result: runner.run(task) };
   } catch (error) {
     if (error instanceof PolicyLoadError) answer = { job, loadFailure: error.failure };
-    else if (error instanceof LimitReached) answer = { job, limit: error.failure, item: error.item };
+    else if (error instanceof EvaluationLimit) answer = { job, limit: error.failure, item: error.item };
     else answer = { job, error: error instanceof Error ? error.message : String(error) };
   }
   parentPort!.postMessage(answer);
