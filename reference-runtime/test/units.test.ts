@@ -8,13 +8,11 @@ import { pick } from '../src/engine/sampling.ts';
 import { planStep } from '../src/engine/scheduler.ts';
 import { TextStream } from '../src/engine/text-stream.ts';
 import { expertWeights, gateEntropy, softmax, top2Margin, topExperts, usageBalance } from '../src/engine/trace-math.ts';
-import { sseData } from '../src/engine/upstream-wire.ts';
 import { mulberry32, sample } from '../src/gguf/random.ts';
 import { decisionEvent } from '../src/policy/decision-log.ts';
 import { Admission } from '../src/server/admission.ts';
 import { Quotas } from '../src/server/quota.ts';
 import { priorityOf, traceAllowed, traceLevel } from '../src/server/route.ts';
-import { frame } from '../src/server/sse.ts';
 import { exportRequest, parseTraceparent } from '../src/telemetry/otlp.ts';
 
 const encoder = new TextEncoder();
@@ -62,47 +60,6 @@ describe('text stream', () => {
           for (const stop of stops) expect(whole.includes(stop)).toBe(false);
         },
       ),
-    );
-  });
-});
-
-describe('server-sent events', () => {
-  async function parse(chunks: Uint8Array[]): Promise<string[]> {
-    async function* body(): AsyncGenerator<Uint8Array> {
-      yield* chunks;
-    }
-    const out: string[] = [];
-    for await (const data of sseData(body())) out.push(data);
-    return out;
-  }
-
-  it('come back one by one, whatever is in them and however the bytes are cut', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(fc.jsonValue()), fc.integer({ min: 1, max: 7 }), async (values, size) => {
-        const bytes = encoder.encode(values.map((value) => frame(JSON.stringify(value))).join(''));
-        const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
-          bytes.subarray(index * size, (index + 1) * size),
-        );
-        expect(await parse(chunks)).toEqual(values.map((value) => JSON.stringify(value)));
-      }),
-    );
-  });
-
-  it('cannot be broken out of by line ends in the data', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.constantFrom('a', '\n', '\r', '\r\n', 'data: x', 'event: y', ' '), { minLength: 1 }),
-        async (parts) => {
-          const text = `x${parts.join('')}x`;
-          expect(await parse([encoder.encode(frame(text))])).toEqual([text.replace(/\r\n|\r/g, '\n')]);
-        },
-      ),
-    );
-  });
-
-  it('refuse an event without end', async () => {
-    await expect(parse(Array.from({ length: 6 }, () => encoder.encode('x'.repeat(1024 * 1024))))).rejects.toThrow(
-      /larger than 4 MiB/,
     );
   });
 });

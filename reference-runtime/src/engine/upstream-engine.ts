@@ -2,6 +2,7 @@
 // breaker, and with retries while no byte of an answer was read. After that the request fails, and before it the decision's fallbacks follow.
 import { Circuit, type CircuitOptions } from './circuit.ts';
 import { type Clock, jitteredBackoffMs, PATIENCE_MS, RetryBudget, SYSTEM_CLOCK } from './retry.ts';
+import { sseData } from './sse-parser.ts';
 import {
   type CallContext,
   type Engine,
@@ -13,7 +14,7 @@ import {
   type GenerateRequest,
 } from './types.ts';
 import { type Call, CallFailure, type Opened, open, reasonOf } from './upstream-call.ts';
-import { type Chunk, requestBody, scoresOf, sseData, wholeAnswer } from './upstream-wire.ts';
+import { type Chunk, requestBody, scoresOf, wholeAnswer } from './upstream-wire.ts';
 
 /** What an upstream server is told about who asks: tenant and workload headers, the client's own Authorization, or nothing. */
 export type ForwardedIdentity = 'headers' | 'authorization' | 'none';

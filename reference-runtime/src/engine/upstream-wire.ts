@@ -1,7 +1,5 @@
 // OpenAI's wire format as a client reads and writes it.
-import { EngineError, type EngineEvent, type GenerateRequest, type ResponseFormat, type TokenScore } from './types.ts';
-
-const MAX_EVENT_CHARS = 4 * 1024 * 1024;
+import type { EngineEvent, GenerateRequest, ResponseFormat, TokenScore } from './types.ts';
 
 interface Logprobs {
   tokens?: string[];
@@ -53,27 +51,6 @@ export function scoresOf(logprobs: Logprobs | null | undefined): TokenScore[] {
       logprob,
     })),
   }));
-}
-
-/** The data of each server-sent event of a body. @throws EngineError when an event grows without end */
-export async function* sseData(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let held = '';
-  for await (const bytes of body) {
-    // Over what is held too: a CR and its LF may come in two pieces.
-    held = (held + decoder.decode(bytes, { stream: true })).replaceAll('\r\n', '\n');
-    for (let end = held.indexOf('\n\n'); end >= 0; end = held.indexOf('\n\n')) {
-      const data = held
-        .slice(0, end)
-        .split('\n')
-        .filter((line) => line.startsWith('data:'))
-        .map((line) => line.slice(line.startsWith('data: ') ? 6 : 5))
-        .join('\n');
-      held = held.slice(end + 2);
-      if (data !== '') yield data;
-    }
-    if (held.length > MAX_EVENT_CHARS) throw new EngineError('UPSTREAM_ERROR', 'the upstream sent an event larger than 4 MiB');
-  }
 }
 
 /** The format as the client sent it: the other side has a grammar compiler of its own. */
