@@ -1,6 +1,7 @@
 // Everything that can go wrong around the server, at once and under load: the engine process is killed again and again, the decision log's
-// disk is full, the collector is away, a client never reads, every policy source is gone. Each accepted request must get an answer and each
-// fault must show in the metrics. Usage: node bench/runtime/faults.ts [--kills 20] [--concurrency 8]
+// disk is full, the collector is away, a client never reads, every policy source is gone; then, on a server of its own, what can go wrong with
+// certificates and keys. Each accepted request must get an answer and each fault must show in the metrics.
+// Usage: node bench/runtime/faults.ts [--kills 20] [--concurrency 8]
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,8 +11,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { identityFaults } from './lib/identity-faults.ts';
 import { scrape } from './lib/metrics.ts';
-import { MICRO, startOurs } from './lib/server.ts';
+import { enginePid, MICRO, startOurs } from './lib/server.ts';
 
 const { values } = parseArgs({
   options: { kills: { type: 'string', default: '20' }, concurrency: { type: 'string', default: '8' } },
@@ -76,12 +78,6 @@ async function worker(index: number): Promise<void> {
   for (let round = index; !stop; round++) await ask(round % 2 === 0, 1 + ((round * 37) % 200));
 }
 
-/** The engine: the server's only child process (proc_pid_task_children). */
-function enginePid(): number | undefined {
-  const children = readFileSync(`/proc/${peer.pid}/task/${peer.pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
-  return children[0] === undefined ? undefined : Number(children[0]);
-}
-
 const workers = Array.from({ length: Number(values.concurrency) }, (_, index) => worker(index));
 for (let kill = 0; kill < kills; kill++) {
   for (let wait = 0; (await fetch(`${peer.url}/readyz`)).status !== 200; wait++) {
@@ -89,7 +85,7 @@ for (let kill = 0; kill < kills; kill++) {
     await sleep(100);
   }
   await sleep(300 + (kill % 5) * 150);
-  const pid = enginePid();
+  const pid = enginePid(peer);
   if (pid !== undefined) process.kill(pid, 'SIGKILL');
   await sleep(100);
 }
@@ -146,4 +142,5 @@ bar(
 bar('client that never reads seen', end('mixgate_slow_readers_total') > 0, `${end('mixgate_slow_readers_total')} cut`);
 const age = end('mixgate_policy_bundle_age_seconds');
 bar('lost policy sources seen', end('mixgate_policy_source_up') === 0 && age > 1, `bundle ${age.toFixed(0)} s old, 0 sources up`);
+for (const { name, ok, detail } of await identityFaults()) bar(name, ok, detail);
 process.exit(met ? 0 : 1);

@@ -1,18 +1,32 @@
 // Many requests of mixed lengths, some cancelled: memory must stay flat, no sequence may leak, every router row must have an owner.
-// Usage: node bench/runtime/soak.ts [--requests 10000] [--concurrency 8]
+// Memory is looked at between blocks of requests, with nothing running and the garbage collected in both processes: between collections V8's
+// heap wanders by tens of megabytes, over minutes, and such samples are worth next to nothing however many there are.
+// Usage: node bench/runtime/soak.ts [--requests 10000] [--concurrency 8] [--block 250] [--samples FILE.ndjson]
+import { appendFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { tQuantile } from '../../src/stats/distributions.ts';
 import { robustTrend } from '../../src/stats/trend.ts';
-import { residentBytes, scrape } from './lib/metrics.ts';
-import { MICRO, median, startOurs, streamOnce } from './lib/server.ts';
+import { type Memory, probeMemory } from './lib/memory-probe.ts';
+import { scrape } from './lib/metrics.ts';
+import { enginePid, MICRO, median, startOurs, streamOnce } from './lib/server.ts';
 
 const { values } = parseArgs({
-  options: { requests: { type: 'string', default: '10000' }, concurrency: { type: 'string', default: '8' } },
+  options: {
+    requests: { type: 'string', default: '10000' },
+    concurrency: { type: 'string', default: '8' },
+    block: { type: 'string', default: '250' },
+    samples: { type: 'string' },
+  },
 });
 const requests = Number(values.requests);
 const concurrency = Number(values.concurrency);
+/** Requests between two looks at the memory. */
+const block = Number(values.block);
 /** The share of the run that fills caches, rings and heaps. */
 const WARM_UP = 0.3;
-const SAMPLES = 200;
+/** Points below which no line is fitted. */
+const LEAST = 5;
 const CANCELLED = 0.1;
 /** Growth over 10,000 requests that counts as flat, as a share of the memory. */
 const FLAT = 0.02;
@@ -24,19 +38,34 @@ function draw(): number {
   return state / 2 ** 32;
 }
 
-const peer = await startOurs(MICRO, { sequences: 8, context: 512 }, { trace: { mode: 'sample', sample: 0.2, retain: 64 } });
+const peer = await startOurs(
+  MICRO,
+  { sequences: 8, context: 512 },
+  { trace: { mode: 'sample', sample: 0.2, retain: 64 } },
+  { probe: true },
+);
+const pids = [peer.pid, enginePid(peer) as number];
 const times: number[] = [];
-const memory = { server: [] as number[], engine: [] as number[] };
+const memory = { server: [] as Memory[], engine: [] as Memory[] };
 let next = 0;
 let answered = 0;
 let cancelled = 0;
 const failures: string[] = [];
 
-async function sample(at: number): Promise<void> {
-  const value = await scrape(peer);
-  times.push(at / requests);
-  memory.server.push(residentBytes(peer.pid));
-  memory.engine.push(value('mixgate_engine_memory_bytes'));
+/** Waits until nothing runs, then takes what both processes have. */
+async function sample(): Promise<void> {
+  for (let wait = 0; wait < 100; wait++) {
+    const value = await scrape(peer);
+    if (value('mixgate_engine_saturation_ratio') + value('mixgate_queue_depth') === 0) break;
+    await sleep(100);
+  }
+  const [server, engine] = await probeMemory(peer.probe as string, pids);
+  if (next > requests * WARM_UP) {
+    times.push(next / requests);
+    memory.server.push(server as Memory);
+    memory.engine.push(engine as Memory);
+  }
+  if (values.samples !== undefined) appendFileSync(values.samples, `${JSON.stringify({ requests: next, server, engine })}\n`);
 }
 
 async function one(index: number): Promise<void> {
@@ -55,16 +84,15 @@ async function one(index: number): Promise<void> {
   }
 }
 
-async function worker(): Promise<void> {
-  while (next < requests) {
-    const index = next++;
-    await one(index);
-    if (index > requests * WARM_UP && index % Math.max(1, Math.round((requests * (1 - WARM_UP)) / SAMPLES)) === 0)
-      await sample(index);
-  }
+async function worker(until: number): Promise<void> {
+  while (next < until) await one(next++);
 }
 
-await Promise.all(Array.from({ length: concurrency }, worker));
+while (next < requests) {
+  const until = Math.min(requests, next + block);
+  await Promise.all(Array.from({ length: concurrency }, () => worker(until)));
+  await sample();
+}
 // A cancelled sequence ends with the batch in flight.
 await new Promise((resolve) => setTimeout(resolve, 2000));
 const end = await scrape(peer);
@@ -84,22 +112,27 @@ bar(
   `${failures.length} failures${failures[0] === undefined ? '' : `, first: ${failures[0]}`}`,
 );
 for (const name of ['server', 'engine'] as const) {
-  const trend = robustTrend(Float64Array.from(memory[name]), Float64Array.from(times), 0.95);
-  const size = median(memory[name]);
-  if (trend === undefined) {
-    bar(`memory of the ${name} flat`, undefined, `only ${times.length} samples`);
-    continue;
+  const size = median(memory[name].map(({ rss }) => rss));
+  for (const kind of ['live', 'rss'] as const) {
+    const what = kind === 'live' ? `live objects of the ${name}` : `resident memory of the ${name}`;
+    const series = memory[name].map((sampled) => sampled[kind]);
+    const trend = robustTrend(Float64Array.from(series), Float64Array.from(times), 0.95, undefined, LEAST);
+    if (trend === undefined) {
+      bar(`${what} flat`, undefined, `only ${times.length} samples`);
+      continue;
+    }
+    const per = 10_000 / 2 ** 20;
+    // From per run to per request.
+    const t = tQuantile(0.975, Math.max(1, trend.nEff - 2));
+    const [slope, error] = [trend.slope / requests, (t * trend.slopeSe) / requests];
+    const [low, high] = [slope - error, slope + error];
+    const limit = (size * FLAT) / 10_000;
+    bar(
+      `${what} flat (95 % interval below +${(limit * per).toFixed(1)} MiB per 10,000 requests, ${FLAT * 100} % of ${(size / 2 ** 20).toFixed(0)} MiB)`,
+      high <= limit ? true : low > limit ? false : undefined,
+      `${(median(series) / 2 ** 20).toFixed(1)} MiB, ${(slope * per).toFixed(2)} [${(low * per).toFixed(2)}, ${(high * per).toFixed(2)}] MiB per 10,000 requests, ${times.length} samples worth ${trend.nEff.toFixed(0)}`,
+    );
   }
-  const per = 10_000 / 2 ** 20;
-  // From per run to per request.
-  const [slope, error] = [trend.slope / requests, (1.96 * trend.slopeSe) / requests];
-  const [low, high] = [slope - error, slope + error];
-  const limit = (size * FLAT) / 10_000;
-  bar(
-    `memory of the ${name} flat (95 % interval below +${(limit * per).toFixed(1)} MiB per 10,000 requests, ${FLAT * 100} % of ${(size / 2 ** 20).toFixed(0)} MiB)`,
-    high <= limit ? true : low > limit ? false : undefined,
-    `${(slope * per).toFixed(2)} [${(low * per).toFixed(2)}, ${(high * per).toFixed(2)}] MiB per 10,000 requests, ${times.length} samples worth ${trend.nEff.toFixed(0)}`,
-  );
 }
 const left = end('mixgate_engine_saturation_ratio') + end('mixgate_queue_depth');
 bar('no leaked sequence', left === 0, `${left} still running or waiting`);

@@ -84,6 +84,27 @@ it('memory alerts above 70 % of either kind for five minutes, and not at 70 %', 
   promtool(['test', 'rules', file]);
 });
 
+it('a certificate alerts when less than seven days are left', () => {
+  const file = dir.file('certificate.test.yaml');
+  // Test time begins at 0: the value is when the certificate ends.
+  const test = (days: number, alerts: object[]): object => ({
+    interval: '1m',
+    input_series: [{ series: 'mixgate_certificate_expiry_timestamp_seconds{instance="a"}', values: `${days * 86_400}x10` }],
+    alert_rule_test: [{ eval_time: '5m', alertname: 'MixgateCertificateExpiring', exp_alerts: alerts }],
+  });
+  const fires = {
+    exp_labels: { severity: 'warning', instance: 'a' },
+    exp_annotations: {
+      summary: 'the certificate of a is valid for 5d 23h 55m 0s',
+      description:
+        'Clients refuse an expired certificate. Write the new pair into the files of listen.tls; no restart is needed.',
+    },
+  };
+  const tests = [test(6, [fires]), test(8, [])];
+  writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
+  promtool(['test', 'rules', file]);
+});
+
 it('fallbacks alert above 1 % of allowed requests for five minutes, and not at 1 % or of a handful', () => {
   const series = (fallbacks: number, allowed: number): object[] => [
     { series: 'mixgate_fallbacks_total{instance="a", mixgate_reason="ENGINE_DIED"}', values: `0+${fallbacks / 2}x30` },

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SHIPPED_MODEL } from '../src/config/dev.ts';
@@ -207,6 +209,40 @@ describe('a JWKS file', () => {
     writeFileSync(file, 'broken');
     await new Promise((resolve) => setTimeout(resolve, 1200));
     await expect(bearer(next)).resolves.toMatchObject({ tenant: 'acme' });
+  });
+});
+
+describe('a JWKS at a URL', () => {
+  it('that is away, or answers something else, is an outage of identity and not a bad token', async () => {
+    const keys = await generateKeyPair('ES256', { extractable: true });
+    const set = JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k', alg: 'ES256' }] });
+    const token = await new SignJWT({ tenant: 'acme' })
+      .setProtectedHeader({ alg: 'ES256', kid: 'k' })
+      .setExpirationTime('5m')
+      .sign(keys.privateKey);
+    const forged = `${token.slice(0, -8)}AAAAAAAA`;
+    let answer: readonly [number, string] = [500, 'oops'];
+    const issuer = createServer((_request, response) => response.writeHead(answer[0]).end(answer[1]));
+    await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve));
+    const jwks = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/`;
+    const identify = identityStage({ jwt: { jwks, tenantClaim: 'tenant', algorithms: ['ES256'] } });
+    const bearer = async (value: string) => identify({ authorization: `Bearer ${value}`, certificate: undefined });
+    const outage = { status: 503, code: 'identity_unavailable' };
+    for (answer of [
+      [500, 'oops'],
+      [200, 'no JSON'],
+      [200, '{"keys": 1}'],
+    ] as const)
+      await expect(bearer(token)).rejects.toMatchObject(outage);
+    answer = [200, set];
+    await expect(bearer(token)).resolves.toMatchObject({ tenant: 'acme' });
+    issuer.closeAllConnections();
+    await new Promise((resolve) => issuer.close(resolve));
+    // By the keys that are known, and those alone.
+    await expect(bearer(token)).resolves.toMatchObject({ tenant: 'acme' });
+    await expect(bearer(forged)).rejects.toMatchObject({ status: 401 });
+    const fresh = identityStage({ jwt: { jwks, tenantClaim: 'tenant', algorithms: ['ES256'] } });
+    await expect(fresh({ authorization: `Bearer ${token}`, certificate: undefined })).rejects.toMatchObject(outage);
   });
 });
 

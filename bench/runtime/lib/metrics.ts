@@ -1,5 +1,4 @@
 // What a running server says about itself.
-import { readFileSync } from 'node:fs';
 import type { Peer } from './server.ts';
 
 /** The sum of a metric's series whose line has all of `labels`; 0 when there is none. */
@@ -14,9 +13,4 @@ export async function scrape(peer: Peer): Promise<Scrape> {
         (line) => (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) && labels.every((label) => line.includes(label)),
       )
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
-}
-
-/** Resident memory of a process in bytes (proc_pid_statm(5): pages of 4 KiB). */
-export function residentBytes(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4096;
 }

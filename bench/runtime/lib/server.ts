@@ -1,7 +1,8 @@
 // Servers of the runtime's benchmarks: ours by a configuration, llama-server by its path. Both on loopback, as processes of their own.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { get as httpsGet } from 'node:https';
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +20,8 @@ export interface Peer {
   url: string;
   headers: Record<string, string>;
   pid: number;
+  /** Of our server: where its processes write what `probeMemory` asks. */
+  probe?: string;
   stop(): void;
 }
 
@@ -35,13 +38,32 @@ export function largeModel(): string {
   return path;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('no free port');
   return address.port;
+}
+
+/** Whether a GET is answered with 200; over TLS whatever the certificate. */
+function answers(url: string): Promise<boolean> {
+  if (url.startsWith('http:'))
+    return fetch(url).then(
+      async (response) => {
+        await response.body?.cancel();
+        return response.status === 200;
+      },
+      () => false,
+    );
+  return new Promise((resolve) => {
+    const call = httpsGet(url, { rejectUnauthorized: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    call.on('error', () => resolve(false));
+  });
 }
 
 async function ready(child: ChildProcess, url: string): Promise<void> {
@@ -51,21 +73,22 @@ async function ready(child: ChildProcess, url: string): Promise<void> {
   });
   for (let attempt = 0; attempt < 600; attempt++) {
     if (child.exitCode !== null) throw new Error(`the server ended: ${tail}`);
-    const answer = await fetch(url).catch(() => undefined);
-    await answer?.body?.cancel();
-    if (answer?.status === 200) return;
+    if (await answers(url)) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`no answer from ${url}: ${tail}`);
 }
 
-/** Our server. `more` is merged into the configuration file, section by section. */
+/** Our server. `more` is merged into the configuration file, section by section; `probe` loads the memory probe into its processes, `https` is for `listen.tls` in it. */
 export async function startOurs(
   model: string,
   options: { sequences: number; context: number },
   more: Record<string, object> = {},
+  { probe = false, https = false } = {},
 ): Promise<Peer> {
-  const port = await freePort();
+  const given = (more['listen'] as { port?: number } | undefined)?.port;
+  const port = given ?? (await freePort());
+  const url = https ? `https://localhost:${port}` : `http://127.0.0.1:${port}`;
   const folder = mkdtempSync(join(tmpdir(), 'mixgate-bench-'));
   const pool = { id: 'local', cluster: 'bench', region: 'local', jurisdiction: 'local', accelerator: 'cpu', engine: 'local' };
   const config = {
@@ -80,15 +103,22 @@ export async function startOurs(
   };
   const file = join(folder, 'runtime.yaml');
   writeFileSync(file, JSON.stringify(config));
+  const probeFile = join(folder, 'memory.ndjson');
+  if (probe) writeFileSync(probeFile, '');
   const child = spawn(process.execPath, [here('reference-runtime/src/cli.ts'), 'serve', '--config', file], {
     stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      ...(probe ? { NODE_OPTIONS: `--import=${here('bench/runtime/lib/heap-probe.mjs')}`, MIXGATE_HEAP_PROBE: probeFile } : {}),
+    },
   });
-  await ready(child, `http://127.0.0.1:${port}/readyz`);
+  await ready(child, `${url}/readyz`);
   return {
     name: 'mixgate-runtime',
-    url: `http://127.0.0.1:${port}`,
+    url,
     headers: { authorization: `Bearer ${TOKEN}` },
     pid: child.pid as number,
+    ...(probe ? { probe: probeFile } : {}),
     stop: () => child.kill('SIGTERM'),
   };
 }
@@ -142,4 +172,10 @@ export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+/** The engine of a server: its only child process (proc_pid_task_children). */
+export function enginePid(peer: Peer): number | undefined {
+  const children = readFileSync(`/proc/${peer.pid}/task/${peer.pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+  return children[0] === undefined ? undefined : Number(children[0]);
 }

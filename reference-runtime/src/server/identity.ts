@@ -109,6 +109,13 @@ function fromCertificate(certificate: ClientCertificate | undefined, { tenantFro
   return { tenant, workload: id };
 }
 
+/** Whether the key set could not be had: no connection, no answer in time, or one that is no key set. Of the token that says nothing. */
+function isIssuerAway(error: unknown): boolean {
+  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid) return true;
+  if (error instanceof errors.JOSEError) return error.code === errors.JOSEError.code;
+  return error instanceof TypeError;
+}
+
 async function verify(token: string, config: JwtConfig, keys: JWTVerifyGetKey): Promise<Identity> {
   let payload: Record<string, unknown>;
   try {
@@ -121,7 +128,7 @@ async function verify(token: string, config: JwtConfig, keys: JWTVerifyGetKey): 
     });
     payload = result.payload;
   } catch (error) {
-    if (error instanceof errors.JWKSTimeout || (error instanceof TypeError && !(error instanceof errors.JOSEError))) {
+    if (isIssuerAway(error)) {
       throw unavailable('identity_unavailable', 'the key set of the token issuer cannot be reached', 'identity');
     }
     throw unauthorized(
