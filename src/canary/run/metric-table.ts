@@ -1,5 +1,6 @@
 import type { Table } from '../../core/gate.ts';
 import { formatNumber, unitName } from '../../report/number.ts';
+import { MIN_POINTS } from '../judge/defaults.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
 import { metricDefinition } from './metrics.ts';
 import { capital, effectText, heading, regressionText } from './present.ts';
@@ -28,12 +29,15 @@ export function metricTable(judged: CaseResult, pairedBy: string): Table {
     ['Effect [interval]', effectCell],
     ['Margin', (metric) => size(metric.margin, metric)],
     ['Verdict', (metric) => metric.verdict],
-    ['Smallest detectable', (metric) => (metric.mde === null ? '-' : size(metric.mde, metric))],
+    ['Smallest detectable', detectable],
     ['n (n eff)', samplesCell],
   ];
   const design =
     judged.design === 'paired' ? `, paired by ${pairedBy}` : judged.design === 'unpaired' ? ', as two series (not paired)' : '';
   const points = metrics.some((metric) => suffix(metric).endsWith('pp')) ? ' pp: percentage points.' : '';
+  const few = metrics.some(tooFew)
+    ? ` n < ${MIN_POINTS}: too few points to tell their noise, and with it what could be found.`
+    : '';
   const looks = judged.looks > 1 ? ` and ${judged.looks} looks` : '';
   return {
     title: 'Canary metrics',
@@ -41,7 +45,7 @@ export function metricTable(judged: CaseResult, pairedBy: string): Table {
     rows: metrics.map((metric) => columns.map(([, cell]) => cell(metric))),
     details: open.map(sentence),
     fold: { from: open.length, what: 'pass' },
-    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capital(judged.family.method)}). Smallest detectable: the true effect that this run finds in 4 of 5 cases.${points}`,
+    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capital(judged.family.method)}). Smallest detectable: the true effect that this run finds in 4 of 5 cases.${few}${points}`,
   };
 }
 
@@ -93,6 +97,24 @@ function effectCell(metric: MetricResult): string {
 
 function size(value: number, metric: MetricResult): string {
   return `${number(value, metric)}${suffix(metric)}`;
+}
+
+/** Too few points of a continuous metric to know their noise. */
+function tooFew(metric: MetricResult): boolean {
+  return (
+    metric.mde === null &&
+    metric.noData === undefined &&
+    metric.arms?.statistic === 'median' &&
+    Math.min(...metric.n) < MIN_POINTS
+  );
+}
+
+/** The smallest effect that the run could find, or why there is none to name. */
+function detectable(metric: MetricResult): string {
+  if (metric.mde !== null) return size(metric.mde, metric);
+  if (metric.noData !== undefined) return 'no data';
+  if (tooFew(metric)) return `n < ${MIN_POINTS}`;
+  return metric.effect === null ? '-' : 'unbounded';
 }
 
 function inHundreds(metric: MetricResult): boolean {

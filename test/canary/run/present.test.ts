@@ -77,9 +77,25 @@ describe('the table', () => {
       Baseline: '103',
       Candidate: 'no data',
       'Effect [interval]': '-',
-      'Smallest detectable': '-',
+      'Smallest detectable': 'no data',
       'n (n eff)': '0',
     });
+  });
+
+  it('says why there is no smallest detectable effect', () => {
+    const { cells, note } = table(judged([metric('few', 0, { baseline: [1, 2, 3, 4], candidate: [1, 2, 3, 4] })]));
+    expect(cells[0]).toMatchObject({ Verdict: 'inconclusive', 'Smallest detectable': 'n < 5' });
+    expect(note).toContain('n < 5: too few points to tell their noise');
+  });
+
+  it('of segments says what they show together and whether they agree', () => {
+    const of = (bad: number): CaseResult =>
+      judged(['a', 'b', 'c'].map((segment, i) => metric('ttft_ms', i === 0 ? bad : 0, { segment })));
+    const pooled = tables(of(40), undefined, undefined)[1]!;
+    expect(pooled).toMatchObject({ title: 'Across segments', columns: expect.arrayContaining(['Verdict', 'I²', 'Q (df)']) });
+    expect(pooled.rows[0]!.slice(0, 2)).toEqual(['Time to first token', '3']);
+    expect(pooled.rows[0]!.join(' ')).toMatch(/fail (9\d|100) % .* \(2\) /);
+    expect(tables(judged([metric('fine', 0)]), undefined, undefined).map(({ title }) => title)).toEqual(['Canary metrics']);
   });
 
   it.each([
