@@ -3,7 +3,7 @@ import { appendFile } from 'node:fs/promises';
 import type { Section } from '../config/load.ts';
 import { checked } from '../config/schema.ts';
 import { nearest } from '../config/suggest.ts';
-import { ConfigurationError, ExternalError, type Problem } from '../core/errors.ts';
+import { ConfigurationError, ExternalError, InternalError, type Problem } from '../core/errors.ts';
 import type { GateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
 import type { CanaryProfileDocument } from '../generated/schemas.ts';
@@ -19,7 +19,8 @@ import { priceAgeDays } from './run/cost.ts';
 import { type CodeRunner, derivePoints, pointLine } from './run/derive.ts';
 import { runK6 } from './run/k6.ts';
 import { CANARY_METRICS } from './run/metrics.ts';
-import { buildPlan } from './run/plan.ts';
+import { buildPlan, type PlanStep, planRounds } from './run/plan.ts';
+import type { PointSet } from './run/points.ts';
 
 export interface CanaryTargets {
   readonly baseline: string;
@@ -72,6 +73,12 @@ function checkMeasured({ profile, locate }: LoadedProfile): void {
     ];
   });
   problems.push(...unaskedScores(profile, locate));
+  if (profile.maxPairs !== undefined && profile.maxPairs > profile.pairs && profile.judge !== undefined)
+    problems.push({
+      message: '`maxPairs` does not go with `judge`: each round would ask the judge model about every answer again.',
+      location: locate(0),
+      fix: 'raise `pairs` instead.',
+    });
   if (problems.length > 0) throw new ConfigurationError(problems);
 }
 
@@ -135,42 +142,71 @@ export async function runCanaryGate(
     seed: context.seed,
     ...(targets.token === undefined ? {} : { headers: { authorization: `Bearer ${targets.token}` } }),
   });
+  const rounds = planRounds(plan, profile.pairs);
   const k6 = await context.tool('k6');
   context.progress.step(
-    `canary: ${plan.iterations.length} pairs, ${new Set(prompts.map((prompt) => prompt.segment)).size} segments, one request at a time`,
+    `canary: ${rounds[0]!.iterations.length} pairs, ${new Set(prompts.map((prompt) => prompt.segment)).size} segments, one request at a time`,
   );
-  const run = await runK6(plan, {
-    k6: k6.path,
-    progress: context.progress,
-    signal: context.signal,
-    ...(targets.keepSamples === undefined ? {} : { keepSamples: targets.keepSamples }),
-  });
   const runCode: CodeRunner | undefined =
     profile.codeRuns === true ? (answer, test) => codePasses(answer, test, context.signal) : undefined;
-  const derived = await derivePoints(run.samples.points, profile, prompts, runCode);
-  const scoring =
-    judge === undefined
-      ? undefined
-      : await scoreAnswers({
-          ...judge,
-          points: run.samples.points,
-          prompts,
-          template: judgeTemplate,
-          fence: () => randomUUID(),
-          progress: context.progress,
-        });
-  if (scoring !== undefined) derived.push(...scoring.points, ...noisePoints(scoring.noises));
-  if (targets.keepSamples !== undefined && derived.length > 0)
-    await appendFile(targets.keepSamples, `${derived.map(pointLine).join('\n')}\n`);
-  return analyseCanary({
-    samples: { ...run.samples, points: [...run.samples.points, ...derived] },
-    now: context.now,
-    profile,
-    profileFile: file,
-    locate,
-    seed: context.seed,
-    ...(run.aborted === undefined ? {} : { aborted: run.aborted }),
-  });
+  const keep = targets.keepSamples === undefined ? {} : { keepSamples: targets.keepSamples };
+  let collected: PointSet = { points: [], droppedIterations: 0, badLines: 0 };
+  for (const [index, round] of rounds.entries()) {
+    const run = await runK6(round, {
+      k6: k6.path,
+      progress: context.progress,
+      signal: context.signal,
+      append: index > 0,
+      ...keep,
+    });
+    collected = joined(collected, run.samples);
+    const derived = await derivePoints(collected.points, profile, prompts, runCode);
+    const scoring =
+      judge === undefined
+        ? undefined
+        : await scoreAnswers({
+            ...judge,
+            points: collected.points,
+            prompts,
+            template: judgeTemplate,
+            fence: () => randomUUID(),
+            progress: context.progress,
+          });
+    if (scoring !== undefined) derived.push(...scoring.points, ...noisePoints(scoring.noises));
+    const pairs = new Set(rounds.slice(0, index + 1).flatMap(({ iterations }) => iterations.filter(judgedStep).map(pairOf))).size;
+    const result = analyseCanary({
+      samples: { ...collected, points: [...collected.points, ...derived] },
+      now: context.now,
+      profile: { ...profile, pairs },
+      profileFile: file,
+      locate,
+      seed: context.seed,
+      looks: rounds.length,
+      ...(run.aborted === undefined ? {} : { aborted: run.aborted }),
+    });
+    const last = index === rounds.length - 1;
+    if (last || result.verdict !== 'inconclusive' || result.findings.some(({ ruleId }) => ruleId === 'canary-run-invalid')) {
+      // Of derived points only the last are kept: each round derives those of the rounds before again.
+      if (targets.keepSamples !== undefined && derived.length > 0)
+        await appendFile(targets.keepSamples, `${derived.map(pointLine).join('\n')}\n`);
+      return result;
+    }
+    context.progress.step(
+      `canary: ${pairs} pairs are not enough to decide; going on to ${pairs + rounds[index + 1]!.iterations.length}`,
+    );
+  }
+  throw new InternalError('a canary plan has no rounds');
+}
+
+const judgedStep = (step: PlanStep): boolean => step.block === 'ab';
+const pairOf = (step: PlanStep): number => step.pair;
+
+function joined(one: PointSet, other: PointSet): PointSet {
+  return {
+    points: [...one.points, ...other.points],
+    droppedIterations: one.droppedIterations + other.droppedIterations,
+    badLines: one.badLines + other.badLines,
+  };
 }
 
 /** A judge that is there and takes the key, before a run that would be in vain. */

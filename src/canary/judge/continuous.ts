@@ -8,6 +8,7 @@ import {
   DEFAULT_MARGINS,
   DEPENDENCE_LEVEL,
   errorShares,
+  FEW_LOOKS,
   LOOKS_DEPENDENCE_LEVEL,
   LOOKS_FEWEST_PAIRS,
   LOOKS_MIN_PAIRS,
@@ -71,7 +72,7 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
     differences === undefined
       ? { location: unpairedLocation(baseline, candidate, sorted, arms, levelOf(looks)), armPhi: 0 }
       : pairedWithArms(differences, baseline, candidate, sorted, arms, looks);
-  if (looks > 1 && differences !== undefined && fewest < LOOKS_MIN_PAIRS && (fewest < LOOKS_FEWEST_PAIRS || armPhi > 0)) {
+  if (looks > FEW_LOOKS && differences !== undefined && fewest < LOOKS_MIN_PAIRS && (fewest < LOOKS_FEWEST_PAIRS || armPhi > 0)) {
     const reason = `${fewest} pairs are too few to rule out that they depend on each other, and this run is looked at repeatedly: at least ${LOOKS_MIN_PAIRS} are needed`;
     return {
       ...blocked(reason, n, n, LOOKS_MIN_PAIRS),

@@ -77,6 +77,9 @@ export const LOOKS_MIN_POINTS = 20;
  */
 export const LOOKS_MIN_PAIRS = 30;
 
+/** So few looks add little to what one look at pairs risks. */
+export const FEW_LOOKS = 4;
+
 /** Fewest pairs of which a correlation in time can be read at all. */
 export const LOOKS_FEWEST_PAIRS = 8;
 

@@ -40,7 +40,7 @@ export function joinPairs(
 export function buildCase(
   points: readonly CanaryPoint[],
   profile: CanaryProfileDocument,
-  options: { readonly block: 'aa' | 'ab'; readonly seed: number; readonly alpha: number },
+  options: { readonly block: 'aa' | 'ab'; readonly seed: number; readonly alpha: number; readonly looks?: number },
 ): CaseInput {
   const metrics: MetricInput[] = [];
   for (const wanted of profile.metrics) {
@@ -51,7 +51,8 @@ export function buildCase(
     metrics.push(metricInput(definition, wanted, pairs));
     for (const { name, own } of groups(pairs, wanted)) metrics.push(metricInput(definition, wanted, own, name));
   }
-  return { id: options.block, design: 'paired', alpha: options.alpha, seed: options.seed, metrics };
+  const { block, alpha, seed, looks } = options;
+  return { id: block, design: 'paired', alpha, seed, ...(looks === undefined ? {} : { looks }), metrics };
 }
 
 function groupsOf({ tags }: CanaryPoint): Groups {

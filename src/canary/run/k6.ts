@@ -1,8 +1,9 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
 import type { Progress } from '../../core/context.ts';
 import { ExternalError } from '../../core/errors.ts';
 import { exec } from '../../tools/exec.ts';
@@ -26,12 +27,15 @@ export interface K6Options {
   readonly signal: AbortSignal;
   /** Keeps the sample file there. */
   readonly keepSamples?: string;
+  /** Adds to that file instead of writing it anew. */
+  readonly append?: boolean;
 }
 
 /** Runs the paired script with a plan and reads its samples. k6 writes into a temporary folder that is removed afterwards. */
 export async function runK6(plan: CanaryPlan, options: K6Options): Promise<K6Run> {
   const dir = await mkdtemp(join(tmpdir(), 'mixgate-canary-'));
-  const samplesFile = options.keepSamples ?? join(dir, 'samples.ndjson');
+  const appended = options.append === true ? options.keepSamples : undefined;
+  const samplesFile = (appended === undefined ? options.keepSamples : undefined) ?? join(dir, 'samples.ndjson');
   try {
     const planFile = join(dir, 'plan.json');
     // The plan may hold a token in its headers: nobody else may read it.
@@ -73,6 +77,7 @@ export async function runK6(plan: CanaryPlan, options: K6Options): Promise<K6Run
         message: `the load generator failed: ${aborted}.`,
         fix: 'run with MIXGATE_DEBUG=1, and `mixgate doctor` to check k6.',
       });
+    if (appended !== undefined) await pipeline(createReadStream(samplesFile), createWriteStream(appended, { flags: 'a' }));
     return { samples: await readSamples(samplesFile), aborted };
   } finally {
     await rm(dir, { recursive: true, force: true });

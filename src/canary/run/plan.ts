@@ -68,7 +68,7 @@ export function buildPlan({ profile, prompts, baseline, candidate, seed, headers
   const blocks = [
     { block: 'warmup' as const, count: profile.warmupPairs ?? DEFAULTS.warmupPairs },
     { block: 'aa' as const, count: profile.aaPairs ?? DEFAULTS.aaPairs },
-    { block: 'ab' as const, count: profile.pairs },
+    { block: 'ab' as const, count: Math.max(profile.pairs, profile.maxPairs ?? 0) },
   ];
   for (const { block, count } of blocks) {
     for (let i = 0; i < count; i += 1) {
@@ -98,6 +98,18 @@ export function buildPlan({ profile, prompts, baseline, candidate, seed, headers
     prompts,
     iterations,
   };
+}
+
+/**
+ * The plan in rounds of `pairs` judged pairs: the first has the warm-up and the A/A block as well; each later one is sent when those before
+ * it left the run inconclusive.
+ */
+export function planRounds(plan: CanaryPlan, pairs: number): readonly CanaryPlan[] {
+  const before = plan.iterations.findIndex((step) => step.block === 'ab');
+  const rounds: CanaryPlan[] = [];
+  for (let from = before; from < plan.iterations.length; from += pairs)
+    rounds.push({ ...plan, iterations: plan.iterations.slice(from === before ? 0 : from, from + pairs) });
+  return rounds;
 }
 
 function segmentQueue(indices: readonly number[], rng: Rng): () => { prompt: number; candidateFirst: boolean } {
