@@ -77,12 +77,16 @@ export function findingCard(finding: Finding, anchor: string): string {
 
 const NUMERIC = /^[-+±≤≥<>]?\s?[\d\u2009.,∞]+(?:e-?\d+)?(?:\s?\S{1,12})?$/u;
 
-/** @param cell turns a cell into HTML; it must escape */
+/**
+ * @param cell turns a cell into HTML; it must escape
+ * @param label names the scrolling region, where the title alone would be there more than once
+ */
 export function tableHtml(
   table: Pick<Table, 'columns' | 'rows' | 'note' | 'details'>,
   title: string | undefined,
   cell: (text: string, column: number) => string = (text, column) =>
     isVerdict(text) && table.columns[column]?.toLowerCase() === 'verdict' ? verdictPill(text) : rich(oneLine(text)),
+  label: string = title ?? 'Data',
 ): string {
   const rows = table.rows.slice(0, MAX_ROWS);
   const numeric = table.columns.map((_, column) => {
@@ -98,7 +102,7 @@ export function tableHtml(
     table.rows.length > rows.length
       ? `<p class="small">${table.rows.length - rows.length} more rows in the JSON report.</p>`
       : '';
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${html(oneLine(title ?? 'Data'))}"><table>${title === undefined ? '' : `<caption>${html(oneLine(title))}</caption>`}<thead><tr>${table.columns
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${html(oneLine(label))}"><table>${title === undefined ? '' : `<caption>${html(oneLine(title))}</caption>`}<thead><tr>${table.columns
     .map((name, column) => `<th scope="col"${numeric[column] ? ' class="num"' : ''}>${html(oneLine(name))}</th>`)
     .join(
       '',
@@ -114,11 +118,15 @@ function isVerdict(text: string): text is Verdict {
   return Object.hasOwn(SHAPES, text);
 }
 
-export function measurementsHtml(measurements: readonly Measurement[]): string {
+/** @param gate whose they are */
+export function measurementsHtml(measurements: readonly Measurement[], gate: string): string {
   const { columns, rows } = measurementTable(rankMeasurements(measurements));
   const verdictColumn = columns.indexOf('verdict');
-  return tableHtml({ columns, rows }, 'Measurements', (text, column) =>
-    column === verdictColumn && text !== '' ? verdictPill(text as Verdict) : html(oneLine(text)),
+  return tableHtml(
+    { columns, rows },
+    'Measurements',
+    (text, column) => (column === verdictColumn && text !== '' ? verdictPill(text as Verdict) : html(oneLine(text))),
+    `Measurements of ${gate}`,
   );
 }
 
@@ -130,7 +138,7 @@ export function figure(chart: Chart, id: string): string {
     chartSvg(chart, id),
     chart.kind === 'heatmap' ? scale(heatRange(chart)) : '',
     chart.note === undefined ? '' : `<p class="small">${rich(oneLine(chart.note))}</p>`,
-    `<details class="data"><summary>Numbers</summary>${tableHtml(chartData(chart), undefined, (text) => html(oneLine(text)))}</details>`,
+    `<details class="data"><summary>Numbers</summary>${tableHtml(chartData(chart), undefined, (text) => html(oneLine(text)), `Numbers: ${clip(chart.title, 200)}`)}</details>`,
     '</figure>',
   ]
     .filter((line) => line !== '')

@@ -119,7 +119,7 @@ function gateSection(gate: GateResult, index: number, anchors: ReadonlyMap<Findi
     charts.length === 0 ? '' : `<div class="figures">${charts.join('\n')}</div>`,
     ...gate.findings.map((finding) => findingCard(finding, anchors.get(finding) ?? `finding-${gate.id}`)),
     ...(gate.tables ?? []).map((table) => tableHtml(table, clip(table.title, 200))),
-    gate.measurements.length === 0 ? '' : measurementsHtml(gate.measurements),
+    gate.measurements.length === 0 ? '' : measurementsHtml(gate.measurements, gate.id),
     '</div></details>',
   ]
     .filter((line) => line !== '')

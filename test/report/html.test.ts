@@ -64,6 +64,8 @@ describe('the page', () => {
     expect(pictures.every((tag) => tag.includes('aria-hidden="true"') || /role="img" aria-label="[^"]+"/.test(tag))).toBe(true);
     expect([...page.matchAll(/<th(?:\s[^>]*)?>/g)].every(([tag]) => tag.includes('scope="col"'))).toBe(true);
     expect(page).toContain('<a class="skip" href="#findings">');
+    const regions = [...page.matchAll(/role="region" aria-label="(?<label>[^"]+)"/g)].map((match) => match.groups!['label']!);
+    expect(new Set(regions).size).toBe(regions.length);
   });
 
   test('every colour of a chart is a variable, so that light and dark both hold', () => {
