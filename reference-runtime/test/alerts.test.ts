@@ -130,3 +130,43 @@ it('fallbacks alert above 1 % of allowed requests for five minutes, and not at 1
   writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
   promtool(['test', 'rules', file]);
 });
+
+it('telemetry that no collector takes alerts when it is late, and when it is lost', () => {
+  const labels = 'instance="a", mixgate_signal="traces"';
+  const alert = (alertname: string, exp_labels: object, exp_annotations: object): object => ({
+    eval_time: '9m',
+    alertname,
+    exp_alerts: [
+      { exp_labels: { severity: 'warning', instance: 'a', mixgate_signal: 'traces', ...exp_labels }, exp_annotations },
+    ],
+  });
+  const lost = { mixgate_telemetry_reason: 'queue_full' };
+  const tests = [
+    {
+      interval: '1m',
+      input_series: [
+        { series: `mixgate_telemetry_queue_age_seconds{${labels}}`, values: '0+60x10' },
+        { series: `mixgate_telemetry_dropped_total{${labels}, mixgate_telemetry_reason="queue_full"}`, values: '0+1x10' },
+        { series: `mixgate_telemetry_dropped_total{${labels}, mixgate_telemetry_reason="invalid"}`, values: '3x10' },
+      ],
+      alert_rule_test: [
+        alert(
+          'MixgateTelemetryDelayed',
+          {},
+          {
+            summary: 'a has had no collector for its traces for 9m 0s',
+            description:
+              'mixgate_telemetry_collector_up says which collector does not answer. When the queue is full, what is new is dropped.',
+          },
+        ),
+        alert('MixgateTelemetryDropped', lost, {
+          summary: 'a lost traces: queue_full',
+          description: 'Dashboards, alerts and SLOs over this time count too little.',
+        }),
+      ],
+    },
+  ];
+  const file = dir.file('telemetry.test.yaml');
+  writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
+  promtool(['test', 'rules', file]);
+});

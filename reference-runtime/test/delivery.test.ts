@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Collector, type Endpoint, type Outcome, outcomeOf, parseHeaderLines, retryAfterMs } from '../src/telemetry/collector.ts';
 import { Delivery, type DeliveryOptions, restMs } from '../src/telemetry/delivery.ts';
 import type { DropReason } from '../src/telemetry/signal.ts';
+import { authority } from './support/authority.ts';
 import { temporary } from './support/models.ts';
 import { type Receiver, type Reply, startReceiver } from './support/receiver.ts';
 
@@ -85,6 +86,34 @@ describe('delivery', () => {
     await until(() => counted.exported === 4);
     expect(receiver.received[1]?.headers.authorization).toBe('Bearer other');
     await delivery.close(1000);
+  });
+
+  it('shows its certificate to a collector of an authority of its own, and trusts no other', async () => {
+    const [ours, theirs] = [await authority('ours'), await authority('theirs')];
+    const server = await ours.issue('CN=collector', { dns: ['localhost'] });
+    const client = await ours.issue('CN=runtime');
+    const file = (name: string, text: string): string => {
+      writeFileSync(dir.file(name), text);
+      return dir.file(name);
+    };
+    await using receiver = await startReceiver(undefined, {
+      ...server,
+      ca: ours.ca,
+      requestCert: true,
+      rejectUnauthorized: true,
+    });
+    const pem = { cert: file('client.crt', client.cert), key: file('client.key', client.key) };
+    const trusted = deliveryTo([receiver], {}, { ...pem, ca: file('ours.crt', ours.ca) });
+    trusted.delivery.add(entry('a'));
+    await until(() => trusted.counted.exported === 1);
+    await trusted.delivery.close(1000);
+    for (const endpoint of [{ ...pem, ca: file('theirs.crt', theirs.ca) }, { ca: dir.file('ours.crt') }]) {
+      const { delivery, counted } = deliveryTo([receiver], { retryForMs: 0 }, endpoint);
+      delivery.add(entry('b'));
+      await until(() => counted.dropped.retries_exhausted === 1);
+      await delivery.close(1000);
+    }
+    expect(receiver.received).toHaveLength(1);
   });
 
   it('asks the second collector when the first fails, hangs or refuses, and the first one again later', async () => {

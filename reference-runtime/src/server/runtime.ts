@@ -1,6 +1,5 @@
 // Everything one runtime is made of, started and stopped together.
 
-import { randomUUID } from 'node:crypto';
 import type { PoolConfig, RuntimeConfig, UpstreamConfig } from '../config/types.ts';
 import { LlamaEngine } from '../engine/llama-engine.ts';
 import type { Engine, EngineInfo } from '../engine/types.ts';
@@ -9,11 +8,10 @@ import { BundleError } from '../policy/bundle.ts';
 import { DecisionLog } from '../policy/decision-log.ts';
 import { policySource } from '../policy/source.ts';
 import { PolicyStore } from '../policy/store.ts';
-import { TelemetryExporter } from '../telemetry/exporter.ts';
+import type { TelemetryExporter } from '../telemetry/exporter.ts';
 import { LineFile } from '../telemetry/line-file.ts';
-import { Metrics } from '../telemetry/metrics.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { LogRecord } from '../telemetry/otlp-logs.ts';
-import { otlpSettings } from '../telemetry/otlp-settings.ts';
 import { Admission } from './admission.ts';
 import { ServerCertificate } from './certificate.ts';
 import { Flags } from './flags.ts';
@@ -22,10 +20,10 @@ import { type Identify, identityStage } from './identity.ts';
 import { MoeStore } from './moe-store.ts';
 import { PoolState } from './pool-state.ts';
 import { Quotas } from './quota.ts';
-import { refreshMetrics } from './refresh-metrics.ts';
 import { type Loadable, Residency } from './residency.ts';
 import { residencyEvents, unloadedInfo } from './resident-model.ts';
 import { Shadows } from './shadow.ts';
+import { startTelemetry } from './start-telemetry.ts';
 
 export const RUNTIME_VERSION = '0.1.0';
 
@@ -113,14 +111,12 @@ export async function startRuntime(
     sources.map((source) => policySource(source, cache)),
     { entrypoint, ...(cache === undefined ? {} : { cache }) },
   );
-  const metrics = new Metrics({
-    version: RUNTIME_VERSION,
-    cluster: config.cluster,
-    model: config.model.id,
-    modelVersion: config.model.version,
-  });
   let runtime: Runtime | undefined;
-  const telemetry = startTelemetry(config, { metrics, env: overrides.env ?? process.env, print, runtime: () => runtime });
+  const { metrics, telemetry } = startTelemetry(config, RUNTIME_VERSION, {
+    env: overrides.env ?? process.env,
+    print,
+    runtime: () => runtime,
+  });
   const log = (message: string): void => {
     print(message);
     if (telemetry.wants('logs')) telemetry.record({ unixNano: BigInt(Date.now()) * 1_000_000n, severity: 'INFO', body: message });
@@ -204,35 +200,6 @@ export async function startRuntime(
 
 /** How long the end of the process waits for collectors, in milliseconds. */
 const FLUSH_LIMIT_MS = 5000;
-
-/** The exporter, with what the configuration and the environment say. @throws ConfigurationError */
-function startTelemetry(
-  config: RuntimeConfig,
-  parts: { metrics: Metrics; env: NodeJS.ProcessEnv; print: (message: string) => void; runtime: () => Runtime | undefined },
-): TelemetryExporter {
-  const settings = otlpSettings(config.telemetry, parts.env);
-  for (const warning of settings.warnings) parts.print(warning);
-  const tracesFile = config.telemetry.traces.file;
-  return new TelemetryExporter({
-    settings,
-    resource: {
-      'service.name': 'mixgate-runtime',
-      'service.version': RUNTIME_VERSION,
-      'service.instance.id': randomUUID(),
-      'mixgate.cluster': config.cluster,
-      ...settings.resource,
-      ...config.telemetry.resource,
-    },
-    version: RUNTIME_VERSION,
-    metrics: parts.metrics,
-    refresh: () => {
-      const runtime = parts.runtime();
-      if (runtime !== undefined) refreshMetrics(runtime);
-    },
-    ...(tracesFile === undefined ? {} : { tracesFile }),
-    log: parts.print,
-  });
-}
 
 function bundleLabels(bundle: {
   revision: string;

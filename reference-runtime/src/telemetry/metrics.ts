@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineInfo, EngineStats, RequestTrace, UpstreamStats } from '../engine/types.ts';
 import { GovernanceMetrics } from './governance-metrics.ts';
 import { INSTRUMENTS, type Instrument, type InstrumentKey, labelOf } from './instruments.ts';
+import type { Resource } from './otlp.ts';
 import { DROP_REASONS, SIGNALS } from './signal.ts';
 
 /** Above this a model's layer x expert counters are left out: 48 x 128 would be 6144 series. */
@@ -69,26 +70,25 @@ export class Metrics {
   readonly registry = new Registry();
   readonly instruments = instrumentsIn(this.registry);
   readonly governance = new GovernanceMetrics(this.instruments);
-  readonly #targetInfo = new Gauge({
-    name: 'target_info',
-    help: 'Resource of this runtime',
-    labelNames: ['service_name', 'service_version', 'cluster', 'model', 'model_version'],
-    registers: [this.registry],
-  });
   readonly #upstreamSeen = new Map<string, UpstreamStats>();
   #seen = { restarts: 0, recorded: 0, dropped: 0, unattributed: 0 };
 
-  constructor(resource: { version: string; cluster: string; model: string; modelVersion: string }) {
-    this.#targetInfo.set(
-      {
-        service_name: 'mixgate-runtime',
-        service_version: resource.version,
-        cluster: resource.cluster,
-        model: resource.model,
-        model_version: resource.modelVersion,
-      },
-      1,
-    );
+  /** @param resource what this runtime is; `attributes` are those of the telemetry's resource */
+  constructor(resource: { version: string; cluster: string; model: string; modelVersion: string; attributes?: Resource }) {
+    const { version, cluster, model, modelVersion, attributes = {} } = resource;
+    const own = { service_name: 'mixgate-runtime', service_version: version, cluster, model, model_version: modelVersion };
+    // Prometheus' form of a resource; service.instance.id is what Prometheus calls `instance`. Of two names that escape to one label the last has it.
+    const named = Object.entries(attributes)
+      .filter(([name]) => name !== '' && name !== 'service.instance.id')
+      .map(([name, value]) => [name.replace(/^(?=[0-9])|[^A-Za-z0-9_]/g, '_'), value]);
+    const labels: Record<string, string> = { ...own, ...Object.fromEntries(named) };
+    const info = new Gauge({
+      name: 'target_info',
+      help: 'Resource of this runtime',
+      labelNames: Object.keys(labels),
+      registers: [this.registry],
+    });
+    info.set(labels, 1);
     this.instruments.traceAvailable.set(0);
     // Present from the first scrape on: a rate over a series that appears with its first event misses that event.
     for (const signal of SIGNALS) {

@@ -1,5 +1,6 @@
 // A small OTLP/HTTP receiver that answers as it is told: for what a real Collector can't be made to do on command.
-import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
+import { createServer as createSecureServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 
@@ -17,10 +18,13 @@ export interface Receiver extends AsyncDisposable {
   received: Received[];
 }
 
-/** Starts a receiver; `reply` is asked once per request, with how many came before. */
-export async function startReceiver(reply: (index: number, path: string) => Reply = () => ({ status: 200 })): Promise<Receiver> {
+/** Starts a receiver, over TLS where it is given; `reply` is asked once per request, with how many came before. */
+export async function startReceiver(
+  reply: (index: number, path: string) => Reply = () => ({ status: 200 }),
+  tls?: ServerOptions,
+): Promise<Receiver> {
   const received: Received[] = [];
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -32,10 +36,11 @@ export async function startReceiver(reply: (index: number, path: string) => Repl
       if (answer === 'hang') return;
       response.writeHead(answer.status, answer.headers).end(answer.body ?? '{}');
     });
-  });
+  };
+  const server = tls === undefined ? createServer(listener) : createSecureServer(tls, listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `${tls === undefined ? 'http://127.0.0.1' : 'https://localhost'}:${(server.address() as AddressInfo).port}`,
     received,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
