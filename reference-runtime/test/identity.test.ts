@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { SHIPPED_MODEL } from '../src/config/dev.ts';
 import { ConfigurationError, parseConfig } from '../src/config/load.ts';
 import type { RuntimeConfig } from '../src/config/types.ts';
@@ -209,6 +209,43 @@ describe('a JWKS file', () => {
     writeFileSync(file, 'broken');
     await new Promise((resolve) => setTimeout(resolve, 1200));
     await expect(bearer(next)).resolves.toMatchObject({ tenant: 'acme' });
+  });
+});
+
+describe('a token that was verified', () => {
+  it('is known for a minute, not longer than it is valid, and not by its look', async () => {
+    const file = dir.file('known.json');
+    const keys = await generateKeyPair('ES256', { extractable: true });
+    writeFileSync(file, JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k', alg: 'ES256' }] }));
+    const identify = identityStage({ jwt: { jwks: file, tenantClaim: 'tenant', algorithms: ['ES256'] } });
+    const start = Date.now();
+    const sign = (seconds: number): Promise<string> =>
+      new SignJWT({ tenant: 'acme', sub: 'web' })
+        .setProtectedHeader({ alg: 'ES256', kid: 'k' })
+        .setExpirationTime(Math.floor(start / 1000) + seconds)
+        .sign(keys.privateKey);
+    const bearer = async (token: string) => identify({ authorization: `Bearer ${token}`, certificate: undefined });
+    const verify = vi.spyOn(globalThis.crypto.subtle, 'verify');
+    vi.useFakeTimers({ toFake: ['Date'], now: start });
+    try {
+      const [short, long] = [await sign(20), await sign(3600)];
+      for (const token of [short, short, long, long, long])
+        expect(await bearer(token)).toEqual({ tenant: 'acme', workload: 'web' });
+      expect(verify).toHaveBeenCalledTimes(2);
+      await expect(bearer(`${long.slice(0, -2)}AA`)).rejects.toMatchObject({ status: 401 });
+      // Five seconds of tolerance between clocks, as when it is verified.
+      vi.setSystemTime(start + 26_000);
+      await expect(bearer(short)).rejects.toThrow(/"exp" claim timestamp check failed/);
+      verify.mockClear();
+      expect(await bearer(long)).toMatchObject({ tenant: 'acme' });
+      expect(verify).not.toHaveBeenCalled();
+      vi.setSystemTime(start + 61_000);
+      expect(await bearer(long)).toMatchObject({ tenant: 'acme' });
+      expect(verify).toHaveBeenCalledTimes(1);
+    } finally {
+      vi.useRealTimers();
+      verify.mockRestore();
+    }
   });
 });
 

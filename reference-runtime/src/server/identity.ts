@@ -2,7 +2,15 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { FastifyRequest } from 'fastify';
-import { createLocalJWKSet, createRemoteJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from 'jose';
 import { ConfigurationError } from '../config/load.ts';
 import type { JwtConfig, MtlsConfig, RuntimeConfig } from '../config/types.ts';
 import { type ClientCertificate, clientCertificate } from './certificate.ts';
@@ -30,14 +38,21 @@ export function credentialsOf(request: FastifyRequest): Credentials {
 const CLOCK_TOLERANCE_S = 5;
 const MAX_TOKEN_CHARS = 16_384;
 
-function keySource(config: JwtConfig): JWTVerifyGetKey {
-  if (/^https?:\/\//.test(config.jwks)) return createRemoteJWKSet(new URL(config.jwks), { timeoutDuration: 5000 });
+/** Keys of an issuer; `version` changes when they do, as far as that can be seen. */
+interface KeySource {
+  keys: JWTVerifyGetKey;
+  version(): number;
+}
+
+function keySource(config: JwtConfig): KeySource {
+  if (/^https?:\/\//.test(config.jwks))
+    return { keys: createRemoteJWKSet(new URL(config.jwks), { timeoutDuration: 5000 }), version: () => 0 };
   const file = config.jwks;
   let keys = keySet(file);
   let version = statSync(file).mtimeMs;
   let checked = performance.now();
   // Keys are rotated by writing the file: looked at again, at most once a second. A broken file leaves the keys that are known.
-  return (header, token) => {
+  const refresh = (): number => {
     if (performance.now() - checked > JWKS_CHECK_MS) {
       checked = performance.now();
       try {
@@ -46,8 +61,48 @@ function keySource(config: JwtConfig): JWTVerifyGetKey {
         version = now;
       } catch {}
     }
-    return keys(header, token);
+    return version;
   };
+  return {
+    keys: (header, token) => {
+      refresh();
+      return keys(header, token);
+    },
+    version: refresh,
+  };
+}
+
+/** A token that was verified is taken again for so long: a signature costs more than all other stages together. */
+const VERIFIED_MS = 60_000;
+const VERIFIED_LIMIT = 4096;
+
+interface Verified {
+  identity: Identity;
+  /** Of the wall clock. */
+  until: number;
+  version: number;
+}
+
+/** Tokens that were verified, by digest: while they are valid, the keys are the same and the minute is not over. */
+class VerifiedTokens {
+  readonly #tokens = new Map<string, Verified>();
+
+  get(digest: string, version: number): Identity | undefined {
+    const known = this.#tokens.get(digest);
+    if (known === undefined) return undefined;
+    if (known.version === version && Date.now() < known.until) return known.identity;
+    this.#tokens.delete(digest);
+    return undefined;
+  }
+
+  /** @param expires seconds since the epoch */
+  set(digest: string, version: number, identity: Identity, expires: number): void {
+    // The oldest goes: a Map keeps the order of insertion.
+    const [oldest] = this.#tokens.keys();
+    if (this.#tokens.size >= VERIFIED_LIMIT && oldest !== undefined) this.#tokens.delete(oldest);
+    const until = Math.min(Date.now() + VERIFIED_MS, (expires + CLOCK_TOLERANCE_S) * 1000);
+    this.#tokens.set(digest, { identity, until, version });
+  }
 }
 
 const JWKS_CHECK_MS = 1000;
@@ -76,17 +131,24 @@ export function identityStage(config: RuntimeConfig['identity']): Identify {
   if (config.dev === true) return async () => ({ tenant: 'dev', workload: 'dev' });
   const byDigest = new Map((config.tokens ?? []).map((token) => [token.sha256, token]));
   const jwt = config.jwt;
-  const keys = jwt === undefined ? undefined : keySource(jwt);
+  const source = jwt === undefined ? undefined : keySource(jwt);
+  const verified = new VerifiedTokens();
   return async ({ authorization, certificate }) => {
     if (config.mtls !== undefined && authorization === undefined) return fromCertificate(certificate, config.mtls);
     const bearer = /^Bearer (?<token>[A-Za-z0-9._~+/=-]+)$/i.exec(authorization ?? '')?.groups?.['token'];
     if (bearer === undefined) throw unauthorized('an Authorization header with a bearer token is needed');
     if (bearer.length > MAX_TOKEN_CHARS) throw unauthorized('the bearer token is too long');
     // Looked up by digest: the comparison leaks nothing about the token.
-    const known = byDigest.get(createHash('sha256').update(bearer).digest('hex'));
+    const digest = createHash('sha256').update(bearer).digest('hex');
+    const known = byDigest.get(digest);
     if (known !== undefined) return { tenant: known.tenant, workload: known.workload ?? known.tenant };
-    if (jwt === undefined || keys === undefined) throw unauthorized('the bearer token is not known');
-    return verify(bearer, jwt, keys);
+    if (jwt === undefined || source === undefined) throw unauthorized('the bearer token is not known');
+    const version = source.version();
+    const before = verified.get(digest, version);
+    if (before !== undefined) return before;
+    const { identity, expires } = await verify(bearer, jwt, source.keys);
+    verified.set(digest, version, identity, expires);
+    return identity;
   };
 }
 
@@ -116,8 +178,8 @@ function isIssuerAway(error: unknown): boolean {
   return error instanceof TypeError;
 }
 
-async function verify(token: string, config: JwtConfig, keys: JWTVerifyGetKey): Promise<Identity> {
-  let payload: Record<string, unknown>;
+async function verify(token: string, config: JwtConfig, keys: JWTVerifyGetKey): Promise<{ identity: Identity; expires: number }> {
+  let payload: JWTPayload;
   try {
     const result = await jwtVerify(token, keys, {
       algorithms: config.algorithms,
@@ -137,5 +199,7 @@ async function verify(token: string, config: JwtConfig, keys: JWTVerifyGetKey): 
   }
   const tenant = payload[config.tenantClaim];
   if (typeof tenant !== 'string' || tenant === '') throw unauthorized(`the bearer token has no claim ${config.tenantClaim}`);
-  return { tenant, workload: typeof payload['sub'] === 'string' ? payload['sub'] : tenant };
+  const identity = { tenant, workload: typeof payload.sub === 'string' ? payload.sub : tenant };
+  // Claim `exp` is required above.
+  return { identity, expires: payload.exp as number };
 }
