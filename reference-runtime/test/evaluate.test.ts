@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EvaluationReport } from '../src/commands/evaluate.ts';
+import type { EvaluationReport } from '../src/commands/evaluation-report.ts';
 import { microModel, temporary } from './support/models.ts';
 import { startServer, type TestServer } from './support/server.ts';
 

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RuntimeProcess, startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
+import { columns } from '../src/commands/output.ts';
 import type { RequestTrace } from '../src/engine/types.ts';
 import { heatStep } from '../src/report/heat-table.ts';
 import { percent, short } from '../src/report/number.ts';
@@ -16,7 +17,7 @@ const CLI = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
 const dir = temporary();
 afterAll(dir.remove);
 
-const HOSTILE = '<img src=x onerror=alert(1)> "\'&amp; </style><script>alert(2)</script>\n\u202egnp.exe\u0000';
+const HOSTILE = '\u009b31m<img src=x onerror=alert(1)> "\'&amp; </style><script>alert(2)</script>\n\u202egnp.exe\u0000';
 
 /** What holds for every page: well-formed, nothing from outside, no script, an honest policy, and the basics of accessibility. */
 function sound(html: string): Element[] {
@@ -353,4 +354,13 @@ describe('a number', () => {
     [0.000_012, '1.2e-5'],
     [Number.POSITIVE_INFINITY, '–'],
   ])('%s is %s', (value, text) => expect(short(value)).toBe(text));
+});
+
+it('a table for the terminal writes out what a terminal would act on', () => {
+  expect(
+    columns([
+      ['a', '\u202egnp'],
+      ['\u001b[31m', 'b'],
+    ]),
+  ).toBe('a          \\u{202e}gnp\n\\u{1b}[31m  b\n');
 });

@@ -3,8 +3,9 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { topExperts, usageBalance } from '../engine/trace-math.ts';
 import type { RequestTrace, TokenScore } from '../engine/types.ts';
+import { type EvaluationReport, evaluationTable, type Figures } from './evaluation-report.ts';
 import { loadOffline } from './offline.ts';
-import { columns, writePage } from './output.ts';
+import { writePage } from './output.ts';
 import { ENGINE_FLAGS, engineFlags, existing, number, oneOf, parseFlags, required, text, UsageError } from './usage.ts';
 
 export const EVALUATE_HELP = `mixgate-runtime evaluate: perplexity of a model by segment and by expert
@@ -101,14 +102,6 @@ function addTo(sum: Sum, score: TokenScore): void {
   sum.logprob += score.logprob;
 }
 
-/** Likelihood of some tokens; null where there are none. */
-export interface Figures {
-  tokens: number;
-  bytes: number;
-  perplexity: number | null;
-  bits_per_byte: number | null;
-}
-
 function figures(sum: Sum): Figures {
   return {
     tokens: sum.tokens,
@@ -116,26 +109,6 @@ function figures(sum: Sum): Figures {
     perplexity: sum.tokens === 0 ? null : Math.exp(-sum.logprob / sum.tokens),
     bits_per_byte: sum.bytes === 0 ? null : -sum.logprob / Math.LN2 / sum.bytes,
   };
-}
-
-export interface ExpertFigures extends Figures {
-  expert: number;
-  usage: number;
-}
-
-export interface SegmentReport extends Figures {
-  windows: number;
-  windows_skipped: number;
-  layers: Array<{ layer: number; usage_entropy_ratio: number; experts: ExpertFigures[] }>;
-}
-
-/** What the command prints as JSON. */
-export interface EvaluationReport {
-  model: string;
-  window: number;
-  trace_available: boolean;
-  total: Figures;
-  segments: Record<string, SegmentReport>;
 }
 
 /** Adds a window's tokens to the experts that were used at the position each was predicted from. */
@@ -235,41 +208,5 @@ export async function evaluateCommand(args: string[]): Promise<void> {
     const { evaluationPage } = await import('../report/evaluation-page.ts');
     writePage(html, evaluationPage(report));
   }
-  process.stdout.write(format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : table(report));
-}
-
-const shown = (value: number | null, digits: number): string => (value === null ? '-' : value.toFixed(digits));
-
-/** Segments, then for each layer the expert whose tokens are hardest to predict in each segment. */
-function table({ total, segments }: EvaluationReport): string {
-  const names = Object.keys(segments);
-  const bySegment = columns([
-    ['segment', 'tokens', 'bits per byte', 'perplexity', 'windows'],
-    ...Object.entries(segments).map(([name, segment]) => [
-      name,
-      String(segment.tokens),
-      shown(segment.bits_per_byte, 3),
-      shown(segment.perplexity, 2),
-      String(segment.windows),
-    ]),
-    ['all', String(total.tokens), shown(total.bits_per_byte, 3), shown(total.perplexity, 2), ''],
-  ]);
-  const layers = Object.values(segments)[0]?.layers.map((layer) => layer.layer) ?? [];
-  if (layers.length === 0) return `${bySegment}\nRouter tracing is not available: no figures by expert.\n`;
-  const experts = layers.flatMap((layer) => {
-    const count = Math.max(...names.map((name) => at(segments, name, layer).length));
-    return Array.from({ length: count }, (_, expert) => [
-      String(layer),
-      String(expert),
-      ...names.map((name) => {
-        const found = at(segments, name, layer)[expert];
-        return found === undefined || found.tokens === 0 ? '-' : `${shown(found.perplexity, 2)} (${found.tokens})`;
-      }),
-    ]);
-  });
-  return `${bySegment}\nPerplexity of the tokens predicted through an expert (tokens):\n${columns([['layer', 'expert', ...names], ...experts])}`;
-}
-
-function at(segments: EvaluationReport['segments'], name: string, layer: number): ExpertFigures[] {
-  return segments[name]?.layers.find((each) => each.layer === layer)?.experts ?? [];
+  process.stdout.write(format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : evaluationTable(report));
 }

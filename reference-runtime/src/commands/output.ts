@@ -1,5 +1,6 @@
 // Files that commands write beside what they print.
 import { writeFileSync } from 'node:fs';
+import { visible } from '../../../src/report/escape.ts';
 import type { Page } from '../report/page.ts';
 import type { LayerGate } from '../server/moe.ts';
 
@@ -9,8 +10,9 @@ export function writePage(path: string, { html }: Page): void {
   process.stderr.write(`wrote ${path}\n`);
 }
 
-/** Columns of text, padded to their widest cell. */
-export function columns(rows: readonly (readonly string[])[]): string {
+/** Columns of text, padded to their widest cell. What a terminal would act on, or hide, is written out. */
+export function columns(table: readonly (readonly string[])[]): string {
+  const rows = table.map((row) => row.map(visible));
   const count = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: count }, (_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   return `${rows

@@ -1,7 +1,7 @@
 // Perplexity by segment and expert as a page.
 import { basename } from 'node:path';
 import { html, oneLine } from '../../../src/report/escape.ts';
-import type { EvaluationReport, SegmentReport } from '../commands/evaluate.ts';
+import type { EvaluationReport, SegmentReport } from '../commands/evaluation-report.ts';
 import { heatTable } from './heat-table.ts';
 import { short } from './number.ts';
 import { type Page, page } from './page.ts';
