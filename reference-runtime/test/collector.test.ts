@@ -10,6 +10,7 @@ import { SHIPPED_BUNDLE } from '../src/config/dev.ts';
 import { fleetGate, undeclared } from './support/gate.ts';
 import { microModel, temporary } from './support/models.ts';
 import { telemetryOf } from './support/otlp.ts';
+import { startReceiver } from './support/receiver.ts';
 import { metric } from './support/server.ts';
 
 const dir = temporary();
@@ -172,5 +173,36 @@ describe('a Collector', () => {
     expect(of(back, 'exported_total', '"traces"') + lost).toBe(telemetryOf(readLines(emitted)).spans.length);
     await again.stop();
     expect(telemetryOf(again.read()).spans.length).toBe(of(back, 'exported_total', '"traces"') - before);
+  });
+
+  it('is found by OTEL_EXPORTER_OTLP_* alone, and nothing that is printed or sent has a value of its headers', async () => {
+    let refusing = false;
+    await using receiver = await startReceiver(() => ({ status: refusing ? 401 : 200 }));
+    const env = {
+      ...process.env,
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20s3cret',
+      OTEL_METRIC_EXPORT_INTERVAL: '100',
+      OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=test',
+    };
+    let printed = '';
+    {
+      await using runtime = await startRuntimeProcess(['--dev', '--threads', '1'], { env }, (child) =>
+        child.stderr?.on('data', (chunk: Buffer) => {
+          printed += chunk.toString('utf8');
+        }),
+      );
+      await served(runtime, 1);
+      const paths = (): Set<string> => new Set(receiver.received.map(({ path }) => path));
+      await until(runtime, () => paths().size === 3);
+      expect([...paths()].sort()).toEqual(['/v1/logs', '/v1/metrics', '/v1/traces']);
+      refusing = true;
+      await until(runtime, (text) => of(text, 'dropped_total', '"metrics"', '"refused"') > 0);
+    }
+    expect(receiver.received.every(({ headers }) => headers.authorization === 'Bearer s3cret')).toBe(true);
+    const sent = JSON.stringify(receiver.received.map(({ body }) => body));
+    expect(sent).toContain('"deployment.environment.name"');
+    expect(printed).toMatch(/collector 127\.0\.0\.1:\d+ does not take metrics: HTTP 401/);
+    expect(sent + printed).not.toContain('s3cret');
   });
 });

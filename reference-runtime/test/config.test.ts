@@ -68,6 +68,29 @@ describe('configuration', () => {
       GOOD.replace('  id: mixtral-micro\n', '  id: mixtral-micro\n  contxt: 5\n'),
       [/^runtime.yaml:3:\d+: model: unknown key contxt; known: path, id, version, context/],
     ],
+    [
+      'collectors that cannot be reached as it says',
+      `${GOOD}telemetry:
+  otlp:
+    collectors:
+      - { endpoint: "https://otel-a:4318", headersFile: no-headers, cert: no-cert.pem }
+      - { endpoint: "https://user:secret@otel-b:4318" }
+`,
+      [/telemetry\.otlp\.collectors\.1\.endpoint must match pattern/],
+    ],
+    [
+      'files of a collector that are not there, and half a certificate',
+      `${GOOD}telemetry:
+  otlp:
+    collectors:
+      - { endpoint: "https://otel-a:4318", headersFile: no-headers, cert: no-cert.pem }
+`,
+      [
+        /^runtime.yaml:\d+:\d+: telemetry\.otlp\.collectors\.0\.headersFile: no such file: .*no-headers$/,
+        /telemetry\.otlp\.collectors\.0\.cert: no such file/,
+        /telemetry\.otlp\.collectors\.0: cert and key go together/,
+      ],
+    ],
     ['a missing part', GOOD.replace(/policy:\n.*\n/, ''), [/the configuration: policy is missing/]],
     [
       'no identity at all',

@@ -22,6 +22,7 @@ Flags:
   --gpu KIND           auto, cuda, vulkan, metal or false
 
 One line on stderr says where it listens. SIGTERM drains: no new request, running ones end. SIGHUP loads the policy bundle again.
+OTEL_EXPORTER_OTLP_ENDPOINT and the like send traces, metrics and logs to a collector (docs/telemetry.md).
 
 Examples:
   mixgate-runtime serve --dev --port 8080

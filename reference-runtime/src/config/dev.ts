@@ -1,6 +1,7 @@
 // The configuration of `serve --dev`: loopback, one tenant without identity, the shipped model and policy, tracing on.
 import { fileURLToPath } from 'node:url';
-import { defaultThreads, OTLP_DEFAULTS } from './load.ts';
+import { defaultThreads } from './load.ts';
+import { OTLP_DEFAULTS } from './telemetry.ts';
 import type { PoolConfig, RuntimeConfig } from './types.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));

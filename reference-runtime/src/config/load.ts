@@ -5,9 +5,9 @@ import { dirname, resolve } from 'node:path';
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
-import { SIGNALS } from '../telemetry/signal.ts';
 import { readFlags, readPrices } from './catalog.ts';
-import type { PolicySourceConfig, PoolConfig, RuntimeConfig, TelemetryConfig, TlsConfig } from './types.ts';
+import { checkCollectors, type RawTelemetry, telemetryOf } from './telemetry.ts';
+import type { PolicySourceConfig, PoolConfig, RuntimeConfig, TlsConfig } from './types.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 
@@ -34,13 +34,6 @@ interface RawPolicy {
   entrypoint?: string;
   pollSeconds?: number;
   cache?: string;
-}
-
-interface RawTelemetry {
-  traces?: TelemetryConfig['traces'];
-  otlp?: Partial<TelemetryConfig['otlp']>;
-  decisionLog?: { file?: string; mask?: string[] };
-  resource?: Record<string, string>;
 }
 
 type Raw = Partial<Omit<RuntimeConfig, 'pools' | 'policy' | 'catalog' | 'shadow' | 'telemetry'>> & {
@@ -140,16 +133,6 @@ function knownKeys(schemaPath: string): object {
   return (node as { properties?: object } | undefined)?.properties ?? {};
 }
 
-/** What an exporter does unless it is told otherwise; no collector means that nothing is sent. */
-export const OTLP_DEFAULTS: TelemetryConfig['otlp'] = {
-  collectors: [],
-  signals: [...SIGNALS],
-  retryForMs: 300_000,
-  queue: 2048,
-  flushMs: 1000,
-};
-const COLLECTOR_FILES = ['headersFile', 'ca', 'cert', 'key'] as const;
-
 /** The name of the source that `policy.bundle` is short for. */
 const SHORT = 'bundle';
 const SOURCE_KINDS = ['bundle', 'url', 'git'] as const;
@@ -174,34 +157,6 @@ function policyOf(raw: RawPolicy | undefined, path: (value: string) => string): 
     entrypoint: raw?.entrypoint ?? 'routing/decision',
     pollSeconds: raw?.pollSeconds ?? (given.some((source) => source.bundle === undefined) ? 30 : 0),
     ...(raw?.cache === undefined ? {} : { cache: path(raw.cache) }),
-  };
-}
-
-/** Paths in it are relative to the file. */
-function telemetryOf(raw: RawTelemetry | undefined, path: (value: string) => string): TelemetryConfig {
-  const { traces, otlp, decisionLog, resource } = raw ?? {};
-  return {
-    traces: { ...traces, ...(traces?.file === undefined ? {} : { file: path(traces.file) }) },
-    otlp: {
-      ...OTLP_DEFAULTS,
-      ...otlp,
-      collectors: (otlp?.collectors ?? []).map((collector) => ({
-        ...collector,
-        ...Object.fromEntries(
-          COLLECTOR_FILES.flatMap((key) => (collector[key] === undefined ? [] : [[key, path(collector[key])]])),
-        ),
-      })),
-      ...(otlp?.file === undefined ? {} : { file: path(otlp.file) }),
-    },
-    ...(decisionLog === undefined
-      ? {}
-      : {
-          decisionLog: {
-            ...(decisionLog.file === undefined ? {} : { file: path(decisionLog.file) }),
-            mask: decisionLog.mask ?? [],
-          },
-        }),
-    resource: resource ?? {},
   };
 }
 
@@ -342,16 +297,7 @@ function crossChecks(config: RuntimeConfig): Problem[] {
   }
   if (config.identity.mtls !== undefined && tls?.clientCa === undefined)
     say('/identity/mtls', 'identity.mtls: needs listen.tls.clientCa, the authorities whose clients are trusted');
-  for (const [index, collector] of config.telemetry.otlp.collectors.entries()) {
-    const at = `telemetry.otlp.collectors.${index}`;
-    for (const key of COLLECTOR_FILES) {
-      const file = collector[key];
-      if (file !== undefined && !existsSync(file))
-        say(`/telemetry/otlp/collectors/${index}/${key}`, `${at}.${key}: no such file: ${file}`);
-    }
-    if ((collector.cert === undefined) !== (collector.key === undefined))
-      say(`/telemetry/otlp/collectors/${index}`, `${at}: cert and key go together`);
-  }
+  checkCollectors(config.telemetry.otlp.collectors, say);
   const seen = new Set<string>();
   let local = 0;
   let first: { pool: PoolConfig; index: number } | undefined;
