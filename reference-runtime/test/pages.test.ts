@@ -362,5 +362,5 @@ it('a table for the terminal writes out what a terminal would act on', () => {
       ['a', '\u202egnp'],
       ['\u001b[31m', 'b'],
     ]),
-  ).toBe('a          \\u{202e}gnp\n\\u{1b}[31m  b\n');
+  ).toBe(`${'a'.padEnd(10)}  \\u{202e}gnp\n\\u{1b}[31m  b\n`);
 });
