@@ -1,8 +1,11 @@
 // A model that is loaded by the first request and unloaded when idle: the rules on an engine of the test's own, the behaviour on the real one.
-import { readFileSync, renameSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { resolveTool } from '../../src/tools/resolve.ts';
 import type { PoolConfig } from '../src/config/types.ts';
+import type { LlamaEngine } from '../src/engine/llama-engine.ts';
 import type { EngineInfo, EngineStats } from '../src/engine/types.ts';
 import { type Loadable, Residency, type ResidencyEvents } from '../src/server/residency.ts';
 import { randomModel, temporary } from './support/models.ts';
@@ -136,11 +139,20 @@ interface Body {
   mixgate: { cold_start: boolean; fallback: string | null; target: { pool: string }; timings: Record<string, number> };
 }
 
-const ask = async (server: TestServer): Promise<Body> => {
+async function policyBundle(source: string): Promise<string> {
+  const folder = dir.file('policy');
+  mkdirSync(folder);
+  writeFileSync(`${folder}/policy.rego`, source);
+  const target = dir.file('bundle.tar.gz');
+  execFileSync((await resolveTool('opa')).path, ['build', '-t', 'wasm', '-e', 'routing/decision', '-o', target, folder]);
+  return target;
+}
+
+const ask = async (server: TestServer, more: Record<string, string> = {}): Promise<Body> => {
   const response = await server.post(
     '/v1/completions',
     { prompt: 'abc', max_tokens: 4, temperature: 0, seed: 1 },
-    { 'x-mixgate-include': 'timings' },
+    { 'x-mixgate-include': 'timings', ...more },
   );
   const text = await response.text();
   if (response.status !== 200) throw new Error(text);
@@ -164,6 +176,8 @@ describe('a pool that loads on demand', () => {
       const text = await (await server.get('/metrics')).text();
       return (name, ...labels) => metric(text, name, ...labels);
     };
+    const engineOf = server.runtime.local as LlamaEngine;
+    expect(engineOf.pid).toBeUndefined();
     expect((await server.get('/readyz')).status).toBe(200);
     const before = await metrics();
     expect([before('mixgate_engine_up'), before('mixgate_engine_loaded'), before('mixgate_memory_planned_bytes')]).toEqual([
@@ -184,6 +198,8 @@ describe('a pool that loads on demand', () => {
     expect(loaded('mixgate_memory_usage_bytes', 'mixgate_memory_kind="ram"')).toBeGreaterThan(0);
     await until(async () => (await metrics())('mixgate_engine_unloads_total') === 1);
     expect((await metrics())('mixgate_engine_loaded')).toBe(0);
+    // The process is gone, and its memory with it.
+    expect(engineOf.pid).toBeUndefined();
     expect((await server.get('/readyz')).status).toBe(200);
     expect((await ask(server)).mixgate.cold_start).toBe(true);
     expect((await metrics())('mixgate_engine_restarts_total')).toBe(0);
@@ -204,6 +220,26 @@ describe('a pool that loads on demand', () => {
   it('keeps the model where the pool says so', async () => {
     await using server = await startServer(randomModel(dir.file('keep.gguf')), onDemand({ idle_seconds: 0.1, keep_warm: true }));
     await ask(server);
+    await pause(500);
+    expect((await ask(server)).mixgate.cold_start).toBe(false);
+  });
+
+  it('keeps the model for as long as the decision says', async () => {
+    const bundle = await policyBundle(`package routing
+default task := "none"
+task := input.request.task
+decision := {"allow": true, "target": target, "keep_warm": object.get({"chat": 60}, task, 0)} if {
+	some pool in input.fleet.pools
+	target := {"cluster": pool.cluster, "pool": pool.id, "model": pool.model, "version": pool.version}
+}
+`);
+    await using server = await startServer(randomModel(dir.file('decided.gguf')), (config) => {
+      onDemand({ idle_seconds: 0.1 })(config);
+      config.policy.sources = [{ name: 'own', bundle }];
+    });
+    await ask(server);
+    await until(() => server.runtime.local.stats().state === 'unloaded');
+    await ask(server, { 'x-mixgate-task': 'chat' });
     await pause(500);
     expect((await ask(server)).mixgate.cold_start).toBe(false);
   });

@@ -169,7 +169,8 @@ export class Metrics {
 
   /** Brings gauges and the engine's own counters up to date; called when scraped. */
   sync(stats: EngineStats, waiting: number): void {
-    this.instruments.engineUp.set(stats.state === 'ready' || stats.state === 'unloaded' ? 1 : 0);
+    // Loading is seen only where a request asked for it: at start nothing is served yet, and what comes back after a crash is restarting.
+    this.instruments.engineUp.set(['ready', 'unloaded', 'loading'].includes(stats.state) ? 1 : 0);
     this.instruments.engineResident.set(stats.state === 'ready' ? 1 : 0);
     this.instruments.engineMemory.set(stats.rssBytes);
     this.instruments.queueDepth.set(waiting);
