@@ -120,3 +120,22 @@ answering contains target if {
 	}
 	target := routing.decision.target.pool with input as asked
 }
+
+test_data_splits_and_shadows_name_pools_of_their_model if {
+	every model, split in data.splits {
+		is_string(split.stick_to)
+		every entry in split.arms {
+			entry.weight >= 0
+			every id in entry.pools {
+				data.fleet.pools[id].model == model
+			}
+		}
+	}
+	every model, shadow in data.shadows {
+		shadow.share >= 0
+		shadow.share <= 1
+		every id in shadow.pools {
+			data.fleet.pools[id].model == model
+		}
+	}
+}

@@ -27,6 +27,9 @@ export function decisionOf(outcome: Outcome): Json | undefined {
   return 'value' in outcome ? (JSON.parse(outcome.value) as Json) : undefined;
 }
 
+/** The members that say which pool answers. A copy (`shadow`) answers nobody: it is an obligation. */
+const ROUTING = new Set(['target', 'split']);
+
 /** The members that only explain a decision: their change moves no traffic. */
 const EXPLAINING = new Set(['rule', 'reasons', 'reason', 'message', 'messages']);
 
@@ -51,22 +54,22 @@ export function classify(base: Outcome, head: Outcome): Change | undefined {
   }
   // Equal texts are equal values; unequal texts may still be (member order).
   if (base.value === head.value) return undefined;
-  const [before, after] = [stripMessages(decisionOf(base)!), stripMessages(decisionOf(head)!)];
+  const [before, after] = [comparable(decisionOf(base)!), comparable(decisionOf(head)!)];
   if (canonicalJson(before) === canonicalJson(after)) return undefined;
   const fields = changedFields(before, after);
   const [was, is] = [allows(before), allows(after)];
   if (was !== is) return { class: is === true || (is === undefined && was === false) ? 'widened' : 'narrowed', fields };
   const moving = fields.filter((field) => !EXPLAINING.has(field.split('.')[0]!));
   if (moving.length === 0) return { class: 'reason-changed', fields };
-  if (moving.some((field) => field === 'target' || field.startsWith('target.')) || !isObject(before))
-    return { class: 'rerouted', fields };
+  if (moving.some((field) => ROUTING.has(field.split('.')[0]!)) || !isObject(before)) return { class: 'rerouted', fields };
   return { class: 'obligation-changed', fields };
 }
 
-function stripMessages(decision: Json): Json {
+/** Without message texts, and without members of null: they say the same as members that are absent (routing-decision.schema.json). */
+function comparable(decision: Json): Json {
   if (!isObject(decision)) return decision;
   const { message: _message, messages: _messages, ...rest } = decision;
-  return rest;
+  return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
 }
 
 /** Members that differ, one level into objects. */

@@ -11,6 +11,8 @@ const served = {
   reasons: ['X'],
   message: 'm',
 };
+const split = { id: 's', key: 't', arms: [{ id: 'a', weight: 1, target: served.target }] };
+const shadow = { share: 0.1, target: served.target };
 const none: Outcome = { undefined: true };
 const failed: Outcome = { failure: { kind: 'conflict', message: 'x' } };
 
@@ -21,6 +23,11 @@ describe('classes of a changed decision', () => {
     ['another cluster', value(served), value({ ...served, target: { ...served.target, cluster: 'us' } }), 'rerouted'],
     ['another model', value(served), value({ ...served, target: { ...served.target, model: 'n' } }), 'rerouted'],
     ['other fallbacks', value(served), value({ ...served, fallbacks: ['b'] }), 'obligation-changed'],
+    ['a split', value(served), value({ ...served, split }), 'rerouted'],
+    ['other weights', value({ ...served, split }), value({ ...served, split: { ...split, arms: [] } }), 'rerouted'],
+    ['another key to stick to', value({ ...served, split }), value({ ...served, split: { ...split, key: 'u' } }), 'rerouted'],
+    ['a copy', value(served), value({ ...served, shadow }), 'obligation-changed'],
+    ['another share of copies', value({ ...served, shadow }), value({ ...served, shadow: { share: 1 } }), 'obligation-changed'],
     ['another rule', value(served), value({ ...served, rule: 's' }), 'reason-changed'],
     ['other reasons', value(served), value({ ...served, reasons: [] }), 'reason-changed'],
     ['undefined to defined', none, value(served), 'became-defined'],
@@ -38,6 +45,7 @@ describe('classes of a changed decision', () => {
     ['equal decisions', value(served), value(served)],
     ['another order of members', value({ a: 1, b: 2 }), value({ b: 2, a: 1 })],
     ['another message text', value(served), value({ ...served, message: 'other' })],
+    ['a member of null and none', value(served), value({ ...served, split: null, shadow: null })],
     ['both undefined', none, none],
     ['both errors', failed, failed],
   ])('%s are no change', (_name, base, head) => {

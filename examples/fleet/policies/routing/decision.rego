@@ -5,7 +5,7 @@
 #   lines is the precedence. Refusals come first (fail closed), then the normal answer, then the degraded ones.
 #   All numbers and names come from data: fleet, tenants, models, residency, limits.
 # custom:
-#   decision: "{allow, target, fallbacks, priority, quota, trace, rule, reasons}"
+#   decision: "{allow, target, fallbacks, split, shadow, priority, quota, trace, rule, reasons}"
 package routing
 
 import data.routing.capacity
@@ -14,7 +14,9 @@ import data.routing.intake
 import data.routing.lifecycle
 import data.routing.quota
 import data.routing.residency
+import data.routing.shadow
 import data.routing.slo
+import data.routing.split
 import data.routing.tenancy
 
 # METADATA
@@ -58,6 +60,8 @@ served(rule, ranked, reasons) := {
 	"allow": true,
 	"target": capacity.target(ranked[0]),
 	"fallbacks": fallback.behind(ranked),
+	"split": split.of(ranked),
+	"shadow": shadow.of(ranked),
 	"priority": tenancy.priority,
 	"quota": quota.granted,
 	"trace": residency.traceable,

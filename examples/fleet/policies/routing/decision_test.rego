@@ -46,6 +46,8 @@ world := {
 		"small": {"versions": {"1.0.0": "production"}},
 		"old": {"versions": {"0.9.0": "retired"}},
 	},
+	"splits": {},
+	"shadows": {},
 	"residency": {
 		"classes": {"public": "any", "internal": "tenant", "restricted": "origin"},
 		"regions": {"us-east-1": "US", "eu-west-1": "EU", "ap-south-1": "IN"},
@@ -103,6 +105,8 @@ decided := decision if {
 	decision := routing.decision with data.fleet as changed.fleet
 		with data.tenants as changed.tenants
 		with data.models as changed.models
+		with data.splits as changed.splits
+		with data.shadows as changed.shadows
 		with data.residency as changed.residency
 		with data.limits as changed.limits
 }
