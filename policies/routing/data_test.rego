@@ -103,7 +103,9 @@ answering contains target if {
 	some name, tenant in data.tenants
 	pool.model in tenant.models
 	some class in tenant.data_classes
-	some region, _ in data.residency.regions
+
+	# Where the pool is: what it may not answer from there it may answer from nowhere.
+	region := data.fleet.clusters[pool.cluster].region
 	asked := {
 		"request": {
 			"id": "r-1",

@@ -251,7 +251,7 @@ test.each([
     'best := [count(ranked), 0, entry.pools[0]]',
     'an arm of restricted data leaves the jurisdiction it comes from',
   ],
-])('%s break the invariants of traffic, with an EU request as the example', async (_name, module, from, to, message) => {
+])('%s break an invariant of where arms and copies go, for restricted data of the EU', async (_name, module, from, to, message) => {
   const path = `policies/routing/${module}.rego`;
   const changed = text(path).replace(from, to);
   expect(changed).not.toBe(text(path));
@@ -267,6 +267,8 @@ test.each([
         'spiffe://fleet.example/ns/acme-health/sa/assistant',
       ],
       'request.model': ['mixtral-micro'],
+      'request.data_class': ['restricted'],
+      'request.origin_region': ['eu-west-1'],
     },
   });
   const proof = await provePolicy(bench, source, {

@@ -41,7 +41,8 @@ test_a_split_keeps_a_tenant_together_when_nobody_is_named if {
 }
 
 test_a_split_of_the_stand_in_applies_to_degraded_answers if {
-	saturated := with_pool(with_next, "eu-west-gpu", {"saturation": 0.95})
+	at_home := [pool | some pool in with_next.fleet.pools; startswith(pool.id, "eu-west")]
+	saturated := with_pool(object.union(with_next, {"fleet": {"pools": at_home}}), "eu-west-gpu", {"saturation": 0.95})
 	decision := decided with input as saturated with change as built
 	decision.rule == "degraded"
 	[entry.id | some entry in decision.split.arms] == ["current", "next"]
