@@ -25,9 +25,10 @@ else := null
 # Within a tenant: names of users are the tenant's own.
 key(attribute) := concat("/", [input.request.tenant, object.get(input.request, attribute, "")])
 
-# An arm goes to the best of its pools.
+# An arm goes to the best of its pools. In the order of names: that of an object's keys is another one in WASM.
 arms(named, ranked) := [arm |
-	some name, entry in named
+	some name in sort([name | some name, _ in named])
+	entry := named[name]
 	best := [rank | some rank in ranked; rank[2] in entry.pools][0]
 	arm := {"id": name, "weight": entry.weight, "target": capacity.target(best)}
 ]

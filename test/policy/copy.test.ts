@@ -28,6 +28,7 @@ const ROUTING = {
       quota: { tokens_per_request: 1000, tokens_per_minute: 50_000, max_concurrency: 8 },
       max_priority: 'high',
       trace: true,
+      shadow: true,
     },
     clinic: {
       workloads: ['wl/desk'],
@@ -45,6 +46,13 @@ const ROUTING = {
     'ledger-mini': { versions: { '1.2.0': 'trial' } },
     'ledger-one': { versions: { '1.0.0': 'gone' } },
   },
+  splits: {
+    'ledger-mini': {
+      stick_to: 'session',
+      arms: { south: { weight: 90, pools: ['br-small'] }, north: { weight: 10, pools: ['ca-small'] } },
+    },
+  },
+  shadows: { 'ledger-mini': { pools: ['br-small', 'ca-small'], share: 0.1 } },
   residency: {
     classes: { public: 'any', internal: 'tenant', restricted: 'origin', sealed: 'origin' },
     regions: { 'br-south': 'BR', 'br-north': 'BR', 'ca-central': 'CA' },

@@ -16,6 +16,23 @@ const BASE = (parseYaml(text('policies/domain.yaml'), 'policies/domain.yaml').va
 type Edit = readonly [file: string, from: string, to: string];
 const IN_EU = { 'request.origin_region': ['eu-west-1'] };
 const RESTRICTED = { ...IN_EU, 'request.data_class': ['restricted'] };
+const MICRO = { ...RESTRICTED, 'request.model': ['mixtral-micro'] };
+/** The tenant of the EU that agreed to copies. */
+const AGREED = {
+  ...MICRO,
+  'request.tenant': ['nordbank'],
+  'request.workload_identity': ['spiffe://fleet.example/ns/nordbank/sa/advisor'],
+};
+const ANY_POOL: Edit = [
+  'split',
+  'best := [rank | some rank in ranked; rank[2] in entry.pools][0]',
+  'best := [count(ranked), 0, entry.pools[0]]',
+];
+const ANY_COPY: Edit = [
+  'shadow',
+  'sort([entry.rank |\n\t\tsome entry in capacity.candidates\n\t\tentry.room\n\t\tentry.rank[2] in rules.pools\n\t\tentry.rank[2] != target\n\t])[0]',
+  '[0, 0, "us-east-cpu-next"]',
+];
 const nobody: readonly Json[] = [{ absent: true }];
 
 /** Edits of the library, inputs on which they show, and what the invariants say about them. */
@@ -61,7 +78,7 @@ const BROKEN: readonly (readonly [says: string, edits: readonly Edit[], vary: { 
   [
     'another model answers than the one that may stand in',
     [['fallback', 'data.models[input.request.model].degrade_to', '"mixtral-8x7b-instruct"']],
-    { ...RESTRICTED, 'request.model': ['mixtral-micro'], 'fleet.pools[3].saturation': [0.9] },
+    { ...MICRO, 'fleet.pools[3].saturation': [0.9], 'fleet.pools[6].saturation': [0.9] },
   ],
   ['a pool is its own fallback', [['fallback', 'slice(ranked, 1,', 'slice(ranked, 0,']], { 'request.tokens': [1] }],
   [
@@ -206,6 +223,44 @@ const BROKEN: readonly (readonly [says: string, edits: readonly Edit[], vary: { 
       'request.workload_identity': ['spiffe://fleet.example/ns/initech/sa/tools'],
       'request.priority': ['high'],
     },
+  ],
+  ['an arm of restricted data leaves the jurisdiction it comes from', [ANY_POOL], MICRO],
+  [
+    "an arm of internal or restricted data leaves the tenant's trust zones",
+    [ANY_POOL],
+    { ...MICRO, 'request.data_class': ['internal'] },
+  ],
+  [
+    'a split has a single arm',
+    [
+      ['split', 'count(list) > 1', 'count(list) > 0'],
+      ['data', '"weight": 0, "pools": ["us-east-cpu-next", "eu-west-cpu-next", "ap-south-cpu-next"]', '"weight": 0, "pools": []'],
+    ],
+    MICRO,
+  ],
+  [
+    'the arms of a split run several models',
+    [['split', '"target": capacity.target(best)', '"target": object.union(capacity.target(best), {"model": name})']],
+    MICRO,
+  ],
+  ['a copy of restricted data leaves the jurisdiction it comes from', [ANY_COPY], AGREED],
+  [
+    "a copy of internal or restricted data leaves the tenant's trust zones",
+    [ANY_COPY],
+    { ...AGREED, 'request.data_class': ['internal'] },
+  ],
+  ['a request is copied for a tenant that did not agree', [['shadow', 'tenancy.tenant.shadow', 'tenancy.tenant.quota']], MICRO],
+  [
+    'a copy goes to the pool that answers',
+    [
+      ['shadow', '\t\tentry.rank[2] != target\n', ''],
+      [
+        'data',
+        '"mixtral-micro": { "pools": ["us-east-cpu-next", "eu-west-cpu-next", "ap-south-cpu-next"]',
+        '"mixtral-micro": { "pools": ["eu-west-cpu"]',
+      ],
+    ],
+    AGREED,
   ],
   [
     'an unknown tenant is served',
