@@ -1,11 +1,24 @@
 // Memory of a server's processes with the garbage gone: asks the probe that startOurs loaded into them.
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Bytes after a full collection: `live` is V8's heap and what its objects hold outside of it, `rss` all that is resident. */
+/** Bytes after a full collection: `held` is what is in use, V8's objects and all that malloc has handed out; `rss` all that is resident. */
 export interface Memory {
   rss: number;
-  live: number;
+  held: number;
+}
+
+/** Builds the addon of the probe into `folder` and returns its path; needs a C compiler, as router tracing does. */
+export function buildMallocProbe(folder: string): string {
+  const require = createRequire(new URL('../../../reference-runtime/package.json', import.meta.url));
+  const { include_dir } = require('node-api-headers') as { include_dir: string };
+  const path = join(folder, 'malloc_probe.node');
+  const source = join(import.meta.dirname, 'malloc_probe.c');
+  execFileSync(process.env['CC'] ?? 'cc', ['-shared', '-fPIC', '-O2', '-std=gnu11', '-I', include_dir, '-o', path, source]);
+  return path;
 }
 
 /** Asks every process once. @throws Error when one does not answer within 10 s */

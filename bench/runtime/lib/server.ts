@@ -8,6 +8,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeRandomModel } from '../../../reference-runtime/src/gguf/random-model.ts';
+import { buildMallocProbe } from './memory-probe.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
@@ -109,7 +110,13 @@ export async function startOurs(
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {
       ...process.env,
-      ...(probe ? { NODE_OPTIONS: `--import=${here('bench/runtime/lib/heap-probe.mjs')}`, MIXGATE_HEAP_PROBE: probeFile } : {}),
+      ...(probe
+        ? {
+            NODE_OPTIONS: `--import=${here('bench/runtime/lib/heap-probe.mjs')}`,
+            MIXGATE_HEAP_PROBE: probeFile,
+            MIXGATE_MALLOC_PROBE: buildMallocProbe(folder),
+          }
+        : {}),
     },
   });
   await ready(child, `${url}/readyz`);
