@@ -184,6 +184,14 @@ describe('delivery', () => {
     expect(counted).toMatchObject({ exported: 3, dropped: { queue_full: 2 } });
   });
 
+  it('sends a whole batch at once, long before the timer', async () => {
+    await using receiver = await startReceiver();
+    const { delivery, counted } = deliveryTo([receiver], { batch: 2, queue: 3, flushMs: 60_000 });
+    for (let index = 0; index < 2; index += 1) delivery.add(entry('x'));
+    await until(() => counted.exported === 2);
+    await delivery.close(1000);
+  });
+
   it('ends in time with a collector that hangs, and counts what is left', async () => {
     await using receiver = await startReceiver(() => 'hang');
     const { delivery, counted } = deliveryTo([receiver], { timeoutMs: 60_000, batch: 1 });

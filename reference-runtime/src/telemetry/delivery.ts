@@ -89,7 +89,7 @@ export class Delivery<T> {
   }
 
   add(entry: Entry<T>): void {
-    const { queue, overflow, flushMs, report } = this.#options;
+    const { queue, overflow, batch, flushMs, report } = this.#options;
     if (this.#closing) {
       report.dropped(entry.items, 'shutdown', 1);
       return;
@@ -100,7 +100,9 @@ export class Delivery<T> {
       if (lost === entry) return;
     }
     this.#queue.push(entry);
-    this.#timer ??= setTimeout(() => this.#start(), flushMs).unref();
+    // A whole batch waits for no timer: under load the queue would be full before it runs.
+    if (this.#queue.length >= batch) this.#start();
+    else this.#timer ??= setTimeout(() => this.#start(), flushMs).unref();
   }
 
   #start(): void {
