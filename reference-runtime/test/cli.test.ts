@@ -275,6 +275,12 @@ describe('serve', () => {
     expect((await ended).code).toBe(0);
   });
 
+  it('says that a kind of GPU does not work here, and does not serve on the CPU instead', async () => {
+    const { code, stderr } = await run('serve', '--dev', '--port', '0', '--gpu', 'metal');
+    expect(code).toBe(3);
+    expect(stderr).toBe('mixgate-runtime serve: no llama.cpp with metal support works here: this platform has none\n');
+  });
+
   it('says that a port is taken', async () => {
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));

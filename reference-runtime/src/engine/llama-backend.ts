@@ -9,7 +9,7 @@ const INSTALLABLE: ReadonlySet<unknown> = new Set(['cuda', 'vulkan']);
 export async function backend(options: Pick<LlamaOptions, 'gpu' | 'threads'>): Promise<Llama> {
   const { getLlama, LlamaLogLevel, NoBinaryFoundError } = await import('node-llama-cpp');
   try {
-    return await getLlama({
+    const llama = await getLlama({
       gpu: options.gpu,
       build: 'never',
       skipDownload: true,
@@ -17,6 +17,10 @@ export async function backend(options: Pick<LlamaOptions, 'gpu' | 'threads'>): P
       logLevel: LlamaLogLevel.error,
       maxThreads: options.threads,
     });
+    // A kind that this platform cannot have is passed over without a word: serving on the CPU instead must be asked for.
+    if (options.gpu === 'auto' || llama.gpu === options.gpu) return llama;
+    await llama.dispose();
+    throw new NoBinaryFoundError();
   } catch (error) {
     if (!(error instanceof NoBinaryFoundError)) throw error;
     const install = INSTALLABLE.has(options.gpu)
