@@ -6,7 +6,7 @@ import type { CaseInput, CaseResult, Direction, MetricResult } from './judge/typ
 import { armsOf, judgedMetrics } from './judged-metrics.ts';
 import { decidingFirst } from './run/metric-table.ts';
 import { metricDefinition } from './run/metrics.ts';
-import { label } from './run/present.ts';
+import { label, TAIL } from './run/present.ts';
 import { sequentialChart } from './sequential-chart.ts';
 
 /** Metrics whose distributions are drawn, and metrics whose segments are. */
@@ -75,7 +75,8 @@ function pooledRow(judged: CaseResult, name: string, unit: MetricResult['effectU
 function forestRow(metric: MetricResult, name: string): ForestChart['rows'][number] {
   const [low, high] = metric.interval;
   return {
-    label: name,
+    // The centre is drawn: a row that fails by its tail would look like a mistake.
+    label: metric.verdict === 'fail' && metric.reason.startsWith(TAIL) ? `${name} (tail)` : name,
     effect: metric.effect!,
     low: low ?? Number.NEGATIVE_INFINITY,
     high: high ?? Number.POSITIVE_INFINITY,

@@ -30,13 +30,18 @@ export function shortEffect(metric: MetricResult): string {
     : amount(metric.effect, metric);
 }
 
+/** How the judge begins what a tail, or the values that are not zero, did. */
+export const TAIL = 'tail is worse: ';
+const NONZERO = 'worse where it is not zero';
+
 /** What is worse, in one sentence: the centre by how much against which limit, or the tail that the centre hides. */
 export function regressionText(metric: MetricResult): string {
   const what = heading(metric);
   if (metric.noData !== undefined) return `${what} has no data: ${metric.reason}.`;
   if (metric.reason.startsWith('gets worse')) return `${what} ${metric.reason}.`;
-  return metric.reason.startsWith('tail')
-    ? `${what} is worse in its tail. ${capital(metric.reason)}.`
+  if (metric.reason.startsWith(NONZERO)) return `${what} is ${metric.reason}.`;
+  return metric.reason.startsWith(TAIL)
+    ? `${what} is worse in its tail: ${metric.reason.slice(TAIL.length)}.`
     : `${what} is worse: ${effectText(metric)}; ${limitText(metric)}.`;
 }
 
