@@ -4,7 +4,7 @@ import { minimumDetectableEffect, samplesNeeded } from '../../stats/power.ts';
 import type { Assessment, Blocked } from './assessment.ts';
 import { POWER, SPREAD_RELEVANCE, TAIL_RELEVANCE } from './defaults.ts';
 import { formatEffect } from './format.ts';
-import { LOG_SCALE } from './scale.ts';
+import { type NonzeroChange, nonzeroChange } from './nonzero.ts';
 import type { Direction, MetricInput, MetricResult, SubTest } from './types.ts';
 
 /** p-values of one metric, before looks and multiplicity. */
@@ -110,7 +110,10 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
         verdict: 'warn',
         reason: `worse by ${shown}, real but the estimate is below ${formatEffect(assessment.relevance, unit)}`,
       };
-    const gap = harm > 0 && harm >= margin ? harm : margin - Math.max(0, harm);
+    // How far the estimate is from the margin is itself known to a standard error only: an estimate that happens to sit on the margin would
+    // ask for millions of points.
+    const distance = harm > 0 && harm >= margin ? harm : margin - Math.max(0, harm);
+    const gap = Math.max(distance, Math.min(margin, standardError));
     const needed = samplesNeeded(Math.min(...assessment.n), standardError, gap, level, POWER);
     const more = needed === undefined ? '' : `; about ${needed} points an arm would decide`;
     return { verdict: 'inconclusive', reason: `change ${shown} does not rule out ${marginText}${more}`, needed };
@@ -208,29 +211,6 @@ function trendChange({ trend, scale, margin }: Assessment, direction: Direction,
     relevant: sign * trend.end >= scale.toDelta(margin, sign) && (sign > 0 ? low > 0 : high < 0),
     interval: [finite(scale.toEffect(low)), finite(scale.toEffect(high))],
     text: `${show(trend.end - trend.change)} at the start, ${show(trend.end)} [${show(low)}, ${show(high)}] at the end`,
-  };
-}
-
-interface NonzeroChange {
-  readonly effect: number;
-  /** At least the smallest change that counts; of a margin in the metric's unit, as a share of the mean of the values that are not zero. */
-  readonly relevant: boolean;
-  readonly interval: readonly [number | null, number | null];
-  readonly text: string;
-}
-
-function nonzeroChange({ nonzero, relevance }: Assessment, direction: Direction, level: number): NonzeroChange | undefined {
-  if (nonzero === undefined) return undefined;
-  const { delta, points } = nonzero;
-  const sign = direction === 'lower' || (direction === 'either' && delta > 0) ? 1 : -1;
-  const least = LOG_SCALE.toDelta(nonzero.relative(relevance), sign);
-  const { low, high } = nonzero.bounds(level);
-  const show = (value: number): string => formatEffect(LOG_SCALE.toEffect(value), 'relative');
-  return {
-    effect: LOG_SCALE.toEffect(delta),
-    relevant: sign * delta >= least && sign * delta > 0,
-    interval: [finite(LOG_SCALE.toEffect(low)), finite(LOG_SCALE.toEffect(high))],
-    text: `${show(delta)} [${show(low)}, ${show(high)}] over ${points} such points`,
   };
 }
 

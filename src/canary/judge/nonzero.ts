@@ -2,9 +2,10 @@ import { sortedCopy } from '../../stats/ranks.ts';
 import { mean } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
 import { HEAVY_TIES, MIN_POINTS } from './defaults.ts';
+import { formatEffect } from './format.ts';
 import { type Bounds, deflate, type Location, pairedLocation, unpairedLocation } from './location.ts';
-import type { Scale } from './scale.ts';
-import type { Design } from './types.ts';
+import { LOG_SCALE, type Scale } from './scale.ts';
+import type { Design, Direction } from './types.ts';
 
 /** Change of the values that are not zero, as a log-ratio candidate / baseline. */
 export interface NonzeroAssessment {
@@ -72,4 +73,36 @@ function pairs({ baseline, candidate }: Arms): { location: Location; points: num
     if (baseline[i]! > 0 && candidate[i]! > 0) differences.push(Math.log(candidate[i]!) - Math.log(baseline[i]!));
   if (differences.length < MIN_POINTS) return undefined;
   return { location: pairedLocation(Float64Array.from(differences)), points: differences.length };
+}
+
+/** The same as the decision needs it. */
+export interface NonzeroChange {
+  readonly effect: number;
+  /** At least the smallest change that counts; of a margin in the metric's unit, as a share of the mean of the values that are not zero. */
+  readonly relevant: boolean;
+  readonly interval: readonly [number | null, number | null];
+  readonly text: string;
+}
+
+export function nonzeroChange(
+  { nonzero, relevance }: { readonly nonzero?: NonzeroAssessment; readonly relevance: number },
+  direction: Direction,
+  level: number,
+): NonzeroChange | undefined {
+  if (nonzero === undefined) return undefined;
+  const { delta, points } = nonzero;
+  const sign = direction === 'lower' || (direction === 'either' && delta > 0) ? 1 : -1;
+  const least = LOG_SCALE.toDelta(nonzero.relative(relevance), sign);
+  const { low, high } = nonzero.bounds(level);
+  const show = (value: number): string => formatEffect(LOG_SCALE.toEffect(value), 'relative');
+  return {
+    effect: LOG_SCALE.toEffect(delta),
+    relevant: sign * delta >= least && sign * delta > 0,
+    interval: [bounded(LOG_SCALE.toEffect(low)), bounded(LOG_SCALE.toEffect(high))],
+    text: `${show(delta)} [${show(low)}, ${show(high)}] over ${points} such points`,
+  };
+}
+
+function bounded(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { judgeCase } from '../../../src/canary/judge/judge.ts';
 import type { CaseInput, MetricInput } from '../../../src/canary/judge/types.ts';
+import { judgeKayenta } from '../../../src/canary/serve/kayenta.ts';
 import { bernoulli, lognormal } from './cases.ts';
 
 /** One latency in several clusters, each at its own level, with its own change. */
@@ -67,6 +68,33 @@ describe('one metric over its clusters', () => {
     const overlapping = clusters([1, 1]);
     const named = overlapping.metrics.map((metric, i) => ({ ...metric, segment: `language=${i}` }));
     expect(judgeCase({ ...overlapping, metrics: named }).pooled).toBeUndefined();
+  });
+
+  test('Kayenta hears of it: no pair is High, and the canary fails', () => {
+    const { metrics } = clusters(Array<number>(8).fill(1.05));
+    const answer = judgeKayenta({
+      canaryConfig: {
+        metrics: [
+          {
+            name: 'latency',
+            groups: ['speed'],
+            analysisConfigurations: { canary: { direction: 'increase', effectSize: { allowedIncrease: 1.05 } } },
+          },
+        ],
+      },
+      scoreThresholds: { pass: 95, marginal: 75 },
+      metricSetPairList: metrics.map(({ baseline, candidate }, i) => ({
+        name: 'latency',
+        id: `pair-${i}`,
+        tags: {},
+        values: { control: baseline, experiment: candidate },
+      })),
+    });
+    expect(answer.results.some(({ classification }) => classification === 'High')).toBe(false);
+    expect(answer.score).toMatchObject({
+      classification: 'Fail',
+      classificationReason: expect.stringMatching(/^latency over all segments: worse by \+/),
+    });
   });
 
   test('neither the unit nor the order of the clusters matters', () => {
