@@ -315,6 +315,28 @@ describe('behind the server', () => {
     expect(metric(text, 'mixgate_upstream_attempts_total', 'a-upstream', 'answered')).toBe(1);
   });
 
+  it('takes over from a local pool whose queue is full, with the reason', async () => {
+    await using server = await double(good);
+    await using front = await startServer(microModel(), (config) => {
+      const [local] = config.pools;
+      if (local === undefined) throw new Error('no pool');
+      config.model.sequences = 1;
+      config.limits.queue = 0;
+      // The fuller one, as the policy is told: the local pool stays the first choice.
+      config.pools = [local, { ...local, id: 'z-upstream', saturation: 9, engine: { url: server.url } }];
+    });
+    const release = await front.runtime.admission.acquire(3, new AbortController().signal);
+    const answer = await front.post('/v1/completions', { prompt: 'a', max_tokens: 1 }, { 'x-mixgate-include': 'timings' });
+    release();
+    expect(((await answer.json()) as { mixgate: object }).mixgate).toMatchObject({
+      target: { pool: 'z-upstream' },
+      fallback: 'QUEUE_FULL',
+    });
+    const text = await (await front.get('/metrics')).text();
+    expect(metric(text, 'mixgate_fallbacks_total', '"QUEUE_FULL"')).toBe(1);
+    expect(metric(text, 'mixgate_fallbacks_total', '"POOL_UNREACHABLE"')).toBe(0);
+  });
+
   it('forwards what it is told to, and nothing that could end a header', async () => {
     await using server = await double(good);
     const call = {

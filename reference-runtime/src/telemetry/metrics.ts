@@ -65,6 +65,16 @@ function genAi(labels: RequestLabels): Record<Labels<'firstToken'>, string> {
   };
 }
 
+/** Why a fallback answers in place of the decided target (server/execute.ts). */
+const FALLBACK_REASONS = [
+  'POOL_UNREACHABLE',
+  'ENGINE_UNAVAILABLE',
+  'ENGINE_DIED',
+  'LOAD_FAILED',
+  'UPSTREAM_ERROR',
+  'QUEUE_FULL',
+] as const;
+
 /** All metrics of one runtime, in a registry of their own. */
 export class Metrics {
   readonly registry = new Registry();
@@ -97,6 +107,7 @@ export class Metrics {
         this.instruments.telemetryDropped.inc({ mixgate_signal: signal, mixgate_telemetry_reason: reason }, 0);
     }
     for (const reason of ['queue_full', 'export_failed']) this.instruments.spansDropped.inc({ mixgate_reason: reason }, 0);
+    for (const reason of FALLBACK_REASONS) this.instruments.fallbacks.inc({ mixgate_reason: reason }, 0);
     for (const result of ['allow', 'deny', 'undefined', 'error'])
       this.instruments.decisions.inc({ mixgate_policy_result: result }, 0);
   }
