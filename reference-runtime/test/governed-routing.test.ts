@@ -167,7 +167,7 @@ beforeAll(async () => {
         pool('nowhere', 'EU', undefined),
       ],
       catalog: { pools: 'pools.yaml', flags: 'flags.yaml' },
-      shadow: { concurrency: 2, deadlineMs: 1500 },
+      shadow: { concurrency: 2, deadlineMs: 6000 },
       telemetry: { decisionLog: { file: log, mask: ['/input/request/user', '/result/split/key', '/custom/tokens'] } },
     }),
   );
