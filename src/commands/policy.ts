@@ -38,6 +38,12 @@ const DATA: OptionSpec = {
   description: 'data document (JSON or YAML) instead of the data files in the folder',
 };
 const DOMAIN: OptionSpec = { type: 'string', value: 'FILE', description: 'input domain: {base, vary, where?}' };
+const INPUT: OptionSpec = {
+  type: 'string',
+  value: 'FILE|-',
+  description: 'the input (JSON or YAML); - reads standard input',
+  required: true,
+};
 const LIMIT: OptionSpec = { type: 'integer', value: 'MS', description: 'time limit of one evaluation (default 2000)' };
 const MAX_POINTS: OptionSpec = {
   type: 'integer',
@@ -336,12 +342,7 @@ export const command: CommandSpec = {
       minPositionals: 1,
       options: {
         entrypoint: required(ENTRYPOINT),
-        input: {
-          type: 'string',
-          value: 'FILE|-',
-          description: 'the input (JSON or YAML); - reads standard input',
-          required: true,
-        },
+        input: INPUT,
         data: DATA,
         limit: LIMIT,
       },
@@ -360,12 +361,7 @@ export const command: CommandSpec = {
       minPositionals: 1,
       options: {
         entrypoint: required(ENTRYPOINT),
-        input: {
-          type: 'string',
-          value: 'FILE|-',
-          description: 'the input (JSON or YAML); - reads standard input',
-          required: true,
-        },
+        input: INPUT,
         domain: { ...DOMAIN, description: 'input domain in which the smallest change that flips the decision is searched' },
         data: DATA,
         limit: LIMIT,

@@ -236,20 +236,27 @@ export interface Graph {
 /** Which rules the entrypoints (`package/rule`) can reach, over-approximated: dynamic references reach all they might. */
 export function graphOf(definitions: readonly Definition[], entrypoints: readonly string[]): Graph {
   const byRule = new Map<string, Definition[]>();
-  for (const d of definitions) byRule.set(d.rule, [...(byRule.get(d.rule) ?? []), d]);
+  for (const d of definitions) {
+    const list = byRule.get(d.rule);
+    if (list === undefined) byRule.set(d.rule, [d]);
+    else list.push(d);
+  }
   const depth = new Map<string, number>();
-  const rules = [...byRule.keys()];
   const queue: string[] = [];
+  const below = rulesBelow(byRule.keys());
   const visit = (ref: string, distance: number): void => {
-    for (const rule of rules) {
-      if (depth.has(rule) || !reaches(ref, rule)) continue;
+    const steps = ref.split('.');
+    const above = steps.map((_, index) => steps.slice(0, index + 1).join('.')).filter((path) => byRule.has(path));
+    for (const rule of [...above, ...(below.get(ref) ?? [])]) {
+      if (depth.has(rule)) continue;
       depth.set(rule, distance);
       queue.push(rule);
     }
   };
   for (const entrypoint of entrypoints) visit(entrypoint.replaceAll('/', '.'), 0);
   const seen = new Set<string>();
-  for (let rule = queue.shift(); rule !== undefined; rule = queue.shift()) {
+  for (let next = 0; next < queue.length; next += 1) {
+    const rule = queue[next]!;
     for (const d of byRule.get(rule)!) {
       for (const ref of d.refs) {
         if (seen.has(ref)) continue;
@@ -259,4 +266,19 @@ export function graphOf(definitions: readonly Definition[], entrypoints: readonl
     }
   }
   return { byId: new Map(definitions.map((d) => [d.id, d])), byRule, depth };
+}
+
+/** Rules by each path that they lie below; all of them below the empty one. What `reaches` tells of a pair, for many. */
+function rulesBelow(rules: Iterable<string>): ReadonlyMap<string, readonly string[]> {
+  const below = new Map<string, string[]>([['', []]]);
+  for (const rule of rules) {
+    below.get('')!.push(rule);
+    for (let dot = rule.indexOf('.'); dot >= 0; dot = rule.indexOf('.', dot + 1)) {
+      const path = rule.slice(0, dot);
+      const list = below.get(path);
+      if (list === undefined) below.set(path, [rule]);
+      else list.push(rule);
+    }
+  }
+  return below;
 }

@@ -283,7 +283,10 @@ async function judgeBehaviour(
     const reported = new Set(out.findings.map((f) => `${f.ruleId} ${f.subject}`));
     onDomain = analysed.findings.filter((f) => !FAILURES.has(f.ruleId) || !reported.has(`${f.ruleId} ${f.subject}`));
     const [first] = analysed.entrypoints;
-    out.facts['ruleAnalysis'] = first === undefined ? 'none: the policy could not be instrumented' : analysedText(first);
+    out.facts['ruleAnalysis'] =
+      first === undefined
+        ? 'none: the policy could not be instrumented'
+        : `${analysedText(first)}${analysed.exhausted ? '; stopped there, because the policy is so large' : ''}`;
   }
   out.findings.push(...withoutKnown(certain, onDomain));
   const inputs = [

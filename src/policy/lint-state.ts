@@ -1,4 +1,5 @@
 import type { Definition } from './definitions.ts';
+import type { MayOverlap } from './lint-candidates.ts';
 import type { Side } from './side.ts';
 import type { Trace } from './tasks.ts';
 import type { EvaluationFailure } from './wasm.ts';
@@ -51,10 +52,11 @@ export function noteTrace(
   trace: Trace,
   input: string,
   known: ReadonlySet<string>,
-  overlaps: ReadonlyMap<string, ReadonlySet<string>>,
+  overlaps: MayOverlap,
 ): void {
   noteConflict(side, trace, input, state);
   const values = new Map(trace.fired);
+  const agreeing = agreeingDefinitions(side, trace);
   for (const id of state.always) if (known.has(id) && !values.has(id)) state.always.delete(id);
   for (const [id, value] of trace.fired) {
     if (!known.has(id)) continue;
@@ -62,16 +64,32 @@ export function noteTrace(
     const witness = state.witness.get(id);
     if (witness === undefined || smaller(input, witness)) state.witness.set(id, input);
     const { rule } = side.graph.byId.get(id)!;
-    const same = new Set(
-      side.graph.byRule
-        .get(rule)!
-        .filter((d) => d.id !== id && values.get(d.id) === value)
-        .map((d) => d.id),
-    );
+    const same = (agreeing.get(`${rule} ${value}`) ?? []).filter((other) => other !== id).slice(0, MAX_TWINS);
     const before = state.twins.get(id);
-    state.twins.set(id, before === undefined ? same : new Set([...before].filter((twin) => same.has(twin))));
+    state.twins.set(id, before === undefined ? new Set(same) : new Set([...before].filter((twin) => values.get(twin) === value)));
     if (!('failure' in trace.outcome)) for (const other of same) noteOverlap(side, state, [other, id], value, input, overlaps);
   }
+}
+
+/** Definitions that give the same value as another one, followed up: among ten thousand of them, a few are enough to name. */
+const MAX_TWINS = 32;
+
+/** Fired definitions by rule and value, in order of the source; those alone with their value are left out. */
+function agreeingDefinitions(side: Side, trace: Trace): ReadonlyMap<string, readonly string[]> {
+  const groups = new Map<string, string[]>();
+  for (const [id, value] of trace.fired) {
+    const rule = side.graph.byId.get(id)?.rule;
+    if (rule === undefined) continue;
+    const group = groups.get(`${rule} ${value}`);
+    if (group === undefined) groups.set(`${rule} ${value}`, [id]);
+    else group.push(id);
+  }
+  for (const [key, group] of groups) {
+    if (group.length === 1) groups.delete(key);
+    else group.sort((a, b) => order(a) - order(b));
+  }
+  // One more than is followed up: each leaves itself out.
+  return new Map([...groups].map(([key, group]) => [key, group.slice(0, MAX_TWINS + 1)]));
 }
 
 function noteOverlap(
@@ -80,10 +98,11 @@ function noteOverlap(
   pair: readonly [string, string],
   value: string,
   input: string,
-  overlaps: ReadonlyMap<string, ReadonlySet<string>>,
+  overlaps: MayOverlap,
 ): void {
-  if (overlaps.get(pair[0])?.has(pair[1]) !== true || value === 'true' || value === 'false') return;
+  if (value === 'true' || value === 'false') return;
   const [a, b] = pair.map((id) => side.graph.byId.get(id)!).sort((x, y) => order(x.id) - order(y.id)) as [Definition, Definition];
+  if (!overlaps(a, b)) return;
   const key = `${a.id} ${b.id}`;
   const known = state.overlaps.get(key);
   if (known === undefined || smaller(input, known.input)) state.overlaps.set(key, { input, a, b, value });
@@ -110,12 +129,15 @@ export function noteFailure(entrypoint: string, trace: Trace, input: string, sta
 /** OPA names one side of a conflict; the trace has both, because each definition tells its value before the abort. */
 function noteConflict(side: Side, trace: Trace, input: string, state: LintState): void {
   if (!('failure' in trace.outcome) || trace.outcome.failure.kind !== 'conflict') return;
-  for (const [index, [id, value]] of trace.fired.entries()) {
+  const earlier = new Map<string, [id: string, value: string][]>();
+  for (const [id, value] of trace.fired) {
     const b = side.graph.byId.get(id);
     if (b === undefined || (b.kind !== 'complete' && b.kind !== 'function')) continue;
-    for (const [otherId, otherValue] of trace.fired.slice(0, index)) {
+    const others = earlier.get(b.rule) ?? [];
+    earlier.set(b.rule, others);
+    for (const [otherId, otherValue] of others) {
       const a = side.graph.byId.get(otherId);
-      if (a === undefined || a.rule !== b.rule || otherValue === value) continue;
+      if (a === undefined || otherValue === value) continue;
       const key = `${a.id} ${b.id}`;
       const known = state.conflicts.get(key);
       if (known !== undefined && !smaller(input, known.input)) continue;
@@ -124,5 +146,6 @@ function noteConflict(side: Side, trace: Trace, input: string, state: LintState)
       if (place !== undefined && ![a, b].some((d) => place.startsWith(`${d.location.file}:${d.location.line}:`))) continue;
       state.conflicts.set(key, { input, a, b, values: [otherValue, value] });
     }
+    others.push([id, value]);
   }
 }

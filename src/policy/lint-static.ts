@@ -1,5 +1,6 @@
 import type { Finding } from '../core/finding.ts';
 import { canonicalJson } from '../core/json.ts';
+import type { Definition } from './definitions.ts';
 import { tidy } from './lint-candidates.ts';
 import { conflictFinding } from './lint-findings.ts';
 import { policyFinding } from './rules.ts';
@@ -44,15 +45,36 @@ function certainConflicts(side: Side): Finding[] {
   const findings: Finding[] = [];
   for (const definitions of side.graph.byRule.values()) {
     const candidates = definitions.filter((d) => d.kind === 'complete' && d.chain.length === 0 && d.literal !== undefined);
-    for (const [index, b] of candidates.entries()) {
-      const a = candidates
-        .slice(0, index)
-        .find(
-          (one) =>
-            canonicalJson(one.literal) !== canonicalJson(b.literal) && (one.fact || b.fact || tidy(one.body) === tidy(b.body)),
-        );
-      if (a !== undefined) findings.push(conflictFinding(a, b, [canonicalJson(a.literal), canonicalJson(b.literal)], undefined));
+    // Of those before: all, those that always hold, and those with one body.
+    const [all, facts] = [new Earliest(), new Earliest()];
+    const byBody = new Map<string, Earliest>();
+    for (const b of candidates) {
+      const value = canonicalJson(b.literal);
+      const body = byBody.get(tidy(b.body)) ?? new Earliest();
+      byBody.set(tidy(b.body), body);
+      const groups = b.fact ? [all] : [facts, body];
+      const [a] = groups
+        .map((group) => group.otherThan(value))
+        .filter((one) => one !== undefined)
+        .sort((x, y) => Number(x.id.slice(1)) - Number(y.id.slice(1)));
+      if (a !== undefined) findings.push(conflictFinding(a, b, [canonicalJson(a.literal), value], undefined));
+      for (const group of b.fact ? [all, facts, body] : [all, body]) group.add(b, value);
     }
   }
   return findings;
+}
+
+/** The first definition of a group that has another value than a given one: the very first, or the first that differs from it. */
+class Earliest {
+  #first: { readonly definition: Definition; readonly value: string } | undefined;
+  #second: Definition | undefined;
+
+  add(definition: Definition, value: string): void {
+    this.#first ??= { definition, value };
+    if (value !== this.#first.value) this.#second ??= definition;
+  }
+
+  otherThan(value: string): Definition | undefined {
+    return this.#first === undefined || this.#first.value !== value ? this.#first?.definition : this.#second;
+  }
 }

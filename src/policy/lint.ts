@@ -7,7 +7,7 @@ import { type Definition, graphOf } from './definitions.ts';
 import { type Domain, inputOf } from './domain.ts';
 import { absenceFindings, absenceItems } from './fail-open.ts';
 import { failureFinding } from './findings.ts';
-import { constantCandidates, overlapCandidates } from './lint-candidates.ts';
+import { constantCandidates, type MayOverlap, overlapCandidates } from './lint-candidates.ts';
 import { ruleFindings } from './lint-findings.ts';
 import { emptyLintState, type LintState, noteFailure, noteTrace, smaller } from './lint-state.ts';
 import { policyFinding } from './rules.ts';
@@ -18,11 +18,19 @@ import { isLimit } from './wasm.ts';
 /** Points whose traces are looked at before the answer becomes "not seen in M of N". */
 export const DEFAULT_LINT_POINTS = 100_000;
 const CHUNK = 1024;
+/** Definitions that a chunk of traces may list in all: each evaluation lists those that held. */
+const MAX_LISTED = 1_000_000;
+/** Above so many definitions an analysis has a budget: one of ten thousand would take hours without. */
+const LARGE = 1000;
+/** That budget, in definitions times evaluations: about five microseconds each. */
+const MAX_WORK = 20_000_000;
 
 export interface LintResult {
   readonly findings: readonly Finding[];
   /** One a given entrypoint, in order; empty when the policy can't be instrumented. */
   readonly entrypoints: readonly Analysed[];
+  /** The policy is so large that the analysis stopped before it had looked at every point and definition. */
+  readonly exhausted: boolean;
 }
 
 export interface Analysed {
@@ -60,12 +68,20 @@ interface Work {
   /** Definitions that the entrypoint can reach. */
   readonly mine: readonly Definition[];
   readonly known: ReadonlySet<string>;
-  readonly overlaps: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly overlaps: MayOverlap;
   readonly state: LintState;
   /** Up to two different decisions, with the smallest input of the first. */
   readonly decisions: Set<string>;
   smallest: string | undefined;
   traces: number;
+  readonly budget: Budget;
+  /** Points whose traces are held at a time. */
+  readonly chunk: number;
+}
+
+/** Evaluations that are left, of one module. */
+interface Budget {
+  left: number;
 }
 
 /**
@@ -83,14 +99,17 @@ export async function lintOnDomain(
   const reached = new Set(graphOf(side.definitions, entrypoints).depth.keys());
   const mine = side.definitions.filter((d) => d.kind !== 'default' && reached.has(d.rule));
   const traced = await tracedProgram(side);
-  if (traced === undefined) return { findings: [], entrypoints: [] };
+  if (traced === undefined) return { findings: [], entrypoints: [], exhausted: false };
   const total = Math.min(domain.size, options.maxPoints);
   const state = emptyLintState(constantCandidates(mine, side.graph));
-  const overlaps = overlapCandidates(side.graph);
+  const overlaps = overlapCandidates();
   const opened: Finding[] = [];
   const constant: Finding[] = [];
   const analysed: Analysed[] = [];
+  const budget: Budget = { left: side.definitions.length > LARGE ? Math.ceil(MAX_WORK / side.definitions.length) : Infinity };
+  const chunk = Math.max(16, Math.min(CHUNK, Math.floor(MAX_LISTED / Math.max(1, mine.length))));
   let traces = 0;
+  let least = total;
   for (const entrypoint of entrypoints) {
     const depth = entrypoints.length === 1 ? reached : new Set(graphOf(side.definitions, [entrypoint]).depth.keys());
     const own = mine.filter((d) => depth.has(d.rule));
@@ -105,15 +124,22 @@ export async function lintOnDomain(
       decisions: new Set(),
       smallest: undefined,
       traces: 0,
+      budget,
+      chunk,
     };
     const absence = absenceItems(domain);
     const deciding = options.deciding?.includes(entrypoint) ?? true;
     if (deciding) opened.push(...(await absenceFindings(side, traced, entrypoint, absence)));
     // One missing field at a time from the base: what makes the checks of the input's form hold.
     const near = absence.filter((a) => a.with === domain.base);
-    for (const items of chunks(near.map((a) => JSON.stringify(a.input)))) await examine(work, items);
-    if (options.inputs !== undefined) await examine(work, options.inputs);
+    for (const items of chunks(
+      near.map((a) => JSON.stringify(a.input)),
+      chunk,
+    ))
+      await examine(work, items);
+    for (const items of chunks(options.inputs ?? [], chunk)) await examine(work, items);
     const examined = await walk(work, domain, total, options);
+    if (budget.left <= 0) least = Math.min(least, examined);
     traces += work.traces;
     const effective = own.filter((d) => state.effective.has(d.id)).length;
     analysed.push({ entrypoint, examined, size: domain.size, definitions: own.length, effective });
@@ -123,8 +149,8 @@ export async function lintOnDomain(
   }
   // A definition that is still open at the end kept the walk of every entrypoint that reaches it going to the end.
   const points = {
-    whole: total === domain.size && state.failures.size === 0,
-    seen: seenText(total, domain.size),
+    whole: least === domain.size && state.failures.size === 0,
+    seen: seenText(least, domain.size),
     traced: traces,
   };
   const failures = [...state.failures.values()].map((f) =>
@@ -133,6 +159,7 @@ export async function lintOnDomain(
   return {
     findings: [...failures, ...distinct(opened), ...ruleFindings(side, mine, state, points), ...constant],
     entrypoints: analysed,
+    exhausted: budget.left <= 0,
   };
 }
 
@@ -146,8 +173,8 @@ async function walk(work: Work, domain: Domain, total: number, options: LintOpti
     work.mine.some((d) => !state.effective.has(d.id) || (whole && state.always.has(d.id) && state.fired.has(d.id)));
   let examined = 0;
   // One chunk after the other: what counts as seen may not depend on which worker was faster.
-  while (open() && state.mismatch === undefined) {
-    const points = take(order, CHUNK);
+  while (open() && state.mismatch === undefined && work.budget.left > 0) {
+    const points = take(order, work.chunk);
     if (points.length === 0) break;
     await examine(
       work,
@@ -192,6 +219,7 @@ function distinct(findings: readonly Finding[]): readonly Finding[] {
 
 async function examine(work: Work, inputs: readonly string[]): Promise<void> {
   const { side, traced, entrypoint, state, known } = work;
+  work.budget.left -= 2 * inputs.length;
   const plainItems = inputs.map((input) => ({ input }));
   const [traces, plain] = await Promise.all([
     side.pool.traces(traced, entrypoint, plainItems, true),
@@ -223,6 +251,11 @@ async function examine(work: Work, inputs: readonly string[]): Promise<void> {
   for (let from = 0, width = 2; ; from += width, width = Math.min(64, width * 4)) {
     const step = [...queues].flatMap(([off, list]) => (state.effective.has(off) ? [] : list.slice(from, from + width)));
     if (step.length === 0) break;
+    work.budget.left -= step.length;
+    if (work.budget.left <= 0) {
+      for (const { off } of step) state.unjudged.add(off);
+      break;
+    }
     const without = await side.pool.traces(
       traced,
       entrypoint,
@@ -254,6 +287,6 @@ async function sweep(work: Work, domain: Domain, rest: Iterator<readonly number[
   }
 }
 
-function* chunks(texts: readonly string[]): Generator<readonly string[]> {
-  for (let from = 0; from < texts.length; from += CHUNK) yield texts.slice(from, from + CHUNK);
+function* chunks(texts: readonly string[], size: number): Generator<readonly string[]> {
+  for (let from = 0; from < texts.length; from += size) yield texts.slice(from, from + size);
 }

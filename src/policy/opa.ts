@@ -5,7 +5,7 @@ import { ExternalError } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import type { Tool } from '../core/gate-context.ts';
 import type { JsonObject } from '../core/json.ts';
-import { type ExecResult, exec } from '../tools/exec.ts';
+import { type ExecResult, exec, OutputLimit } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
 import { untarMember } from './bundle.ts';
 import type { Modules } from './source.ts';
@@ -65,6 +65,8 @@ const HOOKS = [
 
 const TIMEOUT_MS = 60_000;
 const MAX_OUTPUT = 256 * 1024 * 1024;
+/** A module of ten thousand rules has a tree of 40 MiB. */
+const MAX_TREE = 128 * 1024 * 1024;
 
 /**
  * The pinned `opa` program: the only parser, type checker and compiler here. Every run has a time limit, a soft memory
@@ -79,11 +81,6 @@ export class Opa {
   constructor(tool: Tool, signal: AbortSignal) {
     this.tool = tool;
     this.#signal = signal;
-  }
-
-  /** Whether the run was called off: an error of a program that was stopped means nothing then. */
-  get cancelled(): boolean {
-    return this.#signal.aborted;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -125,8 +122,14 @@ export class Opa {
     // Two at a time: each is one short process.
     const next = async (): Promise<void> => {
       for (let path = paths.shift(); path !== undefined; path = paths.shift()) {
-        const result = await this.#run(['parse', '--format', 'json', '--json-include', 'locations', `./${path}`], stage.dir);
-        if (result.timedOut) problems.push(limitProblem('opa parse'));
+        const result = await this.#parse(path, stage.dir);
+        if (result === undefined)
+          problems.push({
+            message: `the syntax tree of the module is larger than ${MAX_TREE / 1024 / 1024} MiB (a chain of else grows with the square of its length)`,
+            code: 'limit',
+            location: { file: path, line: 1 },
+          });
+        else if (result.timedOut) problems.push(limitProblem('opa parse'));
         else if (result.code === 0) asts.set(path, JSON.parse(result.stdout) as AstModule);
         else problems.push(...problemsOf(result, path));
       }
@@ -134,6 +137,16 @@ export class Opa {
     await Promise.all([next(), next()]);
     if (problems.length > 0) throw new OpaRefused(sorted(problems));
     return new Map([...asts].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** One module; undefined when its tree is too large to look at. */
+  async #parse(path: string, cwd: string): Promise<ExecResult | undefined> {
+    try {
+      return await this.#run(['parse', '--format', 'json', '--json-include', 'locations', `./${path}`], cwd, MAX_TREE);
+    } catch (error) {
+      if (error instanceof OutputLimit) return undefined;
+      throw error;
+    }
   }
 
   /** Compiles to WASM. Only the named entrypoints are in the module. @throws OpaRefused */
@@ -254,11 +267,11 @@ export class Opa {
     return this.#dir;
   }
 
-  #run(args: readonly string[], cwd: string): Promise<ExecResult> {
+  #run(args: readonly string[], cwd: string, maxBytes = MAX_OUTPUT): Promise<ExecResult> {
     return exec(this.tool.path, args, {
       cwd,
       timeoutMs: TIMEOUT_MS,
-      maxBytes: MAX_OUTPUT,
+      maxBytes,
       signal: this.#signal,
       env: {
         PATH: process.env['PATH'],

@@ -210,7 +210,9 @@ export async function lintPolicy(
     const refused =
       analysed.entrypoints.length === 0
         ? 'The policy could not be instrumented, so no rule was analysed on the domain.'
-        : undefined;
+        : analysed.exhausted
+          ? `The policy has ${side.definitions.length} definitions, too many to look at every one of them on every point: what is not reported may still be there.`
+          : undefined;
     return {
       ...result(findings, source, `every definition matters on the domain of ${domain.size} points`, [], refused),
       facts,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { ExternalError } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
+import { OutputLimit } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
 import { sourceText } from './ast.ts';
 import { type Definition, definitionsOf } from './definitions.ts';
@@ -52,7 +52,7 @@ export async function measureRules(
       return {
         unmeasured: `OPA refuses the policy with a print in each rule: ${(error.problems[0]?.message ?? 'error').replaceAll(mark, 'mixgate')}`,
       };
-    if (error instanceof ExternalError && !opa.cancelled) return { unmeasured: `the tests print too much: ${error.message}` };
+    if (error instanceof OutputLimit) return { unmeasured: 'the tests evaluate rules so often that what they print is too much' };
     throw error;
   }
   const odd = results.find((r) => r.outcome === 'fail' || r.outcome === 'error');

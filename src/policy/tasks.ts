@@ -40,7 +40,7 @@ export interface TraceItem {
 }
 export interface Trace {
   readonly outcome: Outcome;
-  /** Definitions whose body held, in order of first firing, each with its first value (canonical JSON, cut at 4 KiB). */
+  /** Definitions whose body held (none are listed when one was switched off), in order of first firing, each with its first value (canonical JSON, cut at 4 KiB). */
   readonly fired: readonly (readonly [id: string, value: string])[];
 }
 
@@ -166,10 +166,11 @@ export class TaskRunner {
 
   #trace(instance: PolicyInstance, entrypoint: number, item: TraceItem, index: number, values: boolean): Trace {
     this.#off = item.off;
-    this.#fired = new Map();
+    // Of an evaluation without some definition only the outcome is asked.
+    this.#fired = item.off === undefined ? new Map() : undefined;
     this.#values = values;
     const outcome = this.#evaluate(instance, entrypoint, encoder.encode(item.input), index);
-    return { outcome, fired: [...this.#fired] };
+    return { outcome, fired: [...(this.#fired ?? [])] };
   }
 
   #bench(instance: PolicyInstance, entrypoint: number, inputs: readonly string[], rounds: number): Float64Array {

@@ -234,6 +234,11 @@ export function memoryMinimum(bytes: Uint8Array): number {
       if ((byte & 0x80) === 0) return result;
     }
   };
+  // `at += unsigned()` would read `at` before the call moves it.
+  const skip = (): void => {
+    const length = unsigned();
+    at += length;
+  };
   while (at < bytes.length) {
     const section = bytes[at++];
     const size = unsigned();
@@ -242,8 +247,8 @@ export function memoryMinimum(bytes: Uint8Array): number {
       continue;
     }
     for (let count = unsigned(); count > 0; count -= 1) {
-      at += unsigned();
-      at += unsigned();
+      skip();
+      skip();
       const kind = bytes[at++];
       if (kind === 0) unsigned();
       else if (kind === 1) {

@@ -21,9 +21,12 @@ export interface ExecResult {
   readonly timedOut: boolean;
 }
 
+/** A program printed more than it may. */
+export class OutputLimit extends ExternalError {}
+
 /**
  * Runs a program without a shell, with limits on time and output. A non-zero exit is a result, not an error.
- * @throws ExternalError when it can't be started, prints more than `maxBytes`, is killed by a signal or is cancelled
+ * @throws OutputLimit when it prints more than `maxBytes`; ExternalError when it can't be started, is killed by a signal or is cancelled
  */
 export function exec(program: string, args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
   const maxBytes = options.maxBytes ?? 64 * 1024 * 1024;
@@ -96,7 +99,7 @@ export function exec(program: string, args: readonly string[], options: ExecOpti
         stderr: Buffer.concat(err).toString('utf8'),
         timedOut,
       };
-      if (overflow) reject(new ExternalError(`${name} printed more than ${maxBytes} bytes and was stopped.`));
+      if (overflow) reject(new OutputLimit(`${name} printed more than ${maxBytes} bytes and was stopped.`));
       else if (options.signal?.aborted === true) reject(new ExternalError(`${name} was cancelled.`));
       else if (timedOut || code !== null) resolve(result);
       else reject(new ExternalError(`${name} was ended by ${signal ?? 'a signal'}.`));

@@ -227,3 +227,25 @@ describe('rule analysis of hostile policies', () => {
     expect(gate.findings[0]!.message).toContain('in 2000 of');
   });
 });
+
+describe('ten thousand rules', () => {
+  const document = domainDocument({ base: { n: 1 }, vary: { n: [1, 2, 9999, { absent: true }] } });
+  const rules = Array.from({ length: 10_000 }, (_, i) => `decision := ${i} if input.n == ${i}`).join('\n');
+  const one = loadPolicySource(
+    memoryTree({
+      'p.rego': `package p\n\ndefault decision := -1\n\n${rules}\n`,
+      'i/i.rego': 'package invariants\n\nviolation contains "two" if input.decision == 2\n',
+    }),
+    { roots: [''] },
+  );
+  test('are proved', async () => {
+    const source = await one;
+    const common = { entrypoint: 'p/decision', document, maxPoints: 100 };
+    const proof = await provePolicy(patient, source, { ...common, invariants: source.invariants, folder: 'i' });
+    expect(shown(proof.findings)).toEqual(['policy-invariant-violated p.rego:7']);
+  }, 120_000);
+  test('are analysed: every rule that the domain does not reach is named', async () => {
+    const gate = await lintPolicy(patient, await one, ['p/decision'], document, 100);
+    expect(gate.findings.filter((f) => f.ruleId === 'policy-rule-dead')).toHaveLength(9997);
+  }, 120_000);
+});

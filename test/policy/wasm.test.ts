@@ -53,6 +53,15 @@ describe('the WASM host', () => {
     expect(one.evaluate(0, encode('{"n":10000000}'))).toMatchObject({ failure: { kind: 'memory' } });
     expect(one.evaluate(0, encode('{"n":3}'))).toEqual({ value: '3' });
   });
+  test('the memory that a module asks for is read from it: one with many constants asks for more than the usual', async () => {
+    const rules = Array.from({ length: 3000 }, (_, i) => `s contains "${'x'.repeat(200)}${i}" if input.n == ${i}`);
+    const source = await policy(`package p\n\ndecision := count(s)\n\n${rules.join('\n\n')}\n`);
+    const program = await compileProgram(bench.opa, source.modules, {}, ['p/decision']);
+    expect(program.pages).toBeGreaterThan(7);
+    expect(new PolicyInstance(program.module, program.pages, { data: '{}' }).evaluate(0, encode('{"n":7}'))).toEqual({
+      value: '1',
+    });
+  });
   test('malformed JSON is no input, and does no harm', async () => {
     const one = await instance('package p\n\ndecision := input\n');
     expect(one.evaluate(0, encode('{"a":'))).toEqual({ undefined: true });
