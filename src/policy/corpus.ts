@@ -32,7 +32,7 @@ const MAX_DEPTH = 128;
 /**
  * Reads a replay corpus: NDJSON of `{"input": ..., "weight"?: n}`, of OPA decision-log events ("Decision Logs", OPA
  * documentation: decision_id, path, input, erased, masked, nd_builtin_cache) or of our runtime's log, which has the same
- * fields; a line may also be a JSON array of events, the batch that OPA uploads, and the file gzipped, as it uploads it.
+ * fields; a line may also be a JSON array of events, the batch that OPA uploads, and the file gzipped, as it uploads it. JSON printed over several lines is read as well.
  * What can't be replayed is counted by reason, never dropped in silence.
  * @throws ConfigurationError when the file holds nothing that can be replayed
  */
@@ -40,9 +40,7 @@ export function readCorpus(bytes: Uint8Array, file: string, entrypoint: string):
   const text = decodeText(inflated(bytes, file), file, MAX_CORPUS_BYTES);
   const inputs: ReplayInput[] = [];
   const skipped = new Map<string, { count: number; line: number }>();
-  let number = 0;
-  for (const line of text.split('\n')) {
-    number += 1;
+  for (const { line, number } of isPrinted(text) ? printedValues(text) : linesOf(text)) {
     if (line.trim() === '') continue;
     for (const event of eventsOf(line)) {
       const read =
@@ -95,6 +93,58 @@ function inflated(bytes: Uint8Array, file: string): Uint8Array {
       { cause },
     );
   }
+}
+
+interface Numbered {
+  readonly line: string;
+  /** From 1. */
+  readonly number: number;
+}
+
+function* linesOf(text: string): Generator<Numbered> {
+  for (const [index, line] of text.split('\n').entries()) yield { line, number: index + 1 };
+}
+
+/** Whether the file is JSON as people print it: only brackets stand in its first line. */
+function isPrinted(text: string): boolean {
+  return /^\s*(?:\[\s*\{?|\{)[ \t\r]*\n/.test(text);
+}
+
+/** Objects of an array, or one after the other, over any number of lines; what can't be split comes out as it is. */
+function* printedValues(text: string): Generator<Numbered> {
+  let depth = 0;
+  let start = -1;
+  let number = 1;
+  let first = 1;
+  let inString = false;
+  // Where something begins that is no object: it is counted as what it is, too.
+  let stray = -1;
+  for (let i = 0; i < text.length; i += 1) {
+    const c = text[i]!;
+    if (depth === 0 && !inString) {
+      const between = ' \t\r\n,[]{'.includes(c);
+      if (between && stray >= 0) {
+        yield { line: text.slice(stray, i), number };
+        stray = -1;
+      } else if (!between && stray < 0) stray = i;
+    }
+    if (c === '\n') number += 1;
+    if (inString) {
+      if (c === '\\') i += 1;
+      else if (c === '"') inString = false;
+    } else if (c === '"') inString = true;
+    else if (c === '{') {
+      depth += 1;
+      if (depth > 1) continue;
+      start = i;
+      first = number;
+    } else if (c === '}' && depth > 0) {
+      depth -= 1;
+      if (depth === 0) yield { line: text.slice(start, i + 1), number: first };
+    }
+  }
+  if (depth > 0) yield { line: text.slice(start), number: first };
+  else if (stray >= 0) yield { line: text.slice(stray), number };
 }
 
 /** The event of a line, or those of a batch; a text is the reason why the line can't be read. */

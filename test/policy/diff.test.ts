@@ -184,6 +184,29 @@ describe('replay corpus', () => {
       { reason: 'a decision of another entrypoint', count: 1, line: 4 },
     ]);
   });
+  test.each<[string, (events: readonly unknown[]) => string]>([
+    ['an array', (events) => JSON.stringify(events, null, 2)],
+    ['objects one after the other', (events) => events.map((event) => JSON.stringify(event, null, '\t')).join('\n')],
+    ['an array that starts with an object', (events) => JSON.stringify(events, null, 1).replace('[\n {', '[ {')],
+  ])('JSON over several lines: %s', (_name, printed) => {
+    const events = [{ input: { text: 'a "}" ] {' }, weight: 2 }, { input: { n: [1, { m: 2 }] } }, { none: 1 }];
+    const read = readCorpus(Buffer.from(printed(events)), 'corpus.json', 'p/decision');
+    expect(read.inputs.map(({ input, weight }) => [JSON.parse(input), weight])).toEqual([
+      [{ text: 'a "}" ] {' }, 2],
+      [{ n: [1, { m: 2 }] }, 1],
+    ]);
+    expect(read.skipped.map((one) => one.reason)).toEqual(['no input']);
+    const at = printed(events).split('\n').slice(0, read.inputs[1]!.line);
+    expect([at.at(-1)!.trim().endsWith('{'), at.join('').includes('"n"')]).toEqual([true, false]);
+  });
+  test('of JSON over several lines nothing is dropped in silence either', () => {
+    const read = readCorpus(Buffer.from('[\n  {"input": 1},\n  7,\n  "x {",\n  {"input": {\n'), 'corpus.json', 'p/decision');
+    expect(read.inputs.map((one) => [one.input, one.line])).toEqual([['1', 2]]);
+    expect(read.skipped).toEqual([
+      { reason: 'not an object', count: 2, line: 3 },
+      { reason: 'not JSON', count: 1, line: 5 },
+    ]);
+  });
   test('batches, as OPA uploads them, and gzip', () => {
     const log = lines([event({ n: 1 }), event({ n: 2 }), 7], [event({ n: 3 })]);
     for (const bytes of [log, gzipSync(log)]) {
