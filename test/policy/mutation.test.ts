@@ -140,6 +140,44 @@ describe('surviving mutants', () => {
     );
     expect(shown(gate.findings)).toEqual([]);
   });
+  test.each([
+    [
+      'input',
+      'p.decision with input.load as 4 with input.tier as "gold"',
+      'not p.decision with input as {"load": 5, "tier": "gold"}',
+    ],
+    ['a rule', 'p.decision with p.low as true', 'not p.decision with p.low as false'],
+    ['data', 'p.decision with data.limits.load as 9', 'not p.decision with data.limits.load as 1'],
+    [
+      'a function',
+      'p.decision with data.lib.f as true with input.load as 1',
+      'not p.decision with data.lib.f as false with input.load as 1',
+    ],
+    ['a builtin', 'p.decision with time.now_ns as 5', 'not p.decision with time.now_ns as 6'],
+  ])('tests that mock %s notice mutants', async (what, yes, no) => {
+    const body: { readonly [what: string]: string } = {
+      input: 'input.load < 5\n\tinput.tier == "gold"',
+      'a rule': 'low',
+      data: 'data.limits.load > 5',
+      'a function': 'lib.f(input.load)',
+      'a builtin': 'time.now_ns() == 5',
+    };
+    const gate = await testPolicy(
+      bench,
+      await source(
+        `import data.lib\n\ndefault decision := false\n\ndecision if {\n\t${body[what]!}\n}\n\nlow if lib.f(1)\n`,
+        `test_yes if ${yes}\n\ntest_no if ${no}\n`,
+        { 'lib.rego': 'package lib\n\nf(x) if x == 99\n', 'data.json': '{"limits": {"load": 0}}' },
+      ),
+      undefined,
+      { ...OPTIONS, entrypoint: undefined, document: undefined },
+    );
+    expect(gate.facts?.['tests']).toBe('2 of 2 passed');
+    // The whole body, left out, is a mutant that the second test sees.
+    const survived = gate.findings.filter((f) => f.location?.file === 'p.rego' && f.location.line === 7);
+    expect(survived.map((f) => (f.evidence as { after: string }).after)).not.toContain('(left out)');
+    expect(gate.facts?.['mutation']).toMatch(/^[1-9]\d* of \d+ mutants killed/);
+  });
   test('a module that reads its own package by name is tested one process a mutant', async () => {
     const gate = await testPolicy(
       bench,
