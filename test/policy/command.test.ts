@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parseYaml } from '../../src/config/document.ts';
 import { checked } from '../../src/config/schema.ts';
-import { type Ran, runCli } from '../support/cli.ts';
+import { type Ran, ROOT, runCli } from '../support/cli.ts';
 import { testRepo } from '../support/repo.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'mixgate-policy-'));
@@ -40,7 +40,7 @@ interface Shown {
   readonly gates: readonly {
     readonly reason: string;
     readonly facts?: Record<string, unknown>;
-    readonly measurements: readonly { readonly name: string }[];
+    readonly measurements: readonly { readonly name: string; readonly segment?: string }[];
   }[];
   readonly findings: readonly { readonly ruleId: string; readonly location?: { readonly file: string; readonly line: number } }[];
 }
@@ -81,6 +81,21 @@ describe('verbs', () => {
     const ran = json(await policy('bench', 'pol', ...E, '--corpus', 'corpus.ndjson', '--rounds', '500', '--format', 'json'));
     expect(ran.gates[0]!.measurements.map((m) => m.name)).toEqual(['policy.evaluation.p50', 'policy.evaluation.p99']);
     expect((await policy('bench', 'pol', ...E, '--rounds', '200', '--budget', '0.000001')).code).toBe(1);
+  });
+  test('bench --growth measures at three sizes of pools, tenants and rules', async () => {
+    const library = ['policies/routing', '--entrypoint', 'routing/decision', '--domain', 'policies/domain.yaml'];
+    const ran = await runCli(['policy', 'bench', ...library, '--growth', '--rounds', '200', '-q', '--format', 'json'], {
+      cwd: ROOT,
+    });
+    // Whether it is within the budget is not asked of a busy machine.
+    expect([0, 1]).toContain(ran.code);
+    const { measurements } = json(ran).gates[0]!;
+    for (const what of ['input.fleet.pools', 'data.tenants', 'rules'])
+      for (const name of ['p50', 'p99'])
+        expect(
+          measurements.filter((m) => m.name === `policy.growth.${name}` && m.segment?.endsWith(what) === true),
+          `${name} of ${what}`,
+        ).toHaveLength(3);
   });
   test('bench says when there was no input to measure on', async () => {
     const ran = json(await policy('bench', 'pol', ...E, '--rounds', '200', '--format', 'json'));
