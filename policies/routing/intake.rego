@@ -23,6 +23,7 @@ required := {
 	"BURN_RATE_MISSING",
 	"ERROR_BUDGET_MISSING",
 	"FLEET_STATE_MISSING",
+	"FLEET_STATE_AMBIGUOUS",
 }
 
 given contains "REQUEST_ID_MISSING" if text(input.request.id)
@@ -49,6 +50,11 @@ given contains "BURN_RATE_MISSING" if is_number(input.slo.burn_rate)
 given contains "ERROR_BUDGET_MISSING" if is_number(input.slo.budget_left)
 
 given contains "FLEET_STATE_MISSING" if is_array(input.fleet.pools)
+
+# Two states of one pool: it could be full in one of them and have room in the other.
+given contains "FLEET_STATE_AMBIGUOUS" if count(named) == count({id | some id in named})
+
+named := [pool.id | some pool in input.fleet.pools]
 
 text(value) if {
 	is_string(value)

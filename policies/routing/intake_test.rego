@@ -50,6 +50,11 @@ test_each_field_of_the_wrong_type_is_refused if {
 
 test_empty_text_is_missing if decided.reasons == ["TENANT_MISSING"] with input as asking(healthy, {"tenant": ""})
 
+test_a_pool_with_two_states_is_refused if {
+	twice := array.concat(pools, [object.union(pools[2], {"saturation": 0.95})])
+	decided.reasons == ["FLEET_STATE_AMBIGUOUS"] with input as object.union(healthy, {"fleet": {"pools": twice}})
+}
+
 test_size_has_to_be_positive if {
 	decided.reasons == ["TOKENS_MISSING"] with input as asking(healthy, {"tokens": 0})
 	decided.rule == "primary" with input as asking(healthy, {"tokens": 1})

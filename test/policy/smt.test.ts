@@ -260,6 +260,45 @@ describe('the solver', () => {
   });
 });
 
+describe('arrays of the input', () => {
+  const LIST = { base: { xs: [1, 2], class: 'a' }, vary: { class: ['a'] } };
+  const over = async (rego: string, clauses: string): Promise<SmtProof> => {
+    const on = await side(bench, await policy(rego));
+    const invariants = new Map([['inv/i.rego', `package invariants.i\n\n${clauses}`]]);
+    return proveAll(on, {
+      entrypoint: 'p/decision',
+      invariants,
+      packages: ['invariants.i'],
+      domain: readDomain(domainDocument(LIST), { comparisons: [], texts: [] }),
+      signal,
+    });
+  };
+  test('are followed up to the length of the base input, and that is what is claimed', async () => {
+    const proof = await over(
+      'package p\n\ndecision := sort([x.id | some x in input.xs; x.ok == true])\n',
+      'violation contains "not ok" if {\n\tsome id in input.decision\n\tnot ok(id)\n}\n\nok(id) if {\n\tsome x in input.input.xs\n\tx.id == id\n\tx.ok == true\n}\n',
+    );
+    expect(details(proof)).toEqual([expect.stringMatching(/^proved for xs of up to 2 elements \(SMT, z3 [\d.]+\)$/)]);
+    expect(statuses(proof)).toEqual(['bounded']);
+  });
+  test('a counterexample has the array, and is replayed', async () => {
+    const proof = await over(
+      'package p\n\ndecision := [x.id | some x in input.xs; x.ok == true][0]\n',
+      'violation contains "class" if input.decision == "secret"\n',
+    );
+    expect(statuses(proof)).toEqual(['broken']);
+    // An array, or an object with the same members.
+    expect(Object.values(proof.counterexamples[0]!.input['xs'] as JsonObject)).toContainEqual({ id: 'secret', ok: true });
+  });
+  test('where the order decides, the line that gives it is named', async () => {
+    const proof = await over(
+      'package p\n\ndecision := sort([x | some x in input.xs; is_number(x)])[0]\n',
+      'violation contains "not least" if {\n\tsome x in input.input.xs\n\tis_number(x)\n\tx < input.decision\n}\n',
+    );
+    expect(details(proof)).toEqual(['outside the subset: the order that sort gives at p.rego:3']);
+  });
+});
+
 /** Random conditions of the subset over input.a, input.b and input.o.c. */
 const path = fc.constantFrom('input.a', 'input.b', 'input.o.c');
 const scalar = fc.constantFrom('null', 'false', 'true', '0', '1', '2.5', '"k"', '"m"');
@@ -276,6 +315,42 @@ const atom = fc.oneof(
   fc.constantFrom('input.a', 'input.o.c', 'h', 'data.t[input.b]', 'is_number(input.a)', 'is_string(input.o.c)', 'g(input.a)'),
 );
 const condition = fc.tuple(fc.boolean(), atom).map(([negated, text]) => (negated ? `not ${text}` : text));
+/** Conditions over input.xs, an array or object of scalars and of objects with `id`. */
+const element = fc.constantFrom('x', 'x.id', 'input.a');
+const listAtom = fc.oneof(
+  fc.tuple(element, comparison, fc.oneof(scalar, element)).map(([a, sign, b]) => `some x in input.xs\n\t${a} ${sign} ${b}`),
+  fc.tuple(comparison, fc.constantFrom('0', '1', '2')).map(([sign, n]) => `count(kept) ${sign} ${n}`),
+  fc.tuple(comparison, fc.constantFrom('0', '1', '2')).map(([sign, n]) => `count(names) ${sign} ${n}`),
+  fc.constantFrom(
+    'is_array(input.xs)',
+    'is_object(input.xs)',
+    'input.a in input.xs',
+    'input.a in kept',
+    'count(kept) == count(names)',
+    'some i, x in input.xs\n\ti == 1\n\tx == input.a',
+    'kept == []',
+    'sort(kept)[0] == input.a',
+    'array.concat(kept, [input.a])[0] == 1',
+    'some x in array.slice(kept, 1, 2)\n\tx == input.a',
+    'input.xs[1] == input.a',
+    '[input.a, 1] == [1, input.a]',
+    'some x in kept\n\tx == input.a',
+  ),
+);
+const negatable = fc.constantFrom(
+  'is_array(input.xs)',
+  'input.a in input.xs',
+  'input.a in kept',
+  'held',
+  'kept == []',
+  'count(names) > 1',
+);
+const listCondition = fc.oneof(
+  listAtom,
+  negatable.map((text) => `not ${text}`),
+);
+const listBodies = fc.array(fc.array(listCondition, { minLength: 1, maxLength: 2 }), { minLength: 12, maxLength: 12 });
+
 const bodies = fc.array(fc.array(condition, { minLength: 1, maxLength: 3 }), { minLength: 14, maxLength: 14 });
 
 describe('random policies of the subset', () => {
@@ -313,6 +388,50 @@ s contains 1 if not input.a == 2.5
         }
       }),
       { numRuns: 2, seed: 20_261_125, endOnFailure: true },
+    );
+  });
+  test('arrays of up to two elements: what is proved has no counterexample, and a counterexample is real', {
+    timeout: 600_000,
+  }, async () => {
+    const items = [null, false, 0, 1, 'k', {}, { id: 1 }, { id: 'k' }];
+    const lists = [undefined, 1, [], {}, ...items.map((a) => [a]), ...items.flatMap((a) => items.map((b) => [a, b]))];
+    const objects = items.flatMap((a) => [{ p: a }, ...items.map((b) => ({ p: a, q: b }))]);
+    const inputs = [undefined, null, false, 0, 1, 2, 'k', {}].flatMap((a) =>
+      [...lists, ...objects].map((xs) => JSON.stringify({ a, xs })),
+    );
+    await fc.assert(
+      fc.asyncProperty(listBodies, async (all) => {
+        // A body of two conditions with one variable: each in a rule of its own.
+        const rules = all.flatMap((body, i) => body.map((text, k) => `c${i}_${k} if {\n\t${text}\n}\n`));
+        const rego = `package p\n\n${all.map((body, i) => `decision contains "r${i}" if {\n\t${body.map((_, k) => `c${i}_${k}`).join('\n\t')}\n}\n`).join('\n')}
+${rules.join('\n')}
+kept := [x | some x in input.xs; x != false]
+
+names contains x.id if some x in input.xs
+
+held if {
+	some x in input.xs
+	x.id == input.a
+}
+`;
+        const clauses = all.map((_, i) => `violation contains "r${i}" if "r${i}" in input.decision\n`).join('\n');
+        const on = await side(bench, await policy(rego));
+        const proof = await proveAll(on, {
+          entrypoint: 'p/decision',
+          invariants: new Map([['inv/i.rego', `package invariants.i\n\n${clauses}`]]),
+          packages: ['invariants.i'],
+          domain: readDomain(domainDocument({ base: { a: 1, xs: [1, 2] }, vary: { a: [1] } }), { comparisons: [], texts: [] }),
+          signal,
+        });
+        const held = new Set<string>();
+        for (const outcome of await bench.pool.outcomes(on.plain, 'p/decision', inputs))
+          for (const name of 'value' in outcome ? (JSON.parse(outcome.value) as string[]) : []) held.add(name);
+        for (const [i, result] of proof.results.entries()) {
+          const proved = result.status === 'proved' || result.status === 'bounded';
+          expect(held.has(`r${i}`) && proved, `r${i} is proved: ${all[i]!.join('; ')}`).toBe(false);
+        }
+      }),
+      { numRuns: 3, seed: 20_261_125, endOnFailure: true },
     );
   });
 });

@@ -1,3 +1,4 @@
+import { bagSize, concatenated, sliced } from './arrays.ts';
 import { type Formula, membersOf, Outside } from './formula.ts';
 import { and, type Case, type Cases, constantValue, defined, isRecord, not, or, type Value } from './values.ts';
 
@@ -42,6 +43,9 @@ function compositeTest(type: 'array' | 'object'): Operation {
     if (value.kind === 'constant')
       return String(type === 'array' ? Array.isArray(value.value) : isRecord(value.value)) as 'true' | 'false';
     if (value.kind === 'object' || value.kind === 'set') return value.kind === type ? 'true' : 'false';
+    if (value.kind === 'tuple' || value.kind === 'bag') return String(type === 'array') as 'true' | 'false';
+    const array = value.kind === 'input' ? formula.array(value.path) : undefined;
+    if (array !== undefined) return and(`(= ${formula.term(value)!} other)`, type === 'array' ? array.flag : not(array.flag));
     return and(value.kind === 'any' ? 'true' : formula.composite(`(= ${formula.term(value)!} other)`), formula.fresh());
   });
 }
@@ -86,6 +90,8 @@ const count: Operation = (formula, [argument]) =>
       return [{ guard, value: constantValue(items) }];
     }
     if (value.kind === 'object') return [{ guard, value: constantValue(value.entries.size) }];
+    if (value.kind === 'tuple') return [{ guard, value: constantValue(value.items.length) }];
+    if (value.kind === 'bag') return [{ guard, value: bagSize(formula, value) }];
     if (value.kind !== 'set') throw new Outside('count of a value of the input');
     const members = membersOf(value);
     if (members !== undefined) {
@@ -93,13 +99,34 @@ const count: Operation = (formula, [argument]) =>
       const sum = terms.length === 0 ? '0.0' : terms.length === 1 ? terms[0]! : `(+ ${terms.join(' ')})`;
       return [{ guard, value: { kind: 'term', smt: `(num ${sum})` } }];
     }
-    // Members may coincide, so only whether there is one is exact.
+    // Members may coincide: there are as many as are present exactly where no two of them do.
     const number = formula.freshReal();
     const some = defined(value.members);
-    formula.assume(`(and (>= ${number} 0.0) (= (> ${number} 0.0) ${some}) (or (= ${number} 0.0) (>= ${number} 1.0)))`);
-    formula.inexact.push(`(> ${number} 1.0)`);
+    const present = `(+ 0.0 ${value.members.map((m) => `(ite ${m.guard} 1.0 0.0)`).join(' ')})`;
+    const same = value.members.flatMap((a, index) =>
+      value.members.slice(index + 1).map((b) => and(a.guard, b.guard, formula.equal(a.value, b.value))),
+    );
+    formula.assume(
+      `(and (<= 0.0 ${number} ${present}) (= (> ${number} 0.0) ${some}) (or (= ${number} 0.0) (>= ${number} 1.0)) (= (= ${number} ${present}) ${not(formula.name(or(...same)))}))`,
+    );
+    formula.inexact.push(and(`(> ${number} 1.0)`, `(< ${number} ${present})`));
     return [{ guard, value: { kind: 'term', smt: `(num ${number})` } }];
   });
+
+/** Of whole numbers that the policy or its data give; sums that depend on the input round as doubles do, which reals don't. */
+const plus: Operation = (_formula, [left, right]) =>
+  left!.flatMap((a) =>
+    right!.map((b): Case => {
+      const [x, y] = [wholeNumber(a.value), wholeNumber(b.value)];
+      if (x === undefined || y === undefined) throw new Outside('the builtin plus');
+      return { guard: and(a.guard, b.guard), value: constantValue(x + y) };
+    }),
+  );
+
+function wholeNumber(value: Value): number | undefined {
+  if (value.kind !== 'constant' || typeof value.value !== 'number') return undefined;
+  return Math.abs(value.value) < 2 ** 40 && Number.isInteger(value.value) ? value.value : undefined;
+}
 
 const equal = relation((formula, a, b) => formula.equal(a, b));
 
@@ -120,6 +147,9 @@ export const OPERATIONS: ReadonlyMap<string, Operation> = new Map<string, Operat
   ['is_array', compositeTest('array')],
   ['is_object', compositeTest('object')],
   ['count', count],
+  ['plus', plus],
+  ['array.concat', (formula, [left, right]) => concatenated(formula, left!, right!)],
+  ['array.slice', (formula, [array, start, stop]) => sliced(formula, array!, start!, stop!)],
   ['minus', setOperation((a, b) => and(a, not(b)))],
   ['or', setOperation((a, b) => or(a, b))],
   ['and', setOperation((a, b) => and(a, b))],

@@ -1,5 +1,6 @@
 import { InternalError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
+import type { InputPath } from '../domain.ts';
 
 type Expression = string | readonly Expression[];
 
@@ -9,8 +10,16 @@ export interface Model {
   readonly exact: boolean;
 }
 
-/** The input of `(get-value ...)`: absent paths are left out, objects on the way to a member are made. */
-export function decode(text: string, inputs: readonly { readonly name: string; readonly path: readonly string[] }[]): Model {
+/**
+ * The input of `(get-value ...)`: absent paths are left out, objects on the way to a member are made. A composite value is
+ * an object, or an array where `arrays` has its path and the flag is true.
+ */
+export function decode(
+  text: string,
+  inputs: readonly { readonly name: string; readonly path: InputPath }[],
+  arrays: readonly { readonly path: InputPath; readonly flag: string }[] = [],
+): Model {
+  const flags = new Map(arrays.map(({ path, flag }) => [JSON.stringify(path), flag]));
   const values = new Map((parse(text) as readonly (readonly [string, Expression])[]).map(([name, value]) => [name, value]));
   let exact = true;
   const input: Record<string, Json> = {};
@@ -19,16 +28,23 @@ export function decode(text: string, inputs: readonly { readonly name: string; r
     const value = values.get(name);
     if (value === undefined) throw new InternalError(`z3 gave no value for ${name}: ${text.slice(0, 300)}`);
     if (value === 'absent') continue;
-    const scalar = scalarOf(value);
+    const flag = flags.get(JSON.stringify(path));
+    const scalar = value === 'other' && values.get(flag ?? '') === 'true' ? { json: [], exact: true } : scalarOf(value);
     exact &&= scalar.exact;
     let node = input;
     for (const step of path.slice(0, -1)) {
-      if (!Object.hasOwn(node, step)) define(node, step, {});
-      node = node[step] as Record<string, Json>;
+      const key = keyIn(node, step);
+      if (!Object.hasOwn(node, key)) define(node, key, {});
+      node = node[key] as Record<string, Json>;
     }
-    define(node, path.at(-1)!, scalar.json);
+    define(node, keyIn(node, path.at(-1)!), scalar.json);
   }
   return { input, exact };
+}
+
+/** Elements of what is an object after all get names. */
+function keyIn(node: object, step: string | number): string {
+  return typeof step === 'string' ? step : Array.isArray(node) ? String(step) : `k${step}`;
 }
 
 /** `__proto__` is a key like any other. */

@@ -1,23 +1,29 @@
-import type { Location } from '../../core/finding.ts';
+import type { InputPath } from '../domain.ts';
 import {
   and,
   type Cases,
   type Constant,
+  type Construct,
   constantValue,
+  defined,
   isRecord,
   isScalar,
   keyOf,
   literal,
+  not,
   or,
   PRELUDE,
   RegoSet,
   type Value,
 } from './values.ts';
 
-/** A construct that has no exact translation: it is taken as any value, so what is proved still holds. */
-export interface Construct {
-  readonly construct: string;
-  readonly location: Location | undefined;
+export type { Construct };
+
+/** An array of the input of which so many elements are followed; `flag` says whether it is an array or an object. */
+export interface InputArray {
+  readonly path: InputPath;
+  readonly length: number;
+  readonly flag: string;
 }
 export class Outside extends Error {
   readonly construct: string;
@@ -40,8 +46,15 @@ export class Formula {
   /** Where a composite value meets another, or a rule takes two values: a model in which none holds is exact. */
   readonly inexact: string[] = [];
   readonly #lines: string[] = [];
-  readonly #inputs = new Map<string, { readonly name: string; readonly path: readonly string[] }>();
+  readonly #inputs = new Map<string, { readonly name: string; readonly path: InputPath }>();
+  readonly #arrays = new Map<string, InputArray>();
+  readonly #lengths: (path: InputPath) => number | undefined;
   #count = 0;
+
+  /** @param lengths how many elements of an array of the input are followed; undefined: it is not */
+  constructor(lengths: (path: InputPath) => number | undefined = () => undefined) {
+    this.#lengths = lengths;
+  }
 
   /** A short name for a guard. */
   name(guard: string): string {
@@ -68,7 +81,7 @@ export class Formula {
     return name;
   }
 
-  input(path: readonly string[]): string {
+  input(path: InputPath): string {
     const key = JSON.stringify(path);
     const known = this.#inputs.get(key);
     if (known !== undefined) return known.name;
@@ -78,8 +91,32 @@ export class Formula {
     return name;
   }
 
-  inputs(): readonly { readonly name: string; readonly path: readonly string[] }[] {
+  inputs(): readonly { readonly name: string; readonly path: InputPath }[] {
     return [...this.#inputs.values()];
+  }
+
+  /** The elements of an array of the input, where they are followed. */
+  array(path: InputPath): InputArray | undefined {
+    const key = JSON.stringify(path);
+    const known = this.#arrays.get(key);
+    if (known !== undefined) return known;
+    const length = this.#lengths(path);
+    if (length === undefined) return undefined;
+    const outer = this.input(path);
+    const flag = this.fresh();
+    const array: InputArray = { path, length, flag };
+    this.#arrays.set(key, array);
+    const elements = Array.from({ length }, (_, index) => this.input([...path, index]));
+    for (const [index, element] of elements.entries()) {
+      // Without gaps; where there is an element there is an array or object.
+      if (index > 0) this.assume(`(or (= ${element} absent) (not (= ${elements[index - 1]} absent)))`);
+      this.assume(`(or (= ${element} absent) (= ${outer} other))`);
+    }
+    return array;
+  }
+
+  arrays(): readonly InputArray[] {
+    return [...this.#arrays.values()];
   }
 
   /** SMT-LIB 2.6 text that asks for an input under which all of `goals` hold. */
@@ -138,6 +175,11 @@ export class Formula {
       return and(...[...keys].map((key) => `(= ${some.get(key) ?? 'false'} ${others.get(key) ?? 'false'})`));
     }
     if (kindOf(a) !== kindOf(b)) return 'false';
+    const [these, those] = [itemsOf(a), itemsOf(b)];
+    if (these !== undefined && those !== undefined)
+      return these.length === those.length ? and(...these.map((item, i) => this.equalCases(item, those[i]!))) : 'false';
+    for (const [array, other] of [[a, those] as const, [b, these] as const])
+      if (array.kind === 'bag' && other?.length === 0) return not(this.name(defined(array.members)));
     throw new Outside('the comparison of two composite values');
   }
 
@@ -169,6 +211,10 @@ export class Formula {
       return this.name(or(...collection.members.map((m) => and(m.guard, this.equal(value, m.value)))));
     if (collection.kind === 'object')
       return this.name(or(...[...collection.entries.values()].flat().map((c) => and(c.guard, this.equal(value, c.value)))));
+    if (collection.kind === 'tuple')
+      return this.name(or(...collection.items.map((item) => this.equalCases([{ guard: 'true', value }], item))));
+    if (collection.kind === 'bag')
+      return this.name(or(...collection.members.map((m) => and(m.guard, this.equal(value, m.value)))));
     if (collection.kind === 'input') throw new Outside('membership in an array or object of the input');
     return and(this.composite(`(= ${collection.smt} other)`), this.fresh());
   }
@@ -200,6 +246,13 @@ function entriesOf(value: Value): ReadonlyMap<string, Cases> | undefined {
   return new Map(Object.entries(value.value).map(([key, item]) => [key, [{ guard: 'true', value: constantValue(item) }]]));
 }
 
+/** The elements of an array, place by place. */
+function itemsOf(value: Value): readonly Cases[] | undefined {
+  if (value.kind === 'tuple') return value.items;
+  if (value.kind !== 'constant' || !Array.isArray(value.value)) return undefined;
+  return (value.value as readonly Constant[]).map((item) => [{ guard: 'true', value: constantValue(item) }]);
+}
+
 /** The guard of each member of a set, where every member is a constant. */
 export function membersOf(value: Value): ReadonlyMap<string, string> | undefined {
   const result = new Map<string, string>();
@@ -219,6 +272,7 @@ export function membersOf(value: Value): ReadonlyMap<string, string> | undefined
 
 function kindOf(value: Value): string {
   if (value.kind === 'set') return 'set';
+  if (value.kind === 'tuple' || value.kind === 'bag') return 'array';
   if (value.kind !== 'constant') return value.kind;
   if (value.value instanceof RegoSet) return 'set';
   return Array.isArray(value.value) ? 'array' : isRecord(value.value) ? 'object' : 'scalar';

@@ -1,6 +1,7 @@
 import type { Location } from '../../core/finding.ts';
 import { type AstExpression, type AstTerm, isTerm, locationOf } from '../ast.ts';
 import type { Definition } from '../definitions.ts';
+import { anyOf, bagOf, elementCases, sorted } from './arrays.ts';
 import { OPERATIONS } from './calls.ts';
 import { elementsOf, type Formula, Outside, TooLarge } from './formula.ts';
 import { type RuleBook, resolveName } from './rulebook.ts';
@@ -35,6 +36,7 @@ interface Scope {
 }
 
 const MAX_BRANCHES = 400;
+const ON_COLLECTIONS = new Set(['count', 'minus', 'or', 'and', 'plus', 'array.concat', 'array.slice']);
 /** Terms looked at: functions are evaluated anew at each call, which can double without end. */
 const MAX_STEPS = 400_000;
 
@@ -296,7 +298,7 @@ export class Translator {
     const patterns = parts.slice(1, -1);
     if (patterns.some((p) => p.type !== 'var')) throw new Outside('a pattern after some');
     const [key, value] = patterns.length === 2 ? patterns : [undefined, patterns[0]];
-    return this.#elements(parts.at(-1)!, scope, branch.locals).map((element) => {
+    return this.#elements(parts.at(-1)!, scope, branch.locals, key !== undefined).map((element) => {
       const locals = new Map(branch.locals);
       if (key !== undefined) locals.set(String(key.value), [{ guard: 'true', value: element.key }]);
       locals.set(String(value!.value), [{ guard: 'true', value: element.value }]);
@@ -315,7 +317,7 @@ export class Translator {
     branch: Branch,
   ): Branch {
     const loose = this.#loose;
-    const guards = this.#elements(every.domain, scope, branch.locals).map((element) => {
+    const guards = this.#elements(every.domain, scope, branch.locals, every.key?.type === 'var', false).map((element) => {
       const locals = new Map(branch.locals);
       if (every.key?.type === 'var') locals.set(String(every.key.value), [{ guard: 'true', value: element.key }]);
       locals.set(String(every.value.value), [{ guard: 'true', value: element.value }]);
@@ -326,7 +328,13 @@ export class Translator {
     return { ...branch, guard: and(branch.guard, defined(this.#term(every.domain, scope, branch.locals)), ...guards) };
   }
 
-  #elements(collection: AstTerm, scope: Scope, locals: Locals): readonly (Case & { readonly key: Value })[] {
+  #elements(
+    collection: AstTerm,
+    scope: Scope,
+    locals: Locals,
+    needsKey: boolean,
+    ofInput = true,
+  ): readonly (Case & { readonly key: Value })[] {
     return this.#term(collection, scope, locals).flatMap(({ guard, value }) => {
       if (value.kind === 'constant')
         return (elementsOf(value.value) ?? []).map(([key, item]) => ({
@@ -335,9 +343,12 @@ export class Translator {
           value: constantValue(item),
         }));
       if (value.kind === 'set') return value.members.map((m) => ({ guard: and(guard, m.guard), key: m.value, value: m.value }));
-      if (value.kind === 'input') throw new Outside('iteration over an array or object of the input');
       if (value.kind === 'any') throw new Outside('iteration over what is outside the subset');
-      throw new Outside('iteration over a computed value');
+      if (value.kind === 'input' && !ofInput) throw new Outside('iteration over an array or object of the input');
+      const loose = (): void => {
+        this.#outside('the keys of what may be an object', collection.location && locationOf(collection.location, scope.file));
+      };
+      return elementCases(this.#formula, value, needsKey, loose).map((e) => ({ ...e, guard: and(guard, e.guard) }));
     });
   }
 
@@ -393,10 +404,21 @@ export class Translator {
       }
       case 'array': {
         const items = (term.value as AstTerm[]).map((item) => this.#term(item, scope, locals));
-        throw new Outside('an array of computed values', this.#formula.name(and(...items.map(defined))));
+        return [{ guard: this.#formula.name(and(...items.map(defined))), value: { kind: 'tuple', items } }];
       }
-      case 'arraycomprehension':
-        throw new Outside('an array comprehension', 'true');
+      case 'arraycomprehension': {
+        const { term: head, body } = term.value as { term: AstTerm; body: AstExpression[] };
+        const before = this.#loose;
+        const members = this.#body(body, scope, { guard: 'true', locals }).flatMap((branch) =>
+          this.#term(head, scope, branch.locals).map((c) => ({
+            guard: this.#formula.name(and(branch.guard, c.guard)),
+            value: c.value,
+          })),
+        );
+        if (this.#loose > before) throw new Outside('this array comprehension', 'true');
+        const order = { construct: 'the places of this array', location: term.location && locationOf(term.location, scope.file) };
+        return [{ guard: 'true', value: { kind: 'bag', members, exact: true, max: undefined, order } }];
+      }
       default:
         throw new Outside(`${/^[aeiou]/.test(term.type) ? 'an' : 'a'} ${term.type.replace('comprehension', ' comprehension')}`);
     }
@@ -410,16 +432,24 @@ export class Translator {
     const definitions = path === undefined ? undefined : this.#book.byRule.get(path);
     const args = terms.slice(1).map((argument) => this.#term(argument, scope, locals));
     if (definitions !== undefined) return this.#complete(definitions, scope.input, args);
-    const operation = OPERATIONS.get(name);
-    if (operation === undefined) {
-      // Every set and array can be sorted: whether there is a value is known, what it is not.
-      const collections = name === 'sort' && args[0]!.every((c) => c.value.kind === 'set' || isCollection(c.value));
-      throw new Outside(`the builtin ${name}`, collections ? defined(args[0]!) : undefined);
+    if (name === 'sort' && args[0]!.every((c) => c.value.kind !== 'any')) {
+      const { location } = terms[0]!;
+      const order = { construct: 'the order that sort gives', location: location && locationOf(location, scope.file) };
+      return sorted(this.#formula, args[0]!, order);
     }
+    const operation = OPERATIONS.get(name);
+    if (operation === undefined) throw new Outside(`the builtin ${name}`);
     // An argument outside the subset makes the result so, except that it can't make a call of undefined arguments defined.
-    if (['count', 'minus', 'or', 'and'].includes(name) && args.flat().some((c) => c.value.kind === 'any'))
+    if (ON_COLLECTIONS.has(name) && args.flat().some((c) => c.value.kind === 'any'))
       return [{ guard: and(...args.map(defined), this.#formula.fresh()), value: ANY }];
+    if (name === 'internal.member_2') return operation(this.#formula, [args[0]!, args[1]!.map((c) => this.#followed(c))]);
     return operation(this.#formula, args);
+  }
+
+  /** An array of the input as its elements, where they are followed. */
+  #followed(c: Case): Case {
+    const bag = c.value.kind === 'input' ? bagOf(this.#formula, c.value) : undefined;
+    return bag === undefined ? c : { guard: c.guard, value: bag };
   }
 
   #reference(steps: readonly AstTerm[], scope: Scope, locals: Locals): Cases {
@@ -467,6 +497,7 @@ export class Translator {
           })),
         ),
       );
+      if (cases.length > 50) cases = merged(cases);
       if (cases.length > MAX_BRANCHES) throw new Outside(`more than ${MAX_BRANCHES} possible values`);
     }
     return cases.flatMap((c) => {
@@ -482,7 +513,21 @@ export class Translator {
     if (kind === 'any') return [{ guard: this.#formula.fresh(), value: ANY }];
     if (kind === 'term') return [];
     if (kind === 'set') return [{ guard: this.#formula.member(key, value), value: key }];
+    if (kind === 'tuple') {
+      if (key.kind !== 'constant') throw new Outside('a computed place of an array');
+      return typeof key.value === 'number' ? (value.items[key.value] ?? []) : [];
+    }
+    if (kind === 'bag') {
+      if (key.kind !== 'constant') throw new Outside('a computed place of an array');
+      return Number.isInteger(key.value) && (key.value as number) >= 0 ? anyOf(this.#formula, value, key.value as number) : [];
+    }
     if (kind === 'input') {
+      const array = this.#formula.array(value.path);
+      if (array !== undefined && key.kind === 'constant' && typeof key.value === 'number') {
+        if (!Number.isInteger(key.value) || key.value < 0 || key.value >= array.length) return [];
+        return [{ guard: array.flag, value: { kind, path: [...value.path, key.value] } }];
+      }
+      if (array !== undefined) throw new Outside('a member of what is an array in the domain');
       if (key.kind !== 'constant' || typeof key.value !== 'string')
         throw new Outside('a computed key or an array place of the input');
       return [{ guard: 'true', value: { kind, path: [...value.path, key.value] } }];
@@ -503,10 +548,6 @@ export class Translator {
       return guard === 'false' ? [] : [{ guard, value: constantValue(item) }];
     });
   }
-}
-
-function isCollection(value: Value): boolean {
-  return value.kind === 'constant' && (Array.isArray(value.value) || value.value instanceof RegoSet);
 }
 
 /** Cases of the same constant become one. */

@@ -1,4 +1,6 @@
+import type { Location } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
+import type { InputPath } from '../domain.ts';
 import { isObject } from '../source.ts';
 
 /** A ground Rego value. Sets exist only in policies, never in JSON. */
@@ -10,16 +12,33 @@ export class RegoSet {
   }
 }
 
+/** A construct that has no exact translation: it is taken as any value, so what is proved still holds. */
+export interface Construct {
+  readonly construct: string;
+  readonly location: Location | undefined;
+}
+
 /**
  * A Rego value that depends on the input: `term` is SMT text of sort V; `input` a node of the input, whose members can
- * still be read; `any` stands for every value there is, where a construct is outside the subset.
+ * still be read; `tuple` and `bag` are arrays (see arrays.ts); `any` stands for every value there is, where a construct is outside the subset.
  */
 export type Value =
   | { readonly kind: 'constant'; readonly value: Constant }
   | { readonly kind: 'term'; readonly smt: string }
-  | { readonly kind: 'input'; readonly path: readonly string[] }
+  | { readonly kind: 'input'; readonly path: InputPath }
   | { readonly kind: 'object'; readonly entries: ReadonlyMap<string, Cases> }
   | { readonly kind: 'set'; readonly members: Cases }
+  | { readonly kind: 'tuple'; readonly items: readonly Cases[] }
+  | {
+      readonly kind: 'bag';
+      readonly members: Cases;
+      /** Each member whose guard holds is one element. */
+      readonly exact: boolean;
+      /** At most so many elements. */
+      readonly max: number | undefined;
+      /** What ordered them. */
+      readonly order: Construct | undefined;
+    }
   | { readonly kind: 'any' };
 /** What an expression can be: under `guard` (SMT text of sort Bool) it is `value`; under none of them it is undefined. */
 export type Cases = readonly Case[];
