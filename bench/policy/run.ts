@@ -87,7 +87,7 @@ async function proof(): Promise<void> {
   const value = document.value as JsonObject;
   const wider = {
     ...value,
-    vary: { ...(value['vary'] as JsonObject), 'fleet.pools[0].saturation': [0.4, 0.85], 'fleet.pools[0].queue': [2, 64] },
+    vary: { ...(value['vary'] as JsonObject), 'fleet.pools[2].saturation': [0, 0.85], 'fleet.pools[2].queue': [0, 64] },
   } as unknown as Json;
   const domain = readDomain(
     { ...document, value: wider },
