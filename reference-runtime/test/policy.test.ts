@@ -80,6 +80,16 @@ describe('the development policy', () => {
   });
 });
 
+it('gives a module the memory that its constants take, as the gate does', async () => {
+  const name = 'x'.repeat(2 ** 20);
+  const archive = bundle(
+    'constants',
+    `package routing\n\ndefault decision := {"allow": false, "rule": "other"}\n\ndecision := {"allow": false, "rule": "named"} if input.request.tenant == "${name}"\n`,
+  );
+  const policy = await activate(await loadBundle(archive), 'routing/decision', new Date(0));
+  expect([name, 'y'].map((tenant) => policy.decide(input({ tenant }))?.rule)).toEqual(['named', 'other']);
+});
+
 describe('the fleet’s routing policy', () => {
   it('decides here as it does in CI: the same WASM, fields of null and named priorities included', async () => {
     const archive = dir.file('fleet.tar.gz');

@@ -220,54 +220,6 @@ export function describeFailure(error: unknown): EvaluationFailure {
   return { kind: 'trap', message: message.slice(0, 500) };
 }
 
-/**
- * Smallest memory (in pages) that a module's imported memory asks for.
- * WebAssembly core specification 2.0, section 5.5.5 (import section).
- */
-export function memoryMinimum(bytes: Uint8Array): number {
-  let at = 8;
-  const unsigned = (): number => {
-    let result = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++]!;
-      result += (byte & 0x7f) * 2 ** shift;
-      if ((byte & 0x80) === 0) return result;
-    }
-  };
-  // `at += unsigned()` would read `at` before the call moves it.
-  const skip = (): void => {
-    const length = unsigned();
-    at += length;
-  };
-  while (at < bytes.length) {
-    const section = bytes[at++];
-    const size = unsigned();
-    if (section !== 2) {
-      at += size;
-      continue;
-    }
-    for (let count = unsigned(); count > 0; count -= 1) {
-      skip();
-      skip();
-      const kind = bytes[at++];
-      if (kind === 0) unsigned();
-      else if (kind === 1) {
-        at += 1;
-        limits();
-      } else if (kind === 2) return limits();
-      else at += 2;
-    }
-    return 0;
-  }
-  return 0;
-  function limits(): number {
-    const flags = bytes[at++]!;
-    const minimum = unsigned();
-    if ((flags & 1) === 1) unsigned();
-    return minimum;
-  }
-}
-
 /** Compiles a module off the main thread. @throws CompileError of the engine for bytes that are no module */
 export function compileModule(bytes: Uint8Array): Promise<WebAssembly.Module> {
   return (

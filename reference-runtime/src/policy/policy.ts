@@ -2,6 +2,7 @@
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import schema from '../../../schemas/routing-decision.schema.json' with { type: 'json' };
+import { memoryMinimum } from '../../../src/policy/wasm-memory.ts';
 import { type Bundle, BundleError } from './bundle.ts';
 
 /** What a policy may point a request at. */
@@ -74,6 +75,9 @@ export class PolicyError extends Error {}
 
 const validate = new Ajv2020({ strict: false }).compile<Decision>(schema);
 
+/** Pages of memory for a module that asks for fewer: the SDK's own default. */
+const MIN_PAGES = 5;
+
 const SELF_TEST: PolicyInput = {
   request: { id: 'self-test', tenant: 'self-test', workload_identity: 'self-test', model: 'self-test', tokens: 1 },
   fleet: { clusters: [], pools: [] },
@@ -99,7 +103,9 @@ export interface ActivePolicy {
 export async function activate(bundle: Bundle, entrypoint: string, now: Date): Promise<ActivePolicy> {
   let compiled: Compiled;
   try {
-    compiled = (await loadPolicy(bundle.wasm as unknown as ArrayBuffer)) as unknown as Compiled;
+    // The SDK doesn't ask the module how much its constants take.
+    const initial = Math.max(MIN_PAGES, memoryMinimum(bundle.wasm));
+    compiled = (await loadPolicy(bundle.wasm as unknown as ArrayBuffer, { initial })) as unknown as Compiled;
     compiled.setData(bundle.data);
   } catch (error) {
     throw new BundleError(
