@@ -42,9 +42,9 @@ const ROUTING = {
     },
   },
   models: {
-    'ledger-moe': { versions: { '3.0.0': 'live', '2.9.0': 'gone' }, degrade_to: 'ledger-mini' },
-    'ledger-mini': { versions: { '1.2.0': 'trial' } },
-    'ledger-one': { versions: { '1.0.0': 'gone' } },
+    'ledger-moe': { versions: { '3.0.0': 'live', '2.9.0': 'gone' }, accelerators: ['gpu'], degrade_to: 'ledger-mini' },
+    'ledger-mini': { versions: { '1.2.0': 'trial' }, accelerators: ['cpu'] },
+    'ledger-one': { versions: { '1.0.0': 'gone' }, accelerators: ['gpu'] },
   },
   splits: {
     'ledger-mini': {

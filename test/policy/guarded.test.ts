@@ -114,6 +114,14 @@ const BROKEN: readonly (readonly [says: string, edits: readonly Edit[], vary: { 
     { 'request.tokens': [1] },
   ],
   [
+    'a model is served on an accelerator that it does not name',
+    [
+      ['capacity', '\tlifecycle.runs_on(pool.model, pool.accelerator)\n', ''],
+      ['data', '"accelerators": ["gpu"]', '"accelerators": ["tpu"]'],
+    ],
+    { 'request.tokens': [1] },
+  ],
+  [
     'a target names another model or version than its pool runs',
     [['capacity', '"version": pool.version', '"version": "9"']],
     { 'request.tokens': [1] },

@@ -133,7 +133,7 @@ const OTHER: JsonObject = {
       trace: false,
     },
   },
-  models: { 'ledger-moe': { versions: { '3.0.0': 'live', '3.1.0': 'live' } } },
+  models: { 'ledger-moe': { versions: { '3.0.0': 'live', '3.1.0': 'live' }, accelerators: ['gpu'] } },
   residency: { classes: { public: 'any', restricted: 'origin' }, regions: { 'br-south': 'BR', 'ca-central': 'CA' } },
   limits: { saturation: 0.7, queue: 8, p95_ms: 800, burn_rate: 2, budget_left: 0.1, fallbacks: 1, servable: ['live'] },
 };

@@ -25,6 +25,7 @@ candidates contains {"model": pool.model, "room": room(state), "rank": cost.rank
 	pool := data.fleet.pools[state.id]
 	residency.permitted(data.fleet.clusters[pool.cluster])
 	lifecycle.servable(pool.model, pool.version)
+	lifecycle.runs_on(pool.model, pool.accelerator)
 	is_number(state.saturation)
 	is_number(state.p95_ms)
 	is_number(state.queue)

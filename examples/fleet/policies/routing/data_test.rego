@@ -29,6 +29,12 @@ test_data_every_pool_is_in_a_cluster_and_runs_a_known_version if {
 	}
 }
 
+test_data_every_model_names_its_accelerators if {
+	every model in data.models {
+		count(model.accelerators) > 0
+	}
+}
+
 test_data_every_stand_in_is_another_model if {
 	every name, model in data.models {
 		stand_in := object.get(model, "degrade_to", null)

@@ -42,9 +42,9 @@ world := {
 		},
 	},
 	"models": {
-		"big": {"versions": {"1.0.0": "production"}, "degrade_to": "small"},
-		"small": {"versions": {"1.0.0": "production"}},
-		"old": {"versions": {"0.9.0": "retired"}},
+		"big": {"versions": {"1.0.0": "production"}, "accelerators": ["gpu"], "degrade_to": "small"},
+		"small": {"versions": {"1.0.0": "production"}, "accelerators": ["cpu", "gpu"]},
+		"old": {"versions": {"0.9.0": "retired"}, "accelerators": ["gpu"]},
 	},
 	"splits": {},
 	"shadows": {},

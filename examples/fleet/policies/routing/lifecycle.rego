@@ -1,8 +1,8 @@
 # METADATA
 # title: Model lifecycle
 # description: |
-#   Which models and versions may serve. models.<id> = {versions: {<semver>: stage}, degrade_to?}; limits.servable
-#   lists the stages that take traffic.
+#   Which models and versions may serve, and on what. models.<id> = {versions: {<semver>: stage}, accelerators,
+#   degrade_to?}; limits.servable lists the stages that take traffic.
 package routing.lifecycle
 
 # METADATA
@@ -18,3 +18,8 @@ served if {
 # METADATA
 # title: Whether a version of a model takes traffic
 servable(model, version) if data.models[model].versions[version] in data.limits.servable
+
+# METADATA
+# title: Whether a model may run on a kind of accelerator
+# description: One that names none runs nowhere; a large model on a pool of CPUs answers, but too late for anybody.
+runs_on(model, accelerator) if accelerator in data.models[model].accelerators

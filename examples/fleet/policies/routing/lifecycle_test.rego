@@ -18,3 +18,16 @@ test_a_canary_takes_traffic_where_the_limits_say_so if {
 	decided.rule == "primary" with input as healthy with change as canary
 	decided.rule == "lifecycle" with input as healthy with change as object.union(canary, {"limits": {"servable": ["production"]}})
 }
+
+test_a_model_runs_on_no_other_accelerator if {
+	elsewhere := {"models": {"big": {"accelerators": ["tpu"]}}}
+	decided.rule == "degraded" with input as healthy with change as elsewhere
+}
+
+test_a_model_that_names_no_accelerator_runs_nowhere if {
+	decided.rule == "degraded" with input as healthy with changed as without("models/big/accelerators")
+}
+
+test_a_pool_of_no_known_accelerator_serves_nobody if {
+	decided.rule == "degraded" with input as healthy with changed as without("fleet/pools/eu-west-gpu/accelerator")
+}
