@@ -7,7 +7,7 @@ import { reaches } from './definitions.ts';
 import { type Domain, type InputPath, inputOf, pathText, withValue } from './domain.ts';
 import { policyFinding } from './rules.ts';
 import { spreadPoints } from './sampling.ts';
-import type { Side } from './side.ts';
+import { entrypointLocation, type Side } from './side.ts';
 import { isObject } from './source.ts';
 import type { Outcome } from './wasm.ts';
 
@@ -90,7 +90,7 @@ export async function absenceFindings(
       policyFinding({
         ruleId: 'policy-fail-open',
         message: `Leaving out ${key} turns a refusal into an allow.`,
-        location: blamed?.location,
+        location: blamed?.location ?? entrypointLocation(side, entrypoint),
         subject: key,
         evidence: {
           path: pathText(item.path),

@@ -58,7 +58,8 @@ export function diffFindings(
       successor(removed, headDefinitions, baseDefinitions) ??
       changedDefault(head, headDefinitions, baseDefinitions) ??
       decidingLine(head) ??
-      decidingLine(base);
+      counterpart(decidingLine(base), headDefinitions) ??
+      headDefinitions?.find((d) => d.rule === diff.entrypoint.replaceAll('/', '.'));
     const from = removed ?? decidingLine(base);
     return [
       policyFinding({
@@ -120,6 +121,11 @@ function changedDefault(
 /** The entrypoint's own line says most when nothing on this side changed. */
 function decidingLine(side: DiffSide): Definition | undefined {
   return side.attribution?.decided ?? side.attribution?.because[0];
+}
+
+/** The same definition on head, which may stand on another line there: nothing of head fired, so only base says which. */
+function counterpart(definition: Definition | undefined, head: readonly Definition[] | undefined): Definition | undefined {
+  return definition === undefined ? undefined : head?.find((d) => d.rule === definition.rule && d.text === definition.text);
 }
 
 function groupEvidence(group: DiffGroup): Json {
@@ -186,13 +192,17 @@ function shortDecision(side: DiffSide): string {
   return side.jurisdiction === undefined ? pool : `${pool} (${side.jurisdiction})`;
 }
 
-/** One finding a counterexample, on the line of the policy that decided. */
+/**
+ * One finding a counterexample, on the line of the policy that decided.
+ * @param entrypoint where the entrypoint's rule is: for what can't be put down to one line
+ */
 export function proofFindings(proof: Proof, seed: number, entrypoint?: Location): readonly Finding[] {
   const findings = proof.counterexamples.map((example) =>
     invariantFinding(
       proof.entrypoint,
       example,
       `${example.count} of ${proof.evaluated - proof.excluded} points of the domain do it (${coverageText(proof, seed)}).`,
+      entrypoint,
     ),
   );
   if (proof.failure !== undefined)
@@ -200,8 +210,16 @@ export function proofFindings(proof: Proof, seed: number, entrypoint?: Location)
   return findings;
 }
 
-/** A counterexample on the line of the policy that decided; `extent` says how it was found. */
-export function invariantFinding(entrypoint: string, example: Counterexample, extent: string): Finding {
+/**
+ * A counterexample on the line of the policy that decided; `extent` says how it was found.
+ * @param fallback where to report what no line can be blamed for: usually the entrypoint's rule
+ */
+export function invariantFinding(
+  entrypoint: string,
+  example: Counterexample,
+  extent: string,
+  fallback: Location | undefined,
+): Finding {
   const blamed = example.attribution?.because[0] ?? example.attribution?.decided;
   const related: (Location & { message?: string })[] = (example.attribution?.because ?? [])
     .filter((d) => d !== blamed)
@@ -210,7 +228,7 @@ export function invariantFinding(entrypoint: string, example: Counterexample, ex
   return policyFinding({
     ruleId: 'policy-invariant-violated',
     message: `The invariant ${example.invariant} is broken: ${example.message.replace(/\.$/, '')}. ${extent}`,
-    location: blamed?.location,
+    location: blamed?.location ?? fallback,
     ...(related.length === 0 ? {} : { related }),
     subject: `${example.invariant}`,
     evidence: {

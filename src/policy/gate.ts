@@ -23,7 +23,7 @@ import { EvaluatorPool } from './pool.ts';
 import { coverageText, DEFAULT_MAX_POINTS, prove } from './prove.ts';
 import { DEFAULT_DIFF_POINTS, domainInputs, replay } from './replay.ts';
 import { policyFinding } from './rules.ts';
-import { checkFinding, entrypointLocation, type Prepared, prepareSide, refusedFindings, type Side } from './side.ts';
+import { checkFinding, entrypointLocation, type Prepared, prepareSide, refusedFindings, type Side, wholePolicy } from './side.ts';
 import { smtProof } from './smt/report.ts';
 import { loadPolicySource, type PolicySource, sourceDigest, withoutTests } from './source.ts';
 import { runTests } from './tests.ts';
@@ -70,7 +70,7 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
     try {
       await judgeBehaviour(context, section, prepared.side, baseSide, base, out);
     } catch (error) {
-      out.findings.push(...refusedFindings(error));
+      out.findings.push(...refusedFindings(error, wholePolicy(head.modules)));
     }
   }
   const proof = out.facts['proof'];
@@ -126,7 +126,8 @@ async function prepareBase(
 /** `opa check --strict` over tests and invariants too; the policy itself has passed already. */
 async function checkGuards(opa: Opa, head: PolicySource): Promise<readonly Finding[]> {
   if (head.tests.size === 0 && head.invariants.size === 0) return [];
-  return (await opa.check(new Map([...head.modules, ...head.invariants, ...head.tests]), head.data)).map(checkFinding);
+  const problems = await opa.check(new Map([...head.modules, ...head.invariants, ...head.tests]), head.data);
+  return problems.map((p) => checkFinding(p, wholePolicy(head.modules)));
 }
 
 async function judgeTests(
@@ -387,7 +388,7 @@ async function judgeInvariants(
     if (proof.excluded === proof.evaluated)
       out.inconclusive ??= `No point of the domain satisfies ${domain.where ?? 'where'}: the invariants were checked on nothing.`;
   } catch (error) {
-    out.findings.push(...refusedFindings(error));
+    out.findings.push(...refusedFindings(error, wholePolicy(head.source.modules)));
   }
 }
 

@@ -25,7 +25,7 @@ import { Opa } from './opa.ts';
 import { EvaluatorPool } from './pool.ts';
 import { coverageText, prove } from './prove.ts';
 import { domainInputs, replay } from './replay.ts';
-import { checkFinding, entrypointLocation, prepareSide, refusedFindings, type Side, tracedProgram } from './side.ts';
+import { checkFinding, entrypointLocation, prepareSide, refusedFindings, type Side, tracedProgram, wholePolicy } from './side.ts';
 import { smtProof } from './smt/report.ts';
 import { type Modules, type PolicySource, sourceDigest, withoutTests } from './source.ts';
 import { runTests } from './tests.ts';
@@ -56,7 +56,7 @@ export type DomainDocument = Parameters<typeof readDomain>[0];
 /** `opa check --strict`, compilation and the builtin gate; without entrypoints every rule that takes no arguments is compiled. */
 export async function checkPolicy(bench: Workbench, source: PolicySource, entrypoints: readonly string[]): Promise<GateResult> {
   const all: Modules = new Map([...source.modules, ...source.invariants, ...source.tests]);
-  const findings: Finding[] = (await bench.opa.check(all, source.data)).map(checkFinding);
+  const findings: Finding[] = (await bench.opa.check(all, source.data)).map((p) => checkFinding(p, wholePolicy(source.modules)));
   if (findings.length === 0) {
     const wanted = entrypoints.length > 0 ? entrypoints : await everyRule(bench, source);
     if (wanted.length > 0) findings.push(...(await prepareSide(bench.opa, bench.pool, source, wanted)).findings);
@@ -100,7 +100,9 @@ export async function testPolicy(
   mutation?: MutationTestOptions,
   wanted: CoverageTestOptions = UNJUDGED,
 ): Promise<GateResult> {
-  const problems = (await bench.opa.check(new Map([...source.modules, ...source.invariants]), source.data)).map(checkFinding);
+  const problems = (await bench.opa.check(new Map([...source.modules, ...source.invariants]), source.data)).map((p) =>
+    checkFinding(p, wholePolicy(source.modules)),
+  );
   if (problems.length > 0) return result(problems, source, '');
   const outcome = await runTests(bench.opa, {
     ...source,
@@ -253,7 +255,9 @@ export async function provePolicy(
   const prepared = await prepareSide(bench.opa, bench.pool, source, [options.entrypoint]);
   if (prepared.side === undefined) return result(prepared.findings, source, '');
   const invariants = withoutTests(options.invariants);
-  const problems = (await bench.opa.check(new Map([...source.modules, ...invariants]), source.data)).map(checkFinding);
+  const problems = (await bench.opa.check(new Map([...source.modules, ...invariants]), source.data)).map((p) =>
+    checkFinding(p, wholePolicy(source.modules)),
+  );
   if (problems.length > 0) return result(problems, source, '');
   const domain = domainOf(options.document, [prepared.side]);
   const { seed, progress } = bench.run;
@@ -297,7 +301,7 @@ export async function provePolicy(
       },
     };
   } catch (error) {
-    return result(refusedFindings(error), source, '');
+    return result(refusedFindings(error, wholePolicy(source.modules)), source, '');
   }
 }
 
@@ -485,7 +489,7 @@ async function guarded(source: PolicySource, work: () => Promise<GateResult>): P
   try {
     return await work();
   } catch (error) {
-    return result(refusedFindings(error), source, '');
+    return result(refusedFindings(error, wholePolicy(source.modules)), source, '');
   }
 }
 

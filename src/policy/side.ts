@@ -39,12 +39,13 @@ export async function prepareSide(
   entrypoints: readonly string[],
 ): Promise<Prepared> {
   const problems = await opa.check(source.modules, source.data);
-  if (problems.length > 0) return { side: undefined, findings: problems.map((p) => checkFinding(p)) };
+  if (problems.length > 0)
+    return { side: undefined, findings: problems.map((p) => checkFinding(p, wholePolicy(source.modules))) };
   let asts: ReadonlyMap<string, AstModule>;
   try {
     asts = await opa.parse(source.modules);
   } catch (error) {
-    return { side: undefined, findings: refusedFindings(error) };
+    return { side: undefined, findings: refusedFindings(error, wholePolicy(source.modules)) };
   }
   const definitions = definitionsOf(asts);
   const unknown = entrypoints.filter((entrypoint) => !definitions.some((d) => d.rule === entrypoint.replaceAll('/', '.')));
@@ -56,21 +57,22 @@ export async function prepareSide(
         policyFinding({
           ruleId: 'policy-entrypoint-missing',
           message: `The entrypoint ${entrypoint} is no rule of the policy in ${source.name}.`,
-          location: { file: [...source.modules.keys()].sort()[0] ?? '.', line: 1 },
+          location: wholePolicy(source.modules),
           subject: entrypoint,
           fix: `Add the rule, or name one of: ${known.slice(0, 12).join(', ')}${known.length > 12 ? ', ...' : ''}.`,
         }),
       ),
     };
   }
+  const first = definitions.find((d) => d.rule === entrypoints[0]?.replaceAll('/', '.'))?.location ?? wholePolicy(source.modules);
   let program: Program;
   try {
     program = await compileProgram(opa, source.modules, source.data, entrypoints);
   } catch (error) {
-    return { side: undefined, findings: refusedFindings(error) };
+    return { side: undefined, findings: refusedFindings(error, first) };
   }
   const missing = missingBuiltins(program);
-  if (missing.length > 0) return { side: undefined, findings: missing.flatMap((name) => portabilityFindings(name, asts)) };
+  if (missing.length > 0) return { side: undefined, findings: missing.flatMap((name) => portabilityFindings(name, asts, first)) };
   const graph = graphOf(definitions, entrypoints);
   return { side: { source, asts, definitions, graph, entrypoints, program, plain: pool.add(program), opa, pool }, findings: [] };
 }
@@ -101,9 +103,9 @@ export async function tracedProgramWith(side: Side, extra: Modules, entrypoints:
   }
 }
 
-function portabilityFindings(name: string, asts: ReadonlyMap<string, AstModule>): Finding[] {
+function portabilityFindings(name: string, asts: ReadonlyMap<string, AstModule>, fallback: Location): Finding[] {
   const calls = callsOf(asts, name);
-  const places = calls.length > 0 ? calls : [undefined];
+  const places = calls.length > 0 ? calls : [fallback];
   return places.map((location) =>
     policyFinding({
       ruleId: 'policy-builtin-not-portable',
@@ -115,38 +117,51 @@ function portabilityFindings(name: string, asts: ReadonlyMap<string, AstModule>)
   );
 }
 
-/** An error of `opa check` as a finding; a call of a builtin that is shut off becomes a portability finding. */
-export function checkFinding(problem: OpaProblem): Finding {
+/** Where a finding goes that concerns every module: the top of the first. */
+export function wholePolicy(modules: Modules): Location {
+  return { file: [...modules.keys()].sort()[0] ?? '.', line: 1 };
+}
+
+/**
+ * An error of `opa check` as a finding; a call of a builtin that is shut off becomes a portability finding.
+ * @param fallback where to report what has no place of its own, such as a limit
+ */
+export function checkFinding(problem: OpaProblem, fallback: Location): Finding {
+  const location = problem.location ?? fallback;
   const forbidden = /^undefined function (?<name>[\w.]+)$/.exec(problem.message)?.groups?.['name'];
   if (forbidden !== undefined && FORBIDDEN_BUILTINS.has(forbidden)) {
     return policyFinding({
       ruleId: 'policy-builtin-not-portable',
       message: `The builtin ${forbidden} reaches outside the policy, which neither the gate nor the WASM host allows.`,
-      location: problem.location,
+      location,
       subject: forbidden,
       fix: 'Put what it would fetch into input or data.',
     });
   }
   if (problem.code === 'limit')
-    return policyFinding({ ruleId: 'policy-evaluation-limit', message: `${problem.message}.`, location: problem.location });
+    return policyFinding({ ruleId: 'policy-evaluation-limit', message: `${problem.message}.`, location });
   return policyFinding({
     ruleId: 'policy-check-failed',
     message: `opa check refuses the module: ${problem.message}.`,
-    location: problem.location,
+    location,
     subject: problem.code,
     fix: 'Run `opa check --strict` on the folder and correct what it names.',
   });
 }
 
-/** What OPA refused, what could not be loaded, and what ran into a limit, as findings; anything else is thrown on. */
-export function refusedFindings(error: unknown): Finding[] {
-  if (error instanceof OpaRefused) return error.problems.map(checkFinding);
+/**
+ * What OPA refused, what could not be loaded, and what ran into a limit, as findings; anything else is thrown on.
+ * @param fallback where to report what has no place of its own
+ */
+export function refusedFindings(error: unknown, fallback: Location): Finding[] {
+  if (error instanceof OpaRefused) return error.problems.map((p) => checkFinding(p, fallback));
   if (error instanceof PolicyLoadError || error instanceof EvaluationLimit) {
     const { message } = error.failure;
     return [
       policyFinding({
         ruleId: isLimit(error.failure) ? 'policy-evaluation-limit' : 'policy-evaluation-error',
         message: `The policy can't be ${error instanceof PolicyLoadError || error.item < 0 ? 'loaded' : 'evaluated'}: ${message}.`,
+        location: fallback,
         fix: 'Make the data document smaller, or bound what the rules iterate over.',
       }),
     ];

@@ -3,7 +3,7 @@ import type { Measurement, Table } from '../core/gate.ts';
 import type { JsonObject } from '../core/json.ts';
 import { type Coverage, type Opa, OpaRefused, type TestResult } from './opa.ts';
 import { policyFinding } from './rules.ts';
-import { refusedFindings } from './side.ts';
+import { refusedFindings, wholePolicy } from './side.ts';
 import type { Modules } from './source.ts';
 
 export interface TestOutcome {
@@ -37,7 +37,7 @@ export async function runTests(opa: Opa, input: TestInput): Promise<TestOutcome>
         ruleId: 'policy-test-missing',
         level: input.threshold === undefined && input.demanded !== true ? 'warning' : 'error',
         message: 'The policy has no unit tests.',
-        location: { file: [...input.modules.keys()].sort()[0] ?? '.', line: 1 },
+        location: wholePolicy(input.modules),
         fix: 'Add `*_test.rego` modules with `test_` rules.',
       });
       return { findings: [finding], measurements: [], tables: [], passed: 0, total: 0 };
@@ -56,7 +56,7 @@ export async function runTests(opa: Opa, input: TestInput): Promise<TestOutcome>
     coverage = await opa.coverage(all, input.data, new Set(input.modules.keys()));
   } catch (error) {
     if (!(error instanceof OpaRefused)) throw error;
-    return { findings: refusedFindings(error), measurements: [], tables: [], passed: 0, total: 0 };
+    return { findings: refusedFindings(error, wholePolicy(input.modules)), measurements: [], tables: [], passed: 0, total: 0 };
   }
   const findings = coverageFindings(coverage, input.threshold);
   const passed = results.filter((r) => r.outcome === 'pass').length;

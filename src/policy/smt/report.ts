@@ -1,9 +1,9 @@
-import type { Finding } from '../../core/finding.ts';
+import type { Finding, Location } from '../../core/finding.ts';
 import type { Measurement, Table } from '../../core/gate.ts';
 import type { Json } from '../../core/json.ts';
 import { invariantFinding } from '../findings.ts';
 import type { Proof } from '../prove.ts';
-import type { Side } from '../side.ts';
+import { entrypointLocation, type Side } from '../side.ts';
 import { constructText, NOT_ATTEMPTED, proveAll, type SmtOptions, type SmtProof } from './proof.ts';
 
 export interface SmtReport {
@@ -19,11 +19,19 @@ const MAX_CONSTRUCTS = 8;
 /** The SMT proof of what the domain `proof` did not break, reported. */
 export async function smtProof(side: Side, options: SmtOptions, proof: Pick<Proof, 'counterexamples'>): Promise<SmtReport> {
   const broken = new Set(proof.counterexamples.map((example) => example.invariant));
-  return smtReport(await proveAll(side, { broken, ...options }), options.entrypoint, options.packages);
+  return smtReport(
+    await proveAll(side, { broken, ...options }),
+    options.entrypoint,
+    options.packages,
+    entrypointLocation(side, options.entrypoint),
+  );
 }
 
-/** What the SMT proof says, in the forms of a gate's result. */
-export function smtReport(proof: SmtProof, entrypoint: string, packages: readonly string[]): SmtReport {
+/**
+ * What the SMT proof says, in the forms of a gate's result.
+ * @param place the entrypoint's rule: for what can't be put down to one line
+ */
+export function smtReport(proof: SmtProof, entrypoint: string, packages: readonly string[], place?: Location): SmtReport {
   if (proof.version === undefined)
     return {
       findings: [],
@@ -38,7 +46,7 @@ export function smtReport(proof: SmtProof, entrypoint: string, packages: readonl
   const more = constructs.length > MAX_CONSTRUCTS ? `; and ${constructs.length - MAX_CONSTRUCTS} more` : '';
   return {
     findings: proof.counterexamples.map((example) =>
-      invariantFinding(entrypoint, example, 'The SMT solver found the input; no point of the declared domain shows it.'),
+      invariantFinding(entrypoint, example, 'The SMT solver found the input; no point of the declared domain shows it.', place),
     ),
     tables: [
       {
