@@ -27,6 +27,7 @@ import {
 } from '../policy/operations.ts';
 import { DEFAULT_MAX_POINTS } from '../policy/prove.ts';
 import { DEFAULT_DIFF_POINTS } from '../policy/replay.ts';
+import { STRENGTHS } from '../policy/sampling.ts';
 import { packageVersion } from '../tools/package-root.ts';
 import { resolveTool } from '../tools/resolve.ts';
 import type { CommandOutcome, CommandSpec, Invocation, OptionSpec } from './framework.ts';
@@ -293,6 +294,11 @@ export const command: CommandSpec = {
         invariants: { type: 'string', value: 'DIR', description: 'folder of Rego invariants', required: true },
         data: DATA,
         'max-points': MAX_POINTS,
+        strength: {
+          type: 'integer',
+          value: 'N',
+          description: `on a larger domain: try every combination of values of any N fields, ${STRENGTHS.least} to ${STRENGTHS.most} (default: the largest N that leaves half of the points to chance)`,
+        },
         smt: {
           type: 'boolean',
           description: 'also for every input there is, with z3, where the policy is in the subset; needs the package z3-solver',
@@ -309,6 +315,11 @@ export const command: CommandSpec = {
           command:
             'mixgate policy prove policies/routing --entrypoint routing/decision --domain policies/domain.yaml --invariants policies/invariants --smt',
           does: 'and which invariants hold for every input',
+        },
+        {
+          command:
+            'mixgate policy prove policies/routing --entrypoint routing/decision --domain policies/domain.yaml --invariants policies/invariants --max-points 100000 --strength 3',
+          does: 'search 100000 points, every combination of values of any 3 fields among them',
         },
       ],
       run: (invocation) =>
@@ -331,6 +342,7 @@ export const command: CommandSpec = {
             invariants,
             folder,
             maxPoints: positive(invocation, 'max-points') ?? DEFAULT_MAX_POINTS,
+            strength: strengthOf(invocation),
             smt: invocation.options.boolean('smt'),
           });
         }),
@@ -499,6 +511,14 @@ function positive({ options }: Invocation, flag: string): number | undefined {
   const value = options.number(flag);
   if (value !== undefined && value <= 0)
     throw new ConfigurationError({ message: `--${flag} is ${value}.`, expected: 'a number above zero' });
+  return value;
+}
+
+function strengthOf({ options }: Invocation): number | undefined {
+  const value = options.number('strength');
+  const { least, most } = STRENGTHS;
+  if (value !== undefined && (value < least || value > most))
+    throw new ConfigurationError({ message: `--strength is ${value}.`, expected: `a whole number from ${least} to ${most}` });
   return value;
 }
 

@@ -1,4 +1,5 @@
 import { canonicalJson, type Json } from '../core/json.ts';
+import { changedFields } from './decision.ts';
 import type { Definition } from './definitions.ts';
 import type { Side } from './side.ts';
 import type { Trace } from './tasks.ts';
@@ -22,6 +23,11 @@ export interface AttributionOptions {
   readonly input: string;
   /** Whether an outcome still shows what is to be explained. */
   readonly holds: (outcome: Outcome) => boolean;
+  /**
+   * Entrypoint of the decision that is judged, where `entrypoint` is another one (the check of an invariant): a cause that
+   * leaves a decision near the one that was made tells more than one without which nothing is decided.
+   */
+  readonly decision?: string | undefined;
   /** Definitions of the other side: one that isn't there is new or changed, and tells the most. */
   readonly other?: readonly Definition[] | undefined;
 }
@@ -42,29 +48,57 @@ export async function attribute(side: Side, traced: number, options: Attribution
     false,
   );
   const responsible = fired.filter((_, index) => !holds(without[index]!.outcome));
+  const departures = async (causes: readonly Definition[]): Promise<ReadonlyMap<string, number> | undefined> => {
+    const { decision } = options;
+    if (decision === undefined || causes.length < 2) return undefined;
+    const items = [{ input }, ...causes.map((d) => ({ input, off: d.id }))];
+    const [made, ...others] = await side.pool.run({ kind: 'trace', program: traced, entrypoint: decision, items, values: false });
+    return new Map(causes.map((d, index) => [d.id, departure(made!.outcome, others[index]!.outcome)]));
+  };
   const rules = [entrypoint, ...side.entrypoints].map((e) => e.replaceAll('/', '.'));
   // A proof evaluates a rule of its own, which asks for one of the policy's entrypoints.
   const rule = side.graph.byRule.has(rules[0]!) ? rules[0]! : (rules.find((r) => fired.some((d) => d.rule === r)) ?? rules[1]!);
   const own = fired.filter((d) => d.rule === rule);
   return {
     decided: own.at(-1) ?? (side.graph.byRule.get(rule) ?? []).find((d) => d.kind === 'default'),
-    because: rankResponsible(side, responsible, options.other),
+    because: rankResponsible(side, responsible, options.other, await departures(responsible)),
     fired,
     values: new Map(plain!.fired),
   };
 }
 
-/** New or changed definitions first, then those with alternatives (they chose something), the deepest first. */
+/**
+ * How far one decision is from another: the number of members that differ; infinite where nothing is decided any more.
+ * Where nothing was decided in the first place, any decision is as far as any other.
+ */
+export function departure(made: Outcome, other: Outcome): number {
+  if (!('value' in other)) return Number.POSITIVE_INFINITY;
+  return 'value' in made ? changedFields(JSON.parse(made.value) as Json, JSON.parse(other.value) as Json).length : 0;
+}
+
+/**
+ * New or changed definitions first; then those without which the decision stays nearest to what it was (Halpern and Pearl
+ * call for minimal changes; without a part that every decision needs, any invariant holds, which says nothing about it);
+ * then those with alternatives (they chose something), the deepest first.
+ */
 export function rankResponsible(
   side: Side,
   responsible: readonly Definition[],
   other?: readonly Definition[],
+  departures?: ReadonlyMap<string, number>,
 ): readonly Definition[] {
   const before = other === undefined ? undefined : new Set(other.map((d) => `${d.rule} ${d.text}`));
   const changed = (d: Definition): number => (before === undefined || before.has(`${d.rule} ${d.text}`) ? 1 : 0);
   const chooses = (d: Definition): number => (hasAlternatives(side, d) ? 0 : 1);
+  const far = (d: Definition): number => departures?.get(d.id) ?? 0;
+  const nearer = (a: Definition, b: Definition): number => (far(a) === far(b) ? 0 : far(a) < far(b) ? -1 : 1);
   return [...responsible].sort(
-    (a, b) => changed(a) - changed(b) || chooses(a) - chooses(b) || depthOf(side, b) - depthOf(side, a) || order(a) - order(b),
+    (a, b) =>
+      changed(a) - changed(b) ||
+      nearer(a, b) ||
+      chooses(a) - chooses(b) ||
+      depthOf(side, b) - depthOf(side, a) ||
+      order(a) - order(b),
   );
 }
 

@@ -248,6 +248,8 @@ export async function provePolicy(
     readonly invariants: Modules;
     readonly folder: string;
     readonly maxPoints: number;
+    /** Strength of the covering array of a search; the largest that fits unless given. */
+    readonly strength?: number | undefined;
     /** Also for every input there is, where the policy is in the subset of the SMT proof. */
     readonly smt?: boolean;
   },
@@ -264,7 +266,13 @@ export async function provePolicy(
   const packages = invariantPackages(await bench.opa.parse(invariants), options.folder);
   try {
     const task = { entrypoint: options.entrypoint, domain, invariants, packages };
-    const proof = await prove(prepared.side, { ...task, maxPoints: options.maxPoints, seed, progress });
+    const proof = await prove(prepared.side, {
+      ...task,
+      maxPoints: options.maxPoints,
+      strength: options.strength,
+      seed,
+      progress,
+    });
     const smt = options.smt === true ? await smtProof(prepared.side, { ...task, signal: bench.run.signal }, proof) : undefined;
     const coverage = coverageText(proof, seed);
     const nothing = proof.evaluated > 0 && proof.excluded === proof.evaluated;

@@ -8,7 +8,8 @@ import { type Definition, definitionsOf } from './definitions.ts';
 import { type Domain, digitsOf, inputOf } from './domain.ts';
 import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
 import { OpaRefused } from './opa.ts';
-import { coveringStrength, samplePoints, take } from './sampling.ts';
+import { coveringStrength, requireStrength, samplePoints, take } from './sampling.ts';
+import { shrink } from './shrink.ts';
 import { type Side, tracedProgramWith } from './side.ts';
 import { isObject, type Modules } from './source.ts';
 import type { ProveResult, TaskDomain, Violation } from './tasks.ts';
@@ -25,6 +26,8 @@ export interface ProofOptions {
   readonly invariants: Modules;
   readonly packages: readonly string[];
   readonly maxPoints: number;
+  /** Strength of the covering array that a search begins with; the largest that fits unless given. */
+  readonly strength?: number | undefined;
   readonly seed: number;
   readonly progress: Progress;
   /** Definitions of the base side, for pointing at what changed. */
@@ -95,13 +98,14 @@ async function requireWhere(side: Side, { domain, invariants }: ProofOptions): P
 /** Evaluates decision and invariants on the domain: every point where it is small enough, else a seeded search. */
 export async function prove(side: Side, options: ProofOptions): Promise<Proof> {
   const { domain, entrypoint, maxPoints, seed, packages, progress } = options;
+  const exhaustive = domain.size <= maxPoints;
+  if (!exhaustive && options.strength !== undefined) requireStrength(domain, maxPoints, options.strength);
   await requireWhere(side, options);
   const { program, extra } = await checkProgram(side, options);
   const task: TaskDomain = { base: domain.base, dimensions: domain.dimensions, digest: domain.digest };
-  const exhaustive = domain.size <= maxPoints;
   const start = performance.now();
   const parts: ProveResult[] = [];
-  const strength = coveringStrength(domain, maxPoints);
+  const strength = options.strength ?? coveringStrength(domain, maxPoints);
   const search = exhaustive ? undefined : samplePoints(domain, maxPoints, seed, strength);
   const total = exhaustive ? domain.size : maxPoints;
   let next = 0;
@@ -203,7 +207,7 @@ async function counterexample(
   extra: Modules,
 ): Promise<Counterexample> {
   const { domain } = options;
-  const digits = await shrink(side, program, violation, domain, task);
+  const digits = await shrink(side.pool, program, violation, domain, task);
   const confirmed = await confirm(side, { program, traced, extra }, options, violation.invariant, inputOf(domain, digits));
   if (confirmed === undefined) throw new InternalError('a counterexample did not hold when it was executed again.');
   return {
@@ -272,7 +276,13 @@ export async function confirm(
   const attribution =
     traced === undefined
       ? undefined
-      : await attribute(side, traced, { entrypoint: CHECK_ENTRYPOINT, input: text, holds, other: options.other });
+      : await attribute(side, traced, {
+          entrypoint: CHECK_ENTRYPOINT,
+          input: text,
+          holds,
+          decision: options.entrypoint,
+          other: options.other,
+        });
   const message = expected ?? (messages as readonly Json[])[0];
   return {
     invariant,
@@ -294,40 +304,6 @@ async function confirmWithOpa(side: Side, invariant: string, text: string, extra
   const value = results.get(0);
   if (typeof value !== 'object' || value === null || !(invariant in value)) {
     throw new InternalError(`the WASM module and OPA's own evaluator disagree about ${invariant}; input: ${text.slice(0, 2000)}`);
-  }
-}
-
-/** Moves one dimension after the other back to the base value as long as the same invariant stays broken. */
-async function shrink(
-  side: Side,
-  program: number,
-  violation: Violation,
-  domain: Domain,
-  task: TaskDomain,
-): Promise<readonly number[]> {
-  let best = [...violation.digits];
-  for (;;) {
-    const candidates = domain.dimensions.flatMap((d, index) =>
-      d.base === undefined || best[index] === d.base ? [] : [best.map((digit, i) => (i === index ? d.base! : digit))],
-    );
-    let improved: number[] | undefined;
-    for (const digits of candidates) {
-      const result = await side.pool.run({
-        kind: 'prove',
-        program,
-        entrypoint: CHECK_ENTRYPOINT,
-        domain: task,
-        from: 0,
-        to: 1,
-        digits: [digits],
-      });
-      if (result.violations.some((v) => v.invariant === violation.invariant && v.message === violation.message)) {
-        improved = digits;
-        break;
-      }
-    }
-    if (improved === undefined) return best;
-    best = improved;
   }
 }
 

@@ -1,3 +1,4 @@
+import { ConfigurationError } from '../core/errors.ts';
 import { createRng } from '../stats/rng.ts';
 import { type Domain, digitsOf } from './domain.ts';
 
@@ -47,6 +48,22 @@ export function coveringStrength(domain: Pick<Domain, 'dimensions'>, limit: numb
     strength += 1;
   }
   return strength;
+}
+
+/** Strengths that a search can be asked for; above six ways no more faults are found in practice (SP 800-142, section 2). */
+export const STRENGTHS = { least: 2, most: 6 } as const;
+
+/** @throws ConfigurationError where a search of `limit` points can't hold every combination of `strength` dimensions */
+export function requireStrength(domain: Pick<Domain, 'dimensions' | 'location'>, limit: number, strength: number): void {
+  const needed = coveringSize(domain, strength);
+  if (needed <= limit) return;
+  let most = strength;
+  while (most > 0 && coveringSize(domain, most) > limit) most -= 1;
+  throw new ConfigurationError({
+    message: `every ${strength}-way combination of this domain takes ${needed} points, and the search has ${limit}.`,
+    location: domain.location,
+    fix: `give --max-points ${needed}${most < STRENGTHS.least ? '' : `, or --strength ${most}`}.`,
+  });
 }
 
 /** Every point with at most `strength` changes, those with fewer changes first. */

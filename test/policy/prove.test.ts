@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
 import { provePolicy } from '../../src/policy/operations.ts';
@@ -38,7 +39,14 @@ const DOMAIN = {
 };
 
 async function proof(
-  options: { rego?: string; invariants?: string; domain?: unknown; maxPoints?: number; data?: JsonObject } = {},
+  options: {
+    rego?: string;
+    invariants?: string;
+    domain?: unknown;
+    maxPoints?: number;
+    strength?: number;
+    data?: JsonObject;
+  } = {},
 ): Promise<Awaited<ReturnType<typeof provePolicy>>> {
   const source = await policy(options.rego ?? POLICY, options.data ?? { limit: 5 });
   const { invariants } = await loadPolicySource(memoryTree({ 'inv/home.rego': options.invariants ?? INVARIANT }), {
@@ -50,6 +58,7 @@ async function proof(
     invariants,
     folder: 'inv',
     maxPoints: options.maxPoints ?? 10_000,
+    strength: options.strength,
   });
 }
 
@@ -150,6 +159,25 @@ describe('invariants on a domain', () => {
       differs: ['a', 'b', 'c'],
     });
   });
+  test('a search of the wanted strength finds what the strength that fits by itself leaves to chance', async () => {
+    const names = 'abcdef'.split('');
+    const domain = {
+      base: Object.fromEntries(names.map((k) => [k, 0])),
+      vary: Object.fromEntries(names.map((k) => [k, [0, 1, 2, 3]])),
+    };
+    const rego = `package p\n\ndecision := {"allow": input.a + input.b + input.c == 9}\n`;
+    const invariants = 'package invariants\n\nviolation contains "it is served" if input.decision.allow\n';
+    // 1 + 6×3 + 15×9 + 20×27 = 694 points differ from the base in at most three fields.
+    const gate = await proof({ rego, invariants, domain, maxPoints: 694, strength: 3 });
+    expect(gate.facts?.['proof']).toBe('searched 694 of 4096 (every 3-way combination, seed 1)');
+    expect(gate.findings[0]!.evidence).toMatchObject({ differs: ['a', 'b', 'c'] });
+    await expect(proof({ rego, invariants, domain, maxPoints: 693, strength: 3 })).rejects.toThrow(
+      /domain\.yaml:1: every 3-way combination of this domain takes 694 points, and the search has 693\. .*--max-points 694, or --strength 2/s,
+    );
+    await expect(proof({ rego, invariants, domain, maxPoints: 10, strength: 2 })).rejects.toThrow(/--max-points 154\.$/);
+    // Every combination there is includes those of any strength.
+    expect((await proof({ rego, invariants, domain, strength: 6 })).facts?.['proof']).toBe('proved on 4096 of 4096');
+  });
   test('two searches give the same report, byte for byte', async () => {
     const stable = async (): Promise<string> => {
       const gate = await proof({ maxPoints: 30 });
@@ -216,5 +244,123 @@ describe('invariants on a domain', () => {
     const strip = (gate: Awaited<ReturnType<typeof proof>>): string =>
       JSON.stringify({ ...gate, measurements: gate.measurements.filter((m) => m.volatile !== true) });
     expect(strip(await proof({ maxPoints: 25 }))).toBe(strip(await proof({ maxPoints: 25 })));
+  });
+});
+
+describe('the rule that is blamed', () => {
+  const REGO = `package p
+
+zone := "north" if input.zone == "north"
+
+zone := "south" if input.zone == "south"
+
+default allow := false
+
+allow if input.region == "eu"
+
+allow if trusted
+
+trusted if input.customer == "acme"
+
+decision := {"allow": allow, "zone": zone}
+`;
+  const invariants =
+    'package invariants\n\nviolation contains "served outside the EU" if {\n\tinput.decision.allow\n\tinput.input.region != "eu"\n}\n';
+  const domain = {
+    base: { zone: 'north', region: 'eu', customer: 'none' },
+    vary: { zone: ['north', 'south'], region: ['eu', 'us'], customer: ['none', 'acme'] },
+  };
+  test('is one without which another decision is made, before one without which there is none', async () => {
+    const gate = await proof({ rego: REGO, invariants, domain });
+    // Without the zone (line 3) or the decision (line 15) nothing is decided, so nothing is broken: true of any invariant.
+    const because = (gate.findings[0]!.evidence as JsonObject)['because'] as readonly { readonly line: number }[];
+    expect(because.map((d) => d.line)).toEqual([11, 13, 3, 15]);
+    expect(shown(gate.findings)).toEqual(['policy-invariant-violated p.rego:11']);
+  });
+  test('is the one that changes least of the decision', async () => {
+    // Without line 5 the decision is a refusal with no pool; without line 15 it only names another pool.
+    const gate = await proof({
+      rego: `package p
+
+default decision := {"allow": false, "reason": "class"}
+
+decision := {"allow": true, "pool": pool} if {
+	known
+	pool != "none"
+}
+
+known if input.class == "public"
+
+known if input.class == "secret"
+
+default pool := "home"
+
+pool := "cheap" if input.load > 5
+`,
+      invariants: 'package invariants\n\nviolation contains "not at home" if input.decision.pool == "cheap"\n',
+      domain: { base: { class: 'public', load: 1 }, vary: { load: [1, { boundaries: true }] } },
+    });
+    const because = (gate.findings[0]!.evidence as JsonObject)['because'] as readonly { readonly line: number }[];
+    expect(because.map((d) => d.line)).toEqual([16, 10, 5]);
+  });
+});
+
+describe('a printed counterexample is as simple as can be', () => {
+  const numbers = [7, 0, 3, -2, 1];
+  const words = ['b', 'a', 'c', 'd'];
+  test('fields go back to the base first, then to smaller numbers and earlier values', async () => {
+    const gate = await proof({
+      rego: 'package p\n\ndecision := {"allow": true}\n',
+      invariants: 'package invariants\n\nviolation contains "x" if {\n\tinput.input.n >= 2\n\tinput.input.w != "b"\n}\n',
+      domain: { base: { n: -2, w: 'b', v: 'c' }, vary: { n: [7, 5, 3, -2], w: words, v: words } },
+    });
+    expect(gate.findings[0]!.evidence).toMatchObject({ counterexample: { n: 3, w: 'a', v: 'c' }, differs: ['n', 'w'] });
+  });
+  test('no change of one field to the base, a smaller number or an earlier value breaks the invariant too', async () => {
+    type Point = readonly [n: number, w: string, m: number];
+    const anyPoint = fc.tuple(fc.constantFrom(...numbers), fc.constantFrom(...words), fc.constantFrom(...numbers));
+    const key = (point: Point): string => JSON.stringify(point);
+    await fc.assert(
+      fc.asyncProperty(
+        anyPoint,
+        fc.array(fc.uniqueArray(anyPoint, { minLength: 1, maxLength: 60, selector: key }), { minLength: 1, maxLength: 4 }),
+        fc.constantFrom(100, 40),
+        async (base, sets, maxPoints) => {
+          const [n, w, m] = base;
+          const gate = await proof({
+            rego: 'package p\n\ndecision := {"allow": true}\n',
+            data: { broken: Object.fromEntries(sets.map((points, i) => [`set ${i}`, points.map((point) => [...point])])) },
+            invariants:
+              'package invariants\n\nviolation contains name if {\n\tsome name, points in data.broken\n\t[input.input.n, input.input.w, input.input.m] in points\n}\n',
+            domain: { base: { n, w, m }, vary: { n: numbers, w: words, m: numbers } },
+            maxPoints,
+          });
+          // Of a whole domain each set has its counterexample; of a search those that it met.
+          if (maxPoints === 100) expect(gate.findings).toHaveLength(sets.length);
+          for (const finding of gate.findings) {
+            const found = (finding.evidence as JsonObject)['counterexample'] as {
+              readonly n: number;
+              readonly w: string;
+              readonly m: number;
+            };
+            const name = /set (?<set>\d)/.exec(finding.message)!.groups!['set'];
+            const broken = new Set(sets[Number(name)]!.map(key));
+            const point: Point = [found.n, found.w, found.m];
+            expect(broken).toContain(key(point));
+            const smaller = (value: number, own: number): readonly number[] =>
+              value === own ? [] : [own, ...numbers.filter((one) => Math.abs(one) < Math.abs(value))];
+            const simpler: readonly Point[] = [
+              ...smaller(point[0], n).map((one): Point => [one, point[1], point[2]]),
+              ...(point[1] === w ? [] : [w, ...words.slice(0, words.indexOf(point[1]))]).map(
+                (one): Point => [point[0], one, point[2]],
+              ),
+              ...smaller(point[2], m).map((one): Point => [point[0], point[1], one]),
+            ];
+            expect(simpler.filter((one) => broken.has(key(one)))).toEqual([]);
+          }
+        },
+      ),
+      { numRuns: 12 },
+    );
   });
 });
