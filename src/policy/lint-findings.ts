@@ -10,14 +10,26 @@ export function ruleFindings(
   side: Side,
   mine: readonly Definition[],
   state: LintState,
-  { whole, seen, traced }: { readonly whole: boolean; readonly seen: string; readonly traced: number },
+  {
+    whole,
+    seen,
+    examined,
+    traced,
+  }: {
+    readonly whole: boolean;
+    readonly seen: string;
+    /** Points of the domain that were looked at for every definition. */
+    readonly examined: number;
+    readonly traced: number;
+  },
 ): Finding[] {
   const findings: Finding[] = [];
   for (const { a, b, input, values } of state.conflicts.values())
     findings.push(conflictFinding(a, b, values, JSON.parse(input) as Json));
   const conflicting = new Set([...state.conflicts.values()].flatMap(({ a, b }) => [a.id, b.id]));
   const reported = new Set(conflicting);
-  for (const d of mine) {
+  // A policy too large for its budget may end before the first point: what then didn't happen tells nothing.
+  for (const d of examined === 0 ? [] : mine) {
     if (state.effective.has(d.id) || conflicting.has(d.id)) continue;
     reported.add(d.id);
     const hits = state.fired.get(d.id) ?? 0;

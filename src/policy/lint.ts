@@ -151,6 +151,7 @@ export async function lintOnDomain(
   const points = {
     whole: least === domain.size && state.failures.size === 0,
     seen: seenText(least, domain.size),
+    examined: least,
     traced: traces,
   };
   const failures = [...state.failures.values()].map((f) =>

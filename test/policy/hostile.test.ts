@@ -248,4 +248,16 @@ describe('ten thousand rules', () => {
     const gate = await lintPolicy(patient, await one, ['p/decision'], document, 100);
     expect(gate.findings.filter((f) => f.ruleId === 'policy-rule-dead')).toHaveLength(9997);
   }, 120_000);
+  test('that use up the budget before the first point are not called dead', async () => {
+    const members = Array.from({ length: 5000 }, (_, i) => `hit contains ${i} if input.n != ${i + 10}`).join('\n\n');
+    const source = await policy(`package p\n\ndecision := count(hit)\n\n${members}\n\nhit contains -1 if input.n == 77\n`);
+    const gate = await lintPolicy(
+      patient,
+      source,
+      ['p/decision'],
+      domainDocument({ base: { n: 1, m: 1 }, vary: { n: [1, 77], m: [1, { absent: true }] } }),
+      100,
+    );
+    expect([gate.verdict, shown(gate.findings)]).toEqual(['inconclusive', []]);
+  }, 120_000);
 });
