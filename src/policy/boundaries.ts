@@ -155,7 +155,7 @@ export function unknownString(texts: readonly string[]): string {
   }
 }
 
-function operatorName(term: AstTerm): string | undefined {
+export function operatorName(term: AstTerm): string | undefined {
   return term.type === 'ref' && Array.isArray(term.value)
     ? (term.value as AstTerm[]).map((part) => String(part.value)).join('.')
     : undefined;

@@ -264,7 +264,7 @@ async function judgeBehaviour(
 
   const domain = guards.domain === undefined ? undefined : domainFor(guards.domain, head, base);
   const corpus = await corpusFor(context, section, entrypoint);
-  const certain = lintStatic(head);
+  const certain = await lintStatic(head);
   let onDomain: readonly Finding[] = [];
   if (domain !== undefined) {
     progress.step('policy: invariants');

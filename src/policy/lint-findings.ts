@@ -106,7 +106,12 @@ export function conflictFinding(
     location: b.location,
     related: [{ ...a.location, message: `gives ${values[0].slice(0, 80)}` }],
     subject: b.rule,
-    evidence: { values: values.map((v) => v.slice(0, 500)), ...(input === undefined ? {} : { input }) },
+    evidence: {
+      values: values.map((v) => v.slice(0, 500)),
+      ...(input === undefined
+        ? { witness: 'none: the conditions alone do not show an input that ends in the conflict; a domain may' }
+        : { input }),
+    },
     fix: 'Make the bodies exclude each other, or write the precedence down with else.',
   });
 }

@@ -5,10 +5,13 @@ import { tidy } from './lint-candidates.ts';
 import { conflictFinding } from './lint-findings.ts';
 import { policyFinding } from './rules.ts';
 import type { Side } from './side.ts';
+import { witnessesOf } from './static-witness.ts';
 
 /** What is provable from the source alone: unreachable rules, and definitions that contradict each other whatever the input. */
-export function lintStatic(side: Side): readonly Finding[] {
-  return [...unusedRules(side), ...certainConflicts(side)];
+export async function lintStatic(side: Side): Promise<readonly Finding[]> {
+  const conflicts = certainConflicts(side);
+  const witnesses = await witnessesOf(side, conflicts);
+  return [...unusedRules(side), ...conflicts.map(({ a, b, values }, index) => conflictFinding(a, b, values, witnesses[index]))];
 }
 
 /** Both kinds of findings, each once: what was seen on a domain has a witness, so it stands for what the source proves. */
@@ -40,9 +43,15 @@ function shortList(names: readonly string[]): string {
   return names.length > 4 ? `any of the ${names.length} entrypoints` : names.join(', ');
 }
 
+interface Conflict {
+  readonly a: Definition;
+  readonly b: Definition;
+  readonly values: readonly [string, string];
+}
+
 /** Two definitions with different constants, of which one always holds or both have the same body. */
-function certainConflicts(side: Side): Finding[] {
-  const findings: Finding[] = [];
+function certainConflicts(side: Side): Conflict[] {
+  const found: Conflict[] = [];
   for (const definitions of side.graph.byRule.values()) {
     const candidates = definitions.filter((d) => d.kind === 'complete' && d.chain.length === 0 && d.literal !== undefined);
     // Of those before: all, those that always hold, and those with one body.
@@ -57,11 +66,11 @@ function certainConflicts(side: Side): Finding[] {
         .map((group) => group.otherThan(value))
         .filter((one) => one !== undefined)
         .sort((x, y) => Number(x.id.slice(1)) - Number(y.id.slice(1)));
-      if (a !== undefined) findings.push(conflictFinding(a, b, [canonicalJson(a.literal), value], undefined));
+      if (a !== undefined) found.push({ a, b, values: [canonicalJson(a.literal), value] });
       for (const group of b.fact ? [all, facts, body] : [all, body]) group.add(b, value);
     }
   }
-  return findings;
+  return found;
 }
 
 /** The first definition of a group that has another value than a given one: the very first, or the first that differs from it. */

@@ -185,7 +185,7 @@ export async function lintPolicy(
     );
     if (prepared.side === undefined) return result(prepared.findings, source, '');
     const { side } = prepared;
-    const certain = lintStatic(side);
+    const certain = await lintStatic(side);
     if (document === undefined) {
       const note =
         entrypoints.length === 0

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { JsonObject } from '../../src/core/json.ts';
 import { lintPolicy } from '../../src/policy/operations.ts';
 import { domainDocument, policy, shown, testBench } from './support.ts';
 
@@ -148,6 +149,35 @@ describe('without a domain', () => {
     ['a dead rule is not claimed', 'default decision := 0\n\ndecision := 1 if input.a == 9\n', []],
   ])('%s', async (_name, rego, expected) => {
     expect(await lint(rego, false)).toEqual(expected);
+  });
+  test.each<[string, string, unknown]>([
+    ['two constants', 'decision := 1\n\ndecision := 2\n', {}],
+    ['a field', 'decision := 1\n\ndecision := 2 if input.a\n', { a: true }],
+    ['a field that is absent', 'decision := 1\n\ndecision := 2 if not input.a\n', {}],
+    [
+      'comparisons, one turned round',
+      'decision := 1\n\ndecision := 2 if {\n\tinput.a.b == "x"\n\t5 < input.a.n\n\tinput.c >= 3\n\tinput.d != "y"\n}\n',
+      { a: { b: 'x', n: 6 }, c: 3, d: '' },
+    ],
+    ['a rule below the entrypoint', 'decision := {"t": t}\n\nt := "a" if input.x < 4\n\nt := "b" if input.x < 4\n', { x: 3 }],
+  ])('a conflict has an input that ends in it: %s', async (_name, rego, input) => {
+    const source = await policy(`package p\n\n${rego}`);
+    const gate = await lintPolicy(bench, source, ['p/decision'], undefined, 10);
+    const evidence = gate.findings.find((f) => f.ruleId === 'policy-rule-conflict')!.evidence as JsonObject;
+    expect(evidence['input']).toEqual(input);
+    await expect(bench.opa.evaluateAll(source.modules, source.data, 'p/decision', [JSON.stringify(input)])).rejects.toThrow(
+      /conflict|multiple outputs/,
+    );
+  });
+  test.each([
+    ['conditions that no input meets', 'decision := 1\n\ndecision := 2 if {\n\tinput.a == 1\n\tinput.a == 2\n}\n'],
+    ['another rule', 'decision := 1\n\ndecision := 2 if other\n\nother if input.a\n'],
+    ['a text where an object is asked for', 'decision := 1\n\ndecision := 2 if {\n\tinput.a == "x"\n\tinput.a.b == 1\n}\n'],
+  ])('a conflict without one says so: %s', async (_name, rego) => {
+    const gate = await lintPolicy(bench, await policy(`package p\n\n${rego}`), ['p/decision'], undefined, 10);
+    const evidence = gate.findings.find((f) => f.ruleId === 'policy-rule-conflict')!.evidence as JsonObject;
+    expect(evidence['input']).toBeUndefined();
+    expect(evidence['witness']).toMatch(/^none: /);
   });
   test('the reason says what was not looked at', async () => {
     const gate = await lintPolicy(bench, await policy('package p\n\ndecision := input.a\n'), ['p/decision'], undefined, 10);
