@@ -144,10 +144,12 @@ ${table(
   (\`answer_changed\`, \`answer_tokens\`) and sends stop sequences.
 - Twelve pairs a segment show a slow segment and can't bound a good one: \`required: overall\` asks a verdict of all prompts together only.
 - Stalls of 400 ms in 10 and in 25 % of the requests were once a warning and once inconclusive: at 60 pairs the tail had 3 % of the error,
-  and began at the 90th percentile, which was itself a stall. Both fail since it begins at three robust standard deviations at the latest
-  and gets half of the error where its points could reach significance. These samples led to that change, so they do not prove it: by
-  simulation at a twenty-fourth of alpha, a case of 24 comparisons, 10 % of stalls fail in 8 % of runs of 60 pairs and in 69 % of 120, and
-  25 % in 91 % of runs of 60 ([bench/judge](../bench/judge/README.md)). Six stalls of one arm have p 1/64 by symmetry: 60 pairs can't be sure.
+  and began at the 90th percentile, which was itself a stall. It now begins at three robust standard deviations at the latest and gets half
+  of the error where its points could reach significance. 25 % of stalls fail since. 10 % failed on the samples of then and pass on those
+  of now, as simulation says they must at 60 pairs (a case of 24 comparisons: 8 % of runs fail, 69 % at 120 pairs, which the example fleet
+  has; [bench/judge](../bench/judge/README.md)): six stalls of one arm have p 1/64 by symmetry.
+- The margin of times is 25 %. On a machine that other work shared it was 50 %, and at 25 % one clean change of 20 failed and four were
+  inconclusive there: two equal processes differed by up to 28 % for a whole run. With nothing else running none is blocked at either.
 - A relative margin on a token time of 0.6 ms measures the scheduler: the profile gives it in milliseconds.
 
 ## What to know when reading
@@ -169,7 +171,7 @@ ${table(
     node bench/canary-degradations/run.ts judge      # a line a case; costs seconds, so a changed judge can be tried on the same samples
     node bench/canary-degradations/run.ts table      # this page
 
-Seed ${SEED} for prompts, order and faults; seed 1 for files. ${cpu.length} cores (${cpu[0]?.model.trim() ?? 'unknown'}), shared with other work; one ggml thread a runtime; Node
+Seed ${SEED} for prompts, order and faults; seed 1 for files. ${cpu.length} cores (${cpu[0]?.model.trim() ?? 'unknown'}), nothing else running; one ggml thread a runtime; Node
 ${process.version}. ${all.length} of ${DEGRADATIONS.length + 20} cases collected.
 `;
 }

@@ -80,7 +80,7 @@ export interface Truth {
   readonly how: string;
 }
 
-const MARGIN = { nll: 0.05, kld: 0.05, sameTop: 0.1, answers: 0.2, length: 0.25, errors: 0.02, tokens: 0, time: 0.5 } as const;
+const MARGIN = { nll: 0.05, kld: 0.05, sameTop: 0.1, answers: 0.2, length: 0.25, errors: 0.02, tokens: 0, time: 0.25 } as const;
 
 /** Faults that act on errors or times alone: what they do is known by construction, and times measured here would not be steady. */
 export function constructed(tried: Case, baselineMs: (segment?: string) => number): readonly Effect[] | undefined {
