@@ -5,10 +5,10 @@ export async function loadCommands(): Promise<readonly CommandSpec[]> {
   const modules = await Promise.all([
     import('./check.ts'),
     import('./telemetry.ts'),
-    import('./policy.ts'),
+    import('./policy/index.ts'),
     import('./catalog.ts'),
     import('./drift.ts'),
-    import('./canary.ts'),
+    import('./canary/index.ts'),
     import('./slo.ts'),
     import('./promote.ts'),
     import('./rollback.ts'),

@@ -1,0 +1,46 @@
+import { decodeText, parseYaml } from '../../config/document.ts';
+import { ConfigurationError } from '../../core/errors.ts';
+import type { Json } from '../../core/json.ts';
+import { readCorpus } from '../../policy/corpus.ts';
+import { readUserFile } from '../../policy/locate.ts';
+import type { DomainDocument } from '../../policy/operations.ts';
+import type { Invocation } from '../framework.ts';
+
+export async function domainDocument({ dir, options }: Invocation): Promise<DomainDocument | undefined> {
+  const file = options.string('domain');
+  return file === undefined ? undefined : parseYaml(decodeText(await readUserFile(dir, file), file), file);
+}
+
+export async function corpusOf(
+  { dir, options }: Invocation,
+  entrypoint: string,
+): Promise<ReturnType<typeof readCorpus> | undefined> {
+  const file = options.string('corpus');
+  return file === undefined ? undefined : readCorpus(await readUserFile(dir, file), file, entrypoint);
+}
+
+/** JSON or YAML; `-` is standard input. */
+export async function jsonFile({ dir, stdin }: Invocation, file: string): Promise<Json> {
+  if (file !== '-') return jsonText(decodeText(await readUserFile(dir, file), file), file);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stdin) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Buffer);
+    size += bytes.length;
+    if (size > 8 * 1024 * 1024)
+      throw new ConfigurationError({ message: 'the input on stdin is too large.', expected: 'at most 8 MiB' });
+    chunks.push(bytes);
+  }
+  return jsonText(decodeText(Buffer.concat(chunks), 'stdin'), 'stdin');
+}
+
+/** An empty file is a mistake (a command that printed nothing), not the input `null`. */
+function jsonText(text: string, file: string): Json {
+  if (text.trim() === '')
+    throw new ConfigurationError({
+      message: 'the input is empty.',
+      location: { file },
+      expected: 'a JSON or YAML document, e.g. {"request": {...}}',
+    });
+  return parseYaml(text, file).value;
+}

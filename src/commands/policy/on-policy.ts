@@ -1,0 +1,40 @@
+import type { GateResult } from '../../core/gate.ts';
+import { buildReport } from '../../core/report.ts';
+import { openPolicy } from '../../policy/locate.ts';
+import { openWorkbench, type Workbench } from '../../policy/operations.ts';
+import { packageVersion } from '../../tools/package-root.ts';
+import { resolveTool } from '../../tools/resolve.ts';
+import type { CommandOutcome, Invocation } from '../framework.ts';
+import { positive } from './options.ts';
+
+type Work = (bench: Workbench, source: Awaited<ReturnType<typeof openPolicy>>) => Promise<GateResult>;
+
+/** A verb whose one argument is the policy's folder. */
+export async function onPolicy(
+  invocation: Invocation,
+  work: Work,
+  text?: (gate: GateResult) => string | undefined,
+): Promise<CommandOutcome> {
+  const source = await openPolicy(invocation.dir, invocation.positionals[0]!, invocation.options.string('data'));
+  return withBench(invocation, (bench) => work(bench, source), text);
+}
+
+/** Work with OPA at hand; its gate as a report. */
+export async function withBench(
+  invocation: Invocation,
+  work: (bench: Workbench) => Promise<GateResult>,
+  text?: (gate: GateResult) => string | undefined,
+): Promise<CommandOutcome> {
+  const limit = positive(invocation, 'limit');
+  const opa = await resolveTool('opa', { progress: invocation.progress, signal: invocation.signal, env: invocation.env });
+  await using bench = openWorkbench(opa, invocation, limit);
+  const gate = await work(bench);
+  const report = buildReport([gate], {
+    tool: { name: 'mixgate', version: packageVersion() },
+    command: invocation.command,
+    seed: invocation.seed,
+    tools: { opa: opa.version },
+  });
+  const shown = text?.(gate);
+  return shown === undefined ? { report } : { report, text: shown };
+}
