@@ -90,7 +90,11 @@ describe('a Collector', () => {
     let text: string;
     {
       await using runtime = await start(
-        configure('whole', { collectors: [{ name: 'otel-a', endpoint: collector.url }], file: emitted }),
+        configure('whole', {
+          protocol: 'http/protobuf',
+          collectors: [{ name: 'otel-a', endpoint: collector.url }],
+          file: emitted,
+        }),
       );
       await served(runtime, 3);
       const headers = { 'x-mixgate-data-class': 'internal', 'x-mixgate-origin-region': 'us-east-1', 'x-mixgate-include': 'moe' };
@@ -138,7 +142,7 @@ describe('a Collector', () => {
     const emitted = dir.file('failover.jsonl');
     const collectors = [
       { name: 'first', endpoint: `http://127.0.0.1:${first}` },
-      { name: 'second', endpoint: `http://127.0.0.1:${second}` },
+      { name: 'second', endpoint: `http://127.0.0.1:${second}`, protocol: 'http/protobuf' },
     ];
     const one = await startCollector(first, dir.file('one.jsonl'));
     const two = await startCollector(second, dir.file('two.jsonl'));

@@ -27,7 +27,8 @@ function deliveryTo(
   const delivery = new Delivery<string>({
     signal: 'logs',
     collectors: receivers.map(
-      ({ url }, index) => new Collector({ name: `c${index}`, url: `${url}/v1/logs`, headers: {}, ...endpoint }, 'test/1'),
+      ({ url }, index) =>
+        new Collector({ name: `c${index}`, url: `${url}/v1/logs`, protocol: 'http/json', headers: {}, ...endpoint }, 'test/1'),
     ),
     queue: 100,
     overflow: 'drop-newest',
@@ -248,7 +249,7 @@ describe('what an answer means', () => {
     [503, 'retry'],
     [504, 'retry'],
   ])('%i: %s', (status, kind) => {
-    expect(outcomeOf('traces', { status, retryAfter: undefined, body: '' }, 0).kind).toBe(kind);
+    expect(outcomeOf('traces', { status, retryAfter: undefined, message: undefined }, 0).kind).toBe(kind);
   });
 
   it('reads Retry-After as seconds and as a date', () => {
@@ -263,6 +264,8 @@ describe('what an answer means', () => {
     expect([1, 2, 3, 10, 1000].map((failures) => restMs(failures, undefined, 1))).toEqual([1000, 2000, 4000, 30_000, 30_000]);
     expect(restMs(1, undefined, 0)).toBe(500);
     expect(restMs(1, 120_000, 1)).toBe(120_000);
+    // A mistaken date is not the end of a collector.
+    expect(restMs(1, 1e15, 1)).toBe(3_600_000);
   });
 
   it('names no value of a header line that is wrong', () => {

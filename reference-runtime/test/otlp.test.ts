@@ -202,23 +202,28 @@ describe('where telemetry goes', () => {
       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: 'https://logs/ingest',
       OTEL_EXPORTER_OTLP_LOGS_HEADERS: 'api-key=other',
       OTEL_EXPORTER_OTLP_TIMEOUT: '3000',
+      OTEL_EXPORTER_OTLP_LOGS_TIMEOUT: '7000',
       OTEL_EXPORTER_OTLP_COMPRESSION: 'none',
+      OTEL_EXPORTER_OTLP_LOGS_COMPRESSION: 'gzip',
       OTEL_METRIC_EXPORT_INTERVAL: '5000',
       OTEL_METRICS_EXPORTER: 'none',
       OTEL_SERVICE_NAME: 'runtime-eu',
       OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=prod,k8s.cluster.name=eu',
-      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+      OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: 'grpc',
     });
     expect(urls(settings)).toEqual([['http://otel:4318/v1/traces'], [], ['https://logs/ingest']]);
     expect(settings.endpoints.traces[0]).toMatchObject({ name: 'otel:4318', headers: { 'api-key': 'a b', 'x-scope': 'fleet' } });
     expect(settings.endpoints.logs[0]?.headers).toEqual({ 'api-key': 'other' });
     expect(settings).toMatchObject({
-      timeoutMs: 3000,
-      gzip: false,
+      timeoutMs: { traces: 3000, metrics: 3000, logs: 7000 },
+      gzip: { traces: false, metrics: false, logs: true },
       metricsIntervalMs: 5000,
       resource: { 'service.name': 'runtime-eu', 'deployment.environment.name': 'prod', 'k8s.cluster.name': 'eu' },
-      warnings: [expect.stringMatching(/^OTEL_EXPORTER_OTLP_PROTOCOL: this runtime speaks OTLP\/HTTP with JSON/)],
+      warnings: [expect.stringMatching(/^OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: this runtime speaks OTLP over HTTP/)],
     });
+    expect(settings.endpoints.traces[0]?.protocol).toBe('http/protobuf');
+    expect(settings.endpoints.logs[0]?.protocol).toBe('http/json');
   });
 
   it('is what the configuration says where it says something; an endpoint for traces is for traces', () => {
@@ -235,6 +240,21 @@ describe('where telemetry goes', () => {
     ]);
     expect(urls(otlpSettings(config({ collectors }), { OTEL_SDK_DISABLED: 'true' }))).toEqual([[], [], []]);
   });
+
+  it.each([
+    [{}, {}, ['http/json', 'http/protobuf']],
+    [{}, { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }, ['http/protobuf', 'http/protobuf']],
+    [{ protocol: 'http/json' }, { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }, ['http/json', 'http/protobuf']],
+    [{ protocol: 'http/protobuf' }, { OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/json' }, ['http/protobuf', 'http/protobuf']],
+  ] as const)(
+    'is spoken to as the collector, all collectors, the environment say, in this order: %o %o',
+    (otlp, env, protocols) => {
+      const collectors = [{ endpoint: 'http://a:4318' }, { endpoint: 'http://b:4318', protocol: 'http/protobuf' as const }];
+      const settings = otlpSettings(config({ ...otlp, collectors }), env);
+      expect(settings.endpoints.traces.map(({ protocol }) => protocol)).toEqual(protocols);
+      expect(settings.warnings).toEqual([]);
+    },
+  );
 
   it.each([
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'no URL with s3cret'],

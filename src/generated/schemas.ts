@@ -4020,63 +4020,9 @@ name?: string
  */
 endpoint: string
 /**
- * File with `Name: value` lines, sent with every request and read again for each.
+ * Default otlp.protocol.
  */
-headersFile?: string
-/**
- * Environment variable with headers as name=value,name=value, values percent-encoded.
- */
-headersEnv?: string
-/**
- * PEM file of the authorities to trust instead of the system's.
- */
-ca?: string
-/**
- * PEM file of the client certificate.
- */
-cert?: string
-/**
- * PEM file of its key.
- */
-key?: string
-}]|[{
-/**
- * Label of metrics and logs. Default host and port.
- */
-name?: string
-/**
- * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
- */
-endpoint: string
-/**
- * File with `Name: value` lines, sent with every request and read again for each.
- */
-headersFile?: string
-/**
- * Environment variable with headers as name=value,name=value, values percent-encoded.
- */
-headersEnv?: string
-/**
- * PEM file of the authorities to trust instead of the system's.
- */
-ca?: string
-/**
- * PEM file of the client certificate.
- */
-cert?: string
-/**
- * PEM file of its key.
- */
-key?: string
-}, {
-/**
- * Label of metrics and logs. Default host and port.
- */
-name?: string
-/**
- * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
- */
-endpoint: string
+protocol?: ("http/json" | "http/protobuf")
 /**
  * File with `Name: value` lines, sent with every request and read again for each.
  */
@@ -4107,34 +4053,9 @@ name?: string
  */
 endpoint: string
 /**
- * File with `Name: value` lines, sent with every request and read again for each.
+ * Default otlp.protocol.
  */
-headersFile?: string
-/**
- * Environment variable with headers as name=value,name=value, values percent-encoded.
- */
-headersEnv?: string
-/**
- * PEM file of the authorities to trust instead of the system's.
- */
-ca?: string
-/**
- * PEM file of the client certificate.
- */
-cert?: string
-/**
- * PEM file of its key.
- */
-key?: string
-}, {
-/**
- * Label of metrics and logs. Default host and port.
- */
-name?: string
-/**
- * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
- */
-endpoint: string
+protocol?: ("http/json" | "http/protobuf")
 /**
  * File with `Name: value` lines, sent with every request and read again for each.
  */
@@ -4164,6 +4085,10 @@ name?: string
  * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
  */
 endpoint: string
+/**
+ * Default otlp.protocol.
+ */
+protocol?: ("http/json" | "http/protobuf")
 /**
  * File with `Name: value` lines, sent with every request and read again for each.
  */
@@ -4194,34 +4119,9 @@ name?: string
  */
 endpoint: string
 /**
- * File with `Name: value` lines, sent with every request and read again for each.
+ * Default otlp.protocol.
  */
-headersFile?: string
-/**
- * Environment variable with headers as name=value,name=value, values percent-encoded.
- */
-headersEnv?: string
-/**
- * PEM file of the authorities to trust instead of the system's.
- */
-ca?: string
-/**
- * PEM file of the client certificate.
- */
-cert?: string
-/**
- * PEM file of its key.
- */
-key?: string
-}, {
-/**
- * Label of metrics and logs. Default host and port.
- */
-name?: string
-/**
- * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
- */
-endpoint: string
+protocol?: ("http/json" | "http/protobuf")
 /**
  * File with `Name: value` lines, sent with every request and read again for each.
  */
@@ -4252,6 +4152,10 @@ name?: string
  */
 endpoint: string
 /**
+ * Default otlp.protocol.
+ */
+protocol?: ("http/json" | "http/protobuf")
+/**
  * File with `Name: value` lines, sent with every request and read again for each.
  */
 headersFile?: string
@@ -4280,6 +4184,142 @@ name?: string
  * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
  */
 endpoint: string
+/**
+ * Default otlp.protocol.
+ */
+protocol?: ("http/json" | "http/protobuf")
+/**
+ * File with `Name: value` lines, sent with every request and read again for each.
+ */
+headersFile?: string
+/**
+ * Environment variable with headers as name=value,name=value, values percent-encoded.
+ */
+headersEnv?: string
+/**
+ * PEM file of the authorities to trust instead of the system's.
+ */
+ca?: string
+/**
+ * PEM file of the client certificate.
+ */
+cert?: string
+/**
+ * PEM file of its key.
+ */
+key?: string
+}]|[{
+/**
+ * Label of metrics and logs. Default host and port.
+ */
+name?: string
+/**
+ * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
+ */
+endpoint: string
+/**
+ * Default otlp.protocol.
+ */
+protocol?: ("http/json" | "http/protobuf")
+/**
+ * File with `Name: value` lines, sent with every request and read again for each.
+ */
+headersFile?: string
+/**
+ * Environment variable with headers as name=value,name=value, values percent-encoded.
+ */
+headersEnv?: string
+/**
+ * PEM file of the authorities to trust instead of the system's.
+ */
+ca?: string
+/**
+ * PEM file of the client certificate.
+ */
+cert?: string
+/**
+ * PEM file of its key.
+ */
+key?: string
+}, {
+/**
+ * Label of metrics and logs. Default host and port.
+ */
+name?: string
+/**
+ * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
+ */
+endpoint: string
+/**
+ * Default otlp.protocol.
+ */
+protocol?: ("http/json" | "http/protobuf")
+/**
+ * File with `Name: value` lines, sent with every request and read again for each.
+ */
+headersFile?: string
+/**
+ * Environment variable with headers as name=value,name=value, values percent-encoded.
+ */
+headersEnv?: string
+/**
+ * PEM file of the authorities to trust instead of the system's.
+ */
+ca?: string
+/**
+ * PEM file of the client certificate.
+ */
+cert?: string
+/**
+ * PEM file of its key.
+ */
+key?: string
+}, {
+/**
+ * Label of metrics and logs. Default host and port.
+ */
+name?: string
+/**
+ * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
+ */
+endpoint: string
+/**
+ * Default otlp.protocol.
+ */
+protocol?: ("http/json" | "http/protobuf")
+/**
+ * File with `Name: value` lines, sent with every request and read again for each.
+ */
+headersFile?: string
+/**
+ * Environment variable with headers as name=value,name=value, values percent-encoded.
+ */
+headersEnv?: string
+/**
+ * PEM file of the authorities to trust instead of the system's.
+ */
+ca?: string
+/**
+ * PEM file of the client certificate.
+ */
+cert?: string
+/**
+ * PEM file of its key.
+ */
+key?: string
+}, {
+/**
+ * Label of metrics and logs. Default host and port.
+ */
+name?: string
+/**
+ * OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added.
+ */
+endpoint: string
+/**
+ * Default otlp.protocol.
+ */
+protocol?: ("http/json" | "http/protobuf")
 /**
  * File with `Name: value` lines, sent with every request and read again for each.
  */
@@ -4305,6 +4345,10 @@ key?: string
  * What is sent. Default all three.
  */
 signals?: ("traces" | "metrics" | "logs")[]
+/**
+ * How requests are encoded. Default http/json.
+ */
+protocol?: ("http/json" | "http/protobuf")
 /**
  * Default gzip.
  */
@@ -4561,7 +4605,7 @@ export const SCHEMAS: { readonly [N in SchemaName]: { readonly $id: string; read
   "promotion-environment": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/promotion-environment.schema.json","title":"environment pin","description":"Which commit of the repository an environment runs; written by mixgate promote and rollback, comments survive.","type":"object","additionalProperties":false,"required":["environment","revision"],"properties":{"environment":{"type":"string","minLength":1,"description":"environment name"},"revision":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"a full commit id; empty before the first promotion"},"quarantine":{"type":"array","description":"revisions that promote refuses","items":{"type":"object","additionalProperties":false,"required":["revision","reason","since"],"properties":{"revision":{"type":"string","pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"a full commit id"},"reason":{"type":"string","minLength":1,"description":"why"},"since":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"}}}}}},
   "report": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/report.schema.json","title":"mixgate report","description":"What every mixgate command prints with --format json.","type":"object","required":["schema","verdict","gates","findings","provenance"],"additionalProperties":false,"properties":{"schema":{"const":"https://mixgate.dev/schemas/report.schema.json#v1"},"verdict":{"$ref":"#/$defs/verdict"},"gates":{"type":"array","items":{"$ref":"#/$defs/gate"}},"findings":{"type":"array","items":{"$ref":"#/$defs/finding"}},"provenance":{"type":"object","required":["tool","command","seed","tools"],"additionalProperties":false,"properties":{"tool":{"type":"object","required":["name","version"],"additionalProperties":false,"properties":{"name":{"const":"mixgate"},"version":{"type":"string"}}},"command":{"type":"string"},"base":{"$ref":"#/$defs/side"},"head":{"$ref":"#/$defs/side"},"configFrom":{"type":"string"},"seed":{"type":"integer","minimum":0},"tools":{"type":"object","additionalProperties":{"type":"string"}}}}},"$defs":{"verdict":{"enum":["pass","warn","inconclusive","fail","error"]},"side":{"type":"object","required":["ref","commit"],"additionalProperties":false,"properties":{"ref":{"type":"string"},"commit":{"type":"string"}}},"location":{"type":"object","required":["file"],"additionalProperties":false,"properties":{"file":{"type":"string"},"line":{"type":"integer","minimum":1},"column":{"type":"integer","minimum":1},"endLine":{"type":"integer","minimum":1},"endColumn":{"type":"integer","minimum":1},"message":{"type":"string"}}},"finding":{"type":"object","required":["id","ruleId","level","blocking","waived","message"],"additionalProperties":false,"properties":{"id":{"type":"string"},"ruleId":{"type":"string","pattern":"^[a-z0-9]+(-[a-z0-9]+)*$"},"level":{"enum":["error","warning","note"]},"blocking":{"type":"boolean"},"waived":{"anyOf":[{"const":false},{"type":"object","required":["reason","owner","expires"],"additionalProperties":false,"properties":{"reason":{"type":"string"},"owner":{"type":"string"},"expires":{"type":"string"}}}]},"message":{"type":"string"},"location":{"$ref":"#/$defs/location"},"related":{"type":"array","items":{"$ref":"#/$defs/location"}},"evidence":{},"fix":{"type":"string"},"subject":{"type":"string"}}},"measurement":{"description":"Numbers that are not finite are null.","type":"object","required":["name","value","unit"],"additionalProperties":false,"properties":{"name":{"type":"string"},"value":{"type":["number","null"]},"unit":{"type":"string"},"cluster":{"type":"string"},"segment":{"type":"string"},"baseline":{"type":["number","null"]},"candidate":{"type":["number","null"]},"interval":{"type":"array","items":{"type":["number","null"]},"minItems":2,"maxItems":2},"margin":{"type":["number","null"]},"mde":{"type":["number","null"]},"verdict":{"$ref":"#/$defs/verdict"},"method":{"type":"string"},"limit":{"type":["number","null"]},"n":{"type":["number","null"]},"volatile":{"type":"boolean"}}},"table":{"type":"object","required":["title","columns","rows"],"additionalProperties":false,"properties":{"title":{"type":"string"},"columns":{"type":"array","items":{"type":"string"}},"rows":{"type":"array","items":{"type":"array","items":{"type":"string"}}},"note":{"type":"string"},"volatile":{"type":"boolean","description":"holds what was measured with a clock"},"details":{"type":"array","items":{"type":"string"},"description":"Sentences about the rows that need one."},"fold":{"type":"object","description":"Rows from `from` on are alike: reports with little room say how many there are and what they do.","required":["from","what"],"additionalProperties":false,"properties":{"from":{"type":"integer","minimum":0},"what":{"type":"string"}}}}},"chart":{"description":"Drawn in the HTML report; more keys by kind.","type":"object","required":["kind","title"],"properties":{"kind":{"enum":["bar","line","forest","heatmap"]},"title":{"type":"string"},"xLabel":{"type":"string"},"yLabel":{"type":"string"},"note":{"type":"string"}}},"gate":{"type":"object","required":["id","verdict","reason","findings","measurements"],"additionalProperties":false,"properties":{"id":{"enum":["telemetry","policy","catalog","drift","canary","slo","promotion"]},"verdict":{"$ref":"#/$defs/verdict"},"reason":{"type":"string"},"missing":{"type":"string","description":"What evidence is missing."},"findings":{"type":"array","items":{"type":"string"},"description":"Ids of findings in the report's list."},"measurements":{"type":"array","items":{"$ref":"#/$defs/measurement"}},"tables":{"type":"array","items":{"$ref":"#/$defs/table"}},"charts":{"type":"array","items":{"$ref":"#/$defs/chart"}},"subjects":{"type":"array","items":{"type":"object","required":["name","digest"],"additionalProperties":false,"properties":{"name":{"type":"string"},"digest":{"type":"object","additionalProperties":{"type":"string"}}}}},"facts":{"type":"object"}}}}},
   "routing-decision": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/routing-decision.schema.json","title":"routing decision","description":"What a routing policy answers. The runtime refuses a request whose decision has another form; a field of null says the same as one that is absent.","type":"object","required":["allow"],"properties":{"allow":{"type":"boolean","description":"whether the request may run"},"target":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/target"}],"description":"where it runs; required when allowed"},"fallbacks":{"type":["array","null"],"maxItems":64,"items":{"$ref":"#/$defs/target"},"description":"where it runs when the target can't serve, in order"},"split":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/split"}],"description":"arms to share traffic between; the arm's target comes before `target`"},"shadow":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/shadow"}],"description":"a pool that a share of requests is copied to; nobody sees its answer"},"priority":{"type":["number","string","null"],"description":"1 (last) to 5 (first), or low, normal, high"},"quota":{"$ref":"#/$defs/quota"},"trace":{"description":"whether the request's routing may be traced"},"keep_warm":{"type":["number","null"],"minimum":0,"description":"seconds for which an on-demand model stays loaded after this request; at most a day"},"rule":{"type":["string","null"],"description":"the rule that decided"},"reasons":{"type":["array","null"],"maxItems":64,"items":{"type":"string"},"description":"stable codes"}},"if":{"properties":{"allow":{"const":true}}},"then":{"required":["target"],"properties":{"target":{"$ref":"#/$defs/target"}}},"$defs":{"target":{"type":"object","required":["cluster","pool","model","version"],"properties":{"cluster":{"type":"string"},"pool":{"type":"string"},"model":{"type":"string"},"version":{"type":"string"}}},"split":{"type":"object","required":["id","key","arms"],"properties":{"id":{"type":"string","minLength":1,"maxLength":256,"description":"name of the split: another name draws the arms anew"},"key":{"type":"string","maxLength":4096,"description":"who stays on one arm: a tenant, a user, a session"},"arms":{"type":"array","minItems":1,"maxItems":32,"items":{"type":"object","required":["id","weight","target"],"properties":{"id":{"type":"string","minLength":1,"maxLength":256},"weight":{"type":"number","minimum":0,"maximum":1000000,"description":"its share is its weight over the sum of weights, as in Gateway API's backendRefs"},"target":{"$ref":"#/$defs/target"}}}}}},"shadow":{"type":"object","required":["target","share"],"properties":{"target":{"$ref":"#/$defs/target"},"share":{"type":"number","minimum":0,"maximum":1,"description":"share of requests that are copied"}}},"quota":{"type":["object","array","string","number","boolean","null"],"description":"what the tenant may use, counted by the runtime; what is no object limits nothing","properties":{"tokens_per_minute":{"type":["number","null"],"minimum":0,"description":"tokens of prompts and answers in any 60 seconds"},"requests_per_minute":{"type":["number","null"],"minimum":0,"description":"requests in any 60 seconds"},"max_concurrency":{"type":["number","null"],"minimum":0,"description":"requests at the same time"}}}}},
-  "runtime": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/runtime.schema.json","title":"Configuration of mixgate-runtime","description":"What `mixgate-runtime serve --config FILE` reads. Paths are relative to the file.","type":"object","additionalProperties":false,"required":["model","policy","identity","pools"],"properties":{"listen":{"type":"object","additionalProperties":false,"properties":{"host":{"type":"string","minLength":1,"description":"Address to listen on. Default 127.0.0.1."},"port":{"type":"integer","minimum":0,"maximum":65535,"description":"Port; 0 takes any free one. Default 8080."},"tls":{"type":"object","additionalProperties":false,"required":["cert","key"],"description":"HTTPS. Files are read again when they change: a renewed certificate needs no restart.","properties":{"cert":{"type":"string","minLength":1,"description":"PEM file: the certificate, and its chain."},"key":{"type":"string","minLength":1,"description":"PEM file: its private key."},"clientCa":{"type":"string","minLength":1,"description":"PEM file: authorities whose clients are trusted. Asks clients for a certificate."}}}}},"cluster":{"type":"string","minLength":1,"description":"The cluster this runtime is in: a label of telemetry and of the decision log."},"model":{"type":"object","additionalProperties":false,"required":["path","id","version"],"properties":{"path":{"type":"string","minLength":1,"description":"The GGUF file."},"id":{"type":"string","minLength":1,"maxLength":128},"version":{"type":"string","pattern":"^[0-9]+\\.[0-9]+\\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$","description":"Semantic version of the artifact."},"context":{"type":"integer","minimum":32,"maximum":1048576,"description":"Tokens per sequence. Default 512."},"sequences":{"type":"integer","minimum":1,"maximum":256,"description":"Requests generating at once. Default 4."},"batch":{"type":"integer","minimum":32,"maximum":65536,"description":"Tokens per decoding step at most. Default 512."},"threads":{"type":"integer","minimum":1,"maximum":1024,"description":"Threads of ggml. Default: cores - 1, at least 1."},"gpu":{"enum":["auto","cuda","vulkan","metal",false],"description":"Where the model computes. auto takes the best that is installed and works, else the CPU; a kind that is named and does not work is an error at start. Default false."},"gpuLayers":{"oneOf":[{"const":"auto"},{"type":"integer","minimum":0,"maximum":10000}],"description":"Layers on the GPU, the output counted as one. auto takes as many as its memory holds by the plan; a number that does not fit is refused. Default auto."}}},"policy":{"type":"object","additionalProperties":false,"properties":{"bundle":{"type":"string","minLength":1,"description":"A bundle directory or bundle.tar.gz as `opa build -t wasm` writes it: short for a source `bundle`, asked before the others."},"sources":{"type":"array","minItems":1,"description":"Where the bundle comes from, in order: the first source that has a good one wins. Each has one of bundle, url and git.","items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$","description":"Label of metrics and logs."},"bundle":{"type":"string","minLength":1,"description":"A directory or an archive."},"url":{"type":"string","pattern":"^https?://","description":"A bundle archive over HTTP; ETags are honoured."},"tokenEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token for `url`."},"git":{"type":"object","additionalProperties":false,"required":["repository","ref","path"],"properties":{"repository":{"type":"string","pattern":"^[^-]","description":"A path or URL that `git fetch` takes."},"ref":{"type":"string","pattern":"^[^-]","description":"A branch, a tag, or refs/..."},"path":{"type":"string","minLength":1,"description":"The bundle archive in the repository."}}},"verify":{"type":"object","additionalProperties":false,"required":["key"],"description":"The signature the bundle must carry (`opa build --signing-key`). Without it none is asked for.","properties":{"key":{"type":"string","minLength":1,"description":"PEM file with the public key."},"algorithm":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512"],"description":"Default RS256."},"scope":{"type":"string","minLength":1,"description":"The scope the signature must be for."}}}}}},"pollSeconds":{"type":"number","minimum":0,"maximum":86400,"description":"How often the sources are asked; 0: only at start and on SIGHUP. Default 30, and 0 where all sources are local files."},"cache":{"type":"string","minLength":1,"description":"Folder for the last good bundle: served when every source is gone, after a restart too."},"entrypoint":{"type":"string","pattern":"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$","description":"Default routing/decision."}}},"identity":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"jwt":{"type":"object","additionalProperties":false,"required":["jwks"],"properties":{"jwks":{"type":"string","minLength":1,"description":"A file, or an http(s) URL."},"issuer":{"type":"string","minLength":1},"audience":{"type":"string","minLength":1},"tenantClaim":{"type":"string","minLength":1,"description":"Default tenant."},"algorithms":{"type":"array","minItems":1,"items":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512","EdDSA"]}}}},"mtls":{"type":"object","additionalProperties":false,"description":"Client certificates, for requests without a bearer token. Needs listen.tls.clientCa.","properties":{"tenantFrom":{"enum":["O","OU","CN"],"description":"Attribute of the subject that is the tenant. Default O."},"trustDomain":{"type":"string","pattern":"^[a-z0-9._-]+$","description":"SPIFFE trust domain: the certificate must have exactly one URI, an id in it, which is the workload."}}},"tokens":{"type":"array","minItems":1,"description":"Static bearer tokens, as SHA-256 of the token: for tests and machines without an issuer.","items":{"type":"object","additionalProperties":false,"required":["sha256","tenant"],"properties":{"sha256":{"type":"string","pattern":"^[0-9a-f]{64}$"},"tenant":{"type":"string","minLength":1},"workload":{"type":"string","minLength":1}}}}}},"tenants":{"type":"object","description":"Quotas by tenant, of this process. A tenant that is not named here is refused unless `default` is. The decision's quota counts too: the smaller limit does.","additionalProperties":{"type":"object","additionalProperties":false,"properties":{"requestsPerSecond":{"type":"number","exclusiveMinimum":0},"burst":{"type":"integer","minimum":1},"concurrency":{"type":"integer","minimum":1,"description":"Requests at the same time."},"tokensPerMinute":{"type":"integer","minimum":1,"description":"Tokens of prompts and answers in any 60 seconds."}}}},"pools":{"type":"array","minItems":1,"description":"The fleet as the routing policy sees it. `engine` says how this runtime reaches a pool: local, a URL, or not at all.","items":{"type":"object","additionalProperties":false,"required":["id","cluster","region","jurisdiction","accelerator","model","version"],"properties":{"id":{"type":"string","minLength":1},"cluster":{"type":"string","minLength":1},"region":{"type":"string","minLength":1},"jurisdiction":{"type":"string","minLength":1},"trust_zone":{"type":"string","minLength":1},"accelerator":{"enum":["gpu","cpu"]},"model":{"type":"string","minLength":1},"version":{"type":"string","minLength":1},"saturation":{"type":"number","minimum":0},"queue":{"type":"integer","minimum":0},"p95_ms":{"type":"number","minimum":0},"cost_per_mtok":{"type":"number","minimum":0},"warm":{"type":"boolean","description":"Whether the policy may choose the pool. Stays as configured while an on-demand model is not loaded: the policy reads that from `loaded`."},"load":{"enum":["start","on-demand"],"description":"For a local pool: load the model at start, or when the first request needs it. Default start."},"idle_seconds":{"type":"number","exclusiveMinimum":0,"maximum":604800,"description":"For a local pool: unload the model after this long without a request. Default: never."},"keep_warm":{"type":"boolean","description":"For a local pool: never unload the model once it is loaded, whatever idle_seconds says. The policy reads it too. Default false."},"engine":{"oneOf":[{"const":"local"},{"type":"object","additionalProperties":false,"required":["url"],"properties":{"url":{"type":"string","pattern":"^https?://"},"apiKeyEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token."},"identity":{"enum":["headers","authorization","none"],"description":"What the server is told about who asks: headers x-mixgate-tenant and x-mixgate-workload, the client's own Authorization header, or nothing. Default headers."},"retries":{"type":"integer","minimum":0,"maximum":10,"description":"Attempts after the first, only while no byte of an answer was read. Default 2."},"firstByteMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"How long the first byte of an answer may take. Default 30000."},"concurrency":{"type":"integer","minimum":1,"maximum":100000,"description":"Requests the server runs at once: the policy's saturation of the pool is then what this runtime has in flight over it. Without it, saturation stays as configured."},"hedgeMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"Ask a second time when nothing came for so long and take what comes first; only requests that do not stream. Default off."},"circuit":{"type":"object","additionalProperties":false,"properties":{"failures":{"type":"integer","minimum":1,"maximum":1000,"description":"Failed calls in a row after which the server is left alone. Default 5."},"openMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"For how long, until one request may try. Default 10000."}}}}}]}}}},"slo":{"type":"object","additionalProperties":false,"properties":{"burn_rate":{"type":"number","minimum":0},"budget_left":{"type":"number"}}},"flags":{"type":"object","additionalProperties":{"type":["boolean","string","number"]},"description":"Values of feature flags for the policy. With catalog.flags they must be catalogued, and end when the catalogue says."},"catalog":{"type":"object","additionalProperties":false,"description":"Files of the model catalogue that the runtime reads.","properties":{"pools":{"type":"string","minLength":1,"description":"The list of pools (schemas/pools.schema.json): prices by pool id. Read at start."},"flags":{"type":"string","minLength":1,"description":"The list of feature flags (schemas/flags.schema.json). Read at start."}}},"shadow":{"type":"object","additionalProperties":false,"description":"Limits of shadow traffic: copies above them are dropped and counted.","properties":{"concurrency":{"type":"integer","minimum":0,"maximum":1000,"description":"Copies at the same time; 0 turns shadow traffic off. Default 4."},"deadlineMs":{"type":"integer","minimum":1,"description":"How long a copy may take. Default 30000."}}},"limits":{"type":"object","additionalProperties":false,"properties":{"bodyBytes":{"type":"integer","minimum":1024,"description":"Default 1048576."},"maxTokens":{"type":"integer","minimum":1,"description":"Upper limit of max_tokens. Default: the context."},"queue":{"type":"integer","minimum":0,"description":"Requests waiting for a sequence at most. Default 64."},"deadlineMs":{"type":"integer","minimum":1,"description":"From arrival to the last token. Default 120000."},"stallMs":{"type":"integer","minimum":1,"description":"A stream whose client reads nothing for so long is cut. Default 15000."}}},"telemetry":{"type":"object","additionalProperties":false,"properties":{"traces":{"type":"object","additionalProperties":false,"properties":{"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines are appended here."},"endpoint":{"type":"string","pattern":"^https?://","description":"OTLP/HTTP base URL of a collector for traces alone; /v1/traces is added."},"queue":{"type":"integer","minimum":1,"description":"Requests held for export at most. Default otlp.queue."},"flushMs":{"type":"integer","minimum":10,"description":"Default otlp.flushMs."}}},"otlp":{"type":"object","additionalProperties":false,"description":"Traces, metrics and logs over OTLP/HTTP. Without collectors OTEL_EXPORTER_OTLP_* count.","properties":{"collectors":{"type":"array","minItems":1,"maxItems":4,"description":"In order: everything goes to the first one that takes it, the others are for when it does not.","items":{"type":"object","additionalProperties":false,"required":["endpoint"],"properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$","description":"Label of metrics and logs. Default host and port."},"endpoint":{"type":"string","pattern":"^https?://[^@]+$","description":"OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added."},"headersFile":{"type":"string","minLength":1,"description":"File with `Name: value` lines, sent with every request and read again for each."},"headersEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with headers as name=value,name=value, values percent-encoded."},"ca":{"type":"string","minLength":1,"description":"PEM file of the authorities to trust instead of the system's."},"cert":{"type":"string","minLength":1,"description":"PEM file of the client certificate."},"key":{"type":"string","minLength":1,"description":"PEM file of its key."}}}},"signals":{"type":"array","uniqueItems":true,"items":{"enum":["traces","metrics","logs"]},"description":"What is sent. Default all three."},"compression":{"enum":["gzip","none"],"description":"Default gzip."},"timeoutMs":{"type":"integer","minimum":1,"maximum":600000,"description":"Of one request. Default 10000."},"retryForMs":{"type":"integer","minimum":0,"maximum":86400000,"description":"What no collector took for so long is dropped. Default 300000."},"queue":{"type":"integer","minimum":1,"maximum":1000000,"description":"Requests (traces) and records (logs) waiting at most. Default 2048."},"flushMs":{"type":"integer","minimum":10,"maximum":60000,"description":"Default 1000."},"metricsIntervalMs":{"type":"integer","minimum":100,"maximum":3600000,"description":"How often metrics are read and sent. Default 15000."},"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines of all signals are appended here."}}},"decisionLog":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"file":{"type":"string","minLength":1,"description":"In OPA's format. Without it decisions go out as OTLP events only."},"mask":{"type":"array","items":{"type":"string","pattern":"^/(input|result|custom)(/[^/]+)+$"},"description":"JSON pointers that are erased before a decision is written or sent."}}},"resource":{"type":"object","additionalProperties":{"type":"string"},"description":"Resource attributes of traces and of target_info."}}},"trace":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["off","opt-in","sample","always"],"description":"Which requests' routing is traced, where the policy allows it. Default opt-in."},"sample":{"type":"number","minimum":0,"maximum":1,"description":"Share of requests in mode sample. Default 0.05."},"records":{"type":"integer","minimum":256,"maximum":16777216,"description":"Token-layers the ring holds. Default 65536."},"retain":{"type":"integer","minimum":0,"maximum":100000,"description":"Requests whose token-level trace can be asked for, the latest ones; together at most 64 MiB. Default 256."},"ttlSeconds":{"type":"integer","minimum":1,"description":"How long a token-level trace can be asked for. Default 600."}}}}},
+  "runtime": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/runtime.schema.json","title":"Configuration of mixgate-runtime","description":"What `mixgate-runtime serve --config FILE` reads. Paths are relative to the file.","type":"object","additionalProperties":false,"required":["model","policy","identity","pools"],"properties":{"listen":{"type":"object","additionalProperties":false,"properties":{"host":{"type":"string","minLength":1,"description":"Address to listen on. Default 127.0.0.1."},"port":{"type":"integer","minimum":0,"maximum":65535,"description":"Port; 0 takes any free one. Default 8080."},"tls":{"type":"object","additionalProperties":false,"required":["cert","key"],"description":"HTTPS. Files are read again when they change: a renewed certificate needs no restart.","properties":{"cert":{"type":"string","minLength":1,"description":"PEM file: the certificate, and its chain."},"key":{"type":"string","minLength":1,"description":"PEM file: its private key."},"clientCa":{"type":"string","minLength":1,"description":"PEM file: authorities whose clients are trusted. Asks clients for a certificate."}}}}},"cluster":{"type":"string","minLength":1,"description":"The cluster this runtime is in: a label of telemetry and of the decision log."},"model":{"type":"object","additionalProperties":false,"required":["path","id","version"],"properties":{"path":{"type":"string","minLength":1,"description":"The GGUF file."},"id":{"type":"string","minLength":1,"maxLength":128},"version":{"type":"string","pattern":"^[0-9]+\\.[0-9]+\\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$","description":"Semantic version of the artifact."},"context":{"type":"integer","minimum":32,"maximum":1048576,"description":"Tokens per sequence. Default 512."},"sequences":{"type":"integer","minimum":1,"maximum":256,"description":"Requests generating at once. Default 4."},"batch":{"type":"integer","minimum":32,"maximum":65536,"description":"Tokens per decoding step at most. Default 512."},"threads":{"type":"integer","minimum":1,"maximum":1024,"description":"Threads of ggml. Default: cores - 1, at least 1."},"gpu":{"enum":["auto","cuda","vulkan","metal",false],"description":"Where the model computes. auto takes the best that is installed and works, else the CPU; a kind that is named and does not work is an error at start. Default false."},"gpuLayers":{"oneOf":[{"const":"auto"},{"type":"integer","minimum":0,"maximum":10000}],"description":"Layers on the GPU, the output counted as one. auto takes as many as its memory holds by the plan; a number that does not fit is refused. Default auto."}}},"policy":{"type":"object","additionalProperties":false,"properties":{"bundle":{"type":"string","minLength":1,"description":"A bundle directory or bundle.tar.gz as `opa build -t wasm` writes it: short for a source `bundle`, asked before the others."},"sources":{"type":"array","minItems":1,"description":"Where the bundle comes from, in order: the first source that has a good one wins. Each has one of bundle, url and git.","items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$","description":"Label of metrics and logs."},"bundle":{"type":"string","minLength":1,"description":"A directory or an archive."},"url":{"type":"string","pattern":"^https?://","description":"A bundle archive over HTTP; ETags are honoured."},"tokenEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token for `url`."},"git":{"type":"object","additionalProperties":false,"required":["repository","ref","path"],"properties":{"repository":{"type":"string","pattern":"^[^-]","description":"A path or URL that `git fetch` takes."},"ref":{"type":"string","pattern":"^[^-]","description":"A branch, a tag, or refs/..."},"path":{"type":"string","minLength":1,"description":"The bundle archive in the repository."}}},"verify":{"type":"object","additionalProperties":false,"required":["key"],"description":"The signature the bundle must carry (`opa build --signing-key`). Without it none is asked for.","properties":{"key":{"type":"string","minLength":1,"description":"PEM file with the public key."},"algorithm":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512"],"description":"Default RS256."},"scope":{"type":"string","minLength":1,"description":"The scope the signature must be for."}}}}}},"pollSeconds":{"type":"number","minimum":0,"maximum":86400,"description":"How often the sources are asked; 0: only at start and on SIGHUP. Default 30, and 0 where all sources are local files."},"cache":{"type":"string","minLength":1,"description":"Folder for the last good bundle: served when every source is gone, after a restart too."},"entrypoint":{"type":"string","pattern":"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$","description":"Default routing/decision."}}},"identity":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"jwt":{"type":"object","additionalProperties":false,"required":["jwks"],"properties":{"jwks":{"type":"string","minLength":1,"description":"A file, or an http(s) URL."},"issuer":{"type":"string","minLength":1},"audience":{"type":"string","minLength":1},"tenantClaim":{"type":"string","minLength":1,"description":"Default tenant."},"algorithms":{"type":"array","minItems":1,"items":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512","EdDSA"]}}}},"mtls":{"type":"object","additionalProperties":false,"description":"Client certificates, for requests without a bearer token. Needs listen.tls.clientCa.","properties":{"tenantFrom":{"enum":["O","OU","CN"],"description":"Attribute of the subject that is the tenant. Default O."},"trustDomain":{"type":"string","pattern":"^[a-z0-9._-]+$","description":"SPIFFE trust domain: the certificate must have exactly one URI, an id in it, which is the workload."}}},"tokens":{"type":"array","minItems":1,"description":"Static bearer tokens, as SHA-256 of the token: for tests and machines without an issuer.","items":{"type":"object","additionalProperties":false,"required":["sha256","tenant"],"properties":{"sha256":{"type":"string","pattern":"^[0-9a-f]{64}$"},"tenant":{"type":"string","minLength":1},"workload":{"type":"string","minLength":1}}}}}},"tenants":{"type":"object","description":"Quotas by tenant, of this process. A tenant that is not named here is refused unless `default` is. The decision's quota counts too: the smaller limit does.","additionalProperties":{"type":"object","additionalProperties":false,"properties":{"requestsPerSecond":{"type":"number","exclusiveMinimum":0},"burst":{"type":"integer","minimum":1},"concurrency":{"type":"integer","minimum":1,"description":"Requests at the same time."},"tokensPerMinute":{"type":"integer","minimum":1,"description":"Tokens of prompts and answers in any 60 seconds."}}}},"pools":{"type":"array","minItems":1,"description":"The fleet as the routing policy sees it. `engine` says how this runtime reaches a pool: local, a URL, or not at all.","items":{"type":"object","additionalProperties":false,"required":["id","cluster","region","jurisdiction","accelerator","model","version"],"properties":{"id":{"type":"string","minLength":1},"cluster":{"type":"string","minLength":1},"region":{"type":"string","minLength":1},"jurisdiction":{"type":"string","minLength":1},"trust_zone":{"type":"string","minLength":1},"accelerator":{"enum":["gpu","cpu"]},"model":{"type":"string","minLength":1},"version":{"type":"string","minLength":1},"saturation":{"type":"number","minimum":0},"queue":{"type":"integer","minimum":0},"p95_ms":{"type":"number","minimum":0},"cost_per_mtok":{"type":"number","minimum":0},"warm":{"type":"boolean","description":"Whether the policy may choose the pool. Stays as configured while an on-demand model is not loaded: the policy reads that from `loaded`."},"load":{"enum":["start","on-demand"],"description":"For a local pool: load the model at start, or when the first request needs it. Default start."},"idle_seconds":{"type":"number","exclusiveMinimum":0,"maximum":604800,"description":"For a local pool: unload the model after this long without a request. Default: never."},"keep_warm":{"type":"boolean","description":"For a local pool: never unload the model once it is loaded, whatever idle_seconds says. The policy reads it too. Default false."},"engine":{"oneOf":[{"const":"local"},{"type":"object","additionalProperties":false,"required":["url"],"properties":{"url":{"type":"string","pattern":"^https?://"},"apiKeyEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token."},"identity":{"enum":["headers","authorization","none"],"description":"What the server is told about who asks: headers x-mixgate-tenant and x-mixgate-workload, the client's own Authorization header, or nothing. Default headers."},"retries":{"type":"integer","minimum":0,"maximum":10,"description":"Attempts after the first, only while no byte of an answer was read. Default 2."},"firstByteMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"How long the first byte of an answer may take. Default 30000."},"concurrency":{"type":"integer","minimum":1,"maximum":100000,"description":"Requests the server runs at once: the policy's saturation of the pool is then what this runtime has in flight over it. Without it, saturation stays as configured."},"hedgeMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"Ask a second time when nothing came for so long and take what comes first; only requests that do not stream. Default off."},"circuit":{"type":"object","additionalProperties":false,"properties":{"failures":{"type":"integer","minimum":1,"maximum":1000,"description":"Failed calls in a row after which the server is left alone. Default 5."},"openMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"For how long, until one request may try. Default 10000."}}}}}]}}}},"slo":{"type":"object","additionalProperties":false,"properties":{"burn_rate":{"type":"number","minimum":0},"budget_left":{"type":"number"}}},"flags":{"type":"object","additionalProperties":{"type":["boolean","string","number"]},"description":"Values of feature flags for the policy. With catalog.flags they must be catalogued, and end when the catalogue says."},"catalog":{"type":"object","additionalProperties":false,"description":"Files of the model catalogue that the runtime reads.","properties":{"pools":{"type":"string","minLength":1,"description":"The list of pools (schemas/pools.schema.json): prices by pool id. Read at start."},"flags":{"type":"string","minLength":1,"description":"The list of feature flags (schemas/flags.schema.json). Read at start."}}},"shadow":{"type":"object","additionalProperties":false,"description":"Limits of shadow traffic: copies above them are dropped and counted.","properties":{"concurrency":{"type":"integer","minimum":0,"maximum":1000,"description":"Copies at the same time; 0 turns shadow traffic off. Default 4."},"deadlineMs":{"type":"integer","minimum":1,"description":"How long a copy may take. Default 30000."}}},"limits":{"type":"object","additionalProperties":false,"properties":{"bodyBytes":{"type":"integer","minimum":1024,"description":"Default 1048576."},"maxTokens":{"type":"integer","minimum":1,"description":"Upper limit of max_tokens. Default: the context."},"queue":{"type":"integer","minimum":0,"description":"Requests waiting for a sequence at most. Default 64."},"deadlineMs":{"type":"integer","minimum":1,"description":"From arrival to the last token. Default 120000."},"stallMs":{"type":"integer","minimum":1,"description":"A stream whose client reads nothing for so long is cut. Default 15000."}}},"telemetry":{"type":"object","additionalProperties":false,"properties":{"traces":{"type":"object","additionalProperties":false,"properties":{"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines are appended here."},"endpoint":{"type":"string","pattern":"^https?://","description":"OTLP/HTTP base URL of a collector for traces alone; /v1/traces is added."},"queue":{"type":"integer","minimum":1,"description":"Requests held for export at most. Default otlp.queue."},"flushMs":{"type":"integer","minimum":10,"description":"Default otlp.flushMs."}}},"otlp":{"type":"object","additionalProperties":false,"description":"Traces, metrics and logs over OTLP/HTTP. Without collectors OTEL_EXPORTER_OTLP_* count.","properties":{"collectors":{"type":"array","minItems":1,"maxItems":4,"description":"In order: everything goes to the first one that takes it, the others are for when it does not.","items":{"type":"object","additionalProperties":false,"required":["endpoint"],"properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$","description":"Label of metrics and logs. Default host and port."},"endpoint":{"type":"string","pattern":"^https?://[^@]+$","description":"OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added."},"protocol":{"enum":["http/json","http/protobuf"],"description":"Default otlp.protocol."},"headersFile":{"type":"string","minLength":1,"description":"File with `Name: value` lines, sent with every request and read again for each."},"headersEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with headers as name=value,name=value, values percent-encoded."},"ca":{"type":"string","minLength":1,"description":"PEM file of the authorities to trust instead of the system's."},"cert":{"type":"string","minLength":1,"description":"PEM file of the client certificate."},"key":{"type":"string","minLength":1,"description":"PEM file of its key."}}}},"signals":{"type":"array","uniqueItems":true,"items":{"enum":["traces","metrics","logs"]},"description":"What is sent. Default all three."},"protocol":{"enum":["http/json","http/protobuf"],"description":"How requests are encoded. Default http/json."},"compression":{"enum":["gzip","none"],"description":"Default gzip."},"timeoutMs":{"type":"integer","minimum":1,"maximum":600000,"description":"Of one request. Default 10000."},"retryForMs":{"type":"integer","minimum":0,"maximum":86400000,"description":"What no collector took for so long is dropped. Default 300000."},"queue":{"type":"integer","minimum":1,"maximum":1000000,"description":"Requests (traces) and records (logs) waiting at most. Default 2048."},"flushMs":{"type":"integer","minimum":10,"maximum":60000,"description":"Default 1000."},"metricsIntervalMs":{"type":"integer","minimum":100,"maximum":3600000,"description":"How often metrics are read and sent. Default 15000."},"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines of all signals are appended here."}}},"decisionLog":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"file":{"type":"string","minLength":1,"description":"In OPA's format. Without it decisions go out as OTLP events only."},"mask":{"type":"array","items":{"type":"string","pattern":"^/(input|result|custom)(/[^/]+)+$"},"description":"JSON pointers that are erased before a decision is written or sent."}}},"resource":{"type":"object","additionalProperties":{"type":"string"},"description":"Resource attributes of traces and of target_info."}}},"trace":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["off","opt-in","sample","always"],"description":"Which requests' routing is traced, where the policy allows it. Default opt-in."},"sample":{"type":"number","minimum":0,"maximum":1,"description":"Share of requests in mode sample. Default 0.05."},"records":{"type":"integer","minimum":256,"maximum":16777216,"description":"Token-layers the ring holds. Default 65536."},"retain":{"type":"integer","minimum":0,"maximum":100000,"description":"Requests whose token-level trace can be asked for, the latest ones; together at most 64 MiB. Default 256."},"ttlSeconds":{"type":"integer","minimum":1,"description":"How long a token-level trace can be asked for. Default 600."}}}}},
   "slo-incidents": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-incidents.schema.json","title":"declared incidents","description":"What really happened, for mixgate slo backtest --incidents FILE.","type":"object","additionalProperties":false,"required":["incidents"],"properties":{"incidents":{"type":"array","maxItems":1000,"description":"incidents","items":{"type":"object","additionalProperties":false,"required":["start","end"],"properties":{"start":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"end":{"type":"string","minLength":1,"description":"RFC 3339 instant after start","format":"date-time"},"name":{"type":"string","minLength":1,"description":"name"},"slos":{"type":"array","minItems":1,"items":{"type":"string","minLength":1,"description":"SLO name"},"description":"only these SLOs (default: all)"}}}}}},
   "slo-maintenance": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-maintenance.schema.json","title":"maintenance windows","description":"Planned maintenance: alerts that fire inside a window are reported as suppressed.","type":"object","additionalProperties":false,"required":["windows"],"properties":{"windows":{"type":"array","maxItems":1000,"description":"maintenance windows","items":{"type":"object","additionalProperties":false,"required":["start","end","reason","owner"],"properties":{"start":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"end":{"type":"string","minLength":1,"description":"RFC 3339 instant after start","format":"date-time"},"reason":{"type":"string","minLength":1,"description":"why"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"slos":{"type":"array","minItems":1,"items":{"type":"string","minLength":1,"description":"SLO name"},"description":"only these SLOs (default: all)"}}}}}},
   "slo-samples": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-samples.schema.json","title":"one recorded sample","description":"A line of an NDJSON file of recorded samples (mixgate slo gate --samples FILE).","type":"object","additionalProperties":false,"required":["time","metric","value"],"properties":{"time":{"type":["number","string"],"description":"Unix time in seconds, or an RFC 3339 instant"},"metric":{"type":"string","pattern":"^[a-zA-Z_:][a-zA-Z0-9_:]*$","description":"metric name as Prometheus has it"},"labels":{"type":"object","additionalProperties":{"type":"string"},"propertyNames":{"pattern":"^[a-zA-Z_][a-zA-Z0-9_]*$"},"description":"labels"},"value":{"type":["number","string"],"pattern":"^(NaN|Infinity|-Infinity)$","description":"the value; NaN, Infinity and -Infinity as strings"}}},

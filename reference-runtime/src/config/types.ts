@@ -2,6 +2,7 @@
 
 import type { GpuLayers } from '../gguf/preflight.ts';
 import type { Verification } from '../policy/signature.ts';
+import type { Protocol } from '../telemetry/encoding.ts';
 import type { Signal } from '../telemetry/signal.ts';
 
 export interface PoolConfig {
@@ -112,6 +113,8 @@ export interface CollectorConfig {
   name?: string;
   /** Base URL; /v1/traces, /v1/metrics and /v1/logs are added. */
   endpoint: string;
+  /** Default that of all collectors. */
+  protocol?: Protocol;
   headersEnv?: string;
   headersFile?: string;
   ca?: string;
@@ -125,6 +128,7 @@ export interface TelemetryConfig {
   otlp: {
     collectors: CollectorConfig[];
     signals: Signal[];
+    protocol?: Protocol;
     compression?: 'gzip' | 'none';
     timeoutMs?: number;
     retryForMs: number;

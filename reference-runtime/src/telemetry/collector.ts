@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { CONTENT_TYPE, encodingOf, type Protocol, protocolOf } from './encoding.ts';
 import type { Signal } from './signal.ts';
 
 /** Where one signal goes. `url` is complete, path included. */
@@ -10,6 +11,7 @@ export interface Endpoint {
   /** Label of metrics and logs; from the configuration. */
   name: string;
   url: string;
+  protocol: Protocol;
   /** Sent with every request; never logged. */
   headers: Readonly<Record<string, string>>;
   /** File with `Name: value` lines, read at every request, so that a rotated secret needs no restart. */
@@ -47,12 +49,14 @@ export interface Payload {
 interface Answer {
   status: number;
   retryAfter: string | undefined;
-  body: string;
+  /** The decoded body; undefined where there is none, or none that the protocol knows. */
+  message: unknown;
 }
 
 /** Sends requests of one signal to one endpoint over kept-alive connections. */
 export class Collector {
   readonly name: string;
+  readonly protocol: Protocol;
   readonly #endpoint: Endpoint;
   readonly #url: URL;
   readonly #agent: HttpAgent | HttpsAgent;
@@ -61,6 +65,7 @@ export class Collector {
   /** @throws Error when a PEM file cannot be read */
   constructor(endpoint: Endpoint, userAgent: string) {
     this.name = endpoint.name;
+    this.protocol = endpoint.protocol;
     this.#endpoint = endpoint;
     this.#url = new URL(endpoint.url);
     this.#userAgent = userAgent;
@@ -71,10 +76,10 @@ export class Collector {
         : new HttpAgent({ keepAlive: true });
   }
 
-  /** Never throws. `signal` aborts the call. */
+  /** Never throws; `payload` is in this collector's protocol. `abort` ends the call. */
   async send(signal: Signal, payload: Payload, timeoutMs: number, abort: AbortSignal): Promise<Outcome> {
     try {
-      const answer = await this.#post(payload, AbortSignal.any([AbortSignal.timeout(timeoutMs), abort]));
+      const answer = await this.#post(signal, payload, AbortSignal.any([AbortSignal.timeout(timeoutMs), abort]));
       return outcomeOf(signal, answer, Date.now());
     } catch (error) {
       return { kind: 'retry', reason: reasonOf(error) };
@@ -91,10 +96,10 @@ export class Collector {
     return { ...headers, ...parseHeaderLines(await readFile(headersFile, 'utf8')) };
   }
 
-  async #post({ body, gzipped }: Payload, signal: AbortSignal): Promise<Answer> {
+  async #post(kind: Signal, { body, gzipped }: Payload, signal: AbortSignal): Promise<Answer> {
     const headers = {
       ...(await this.#headers()),
-      'content-type': 'application/json',
+      'content-type': CONTENT_TYPE[this.protocol],
       'content-length': String(body.length),
       'user-agent': this.#userAgent,
       ...(gzipped ? { 'content-encoding': 'gzip' } : {}),
@@ -102,7 +107,7 @@ export class Collector {
     return new Promise((resolve, reject) => {
       const options = { method: 'POST', headers, agent: this.#agent, signal };
       const onAnswer = (answer: IncomingMessage): void => {
-        readAnswer(answer).then(resolve, reject);
+        readAnswer(answer, kind, this.protocol).then(resolve, reject);
       };
       const request =
         this.#url.protocol === 'https:' ? httpsRequest(this.#url, options, onAnswer) : httpRequest(this.#url, options, onAnswer);
@@ -112,7 +117,7 @@ export class Collector {
   }
 }
 
-async function readAnswer(answer: IncomingMessage): Promise<Answer> {
+async function readAnswer(answer: IncomingMessage, signal: Signal, asked: Protocol): Promise<Answer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {
@@ -121,17 +126,30 @@ async function readAnswer(answer: IncomingMessage): Promise<Answer> {
     if (size > MAX_ANSWER_BYTES) break;
     chunks.push(chunk);
   }
-  const retryAfter = answer.headers['retry-after'];
+  const type = answer.headers['content-type'];
   return {
     status: answer.statusCode ?? 0,
-    retryAfter,
-    body: size > MAX_ANSWER_BYTES ? '' : Buffer.concat(chunks).toString('utf8'),
+    retryAfter: answer.headers['retry-after'],
+    message:
+      size === 0 || size > MAX_ANSWER_BYTES
+        ? undefined
+        : await decoded(signal, type === undefined ? asked : protocolOf(type), Buffer.concat(chunks)),
   };
 }
 
+async function decoded(signal: Signal, protocol: Protocol | undefined, body: Buffer): Promise<unknown> {
+  if (protocol === undefined) return undefined;
+  try {
+    return (await encodingOf(protocol)).decode(signal, body);
+  } catch {
+    // The status stands for itself.
+    return undefined;
+  }
+}
+
 /** The meaning of an answer; `nowMs` is for a Retry-After that is a date. */
-export function outcomeOf(signal: Signal, { status, retryAfter, body }: Answer, nowMs: number): Outcome {
-  if (status >= 200 && status < 300) return { kind: 'accepted', ...partialSuccess(signal, body) };
+export function outcomeOf(signal: Signal, { status, retryAfter, message }: Answer, nowMs: number): Outcome {
+  if (status >= 200 && status < 300) return { kind: 'accepted', ...partialSuccess(signal, message) };
   const reason = `HTTP ${status}`;
   if (RETRYABLE.has(status)) {
     const afterMs = retryAfterMs(retryAfter, nowMs);
@@ -140,13 +158,7 @@ export function outcomeOf(signal: Signal, { status, retryAfter, body }: Answer, 
   return INVALID.has(status) ? { kind: 'invalid', reason } : { kind: 'refused', reason };
 }
 
-function partialSuccess(signal: Signal, body: string): { rejected: number; message?: string } {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(body);
-  } catch {
-    return { rejected: 0 };
-  }
+function partialSuccess(signal: Signal, answer: unknown): { rejected: number; message?: string } {
   const partial = fields(fields(answer)?.['partialSuccess']);
   // A 64-bit integer: a string by the encoding's rules, a number where a server is careless.
   const rejected = Number(partial?.[REJECTED_FIELD[signal]] ?? 0);

@@ -3,6 +3,7 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Collector, Outcome, Payload } from './collector.ts';
+import { encodingOf, type Protocol } from './encoding.ts';
 import type { DropReason, Signal } from './signal.ts';
 
 const compress = promisify(gzip);
@@ -47,11 +48,13 @@ export interface DeliveryOptions<T> {
 
 const FIRST_REST_MS = 1000;
 const LONGEST_REST_MS = 30_000;
+/** Whatever Retry-After says: a date in another century would be the end of a collector. */
+const LONGEST_ASKED_MS = 3_600_000;
 
-/** How long a collector that failed `failures` times in a row is left alone: exponential with jitter, or what it asked for. */
+/** How long a collector that failed `failures` times in a row is left alone: exponential with jitter, or what it asked for up to 1 h. */
 export function restMs(failures: number, askedMs: number | undefined, random: number, firstMs: number = FIRST_REST_MS): number {
   const backoff = Math.min(LONGEST_REST_MS, firstMs * 2 ** Math.min(failures - 1, 20)) * (0.5 + random / 2);
-  return Math.max(backoff, askedMs ?? 0);
+  return Math.max(backoff, Math.min(askedMs ?? 0, LONGEST_ASKED_MS));
 }
 
 interface Candidate {
@@ -125,10 +128,10 @@ export class Delivery<T> {
     const { report } = this.#options;
     const items = entries.reduce((sum, entry) => sum + entry.items, 0);
     const drop = (reason: DropReason): void => report.dropped(items, reason, entries.length);
-    const payload = await this.#encode(entries);
+    const payloads = this.#payloads(entries);
     const giveUpAt = Date.now() + this.#options.retryForMs;
     for (;;) {
-      const result = await this.#round(payload);
+      const result = await this.#round(payloads);
       if (result === 'invalid' || result === 'refused') return drop(result);
       if (result !== 'again') {
         const rejected = Math.min(result.rejected, items);
@@ -146,18 +149,36 @@ export class Delivery<T> {
     }
   }
 
-  async #encode(entries: readonly Entry<T>[]): Promise<Payload> {
-    const body = Buffer.from(JSON.stringify(this.#options.encode(entries.map(({ value }) => value))));
-    return this.#options.gzip ? { body: await compress(body), gzipped: true } : { body, gzipped: false };
+  /** The entries in the encoding that is asked for, made once for each that is; undefined where it can't hold them. */
+  #payloads(entries: readonly Entry<T>[]): (protocol: Protocol) => Promise<Payload | undefined> {
+    const { encode, gzip: gzipped, signal } = this.#options;
+    const made = new Map<Protocol, Promise<Payload | undefined>>();
+    const make = async (protocol: Protocol): Promise<Payload | undefined> => {
+      try {
+        const body = (await encodingOf(protocol)).encode(signal, encode(entries.map(({ value }) => value)));
+        return { body: gzipped ? await compress(body) : body, gzipped };
+      } catch {
+        return undefined;
+      }
+    };
+    return (protocol) => {
+      const payload = made.get(protocol) ?? make(protocol);
+      made.set(protocol, payload);
+      return payload;
+    };
   }
 
   /** Asks every collector that is not resting, in order; on the way out every one. */
-  async #round(payload: Payload): Promise<Extract<Outcome, { kind: 'accepted' }> | 'again' | 'refused' | 'invalid'> {
+  async #round(
+    payloads: (protocol: Protocol) => Promise<Payload | undefined>,
+  ): Promise<Extract<Outcome, { kind: 'accepted' }> | 'again' | 'refused' | 'invalid'> {
     const { random = Math.random } = this.#options;
     let refused = 0;
     for (const candidate of this.#candidates) {
       if (candidate.restUntil > Date.now() && !this.#closing) continue;
       const { collector } = candidate;
+      const payload = await payloads(collector.protocol);
+      if (payload === undefined) return 'invalid';
       const outcome = await collector.send(this.#options.signal, payload, this.#options.timeoutMs, this.#abort.signal);
       this.#options.report.attempt(collector.name, outcome);
       if (outcome.kind === 'retry') {

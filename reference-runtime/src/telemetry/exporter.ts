@@ -33,7 +33,7 @@ export class TelemetryExporter {
   readonly #deliveries: Outgoing = {};
   readonly #files: Record<Signal, LineFile[]>;
   readonly #startedUnixNano = BigInt(Date.now()) * 1_000_000n;
-  readonly #states = new Map<string, 'up' | 'partial' | 'down'>();
+  readonly #states = new Map<string, 'up' | 'warned' | 'partial' | 'down'>();
   #interval: NodeJS.Timeout | undefined;
 
   /** @throws Error when a certificate of a collector cannot be read */
@@ -136,9 +136,9 @@ export class TelemetryExporter {
       overflow: signal === 'metrics' ? 'drop-oldest' : 'drop-newest',
       batch: BATCH[signal],
       flushMs: settings.flushMs,
-      timeoutMs: settings.timeoutMs,
+      timeoutMs: settings.timeoutMs[signal],
       retryForMs: settings.retryForMs,
-      gzip: settings.gzip,
+      gzip: settings.gzip[signal],
       encode,
       report: this.#report(signal),
     });
@@ -168,15 +168,23 @@ export class TelemetryExporter {
   #say(signal: Signal, collector: string, outcome: Outcome): void {
     const key = `${signal} ${collector}`;
     const before = this.#states.get(key) ?? 'up';
-    const now = outcome.kind !== 'accepted' ? 'down' : outcome.rejected > 0 ? 'partial' : 'up';
+    const now = stateOf(outcome);
     this.#states.set(key, now);
     if (before === now) return;
     const why = outcome.kind === 'accepted' ? (outcome.message ?? 'no reason given') : outcome.reason;
     const what = {
-      up: `takes ${signal} again`,
+      up: before === 'down' ? `takes ${signal} again` : `takes all ${signal} again`,
+      warned: `took the ${signal} with a warning: ${why}`,
       partial: `took only a part of the ${signal}: ${why}`,
       down: `does not take ${signal}: ${why}`,
     }[now];
     this.#options.log(`collector ${collector} ${what}`);
   }
+}
+
+/** Nothing rejected but a text is a warning (OTLP specification, "Partial Success"). */
+function stateOf(outcome: Outcome): 'up' | 'warned' | 'partial' | 'down' {
+  if (outcome.kind !== 'accepted') return 'down';
+  if (outcome.rejected > 0) return 'partial';
+  return outcome.message === undefined ? 'up' : 'warned';
 }

@@ -4,6 +4,7 @@
 import { ConfigurationError } from '../config/load.ts';
 import type { CollectorConfig, TelemetryConfig } from '../config/types.ts';
 import type { Endpoint } from './collector.ts';
+import { PROTOCOLS, type Protocol } from './encoding.ts';
 import { SIGNALS, type Signal } from './signal.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -11,8 +12,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Everything the exporter needs. A signal without endpoints is not sent. Times in milliseconds. */
 export interface OtlpSettings {
   endpoints: Readonly<Record<Signal, readonly Endpoint[]>>;
-  gzip: boolean;
-  timeoutMs: number;
+  gzip: Readonly<Record<Signal, boolean>>;
+  timeoutMs: Readonly<Record<Signal, number>>;
   retryForMs: number;
   /** Entries waiting at most, by signal. */
   queue: Readonly<Record<Signal, number>>;
@@ -37,24 +38,57 @@ export function otlpSettings(config: TelemetryConfig, env: Environment): OtlpSet
     !disabled && otlp.signals.includes(signal) && env[`OTEL_${signal.toUpperCase()}_EXPORTER`] !== 'none';
   const endpoints = (signal: Signal): readonly Endpoint[] => {
     if (!wanted(signal)) return [];
-    if (signal === 'traces' && traces.endpoint !== undefined) return [endpointOf({ endpoint: traces.endpoint }, signal, env)];
-    if (otlp.collectors.length > 0) return otlp.collectors.map((collector) => endpointOf(collector, signal, env));
-    const fromEnvironment = environmentEndpoint(signal, env);
+    const protocol = otlp.protocol ?? environmentProtocol(signal, env);
+    if (signal === 'traces' && traces.endpoint !== undefined)
+      return [endpointOf({ endpoint: traces.endpoint }, signal, protocol, env)];
+    if (otlp.collectors.length > 0) return otlp.collectors.map((collector) => endpointOf(collector, signal, protocol, env));
+    const fromEnvironment = environmentEndpoint(signal, protocol, env);
     return fromEnvironment === undefined ? [] : [fromEnvironment];
   };
   const queue = otlp.queue;
   return {
-    endpoints: { traces: endpoints('traces'), metrics: endpoints('metrics'), logs: endpoints('logs') },
-    gzip: (otlp.compression ?? env['OTEL_EXPORTER_OTLP_COMPRESSION'] ?? 'gzip') === 'gzip',
-    timeoutMs: otlp.timeoutMs ?? milliseconds(env, 'OTEL_EXPORTER_OTLP_TIMEOUT') ?? 10_000,
+    endpoints: bySignal(endpoints),
+    gzip: bySignal((signal) => (otlp.compression ?? variableOf(signal, 'COMPRESSION', env)?.value ?? 'gzip') === 'gzip'),
+    timeoutMs: bySignal((signal) => otlp.timeoutMs ?? milliseconds(variableOf(signal, 'TIMEOUT', env)) ?? 10_000),
     retryForMs: otlp.retryForMs,
     queue: { traces: traces.queue ?? queue, metrics: METRICS_QUEUE, logs: queue },
     flushMs: traces.flushMs ?? otlp.flushMs,
-    metricsIntervalMs: otlp.metricsIntervalMs ?? milliseconds(env, 'OTEL_METRIC_EXPORT_INTERVAL') ?? 15_000,
+    metricsIntervalMs: otlp.metricsIntervalMs ?? milliseconds(variable('OTEL_METRIC_EXPORT_INTERVAL', env)) ?? 15_000,
     ...(otlp.file === undefined ? {} : { file: otlp.file }),
     resource: environmentResource(env),
     warnings: warnings(env),
   };
+}
+
+function bySignal<T>(of: (signal: Signal) => T): Record<Signal, T> {
+  return { traces: of('traces'), metrics: of('metrics'), logs: of('logs') };
+}
+
+/** A variable that is set. Empty is unset (specification, "Parsing empty value"). */
+interface Variable {
+  name: string;
+  value: string;
+}
+
+function variable(name: string, env: Environment): Variable | undefined {
+  const value = env[name];
+  return value === undefined || value === '' ? undefined : { name, value };
+}
+
+/** `OTEL_EXPORTER_OTLP_TRACES_...`, or what starts all of a signal's own variables. */
+function own(signal: Signal): string {
+  return `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
+}
+
+/** A signal's own variable wins over the general one. */
+function variableOf(signal: Signal, suffix: string, env: Environment): Variable | undefined {
+  return variable(`${own(signal)}_${suffix}`, env) ?? variable(`OTEL_EXPORTER_OTLP_${suffix}`, env);
+}
+
+/** What is asked for where it is spoken; what is not spoken is a warning. */
+function environmentProtocol(signal: Signal, env: Environment): Protocol {
+  const asked = variableOf(signal, 'PROTOCOL', env)?.value;
+  return PROTOCOLS.find((protocol) => protocol === asked) ?? 'http/json';
 }
 
 function withoutSlash(url: string): string {
@@ -78,12 +112,13 @@ function hostOf(url: string, where: string): string {
   return parsed.host;
 }
 
-function endpointOf(collector: CollectorConfig, signal: Signal, env: Environment): Endpoint {
+function endpointOf(collector: CollectorConfig, signal: Signal, protocol: Protocol, env: Environment): Endpoint {
   const { name, endpoint, headersEnv, headersFile, ca, cert, key } = collector;
   const host = hostOf(endpoint, 'telemetry: endpoint');
   return {
     name: name ?? host,
     url: `${withoutSlash(endpoint)}/v1/${signal}`,
+    protocol: collector.protocol ?? protocol,
     headers: headersEnv === undefined ? {} : parseHeaderList(env[headersEnv] ?? '', headersEnv),
     ...(headersFile === undefined ? {} : { headersFile }),
     ...(ca === undefined ? {} : { ca }),
@@ -92,25 +127,20 @@ function endpointOf(collector: CollectorConfig, signal: Signal, env: Environment
   };
 }
 
-/** A signal's own variable wins over the general one; its URL is taken as it is, the general one gets the path. */
-function environmentEndpoint(signal: Signal, env: Environment): Endpoint | undefined {
-  const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
-  const read = (name: string): [string, string] | undefined => {
-    for (const variable of [`${own}_${name}`, `OTEL_EXPORTER_OTLP_${name}`]) {
-      const value = env[variable];
-      if (value !== undefined && value !== '') return [variable, value];
-    }
-    return undefined;
-  };
-  const endpoint = read('ENDPOINT');
+/** The URL of a signal's own variable is taken as it is, the general one gets the path. */
+function environmentEndpoint(signal: Signal, protocol: Protocol, env: Environment): Endpoint | undefined {
+  const endpoint = variableOf(signal, 'ENDPOINT', env);
   if (endpoint === undefined) return undefined;
-  const [variable, url] = endpoint;
-  const headers = read('HEADERS');
-  const [ca, cert, key] = [read('CERTIFICATE')?.[1], read('CLIENT_CERTIFICATE')?.[1], read('CLIENT_KEY')?.[1]];
+  const { name, value: url } = endpoint;
+  const headers = variableOf(signal, 'HEADERS', env);
+  const [ca, cert, key] = ['CERTIFICATE', 'CLIENT_CERTIFICATE', 'CLIENT_KEY'].map(
+    (suffix) => variableOf(signal, suffix, env)?.value,
+  );
   return {
-    name: hostOf(url, variable),
-    url: variable.startsWith(own) ? url : `${withoutSlash(url)}/v1/${signal}`,
-    headers: headers === undefined ? {} : parseHeaderList(headers[1], headers[0]),
+    name: hostOf(url, name),
+    url: name.startsWith(own(signal)) ? url : `${withoutSlash(url)}/v1/${signal}`,
+    protocol,
+    headers: headers === undefined ? {} : parseHeaderList(headers.value, headers.name),
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
@@ -149,24 +179,20 @@ function pairs(text: string, variable: string): Array<[string, string]> {
     });
 }
 
-function milliseconds(env: Environment, variable: string): number | undefined {
-  const value = env[variable];
-  if (value === undefined || value === '') return undefined;
-  if (!/^[1-9]\d{0,8}$/.test(value)) throw new ConfigurationError([`${variable}: expected milliseconds, a whole number above 0`]);
-  return Number(value);
+function milliseconds(given: Variable | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(given.value))
+    throw new ConfigurationError([`${given.name}: expected milliseconds, a whole number above 0`]);
+  return Number(given.value);
 }
 
 function warnings(env: Environment): string[] {
   const found: string[] = [];
-  const names = [
-    'OTEL_EXPORTER_OTLP_PROTOCOL',
-    ...SIGNALS.map((signal) => `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_PROTOCOL`),
-  ];
-  for (const name of names)
-    if (env[name] !== undefined && env[name] !== '' && env[name] !== 'http/json')
-      found.push(
-        `${name}: this runtime speaks OTLP/HTTP with JSON (http/json), which the same port of a collector takes, and nothing else`,
-      );
+  for (const name of ['OTEL_EXPORTER_OTLP_PROTOCOL', ...SIGNALS.map((signal) => `${own(signal)}_PROTOCOL`)]) {
+    const asked = variable(name, env)?.value;
+    if (asked !== undefined && !PROTOCOLS.some((protocol) => protocol === asked))
+      found.push(`${name}: this runtime speaks OTLP over HTTP (${PROTOCOLS.join(', ')}) and no other protocol`);
+  }
   const temporality = env['OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'];
   if (temporality !== undefined && temporality !== '' && temporality.toLowerCase() !== 'cumulative')
     found.push('OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: metrics are cumulative, as Prometheus needs them');

@@ -5,12 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 
 /** An answer; `hang` gives none. */
-export type Reply = { status: number; headers?: Record<string, string>; body?: string } | 'hang';
+export type Reply = { status: number; headers?: Record<string, string>; body?: string | Buffer } | 'hang';
 
 export interface Received {
   path: string;
   headers: IncomingHttpHeaders;
+  /** Of JSON the value, of anything else nothing. */
   body: unknown;
+  /** As sent, decompressed. */
+  bytes: Buffer;
 }
 
 export interface Receiver extends AsyncDisposable {
@@ -29,9 +32,11 @@ export async function startReceiver(
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const raw = Buffer.concat(chunks);
-      const text = (request.headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw).toString('utf8');
+      const bytes = request.headers['content-encoding'] === 'gzip' ? gunzipSync(raw) : raw;
       const path = request.url ?? '';
-      const index = received.push({ path, headers: request.headers, body: JSON.parse(text) }) - 1;
+      const json = request.headers['content-type'] === 'application/json';
+      const body: unknown = json ? JSON.parse(bytes.toString('utf8')) : undefined;
+      const index = received.push({ path, headers: request.headers, body, bytes }) - 1;
       const answer = reply(index, path);
       if (answer === 'hang') return;
       response.writeHead(answer.status, answer.headers).end(answer.body ?? '{}');
