@@ -1,7 +1,10 @@
+import type { SourceDocument } from '../config/document.ts';
 import type { Finding, Location } from '../core/finding.ts';
 import type { AstModule } from './ast.ts';
+import { comparisonsOf } from './boundaries.ts';
 import { callsOf, compileProgram, missingBuiltins, type Program } from './compile.ts';
 import { type Definition, definitionsOf, type Graph, graphOf } from './definitions.ts';
+import { type Domain, readDomain } from './domain.ts';
 import { instrument } from './instrument.ts';
 import { FORBIDDEN_BUILTINS, type Opa, type OpaProblem, OpaRefused } from './opa.ts';
 import type { EvaluatorPool } from './pool.ts';
@@ -167,4 +170,19 @@ export function refusedFindings(error: unknown, fallback: Location): Finding[] {
     ];
   }
   throw error;
+}
+
+/** `opa check --strict` of the policy together with what belongs to it (tests, invariants). */
+export async function strictFindings(opa: Opa, source: PolicySource, ...more: readonly Modules[]): Promise<readonly Finding[]> {
+  const modules = new Map([source.modules, ...more].flatMap((files) => [...files]));
+  return (await opa.check(modules, source.data)).map((problem) => checkFinding(problem, wholePolicy(source.modules)));
+}
+
+/** Boundaries are mined from every side, so that a limit that head moves is looked at where it was and where it is. */
+export function domainOf(document: SourceDocument, sides: readonly Side[]): Domain {
+  return readDomain(document, {
+    comparisons: sides.flatMap((side) => comparisonsOf(side.asts, side.source.data)),
+    texts: sides.flatMap((side) => [...side.source.modules.values(), JSON.stringify(side.source.data)]),
+    data: sides.map((side) => side.source.data),
+  });
 }

@@ -1,12 +1,11 @@
-import { decodeText, parseYaml } from '../../config/document.ts';
+import { decodeText, parseYaml, type SourceDocument } from '../../config/document.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Json } from '../../core/json.ts';
 import { readCorpus } from '../../policy/corpus.ts';
 import { readUserFile } from '../../policy/locate.ts';
-import type { DomainDocument } from '../../policy/operations.ts';
 import type { Invocation } from '../framework.ts';
 
-export async function domainDocument({ dir, options }: Invocation): Promise<DomainDocument | undefined> {
+export async function domainDocument({ dir, options }: Invocation): Promise<SourceDocument | undefined> {
   const file = options.string('domain');
   return file === undefined ? undefined : parseYaml(decodeText(await readUserFile(dir, file), file), file);
 }
