@@ -227,7 +227,7 @@ describe('completions over HTTP', () => {
         ],
       },
       400,
-      { param: 'prompt' },
+      { param: 'messages' },
     ],
     [
       'an image',

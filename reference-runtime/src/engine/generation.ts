@@ -21,6 +21,11 @@ export interface Run {
 /** Seeds of llama.cpp are 32 bits, the highest value meaning random. */
 const SEEDS = 2 ** 32 - 1;
 
+/** A request's seed, of up to 64 bits and either sign, as one of llama.cpp's. */
+function seedOf(seed: number): number {
+  return ((seed % SEEDS) + SEEDS) % SEEDS;
+}
+
 /** One generation from its prompt to its end. */
 export class Generation {
   /** Log probabilities are the model's own, so that tokens are then drawn here from the whole distribution. */
@@ -44,7 +49,7 @@ export class Generation {
     this.#isEnd = isEnd;
     this.ownSampling = run.request.logprobs !== undefined || run.request.echo;
     this.#stream = new TextStream(grammar === undefined ? run.request.stop : [...run.request.stop, GRAMMAR_END]);
-    this.#seed = run.request.seed ?? Math.floor(Math.random() * SEEDS);
+    this.#seed = seedOf(run.request.seed ?? Math.floor(Math.random() * SEEDS));
     this.#uniform = mulberry32(this.#seed);
     if (run.request.echo) this.#scores.push(this.#score(run.tokens[0] as number, undefined, 0));
   }

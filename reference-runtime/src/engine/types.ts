@@ -181,6 +181,7 @@ export type EngineErrorCode =
   | 'ENGINE_DIED'
   | 'CONTEXT_EXCEEDED'
   | 'BAD_PROMPT'
+  | 'BAD_FORMAT'
   | 'LOAD_FAILED'
   | 'UPSTREAM_ERROR';
 

@@ -2,23 +2,33 @@
 import type { Server } from 'node:https';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ServerCertificate } from './certificate.ts';
-import { badRequest, errorBody, HttpError, internal, notFound, unavailable } from './errors.ts';
+import { errorBody, HttpError, internal, methodNotAllowed, notFound, unavailable } from './errors.ts';
 import { handleCompletion } from './handle.ts';
 import { credentialsOf, type Identity } from './identity.ts';
+import { clientErrorHandler, invalidBody, readJson } from './intake.ts';
 import { moeEndpoints } from './moe-endpoints.ts';
 import { refreshMetrics } from './refresh-metrics.ts';
+import { servedModels, unknownModel } from './route.ts';
 import { RUNTIME_VERSION, type Runtime } from './runtime.ts';
 
 /** Builds the server around a started runtime; it does not listen yet. */
 export function buildApp(runtime: Runtime): FastifyInstance {
   const { config, metrics } = runtime;
   const { certificate } = runtime;
-  const options = { bodyLimit: config.limits.bodyBytes, logger: false, forceCloseConnections: 'idle' as const };
+  const options = {
+    bodyLimit: config.limits.bodyBytes,
+    logger: false,
+    forceCloseConnections: 'idle' as const,
+    // What Fastify refuses before a route is found, in the same shape as everything else.
+    frameworkErrors: (error: unknown, _request: FastifyRequest, reply: FastifyReply) => void sendError(runtime, error, reply),
+    clientErrorHandler,
+  };
   const app =
     certificate === undefined
       ? Fastify(options)
       : (Fastify({ ...options, https: certificate.options }) as unknown as FastifyInstance);
   if (certificate !== undefined) rotate(runtime, certificate, app);
+  readJson(app);
   const receivedAt = new WeakMap<FastifyRequest, number>();
   app.addHook('onRequest', (request, _reply, done) => {
     receivedAt.set(request, performance.now());
@@ -48,10 +58,18 @@ export function buildApp(runtime: Runtime): FastifyInstance {
     return reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics());
   });
 
+  const started = Math.floor(Date.now() / 1000);
+  const model = (id: string): object => ({ id, object: 'model', created: started, owned_by: 'mixgate' });
   app.get('/v1/models', async (request) => {
     await identified(runtime, request);
-    const ids = [...new Set(config.pools.map((pool) => pool.model))];
-    return { object: 'list', data: ids.map((id) => ({ id, object: 'model', created: 0, owned_by: 'mixgate' })) };
+    return { object: 'list', data: [...servedModels(runtime)].map(model) };
+  });
+  // A name may have slashes: they come as they are, or encoded.
+  app.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
+    await identified(runtime, request);
+    const id = request.params['*'];
+    if (!servedModels(runtime).has(id)) throw unknownModel(id);
+    return model(id);
   });
   app.get('/v1/policy', async (request) => {
     await identified(runtime, request);
@@ -63,8 +81,12 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   });
   moeEndpoints(runtime, app);
 
-  app.setNotFoundHandler((request) => {
-    throw notFound(`no such endpoint: ${request.method} ${request.url.slice(0, 200)}`);
+  app.setNotFoundHandler((request, reply) => {
+    const [path = ''] = request.url.split('?', 1);
+    const allowed = (['GET', 'POST'] as const).filter((method) => app.hasRoute({ method, url: path }));
+    if (allowed.length === 0) throw notFound(`no such endpoint: ${request.method} ${request.url.slice(0, 200)}`);
+    reply.header('allow', allowed.join(', '));
+    throw methodNotAllowed(`${request.method} is not allowed on ${path}; use ${allowed.join(' or ')}`);
   });
   app.setErrorHandler((error: unknown, _request, reply) => sendError(runtime, error, reply));
   return app;
@@ -92,21 +114,22 @@ async function identified(runtime: Runtime, request: FastifyRequest): Promise<Id
 }
 
 function sendError(runtime: Runtime, error: unknown, reply: FastifyReply): FastifyReply {
-  const failure = error instanceof HttpError ? error : fromFastify(error);
+  const failure = error instanceof HttpError ? error : fromFastify(runtime, error);
   if (failure.code === 'internal_error') runtime.log(`request failed: ${error instanceof Error ? error.stack : String(error)}`);
+  runtime.metrics.instruments.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
+  if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
   return reply.status(failure.status).send(errorBody(failure));
 }
 
 /** Fastify's own refusals (body too large, not JSON, ...) in OpenAI's shape. */
-function fromFastify(error: unknown): HttpError {
+function fromFastify(runtime: Runtime, error: unknown): HttpError {
   if (!(error instanceof Error) || !('statusCode' in error) || typeof error.statusCode !== 'number' || error.statusCode >= 500)
     return internal();
-  if (error.statusCode === 400) return badRequest(error.message, undefined, 'invalid_body');
-  return new HttpError(error.statusCode, {
-    type: 'invalid_request_error',
-    code: 'invalid_body',
-    message: error.message,
-    stage: 'request',
-  });
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return invalidBody(413, `the body is larger than ${runtime.config.limits.bodyBytes} bytes (limits.bodyBytes)`);
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return invalidBody(415, 'the body must be JSON: send content-type: application/json');
+  return invalidBody(error.statusCode, error.message);
 }

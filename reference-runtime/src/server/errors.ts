@@ -68,6 +68,10 @@ export function unavailable(code: string, message: string, stage: Stage, retryAf
   return new HttpError(503, { type: 'service_unavailable', code, message, stage, retryAfter });
 }
 
+export function methodNotAllowed(message: string): HttpError {
+  return new HttpError(405, { type: 'invalid_request_error', code: 'method_not_allowed', message, stage: 'request' });
+}
+
 export function deadline(message: string, stage: Stage): HttpError {
   return new HttpError(504, { type: 'timeout_error', code: 'deadline_exceeded', message, stage });
 }

@@ -16,13 +16,15 @@ function replaceable(error: unknown): string | undefined {
   return error instanceof HttpError && error.code === 'queue_full' ? 'QUEUE_FULL' : undefined;
 }
 
-function toHttp(error: unknown): Error {
+function toHttp(error: unknown, promptParam: 'prompt' | 'messages'): Error {
   if (!(error instanceof EngineError)) return error instanceof Error ? error : new Error(String(error));
   switch (error.code) {
     case 'CONTEXT_EXCEEDED':
-      return badRequest(error.message, 'prompt', 'context_length_exceeded');
+      return badRequest(error.message, promptParam, 'context_length_exceeded');
     case 'BAD_PROMPT':
-      return badRequest(error.message, 'prompt');
+      return badRequest(error.message, promptParam);
+    case 'BAD_FORMAT':
+      return badRequest(error.message, 'response_format', 'unsupported_value');
     default:
       return unavailable(error.code.toLowerCase(), error.message, 'engine');
   }
@@ -150,5 +152,5 @@ export async function* execute(runtime: Runtime, context: RequestContext, signal
       if (started || signal.aborted || replaceable(error) === undefined) break;
     }
   }
-  throw toHttp(failure);
+  throw toHttp(failure, context.request?.endpoint === 'chat' ? 'messages' : 'prompt');
 }

@@ -80,6 +80,8 @@ export async function handleCompletion(
   const context = contextOf(request, receivedAt);
   const watched = watch(runtime, reply);
   reply.header('x-mixgate-decision-id', context.decisionId);
+  // The name under which OpenAI's clients show it in errors.
+  reply.header('x-request-id', context.decisionId);
   let quota: QuotaLease | undefined;
   let failure: HttpError | undefined;
   runtime.inFlight++;
@@ -223,6 +225,7 @@ async function stream(
     'cache-control': 'no-cache',
     'x-accel-buffering': 'no',
     'x-mixgate-decision-id': context.decisionId,
+    'x-request-id': context.decisionId,
     // What can be known before the body: the stages up to the first event.
     'x-mixgate-overhead-ms': overheadMs(context, performance.now()).toFixed(3),
   });

@@ -24,7 +24,7 @@ export function usageBody(usage: Usage): object {
 
 /**
  * OpenAI's legacy log probabilities (also vLLM's): parallel arrays; the first token of a scored prompt has null. `text_offset` counts
- * characters of `text` before the token; a control token takes none.
+ * characters (Unicode code points, as Python counts them) of `text` before the token; a control token takes none.
  */
 export function legacyLogprobs(scores: TokenScore[], offset = 0): { logprobs: object; length: number } {
   const out = {
@@ -43,7 +43,7 @@ export function legacyLogprobs(scores: TokenScore[], offset = 0): { logprobs: ob
     out.top_logprobs.push(
       score.logprob === null ? null : Object.fromEntries(score.top.map((entry) => [topName(entry, score.top), entry.logprob])),
     );
-    at += decoder.decode(Uint8Array.from(score.bytes), { stream: true }).length;
+    at += [...decoder.decode(Uint8Array.from(score.bytes), { stream: true })].length;
   }
   return { logprobs: out, length: at };
 }

@@ -3,18 +3,24 @@
 // generated, whether required or not, and no other: such an object is valid wherever the schema allows fewer or more.
 import type { ResponseFormat } from '../engine/types.ts';
 import { badRequest } from './errors.ts';
+import { checkBounds, type Json, SchemaBoundsError } from './schema-bounds.ts';
 
 const MAX_CHARS = 65_536;
 const MAX_NODES = 1000;
 const MAX_DEPTH = 32;
-/** Repetitions that a grammar unrolls. */
-const MAX_REPEAT = 1024;
+/** Of the JSON text, where each schema takes up to two levels. */
+const MAX_JSON_DEPTH = 128;
+/** Repetitions that llama.cpp's grammars take. */
+const MAX_REPEAT = 999;
 /** Say nothing about what is valid. */
 const ANNOTATIONS = new Set(['$schema', '$id', '$comment', 'title', 'description', 'default', 'examples', 'deprecated']);
+/** Enforced, each beside some of the others. */
+const KEYWORDS = new Set([
+  ...['type', '$ref', '$defs', 'anyOf', 'enum', 'const', 'properties', 'required', 'additionalProperties'],
+  ...['items', 'minItems', 'maxItems', 'minLength', 'maxLength', 'format'],
+]);
 const BASIC = new Set(['string', 'number', 'integer', 'boolean', 'null']);
 const FORMATS = ['date-time', 'time', 'date'];
-
-type Json = Record<string, unknown>;
 
 function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -28,9 +34,38 @@ function refuse(at: string, why: string): never {
   );
 }
 
+/** A text that the grammar compiler writes as JSON has it: no lone surrogates, and no control characters but tab and line breaks. */
+function isWritable(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.isWellFormed() && !/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/.test(text);
+}
+
+/** The whole schema as a definition, for `$ref: "#"`. */
+const ROOT = '#';
+
 /** Translates one schema; counts nodes over the whole document. */
 class Translation {
   #nodes = 0;
+  readonly #refs = new Map<string, string>();
+
+  /** The whole document. */
+  document(schema: Json): Json {
+    const root = this.translate(schema, '', 0);
+    const defs: Json = this.#defs(schema);
+    for (const [name, at] of this.#refs) {
+      if (name === ROOT) defs[ROOT] = root;
+      else if (!Object.hasOwn(defs, name)) refuse(at, `refers to #/$defs/${name}, which is not there`);
+    }
+    const out: Json = this.#refs.has(ROOT) ? { $ref: `#/$defs/${ROOT}` } : { ...root };
+    if (Object.keys(defs).length > 0) out['$defs'] = defs;
+    try {
+      checkBounds(out);
+    } catch (error) {
+      if (error instanceof SchemaBoundsError) refuse('', error.message);
+      throw error;
+    }
+    return out;
+  }
 
   translate(schema: unknown, at: string, depth: number): Json {
     if (!isObject(schema)) refuse(at, 'must be an object');
@@ -39,18 +74,23 @@ class Translation {
     const keys = Object.keys(schema).filter((key) => !ANNOTATIONS.has(key));
     const only = (...known: string[]): void => {
       const other = keys.find((key) => !known.includes(key) && key !== '$defs');
-      if (other !== undefined) refuse(at, `has ${other}, which cannot be enforced here together with ${known[0]}`);
+      if (other === undefined) return;
+      refuse(at, `has ${other}, which cannot be enforced here${KEYWORDS.has(other) ? ` together with ${known[0]}` : ''}`);
     };
-    const defs = this.#defs(schema, at, depth);
-    if (typeof schema['$ref'] === 'string') {
+    const ref = schema['$ref'];
+    if (typeof ref === 'string') {
       only('$ref');
-      if (!schema['$ref'].startsWith('#/$defs/')) refuse(at, 'has a $ref; it must begin with #/$defs/');
-      return { $ref: schema['$ref'], ...defs };
+      // What a $ref names is a definition of the root (JSON Schema 2020-12, section 8.2.3); those further down cannot be named.
+      const name = ref === '#' ? ROOT : /^#\/\$defs\/(?<name>[^/~%#]+)$/.exec(ref)?.groups?.['name'];
+      if (name === undefined) refuse(at, 'has a $ref; it must be # or #/$defs/NAME');
+      if (!this.#refs.has(name)) this.#refs.set(name, at);
+      return { $ref: `#/$defs/${name}` };
     }
     if (Array.isArray(schema['anyOf'])) {
       only('anyOf');
+      if (schema['anyOf'].length === 0) refuse(at, 'has an empty anyOf');
       // Whatever one alternative generates is valid under anyOf.
-      return { oneOf: schema['anyOf'].map((entry, index) => this.translate(entry, `${at}/anyOf/${index}`, depth + 1)), ...defs };
+      return { oneOf: schema['anyOf'].map((entry, index) => this.translate(entry, `${at}/anyOf/${index}`, depth + 1)) };
     }
     for (const key of ['enum', 'const'] as const) {
       if (schema[key] === undefined) continue;
@@ -58,11 +98,20 @@ class Translation {
       const values = key === 'enum' ? schema[key] : [schema[key]];
       if (!Array.isArray(values) || values.length === 0 || values.length > MAX_NODES || values.some(isNested))
         refuse(at, `has ${key}; expected 1 to ${MAX_NODES} strings, numbers, booleans or nulls`);
+      if (
+        values.some((entry) =>
+          typeof entry === 'string' ? !isWritable(entry) : typeof entry === 'number' && !Number.isFinite(entry),
+        )
+      )
+        refuse(
+          at,
+          `has ${key} with a value that cannot be written: a control character, half a surrogate pair or an infinite number`,
+        );
       return { enum: values };
     }
     const type = schema['type'];
-    if (type === 'object') return { ...this.#object(schema, at, depth, only), ...defs };
-    if (type === 'array') return { ...this.#array(schema, at, depth, only), ...defs };
+    if (type === 'object') return this.#object(schema, at, depth, only);
+    if (type === 'array') return this.#array(schema, at, depth, only);
     if (type === 'string') return this.#string(schema, at, only);
     const types = Array.isArray(type) ? type : [type];
     if (types.length === 0 || !types.every((entry) => typeof entry === 'string' && BASIC.has(entry)))
@@ -71,15 +120,10 @@ class Translation {
     return { type };
   }
 
-  #defs(schema: Json, at: string, depth: number): { $defs?: Json } {
-    const defs = schema['$defs'];
-    if (defs === undefined) return {};
-    if (!isObject(defs)) refuse(`${at}/$defs`, 'must be an object');
-    return {
-      $defs: Object.fromEntries(
-        Object.entries(defs).map(([name, entry]) => [name, this.translate(entry, `${at}/$defs/${name}`, depth + 1)]),
-      ),
-    };
+  #defs(schema: Json): Json {
+    const defs = schema['$defs'] ?? {};
+    if (!isObject(defs)) refuse('/$defs', 'must be an object');
+    return Object.fromEntries(Object.entries(defs).map(([name, entry]) => [name, this.translate(entry, `/$defs/${name}`, 1)]));
   }
 
   #object(schema: Json, at: string, depth: number, only: (...known: string[]) => void): Json {
@@ -87,6 +131,9 @@ class Translation {
     const properties = schema['properties'] ?? {};
     if (!isObject(properties)) refuse(`${at}/properties`, 'must be an object');
     const required = schema['required'] ?? [];
+    const unwritable = Object.keys(properties).find((name) => !isWritable(name));
+    if (unwritable !== undefined)
+      refuse(`${at}/properties`, `has the name ${JSON.stringify(unwritable)}, which cannot be written`);
     const missing = Array.isArray(required) ? required.find((name) => !Object.hasOwn(properties, String(name))) : required;
     if (missing !== undefined) refuse(`${at}/required`, `names ${String(missing)}, which is not among the properties`);
     return {
@@ -148,11 +195,22 @@ export function parseResponseFormat(value: unknown): ResponseFormat | undefined 
       'response_format: expected {"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}',
       'response_format',
     );
-  if (JSON.stringify(given['schema']).length > MAX_CHARS) refuse('', `is longer than ${MAX_CHARS} characters`);
+  const schema = given['schema'];
+  if (isTooLarge(schema)) refuse('', `is too large: at most ${MAX_CHARS} characters, nested ${MAX_JSON_DEPTH} deep`);
   return {
     kind: 'json_schema',
     name: given['name'].slice(0, 64),
-    schema: new Translation().translate(given['schema'], '', 0),
-    original: given['schema'],
+    schema: new Translation().document(schema),
+    original: schema,
   };
+}
+
+/** Without recursion: a body of brackets alone must not end the call stack. */
+function isTooLarge(schema: Json): boolean {
+  let level: unknown[] = [schema];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_JSON_DEPTH) return true;
+    level = level.flatMap((value) => (isNested(value) ? Object.values(value as object).filter(isNested) : []));
+  }
+  return JSON.stringify(schema).length > MAX_CHARS;
 }

@@ -4,7 +4,7 @@ import type { Priority, TraceLevel } from '../engine/types.ts';
 import { type Arm, type Decision, PolicyError, type PolicyInput, type Target } from '../policy/policy.ts';
 import type { RequestContext } from './context.ts';
 import { perMtok } from './cost.ts';
-import { forbidden, notFound, policyFailure } from './errors.ts';
+import { forbidden, type HttpError, notFound, policyFailure } from './errors.ts';
 import type { Runtime } from './runtime.ts';
 import { armOf } from './split.ts';
 
@@ -51,6 +51,15 @@ function fleetOf(configured: PoolConfig[]): Fleet {
   const fleet = { clusters: [...clusters.values()], pools, models: new Set(configured.map((pool) => pool.model)) };
   fleets.set(configured, fleet);
   return fleet;
+}
+
+/** The refusal of a model that no pool has. */
+export function unknownModel(model: string): HttpError {
+  return notFound(
+    `model ${model.slice(0, 256)} is not served by any pool; GET /v1/models lists what is`,
+    'model_not_found',
+    'model',
+  );
 }
 
 /** The models that some pool serves. */
@@ -139,7 +148,7 @@ export function policyInput(runtime: Runtime, context: RequestContext): PolicyIn
 export function decide(runtime: Runtime, context: RequestContext): Decision {
   const model = context.request?.model ?? runtime.config.model.id;
   if (!servedModels(runtime).has(model)) {
-    throw notFound(`model ${model} is not served by any pool; GET /v1/models lists what is`, 'model_not_found', 'model');
+    throw unknownModel(model);
   }
   const input = policyInput(runtime, context);
   const active = runtime.policy.active;
