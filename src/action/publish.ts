@@ -1,7 +1,6 @@
 import { mkdirSync, realpathSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import * as core from '@actions/core';
-import { writeWhole } from '../commands/main.ts';
 import { filesOfFindings, rulesOfFindings } from '../commands/report-sources.ts';
 import type { Report } from '../core/report.ts';
 import type { ExitPolicy } from '../core/verdict.ts';
@@ -9,6 +8,7 @@ import { renderAnnotations } from '../report/annotations.ts';
 import { oneLine, withoutCommands } from '../report/escape.ts';
 import { type RenderOptions, render } from '../report/index.ts';
 import { countEffects, describeCounts } from '../report/view.ts';
+import { writeWhole } from '../workspace/write-whole.ts';
 import { stickyComment } from './comment.ts';
 import { gitHubComments, statusOf } from './github.ts';
 import type { ActionRun, Surroundings } from './run.ts';

@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { relative, resolve, sep } from 'node:path';
 import * as core from '@actions/core';
 import { runCheck } from '../commands/check-run.ts';
+import { provenanceOf } from '../commands/provenance.ts';
 import { seedFromCommit } from '../commands/seed.ts';
 import type { Progress } from '../core/context.ts';
 import { ConfigurationError } from '../core/errors.ts';
@@ -140,5 +141,5 @@ function actionProgress(): Progress {
 
 function provenance(env: NodeJS.ProcessEnv): Provenance {
   const sha = /^[0-9a-f]{40,64}$/.exec(env['GITHUB_SHA'] ?? '')?.[0];
-  return { tool: { name: 'mixgate', version: packageVersion() }, command: COMMAND, seed: seedFromCommit(sha), tools: {} };
+  return provenanceOf({ command: COMMAND, seed: seedFromCommit(sha) });
 }

@@ -4,14 +4,13 @@ import { loadConfig } from '../config/load.ts';
 import type { RunContext } from '../core/context.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { GateId } from '../core/gate.ts';
-import type { GateContext, Tool } from '../core/gate-context.ts';
-import { buildReport, type Provenance, type Report } from '../core/report.ts';
+import type { GateContext } from '../core/gate-context.ts';
+import { buildReport, type Report } from '../core/report.ts';
 import { applyWaivers } from '../core/waiver.ts';
-import { packageVersion } from '../tools/package-root.ts';
-import { resolveTool } from '../tools/resolve.ts';
 import { type Git, openGit } from '../workspace/git.ts';
 import { commitTree, folderTree, subtree, type Tree } from '../workspace/tree.ts';
 import { PULL_REQUEST_GATES, runGate } from './gates.ts';
+import { provenanceOf, toolBox } from './provenance.ts';
 import { seedFromCommit } from './seed.ts';
 
 export interface CheckOptions {
@@ -36,18 +35,14 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
   const fromBase = sides.base !== undefined && (await sides.base.read(file)) !== undefined;
   const { config, waivers } = await loadConfig(fromBase ? sides.base! : sides.head, file);
   if (fromBase) await checkHeadConfig(sides.head, file);
-  const tools = new Map<string, string>();
+  const tools = toolBox(run);
   const context: GateContext = {
     ...run,
     seed: options.seed ?? seedFromCommit(sides.head.commit ?? sides.base?.commit),
     base: sides.base,
     head: sides.head,
     changed: sides.changed,
-    tool: async (name): Promise<Tool> => {
-      const tool = await resolveTool(name, { progress: run.progress, signal: run.signal });
-      tools.set(name, tool.version);
-      return tool;
-    },
+    tool: tools.tool,
   };
   const wanted = PULL_REQUEST_GATES.filter((gate) => options.only === undefined || options.only.includes(gate.id));
   const active = wanted.filter((gate) => gate.configured(config));
@@ -72,15 +67,15 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
       : waivers.filter((waiver) => options.only!.some((id) => waiver.rule.startsWith(`${id}-`))),
     run.now.slice(0, 10),
   );
-  const provenance: Provenance = {
-    tool: { name: 'mixgate', version: packageVersion() },
-    command: options.command,
-    ...(sides.base?.commit === undefined ? {} : { base: { ref: options.base!, commit: sides.base.commit } }),
-    ...(sides.head.commit === undefined ? {} : { head: { ref: options.head!, commit: sides.head.commit } }),
-    configFrom: fromBase ? `base ${sides.base!.commit!.slice(0, 12)}` : (sides.head.commit?.slice(0, 12) ?? 'working tree'),
-    seed: context.seed,
-    tools: Object.fromEntries([...tools].sort(([a], [b]) => (a < b ? -1 : 1))),
-  };
+  const provenance = provenanceOf(
+    { command: options.command, seed: context.seed },
+    {
+      ...(sides.base?.commit === undefined ? {} : { base: { ref: options.base!, commit: sides.base.commit } }),
+      ...(sides.head.commit === undefined ? {} : { head: { ref: options.head!, commit: sides.head.commit } }),
+      configFrom: fromBase ? `base ${sides.base!.commit!.slice(0, 12)}` : (sides.head.commit?.slice(0, 12) ?? 'working tree'),
+      tools: tools.versions(),
+    },
+  );
   return buildReport(outcome.gates, provenance, outcome.findings);
 }
 

@@ -1,9 +1,8 @@
 import { gateResult } from '../core/gate.ts';
-import { buildReport } from '../core/report.ts';
 import { openEnvironment } from '../promotion/environment.ts';
 import { readHistory } from '../promotion/history.ts';
-import { packageVersion } from '../tools/package-root.ts';
 import { openGit } from '../workspace/git.ts';
+import { environmentReport } from './environment-report.ts';
 import type { CommandSpec } from './framework.ts';
 
 export const command: CommandSpec = {
@@ -53,14 +52,6 @@ export const command: CommandSpec = {
           ? `${config.name} was never promoted`
           : `${config.name} runs ${pin.revision.slice(0, 12)} after ${all.length} ${all.length === 1 ? 'promotion or rollback' : 'promotions and rollbacks'}`,
     });
-    return {
-      report: buildReport([gate], {
-        tool: { name: 'mixgate', version: packageVersion() },
-        command: invocation.command,
-        base: { ref: `${target.remote}/${target.branch}`, commit: target.tip },
-        seed: invocation.seed,
-        tools: {},
-      }),
-    };
+    return { report: environmentReport(invocation, environment, gate) };
   },
 };

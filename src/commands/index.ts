@@ -4,12 +4,12 @@ import type { CommandSpec } from './framework.ts';
 export async function loadCommands(): Promise<readonly CommandSpec[]> {
   const modules = await Promise.all([
     import('./check.ts'),
-    import('./telemetry.ts'),
+    import('./telemetry/index.ts'),
     import('./policy/index.ts'),
-    import('./catalog.ts'),
-    import('./drift.ts'),
+    import('./catalog/index.ts'),
+    import('./drift/index.ts'),
     import('./canary/index.ts'),
-    import('./slo.ts'),
+    import('./slo/index.ts'),
     import('./promote.ts'),
     import('./rollback.ts'),
     import('./history.ts'),

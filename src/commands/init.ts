@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigurationError } from '../core/errors.ts';
+import { writeWhole } from '../workspace/write-whole.ts';
 import type { CommandSpec } from './framework.ts';
-import { writeWhole } from './main.ts';
 
 const TEMPLATE = `# What mixgate reads in this repository. Paths are relative to this file; lists may hold glob patterns.
 # Delete the sections you don't use: a gate runs when its section is here.

@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Progress } from '../core/context.ts';
 import { ConfigurationError, ExternalError, formatProblem, isMixgateError } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
@@ -9,6 +7,7 @@ import { EXIT, type ExitPolicy, exitCode, type OnUndecided } from '../core/verdi
 import { FORMATS, type Format, type RenderOptions, render } from '../report/index.ts';
 import { packageVersion } from '../tools/package-root.ts';
 import type { Tree } from '../workspace/tree.ts';
+import { writeWhole } from '../workspace/write-whole.ts';
 import { type CommandOutcome, type Invocation, type OptionValues, type Parsed, parseCommandLine } from './framework.ts';
 import { commandHelp, programHelp } from './help.ts';
 import { loadCommands } from './index.ts';
@@ -211,19 +210,6 @@ async function tryTo(progress: Progress, what: string, action: () => Promise<voi
     await action();
   } catch (error) {
     progress.warn(`${what}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-/** Writes a file whole or not at all. */
-export async function writeWhole(file: string, text: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
   }
 }
 

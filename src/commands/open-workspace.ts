@@ -1,10 +1,10 @@
 import { type Config, loadConfig } from '../config/load.ts';
 import { isMixgateError } from '../core/errors.ts';
-import type { GateContext, Tool } from '../core/gate-context.ts';
-import { resolveTool } from '../tools/resolve.ts';
+import type { GateContext } from '../core/gate-context.ts';
 import { type Git, openGit } from '../workspace/git.ts';
 import { folderTree, type Tree } from '../workspace/tree.ts';
 import type { Invocation } from './framework.ts';
+import { toolBox } from './provenance.ts';
 import { seedFromCommit } from './seed.ts';
 
 /** What a command that judges the working tree (not a change) works on. */
@@ -16,7 +16,7 @@ export interface Workspace {
   readonly commit: string | undefined;
   readonly context: GateContext;
   /** Versions of the tools that were used so far. */
-  readonly tools: ReadonlyMap<string, string>;
+  toolVersions(): { readonly [name: string]: string };
 }
 
 export interface OpenOptions {
@@ -37,7 +37,7 @@ export async function openWorkspace(invocation: Invocation, options: OpenOptions
   const hasConfig = (await tree.read(invocation.config)) !== undefined;
   const config: Config =
     hasConfig || options.configRequired !== false ? (await loadConfig(tree, invocation.config)).config : { version: 1 };
-  const tools = new Map<string, string>();
+  const tools = toolBox(invocation);
   const context: GateContext = {
     seed: invocation.options.number('seed') ?? seedFromCommit(commit),
     now: invocation.now,
@@ -46,11 +46,7 @@ export async function openWorkspace(invocation: Invocation, options: OpenOptions
     base: undefined,
     head: tree,
     changed: undefined,
-    tool: async (name): Promise<Tool> => {
-      const tool = await resolveTool(name, { progress: invocation.progress, signal: invocation.signal, env: invocation.env });
-      tools.set(name, tool.version);
-      return tool;
-    },
+    tool: tools.tool,
   };
-  return { config, tree, git, commit, context, tools };
+  return { config, tree, git, commit, context, toolVersions: tools.versions };
 }

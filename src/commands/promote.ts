@@ -1,11 +1,10 @@
 import { resolve } from 'node:path';
-import { buildReport } from '../core/report.ts';
 import { openEnvironment } from '../promotion/environment.ts';
 import { promote } from '../promotion/promote.ts';
-import { packageVersion } from '../tools/package-root.ts';
-import { resolveTool } from '../tools/resolve.ts';
 import { openGit } from '../workspace/git.ts';
+import { environmentReport } from './environment-report.ts';
 import type { CommandSpec } from './framework.ts';
+import { toolBox } from './provenance.ts';
 
 export const command: CommandSpec = {
   name: 'promote',
@@ -35,7 +34,7 @@ Nothing is ever forced: when the branch moved meanwhile the promotion is refused
     const ref = options.string('commit') ?? 'HEAD';
     const commit = await git.resolve(ref);
     const environment = await openEnvironment(git, invocation.dir, invocation.config, options.string('to')!);
-    const tools: Record<string, string> = {};
+    const tools = toolBox(invocation);
     const gate = await promote({
       git,
       environment,
@@ -44,23 +43,8 @@ Nothing is ever forced: when the branch moved meanwhile the promotion is refused
       now: invocation.now,
       overrideQuarantine: options.string('override-quarantine'),
       dryRun: options.boolean('dry-run'),
-      opa: async () => {
-        const tool = await resolveTool('opa', { progress: invocation.progress, signal: invocation.signal });
-        tools['opa'] = tool.version;
-        return tool;
-      },
+      opa: () => tools.tool('opa'),
     });
-    const { target } = environment;
-    return {
-      report: buildReport([gate], {
-        tool: { name: 'mixgate', version: packageVersion() },
-        command: invocation.command,
-        base: { ref: `${target.remote}/${target.branch}`, commit: target.tip },
-        head: { ref, commit },
-        configFrom: `${target.remote}/${target.branch} ${target.tip.slice(0, 12)}`,
-        seed: invocation.seed,
-        tools,
-      }),
-    };
+    return { report: environmentReport(invocation, environment, gate, { head: { ref, commit }, tools: tools.versions() }) };
   },
 };

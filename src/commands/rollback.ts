@@ -1,9 +1,8 @@
 import { ConfigurationError } from '../core/errors.ts';
-import { buildReport } from '../core/report.ts';
 import { openEnvironment } from '../promotion/environment.ts';
 import { rollback } from '../promotion/rollback.ts';
-import { packageVersion } from '../tools/package-root.ts';
 import { openGit } from '../workspace/git.ts';
+import { environmentReport } from './environment-report.ts';
 import type { CommandSpec } from './framework.ts';
 
 export const command: CommandSpec = {
@@ -41,16 +40,6 @@ commit with the trailer Rollback-Of, never a reset. The revision it leaves goes 
       now: invocation.now,
       dryRun: options.boolean('dry-run'),
     });
-    const { target } = environment;
-    return {
-      report: buildReport([gate], {
-        tool: { name: 'mixgate', version: packageVersion() },
-        command: invocation.command,
-        base: { ref: `${target.remote}/${target.branch}`, commit: target.tip },
-        configFrom: `${target.remote}/${target.branch} ${target.tip.slice(0, 12)}`,
-        seed: invocation.seed,
-        tools: {},
-      }),
-    };
+    return { report: environmentReport(invocation, environment, gate) };
   },
 };

@@ -2,9 +2,8 @@ import type { GateResult } from '../../core/gate.ts';
 import { buildReport } from '../../core/report.ts';
 import { openPolicy } from '../../policy/locate.ts';
 import { openWorkbench, type Workbench } from '../../policy/operations.ts';
-import { packageVersion } from '../../tools/package-root.ts';
-import { resolveTool } from '../../tools/resolve.ts';
 import type { CommandOutcome, Invocation } from '../framework.ts';
+import { provenanceOf, toolBox } from '../provenance.ts';
 import { positive } from './options.ts';
 
 type Work = (bench: Workbench, source: Awaited<ReturnType<typeof openPolicy>>) => Promise<GateResult>;
@@ -26,15 +25,10 @@ export async function withBench(
   text?: (gate: GateResult) => string | undefined,
 ): Promise<CommandOutcome> {
   const limit = positive(invocation, 'limit');
-  const opa = await resolveTool('opa', { progress: invocation.progress, signal: invocation.signal, env: invocation.env });
-  await using bench = openWorkbench(opa, invocation, limit);
+  const tools = toolBox(invocation);
+  await using bench = openWorkbench(await tools.tool('opa'), invocation, limit);
   const gate = await work(bench);
-  const report = buildReport([gate], {
-    tool: { name: 'mixgate', version: packageVersion() },
-    command: invocation.command,
-    seed: invocation.seed,
-    tools: { opa: opa.version },
-  });
+  const report = buildReport([gate], provenanceOf(invocation, { tools: tools.versions() }));
   const shown = text?.(gate);
   return shown === undefined ? { report } : { report, text: shown };
 }

@@ -1,29 +1,10 @@
 import { relative, resolve } from 'node:path';
-import { CONFIG_FILE, loadConfig } from '../config/load.ts';
-import { ConfigurationError } from '../core/errors.ts';
-import type { GateContext, Tool } from '../core/gate-context.ts';
-import { buildReport, type Report } from '../core/report.ts';
-import { packageVersion } from '../tools/package-root.ts';
-import { resolveTool } from '../tools/resolve.ts';
-import { folderTree } from '../workspace/tree.ts';
-import type { CommandSpec, Invocation } from './framework.ts';
+import { ConfigurationError } from '../../core/errors.ts';
+import { buildReport, type Report } from '../../core/report.ts';
+import type { CommandSpec, Invocation } from '../framework.ts';
+import { provenanceOf } from '../provenance.ts';
 
-const check: CommandSpec = {
-  name: 'check',
-  summary: 'check model metadata: complete, true to the files, and fitting where it is deployed',
-  positionals: 'DIR',
-  minPositionals: 1,
-  maxPositionals: 1,
-  details: `DIR is a GitOps repository with a mixgate.yaml (its catalogue and the deployments of its clusters are judged), or a folder of
-model metadata files, with a pools.yaml if there is one. Nothing is compared with an earlier state; \`mixgate check\` does that.`,
-  examples: [
-    { command: 'mixgate catalog check .', does: 'the catalogue and every deployment of this repository' },
-    { command: 'mixgate catalog check catalog/', does: 'only the metadata files' },
-  ],
-  run: async (invocation) => ({ report: await runCatalogCheck(invocation) }),
-};
-
-const fit: CommandSpec = {
+export const fitCommand: CommandSpec = {
   name: 'fit',
   summary: 'does a model file fit a memory? from its header, all experts counted',
   positionals: 'MODEL.gguf',
@@ -56,57 +37,12 @@ sequences) + activations of one step (an estimate) + overhead.`,
   run: async (invocation) => ({ report: await runFit(invocation) }),
 };
 
-export const command: CommandSpec = {
-  name: 'catalog',
-  summary: 'the model catalogue: metadata, digests, and whether models fit their pools',
-  subcommands: [check, fit],
-};
-
-async function runCatalogCheck(invocation: Invocation): Promise<Report> {
-  const [dir] = invocation.positionals as [string];
-  const tree = folderTree(resolve(invocation.dir, dir), dir);
-  if ((await tree.list()).length === 0)
-    throw new ConfigurationError({
-      message: `${dir} is not a folder with files.`,
-      expected: 'a GitOps repository, or a folder of model metadata',
-    });
-  const tools = new Map<string, string>();
-  const context: GateContext = {
-    now: invocation.now,
-    progress: invocation.progress,
-    signal: invocation.signal,
-    seed: invocation.options.number('seed') ?? 1,
-    base: undefined,
-    head: tree,
-    changed: undefined,
-    tool: async (name): Promise<Tool> => {
-      const tool = await resolveTool(name, { progress: invocation.progress, signal: invocation.signal });
-      tools.set(name, tool.version);
-      return tool;
-    },
-  };
-  const { runCatalogGate, catalogSectionOf } = await import('../catalog/gate.ts');
-  const configured = (await tree.read(CONFIG_FILE)) === undefined ? undefined : (await loadConfig(tree)).config;
-  if (configured !== undefined && configured.catalog === undefined)
-    throw new ConfigurationError({
-      message: 'mixgate.yaml has no `catalog` section.',
-      location: { file: CONFIG_FILE },
-      fix: 'add one that names the model files, or point at the folder of model files itself.',
-    });
-  const result = await runCatalogGate(
-    context,
-    configured?.catalog ?? (await catalogSectionOf(tree)),
-    configured ?? { version: 1 },
-  );
-  return report(invocation, [result], tools);
-}
-
 async function runFit(invocation: Invocation): Promise<Report> {
   const { options } = invocation;
   const [file] = invocation.positionals as [string];
-  const { readModelFile } = await import('../catalog/gguf.ts');
-  const { evaluateFit } = await import('../catalog/fit-file.ts');
-  const { parseBytes } = await import('../catalog/bytes.ts');
+  const { readModelFile } = await import('../../catalog/gguf.ts');
+  const { evaluateFit } = await import('../../catalog/fit-file.ts');
+  const { parseBytes } = await import('../../catalog/bytes.ts');
   const amount = (flag: string, fallback?: string): number => {
     const text = options.string(flag) ?? fallback!;
     const bytes = parseBytes(text);
@@ -145,7 +81,7 @@ async function runFit(invocation: Invocation): Promise<Report> {
     kvCacheType: options.string('kv-cache') ?? 'f16',
     capacity,
   });
-  return report(invocation, [result], new Map());
+  return buildReport([result], provenanceOf(invocation));
 }
 
 /** The path as the user wrote it. */
@@ -156,13 +92,4 @@ function renamed(error: ConfigurationError, path: string, shown: string): Config
     ),
     { cause: error },
   );
-}
-
-function report(invocation: Invocation, results: Parameters<typeof buildReport>[0], tools: ReadonlyMap<string, string>): Report {
-  return buildReport(results, {
-    tool: { name: 'mixgate', version: packageVersion() },
-    command: invocation.command,
-    seed: invocation.options.number('seed') ?? 1,
-    tools: Object.fromEntries([...tools].sort(([a], [b]) => (a < b ? -1 : 1))),
-  });
 }
