@@ -269,6 +269,9 @@ describe('a bundle in Git', () => {
     await expect(
       store([{ name: 'repo', git: { repository, ref: 'gone', path: 'x' } }], folder()).reload(new Date(0)),
     ).rejects.toThrow(/^repo: .*gone/);
+    await expect(
+      store([{ name: 'repo', git: { repository: '/no/such/repository', ref: 'main', path: 'x' } }], folder()).reload(new Date(0)),
+    ).rejects.toThrow(/^repo: .*main:x: fatal: .*\/no\/such\/repository/);
   });
 });
 
@@ -318,6 +321,32 @@ describe('several sources', () => {
       problems: [expect.stringMatching(/^bad: .*self-test/)],
     });
     expect(rule(policy)).toBe('good');
+  });
+});
+
+describe('a bundle that cannot be activated', () => {
+  it('stays a problem for as long as the source has it, though the source says that nothing changed', async () => {
+    const current = { body: bundle('good'), etag: '"1"' };
+    const { url, seen } = await service(current);
+    const policy = store([{ name: 'plane', url }]);
+    await policy.reload(new Date(0));
+    const source = folder();
+    writeFileSync(join(source, 'p.rego'), 'package routing\ndecision := {"allow": "yes"}\n');
+    const archive = join(source, 'b.tar.gz');
+    execFileSync(opa, ['build', '-t', 'wasm', '-e', 'routing/decision', '-o', archive, source]);
+    Object.assign(current, { body: readFileSync(archive), etag: '"2"' });
+    for (const now of [1, 2, 3])
+      await expect(policy.reload(new Date(now * 1000))).rejects.toThrow(
+        /^plane: .*self-test: the policy's decision is malformed/,
+      );
+    expect(seen.map((request) => request.headers['if-none-match'])).toEqual([undefined, '"1"', '"2"', '"2"']);
+    expect([rule(policy), policy.sources.get('plane'), policy.ageSeconds(new Date(3000))]).toEqual(['good', false, 3]);
+    expect(policy.status({})).toMatchObject({
+      bundles: { routing: { code: 'bundle_error', message: expect.stringContaining('self-test') } },
+    });
+    Object.assign(current, { body: bundle('better'), etag: '"3"' });
+    await policy.reload(new Date(4000));
+    expect([rule(policy), policy.sources.get('plane'), policy.ageSeconds(new Date(4000))]).toEqual(['better', true, 0]);
   });
 });
 

@@ -86,7 +86,8 @@ function gitSource(
     name,
     async fetch(signal) {
       try {
-        if (!existsSync(mirror)) {
+        // A folder alone is what a process that was killed in between left.
+        if (!existsSync(join(mirror, 'HEAD'))) {
           mkdirSync(mirror, { recursive: true });
           await run(['init', '--quiet', '--bare', mirror], signal);
         }
@@ -105,6 +106,12 @@ function gitSource(
   };
 }
 
+/** What Git says went wrong, without the advice that it adds. */
+function gitProblem(stderr: string): string | undefined {
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+  return (lines.find((line) => /^(?:fatal|error): /.test(line)) ?? lines.at(-1))?.trim();
+}
+
 function run(args: string[], signal: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' };
@@ -114,7 +121,7 @@ function run(args: string[], signal: AbortSignal): Promise<Buffer> {
       { encoding: 'buffer', env, maxBuffer: MAX_BUNDLE_BYTES, timeout: TIMEOUT_MS, signal },
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
-        else reject(new Error(stderr.toString('utf8').trim().split('\n').at(-1) || error.message));
+        else reject(new Error(gitProblem(stderr.toString('utf8')) ?? error.message));
       },
     );
   });

@@ -71,6 +71,9 @@ export class PolicyStore {
     const before = this.#active;
     let changed = false;
     if (bundle === undefined) {
+      // What it gave last was refused and is what it still has: no reason to take it for in order.
+      const refused = this.#refused.get(source.name);
+      if (refused !== undefined) throw refused;
       // Unchanged since it was asked last. If another source's bundle is active now, this one's is what should be.
       if (before === undefined || this.#from !== source.name) {
         const own = this.#given.get(source.name);
@@ -80,7 +83,8 @@ export class PolicyStore {
       }
     } else {
       changed = before === undefined || before.bundle.digest !== bundle.digest || before.bundle.revision !== bundle.revision;
-      if (changed || before === undefined) this.#active = await activate(bundle, this.#options.entrypoint, now);
+      if (changed || before === undefined) this.#active = await this.#activate(source, bundle, now);
+      this.#refused.delete(source.name);
       if (this.#active !== undefined) this.#given.set(source.name, this.#active);
     }
     this.#from = source.name;
@@ -93,6 +97,18 @@ export class PolicyStore {
     }
     return changed;
   }
+
+  async #activate(source: PolicySource, bundle: Bundle, now: Date): Promise<ActivePolicy> {
+    try {
+      return await activate(bundle, this.#options.entrypoint, now);
+    } catch (error) {
+      this.#refused.set(source.name, error);
+      throw error;
+    }
+  }
+
+  /** Why the bundle that a source gave last could not be activated. */
+  readonly #refused = new Map<string, unknown>();
 
   /** The bundle that is on disk by this process's hand. */
   #kept: Bundle | undefined;
