@@ -170,3 +170,54 @@ it('telemetry that no collector takes alerts when it is late, and when it is los
   writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
   promtool(['test', 'rules', file]);
 });
+
+it('an upstream pool alerts above 70 % by what the policy is told, the local engine does not alert twice', () => {
+  const circuit = { series: 'mixgate_upstream_circuit_state{instance="a",mixgate_pool="gpu"}', values: '0x10' };
+  const saturation = (pool: string, value: string): object => ({
+    series: `mixgate_pool_saturation_ratio{instance="a",mixgate_pool="${pool}"}`,
+    values: value,
+  });
+  const alert = {
+    exp_labels: { severity: 'warning', instance: 'a', mixgate_pool: 'gpu' },
+    exp_annotations: {
+      summary: 'pool gpu is 91% full',
+      description:
+        'Above 70 % for 5 minutes, by requests or by its KV cache: add replicas before requests wait or are preempted.',
+    },
+  };
+  const at = (fires: boolean): object => ({
+    eval_time: '6m',
+    alertname: 'MixgatePoolSaturated',
+    exp_alerts: fires ? [alert] : [],
+  });
+  const stale = (pool: string, age: string): object => ({
+    series: `mixgate_upstream_load_age_seconds{instance="a",mixgate_pool="${pool}"}`,
+    values: age,
+  });
+  const unknown = {
+    eval_time: '6m',
+    alertname: 'MixgateUpstreamLoadUnknown',
+    exp_alerts: [
+      {
+        exp_labels: { severity: 'warning', instance: 'a', mixgate_pool: 'gone' },
+        exp_annotations: {
+          summary: 'pool gone has not said its load to a for 6m 0s',
+          description:
+            'It is routed to by what this runtime itself has sent there, or by the configured numbers. The log has the reason.',
+        },
+      },
+    ],
+  };
+  const tests = [
+    {
+      interval: '1m',
+      input_series: [circuit, saturation('gpu', '0.91x10'), saturation('local', '0.91x10')],
+      alert_rule_test: [at(true)],
+    },
+    { interval: '1m', input_series: [circuit, saturation('gpu', '0.7x10')], alert_rule_test: [at(false)] },
+    { interval: '1m', input_series: [stale('gone', '0+60x10'), stale('fine', '3x10')], alert_rule_test: [unknown] },
+  ];
+  const file = dir.file('pools.test.yaml');
+  writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
+  promtool(['test', 'rules', file]);
+});

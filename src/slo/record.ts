@@ -1,5 +1,6 @@
 import { appendFile } from 'node:fs/promises';
 import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { sampleLine } from './exposition.ts';
 
 /** A process whose /metrics is recorded. */
 export interface RecordTarget {
@@ -30,11 +31,11 @@ export function snapshotText(exposition: string, labels: RecordTarget['labels'],
     .join(',');
   const lines = [`# scrape ${time / 1000}`];
   for (const line of exposition.split('\n')) {
-    const match = /^(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?<own>.*)\})?\s+(?<value>\S+)/.exec(line);
-    if (match === null) continue;
-    const own = (match.groups!['own'] ?? '').replace(/,\s*$/, '');
+    const sample = sampleLine(line);
+    if (sample === undefined) continue;
+    const own = sample.labels.replace(/,\s*$/, '');
     const all = [own, added].filter((part) => part !== '').join(',');
-    lines.push(`${match.groups!['name']}${all === '' ? '' : `{${all}}`} ${match.groups!['value']}`);
+    lines.push(`${sample.name}${all === '' ? '' : `{${all}}`} ${sample.value}`);
   }
   return `${lines.join('\n')}\n`;
 }

@@ -37,6 +37,19 @@ export interface UpstreamConfig {
   /** Requests it runs at once. */
   concurrency?: number;
   circuit?: { failures?: number; openMs?: number };
+  /** Present where the server is asked for its load. */
+  metrics?: LoadConfig;
+}
+
+/** How an upstream server is asked for its load; times in milliseconds. */
+export interface LoadConfig {
+  /** On the server, or a whole URL. */
+  path?: string;
+  intervalMs?: number;
+  timeoutMs?: number;
+  /** A reading older than this is not used. */
+  staleMs?: number;
+  maxBytes?: number;
 }
 
 /** Quota of a tenant; what is absent is unlimited. */

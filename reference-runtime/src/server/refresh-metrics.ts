@@ -7,6 +7,7 @@ import type { Runtime } from './runtime.ts';
 export function refreshMetrics(runtime: Runtime): void {
   const { metrics, certificate, policy } = runtime;
   for (const [pool, { engine }] of runtime.reachable) metrics.upstream(pool, engine.stats().upstream);
+  for (const [pool, watch] of runtime.loads) metrics.upstreamLoad(pool, watch.load(), watch.ageMs() / 1000, watch.failures);
   metrics.sync(runtime.local.stats(), runtime.admission.waiting);
   memory(runtime);
   if (certificate !== undefined) metrics.instruments.certificateExpiry.set(certificate.expires.getTime() / 1000);

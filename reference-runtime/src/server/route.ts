@@ -74,6 +74,9 @@ interface Live {
   p95_ms?: number;
   /** Of a local pool: whether its model is in memory; a request to one that is not waits for the load. */
   loaded?: boolean;
+  /** Of an upstream server that is asked for its load: whether these numbers are its own. Its KV cache is 0 to 1. */
+  reported?: boolean;
+  kv_cache?: number;
 }
 
 /** Not `warm`: an engine that is being restarted is an outage (503, or a fallback), not a reason for the policy to deny. */
@@ -87,8 +90,9 @@ function measured(runtime: Runtime, { id, local, concurrency, pool }: FleetPool,
     const loaded = runtime.residency?.loaded ?? true;
     return { saturation: (busy + waiting) / runtime.local.stats().sequences, queue: waiting, loaded, ...latency };
   }
-  if (concurrency === undefined) return { saturation: pool.saturation, queue: pool.queue, ...latency };
-  return { saturation: running / concurrency, queue: Math.max(0, running - concurrency), ...latency };
+  const reported = runtime.loads.get(id)?.state(concurrency, now);
+  if (concurrency === undefined) return { saturation: pool.saturation, queue: pool.queue, ...reported, ...latency };
+  return { saturation: running / concurrency, queue: Math.max(0, running - concurrency), ...reported, ...latency };
 }
 
 /** What is known about a pool now in place of what is configured: saturation, queue, latency, and the price of such a request. */

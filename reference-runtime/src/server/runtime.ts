@@ -17,6 +17,7 @@ import { ServerCertificate } from './certificate.ts';
 import { Flags } from './flags.ts';
 import { TenantLabels } from './governance.ts';
 import { type Identify, identityStage } from './identity.ts';
+import { LoadWatch } from './load-watch.ts';
 import { MoeStore } from './moe-store.ts';
 import { PoolState } from './pool-state.ts';
 import { Quotas } from './quota.ts';
@@ -46,6 +47,8 @@ export interface Runtime {
   reachable: Map<string, Reachable>;
   /** What is seen of every pool. */
   pools: ReadonlyMap<string, PoolState>;
+  /** What upstream servers say of themselves, by pool, where they are asked. */
+  loads: ReadonlyMap<string, LoadWatch>;
   flags: Flags;
   tenantLabels: TenantLabels;
   shadows: Shadows;
@@ -88,14 +91,36 @@ function localEngine(config: RuntimeConfig, log: (message: string) => void): Loa
   );
 }
 
-function upstreamEngine(pool: PoolConfig, { apiKeyEnv, circuit, concurrency: _concurrency, ...options }: UpstreamConfig): Engine {
+function apiKeyOf({ apiKeyEnv }: UpstreamConfig): { apiKey?: string } {
   const key = apiKeyEnv === undefined ? undefined : process.env[apiKeyEnv];
+  return key === undefined ? {} : { apiKey: key };
+}
+
+function upstreamEngine(pool: PoolConfig, config: UpstreamConfig): Engine {
+  const { apiKeyEnv: _key, circuit, concurrency: _concurrency, metrics: _metrics, ...options } = config;
   return new UpstreamEngine({
     ...options,
     model: pool.model,
     circuit: { ...UPSTREAM_DEFAULTS.circuit, ...circuit },
-    ...(key === undefined ? {} : { apiKey: key }),
+    ...apiKeyOf(config),
   });
+}
+
+/** Starts to ask upstream servers for their load, where the configuration says so. */
+function watchLoads(
+  configured: readonly PoolConfig[],
+  pools: ReadonlyMap<string, PoolState>,
+  log: (message: string) => void,
+): Map<string, LoadWatch> {
+  const watches = new Map<string, LoadWatch>();
+  for (const { id, engine } of configured) {
+    if (typeof engine !== 'object' || engine.metrics === undefined) continue;
+    const own = (): number => pools.get(id)?.running ?? 0;
+    const watch = new LoadWatch({ ...engine.metrics, pool: id, url: engine.url, ...apiKeyOf(engine), own, log });
+    watches.set(id, watch);
+    void watch.start();
+  }
+  return watches;
 }
 
 /** Starts policy, identity, engine and telemetry. @throws ConfigurationError, BundleError, EngineError */
@@ -163,6 +188,8 @@ export async function startRuntime(
   const labels = { id: `mixgate-runtime/${config.cluster}`, version: RUNTIME_VERSION, cluster: config.cluster };
   const poll = pollSeconds > 0 ? setInterval(() => void reloadPolicy({ policy, metrics, log }), pollSeconds * 1000) : undefined;
   poll?.unref();
+  const pools = new Map(config.pools.map(({ id }) => [id, new PoolState()]));
+  const loads = watchLoads(config.pools, pools, log);
   runtime = {
     config,
     local,
@@ -170,7 +197,8 @@ export async function startRuntime(
     admission,
     residency,
     reachable,
-    pools: new Map(config.pools.map(({ id }) => [id, new PoolState()])),
+    pools,
+    loads,
     flags: new Flags(config),
     tenantLabels: new TenantLabels(Object.keys(config.tenants)),
     shadows,
@@ -189,6 +217,7 @@ export async function startRuntime(
       clearInterval(poll);
       shadows.close();
       residency?.close();
+      for (const watch of loads.values()) watch.close();
       // Before the engine goes: the last metrics are of a runtime that serves.
       await telemetry.close(FLUSH_LIMIT_MS);
       await local.dispose();

@@ -1,5 +1,6 @@
 // What the runtime counts and measures: instruments.ts made into Prometheus metrics, and the few places where a value needs more than one line.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ServerLoad } from '../engine/server-load.ts';
 import type { EngineInfo, EngineStats, RequestTrace, UpstreamStats } from '../engine/types.ts';
 import { GovernanceMetrics } from './governance-metrics.ts';
 import { INSTRUMENTS, type Instrument, type InstrumentKey, labelOf } from './instruments.ts';
@@ -81,6 +82,7 @@ export class Metrics {
   readonly instruments = instrumentsIn(this.registry);
   readonly governance = new GovernanceMetrics(this.instruments);
   readonly #upstreamSeen = new Map<string, UpstreamStats>();
+  readonly #loadFailures = new Map<string, number>();
   #seen = { restarts: 0, recorded: 0, dropped: 0, unattributed: 0 };
 
   /** @param resource what this runtime is; `attributes` are those of the telemetry's resource */
@@ -176,6 +178,20 @@ export class Metrics {
         { ...labels, mixgate_upstream_outcome: outcome },
         now.attempts[outcome] - (before?.attempts[outcome] ?? 0),
       );
+  }
+
+  /** Brings what an upstream server says of itself up to date; called when scraped. What is stale has no series. */
+  upstreamLoad(pool: string, load: ServerLoad | undefined, ageSeconds: number, failures: number): void {
+    const { upstreamRunning, upstreamWaiting, upstreamKvCache, upstreamLoadAge, upstreamLoadFailures } = this.instruments;
+    const labels = { mixgate_pool: pool };
+    const set = (gauge: typeof upstreamRunning, value: number | undefined): void =>
+      value === undefined ? gauge.remove(labels) : gauge.set(labels, value);
+    set(upstreamRunning, load?.running);
+    set(upstreamWaiting, load?.waiting);
+    set(upstreamKvCache, load?.kvCache);
+    upstreamLoadAge.set(labels, ageSeconds);
+    upstreamLoadFailures.inc(labels, failures - (this.#loadFailures.get(pool) ?? 0));
+    this.#loadFailures.set(pool, failures);
   }
 
   /** Brings gauges and the engine's own counters up to date; called when scraped. */

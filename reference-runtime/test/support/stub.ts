@@ -36,9 +36,15 @@ export function streaming({ text = 'x', tokens = 3, prompt = 5, gapMs = 0 } = {}
 /** Takes the call and says nothing. */
 export const silent: StubAnswer = () => {};
 
-export async function startStub(answer: StubAnswer): Promise<Stub> {
+/** `metrics` answers GET requests, with a text of /metrics or as told. */
+export async function startStub(answer: StubAnswer, metrics?: (response: ServerResponse) => string | undefined): Promise<Stub> {
   const calls: StubCall[] = [];
   const server = createServer(async (incoming, response) => {
+    if (incoming.method === 'GET' && metrics !== undefined) {
+      const exposition = metrics(response);
+      if (exposition !== undefined) response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(exposition);
+      return;
+    }
     let text = '';
     for await (const part of incoming) text += String(part);
     const call: StubCall = { headers: incoming.headers, body: JSON.parse(text) as Record<string, unknown>, cut: false };
