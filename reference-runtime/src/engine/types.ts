@@ -188,9 +188,12 @@ export type EngineErrorCode =
 /** A failure of the engine with a code that the server maps to a status and a fallback reason. */
 export class EngineError extends Error {
   readonly code: EngineErrorCode;
-  constructor(code: EngineErrorCode, message: string) {
+  /** How long until another request may be served, in milliseconds, where that is known. */
+  readonly retryAfterMs: number | undefined;
+  constructor(code: EngineErrorCode, message: string, retryAfterMs?: number) {
     super(message);
     this.name = 'EngineError';
     this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
 }

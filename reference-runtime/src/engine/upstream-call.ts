@@ -59,12 +59,13 @@ async function beginning(response: Response): Promise<string> {
 async function refusal(response: Response, permit: Permit): Promise<CallFailure> {
   const { status } = response;
   const text = await beginning(response);
+  const afterMs = retryAfterMs(response.headers.get('retry-after'), Date.now());
   const error = (code: 'BAD_PROMPT' | 'UPSTREAM_ERROR'): EngineError =>
     new EngineError(
       code,
       code === 'BAD_PROMPT' ? `the upstream refused the request: ${text}` : `the upstream answered ${status}: ${text}`,
+      afterMs,
     );
-  const afterMs = retryAfterMs(response.headers.get('retry-after'), Date.now());
   if (REPEATABLE_STATUS.has(status)) {
     permit.failed();
     return new CallFailure(error('UPSTREAM_ERROR'), true, afterMs);

@@ -148,8 +148,13 @@ export class UpstreamEngine implements Engine {
   async #attempt(call: Call, signal: AbortSignal): Promise<Opened> {
     const permit = this.#circuit.enter();
     if (permit === undefined) {
-      const seconds = Math.ceil(this.#circuit.waitMs / 1000);
-      throw new EngineError('ENGINE_UNAVAILABLE', `the upstream failed repeatedly and is left alone; try again in ${seconds} s`);
+      const { waitMs } = this.#circuit;
+      const seconds = Math.ceil(waitMs / 1000);
+      throw new EngineError(
+        'ENGINE_UNAVAILABLE',
+        `the upstream failed repeatedly and is left alone; try again in ${seconds} s`,
+        waitMs,
+      );
     }
     try {
       return await open(call, permit, signal);

@@ -26,8 +26,13 @@ function toHttp(error: unknown, promptParam: 'prompt' | 'messages'): Error {
     case 'BAD_FORMAT':
       return badRequest(error.message, 'response_format', 'unsupported_value');
     default:
-      return unavailable(error.code.toLowerCase(), error.message, 'engine');
+      return unavailable(error.code.toLowerCase(), error.message, 'engine', retryAfterSeconds(error.retryAfterMs));
   }
+}
+
+/** What an upstream server asked for is passed on, up to an hour: a client believes this server. */
+function retryAfterSeconds(ms: number | undefined): number {
+  return ms === undefined ? 1 : Math.min(3600, Math.max(1, Math.ceil(ms / 1000)));
 }
 
 export function engineRequest(runtime: Runtime, context: RequestContext): GenerateRequest {

@@ -11,6 +11,7 @@ import { credentialsOf } from './identity.ts';
 import { mixgateObject } from './mixgate-object.ts';
 import { type CompletionRequest, parseRequest } from './openai.ts';
 import { decidedQuota, type QuotaLease } from './quota.ts';
+import { rateLimitHeaders } from './rate-limit.ts';
 import { requestRecord } from './request-record.ts';
 import { requestSpans } from './request-spans.ts';
 import { ChunkWriter, completionBody, type ResponseHead } from './respond.ts';
@@ -109,9 +110,10 @@ export async function handleCompletion(
     );
     const copied = runtime.shadows.consider(runtime, context);
     if (copied !== undefined) context.shadow = copied;
-    await answer(runtime, context, context.request, reply, watched.signal);
+    await answer(runtime, context, context.request, reply, watched.signal, quota);
   } catch (error) {
     failure = watched.clientGone() ? clientClosed() : asHttpError(runtime, error);
+    settle(context, quota);
     if (watched.clientGone()) runtime.metrics.instruments.cancelled.inc();
     else if (failure instanceof SlowReader) {
       // Nothing more can be said to a client that reads nothing: the connection is all there is to end.
@@ -121,12 +123,17 @@ export async function handleCompletion(
   } finally {
     context.aborted = watched.signal.aborted;
     watched.stop();
-    const used = tokensUsed(context);
-    quota?.settle(used.prompt + used.completion, performance.now());
+    settle(context, quota);
     priceRequest(runtime, context);
     runtime.inFlight--;
     conclude(runtime, context, endpoint, watched.clientGone() ? 499 : reply.raw.statusCode, failure);
   }
+}
+
+/** What was reserved and not used is the tenant's again. The first call counts. */
+function settle(context: RequestContext, quota: QuotaLease | undefined): void {
+  const used = tokensUsed(context);
+  quota?.settle(used.prompt + used.completion, performance.now());
 }
 
 function stage(context: RequestContext, name: string, start: number): void {
@@ -147,6 +154,7 @@ async function refuse(runtime: Runtime, reply: FastifyReply, failure: HttpError,
     else reply.raw.end();
     return;
   }
+  reply.headers(limitHeaders(runtime, context));
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
   if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
   reply.header('x-mixgate-overhead-ms', overheadMs(context, performance.now()).toFixed(3));
@@ -167,13 +175,20 @@ async function answer(
   request: CompletionRequest,
   reply: FastifyReply,
   signal: AbortSignal,
+  quota: QuotaLease,
 ): Promise<void> {
   const events = execute(runtime, context, signal);
   // The first event decides between an HTTP error and a stream.
   const first = await events.next();
   const head = headOf(context, request.endpoint, runtime.config.model.id);
   if (request.stream) await stream(runtime, context, request, head, first, events, reply, signal);
-  else await whole(runtime, context, request, head, first, events, reply);
+  else await whole(runtime, context, request, head, first, events, reply, quota);
+}
+
+/** What the tenant may still ask for; nobody's when there is no tenant. */
+function limitHeaders(runtime: Runtime, context: RequestContext): Record<string, string> {
+  const tenant = context.identity?.tenant;
+  return tenant === undefined ? {} : rateLimitHeaders(runtime.quotas.limits(tenant, performance.now()));
 }
 
 async function whole(
@@ -184,6 +199,7 @@ async function whole(
   first: IteratorResult<EngineEvent>,
   events: AsyncGenerator<EngineEvent>,
   reply: FastifyReply,
+  quota: QuotaLease,
 ): Promise<void> {
   let text = '';
   let promptScores: TokenScore[] = [];
@@ -204,6 +220,9 @@ async function whole(
   if (context.cost !== undefined) reply.header('x-mixgate-cost', costHeader(context.cost));
   const mixgate = mixgateObject(context, now);
   if (mixgate !== undefined) body['mixgate'] = mixgate;
+  // Before the tenant is told what is left.
+  settle(context, quota);
+  reply.headers(limitHeaders(runtime, context));
   reply.header('x-mixgate-overhead-ms', overheadMs(context, now).toFixed(3));
   await reply.send(body);
 }
@@ -226,6 +245,7 @@ async function stream(
     'x-accel-buffering': 'no',
     'x-mixgate-decision-id': context.decisionId,
     'x-request-id': context.decisionId,
+    ...limitHeaders(runtime, context),
     // What can be known before the body: the stages up to the first event.
     'x-mixgate-overhead-ms': overheadMs(context, performance.now()).toFixed(3),
   });

@@ -38,6 +38,19 @@ export interface QuotaUse {
   ratio: number;
 }
 
+/** A limit as a client sees it: what is left now, and how long until all of it is, when nothing is asked for. */
+export interface RateLimit {
+  limit: number;
+  remaining: number;
+  resetMs: number;
+}
+
+/** What is unlimited is absent. */
+export interface RateLimits {
+  requests?: RateLimit;
+  tokens?: RateLimit;
+}
+
 /** The `quota` of a decision in the form that is counted. */
 export function decidedQuota(quota: unknown): DecidedQuota {
   if (typeof quota !== 'object' || quota === null) return {};
@@ -70,7 +83,7 @@ export class Quotas {
     const quota = Object.hasOwn(this.#quotas, tenant) ? this.#quotas[tenant] : this.#quotas['default'];
     if (quota === undefined) throw forbidden('unknown_tenant', `tenant ${tenant} has no quota on this runtime`, 'quota');
     const rate = quota.requestsPerSecond;
-    const burst = quota.burst ?? Math.max(1, Math.ceil(rate ?? 1));
+    const burst = burstOf(rate, quota.burst);
     const usage = this.#usageOf(tenant, burst, nowMs);
     if (quota.concurrency !== undefined && usage.running >= quota.concurrency) throw tooManyAtOnce(tenant, usage.running);
     if (rate !== undefined) {
@@ -84,6 +97,25 @@ export class Quotas {
     }
     usage.running++;
     return lease(tenant, usage, quota);
+  }
+
+  /**
+   * What `tenant` may still ask for, by the configuration and by the decision on its last request; of two limits of requests the one that
+   * has less left. Nothing for a tenant that never asked.
+   */
+  limits(tenant: string, nowMs: number): RateLimits {
+    const usage = this.#usage.get(tenant);
+    const quota = Object.hasOwn(this.#quotas, tenant) ? this.#quotas[tenant] : this.#quotas['default'];
+    if (usage === undefined || quota === undefined) return {};
+    const { requestsPerMinute, tokensPerMinute = quota.tokensPerMinute } = usage.limits;
+    const rate =
+      quota.requestsPerSecond === undefined ? undefined : bucketLimit(usage, quota.requestsPerSecond, quota.burst, nowMs);
+    const window = requestsPerMinute === undefined ? undefined : windowLimit(usage.requests, requestsPerMinute, nowMs);
+    const requests = rate === undefined || (window !== undefined && window.remaining < rate.remaining) ? window : rate;
+    return {
+      ...(requests === undefined ? {} : { requests }),
+      ...(tokensPerMinute === undefined ? {} : { tokens: windowLimit(usage.tokens, tokensPerMinute, nowMs) }),
+    };
   }
 
   #usageOf(tenant: string, burst: number, nowMs: number): Usage {
@@ -108,6 +140,20 @@ export class Quotas {
     }
     return all;
   }
+}
+
+function burstOf(rate: number | undefined, burst: number | undefined): number {
+  return burst ?? Math.max(1, Math.ceil(rate ?? 1));
+}
+
+function bucketLimit(usage: Usage, rate: number, burst: number | undefined, nowMs: number): RateLimit {
+  const limit = burstOf(rate, burst);
+  const left = Math.min(limit, usage.bucket + ((nowMs - usage.updatedMs) / 1000) * rate);
+  return { limit, remaining: Math.floor(left), resetMs: ((limit - left) / rate) * 1000 };
+}
+
+function windowLimit(window: SlidingWindow, limit: number, nowMs: number): RateLimit {
+  return { limit, remaining: Math.max(0, Math.floor(limit - window.used(nowMs))), resetMs: window.emptyMs(nowMs) };
 }
 
 function lease(tenant: string, usage: Usage, configured: TenantQuota): QuotaLease {

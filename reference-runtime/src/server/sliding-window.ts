@@ -40,6 +40,15 @@ export class SlidingWindow {
     return this.#sum;
   }
 
+  /** How long until the window holds nothing, when nothing is added. */
+  emptyMs(nowMs: number): number {
+    const now = this.#advance(nowMs);
+    const { length } = this.#counts;
+    for (let slot = now; slot > now - length; slot--)
+      if ((this.#counts[this.#at(slot)] as number) > 0) return (slot + length) * this.#slotMs - nowMs;
+    return 0;
+  }
+
   /** Adds an amount; the slot it went into is for `correct`. */
   add(nowMs: number, amount: number): number {
     const slot = this.#advance(nowMs);
