@@ -11,7 +11,7 @@ import { countEffects, describeCounts } from '../report/view.ts';
 import { writeWhole } from '../workspace/write-whole.ts';
 import { stickyComment } from './comment.ts';
 import { gitHubComments, statusOf } from './github.ts';
-import type { ActionRun, Surroundings } from './run.ts';
+import type { ActionRun, Surroundings } from './surroundings.ts';
 
 /** Every output of action.yml. */
 export const OUTPUTS = [

@@ -6,38 +6,19 @@ import { provenanceOf } from '../commands/provenance.ts';
 import { seedFromCommit } from '../commands/seed.ts';
 import type { Progress } from '../core/context.ts';
 import { ConfigurationError } from '../core/errors.ts';
-import type { FileTree } from '../core/gate-context.ts';
 import type { Provenance, Report } from '../core/report.ts';
 import { EXIT, type ExitPolicy, exitCode } from '../core/verdict.ts';
 import { oneLine, withoutCommands } from '../report/escape.ts';
 import { packageVersion } from '../tools/package-root.ts';
-import type { ChangeEvent } from '../workspace/event.ts';
 import { type Git, openGit } from '../workspace/git.ts';
 import { commitTree, folderTree, subtree } from '../workspace/tree.ts';
 import { readEvent, refuseUntrustedCheckout } from './event.ts';
 import { failureReport } from './failure.ts';
 import { type ActionInputs, readInputs } from './inputs.ts';
 import { publish, say } from './publish.ts';
+import type { ActionRun, Surroundings } from './surroundings.ts';
 
 const COMMAND = 'mixgate check';
-
-export interface ActionRun {
-  readonly env: NodeJS.ProcessEnv;
-  /** ISO 8601 UTC. */
-  readonly now: string;
-  readonly signal: AbortSignal;
-}
-
-/** What the reporters need besides the report; filled as far as the run got. */
-export interface Surroundings {
-  readonly inputs?: ActionInputs;
-  readonly change?: ChangeEvent;
-  /** Folder of the GitOps repository inside the Git repository. */
-  readonly pathPrefix?: string;
-  /** Head, for the text of files that findings point into. */
-  readonly tree?: FileTree;
-  readonly changed?: ReadonlySet<string>;
-}
 
 /** The Action: inputs and event → one check → reports. Returns the exit code; every failure on the way is a report of its own. */
 export async function runAction(run: ActionRun): Promise<number> {

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { appendFile } from 'node:fs/promises';
 import type { Section } from '../config/load.ts';
+import { readText, readYaml } from '../config/read.ts';
 import { checked } from '../config/schema.ts';
 import { nearest } from '../config/suggest.ts';
 import { ConfigurationError, ExternalError, InternalError, type Problem } from '../core/errors.ts';
 import type { GateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
 import type { CanaryProfileDocument } from '../generated/schemas.ts';
-import { glob, readText, readYaml, type Tree } from '../workspace/tree.ts';
+import { glob, type Tree } from '../workspace/tree.ts';
 import { type JudgeClient, type JudgeSettings, judgeClient, judgeKey } from './judge-model/client.ts';
 import { noisePoints } from './judge-model/noise.ts';
 import { fillTemplate, JUDGE_SCORES, judgeTemplate } from './judge-model/prompts.ts';

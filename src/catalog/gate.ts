@@ -5,7 +5,7 @@ import type { FileTree, GateContext } from '../core/gate-context.ts';
 import { sha256 } from '../core/json.ts';
 import { renderFolder } from '../kubernetes/render.ts';
 import { type RegoUse, regoUses } from '../rego/uses.ts';
-import { glob, materialize, normalise, type Tree } from '../workspace/tree.ts';
+import { glob, materialize, normalise } from '../workspace/tree.ts';
 import { evaluateCatalog } from './evaluate.ts';
 import { readFlags } from './flags.ts';
 import { readModel } from './gguf.ts';
@@ -35,7 +35,7 @@ export async function runCatalogGate(context: GateContext, section: Section<'cat
 /** What the modules of the routing policy refer to, tests left out: they set flags that they don't depend on. */
 async function policyUses(context: GateContext, config: Config): Promise<readonly RegoUse[] | undefined> {
   if (config.policy === undefined) return undefined;
-  const tree = context.head as Tree;
+  const tree = context.head;
   const modules = await glob(
     tree,
     config.policy.roots.map((root) => `${normalise(root)}/**/*.rego`),

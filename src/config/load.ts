@@ -1,8 +1,9 @@
 import { ConfigurationError } from '../core/errors.ts';
 import type { Waiver } from '../core/waiver.ts';
 import type { MixgateDocument, WaiversDocument } from '../generated/schemas.ts';
-import { normalise, readYaml, type Tree } from '../workspace/tree.ts';
+import { normalise, type Tree } from '../workspace/tree.ts';
 import type { SourceDocument } from './document.ts';
+import { readYaml } from './read.ts';
 import { checked } from './schema.ts';
 
 export const CONFIG_FILE = 'mixgate.yaml';

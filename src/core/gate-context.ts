@@ -1,13 +1,19 @@
 import type { RunContext } from './context.ts';
 
-/** Reads files of one side of a change. The workspace's Tree satisfies it; gates depend on this shape only. */
+/**
+ * A read-only tree of files, one side of a change: a commit, or a folder on disk. Paths are relative, with forward slashes.
+ * Symbolic links are not followed: they count as absent (a pull request could point one at a file outside the repository).
+ */
 export interface FileTree {
+  /** What the user calls it: a ref, or `.`. */
   readonly name: string;
+  /** Full commit id; undefined for a folder. */
   readonly commit: string | undefined;
+  /** Every file at or below `prefix`, sorted. */
   list(prefix?: string): Promise<readonly string[]>;
   read(path: string): Promise<Buffer | undefined>;
   readMany(paths: readonly string[]): Promise<ReadonlyMap<string, Buffer>>;
-  /** Size and SHA-256 (hex) of a file of any size, read as a stream; undefined when it is absent. */
+  /** Size and SHA-256 (hex) of a file of any size, read as a stream; undefined when it is absent. Folders on disk have it. */
   digest?(path: string): Promise<{ readonly bytes: number; readonly sha256: string } | undefined>;
 }
 

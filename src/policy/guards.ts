@@ -1,7 +1,8 @@
 import type { SourceDocument } from '../config/document.ts';
+import { readYaml } from '../config/read.ts';
 import type { Finding } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
-import { normalise, readYaml, type Tree } from '../workspace/tree.ts';
+import { normalise } from '../workspace/tree.ts';
 import { policyFinding } from './rules.ts';
 import { type Modules, testNames } from './source.ts';
 
@@ -14,7 +15,7 @@ export interface Guards {
 
 export async function readGuards(tree: FileTree, invariants: Modules, domain: string | undefined): Promise<Guards> {
   const present = domain !== undefined && (await tree.read(normalise(domain))) !== undefined;
-  return { from: tree.name, invariants, domain: present ? await readYaml(tree as Tree, domain!) : undefined };
+  return { from: tree.name, invariants, domain: present ? await readYaml(tree, domain!) : undefined };
 }
 
 /** Notes on guards that the change edits. */

@@ -4,6 +4,7 @@ import {
   AXIS_LINE,
   axisNumber,
   COLOR,
+  type Drawn,
   FONT,
   LEGEND,
   label,
@@ -15,7 +16,6 @@ import {
   twoLines,
   WIDTH,
 } from './html-chart-theme.ts';
-import type { Drawn } from './html-charts.ts';
 
 const MAX_BARS = 40;
 

@@ -5,6 +5,7 @@ import {
   AXIS_LINE,
   axisNumber,
   COLOR,
+  type Drawn,
   FONT,
   finite,
   label,
@@ -14,7 +15,6 @@ import {
   textWidth,
   WIDTH,
 } from './html-chart-theme.ts';
-import type { Drawn } from './html-charts.ts';
 
 const MAX_ROWS = 40;
 const ROW = 30;

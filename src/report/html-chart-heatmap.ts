@@ -3,6 +3,7 @@ import {
   AXIS_LABEL,
   axisNumber,
   COLOR,
+  type Drawn,
   FONT,
   finite,
   HEAT,
@@ -13,7 +14,6 @@ import {
   textWidth,
   WIDTH,
 } from './html-chart-theme.ts';
-import type { Drawn } from './html-charts.ts';
 
 const MAX_SIDE = 64;
 const MAX_LABELLED = 160;

@@ -5,6 +5,7 @@ import {
   AXIS_LINE,
   axisNumber,
   COLOR,
+  type Drawn,
   FONT,
   finite,
   LEGEND,
@@ -16,7 +17,6 @@ import {
   textWidth,
   WIDTH,
 } from './html-chart-theme.ts';
-import type { Drawn } from './html-charts.ts';
 
 const MAX_POINTS = 2_000;
 const MAX_LIMITS = 8;

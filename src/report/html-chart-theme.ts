@@ -1,5 +1,13 @@
+import type { EChartsCoreOption } from 'echarts/core';
 import { clip, oneLine } from './escape.ts';
 import { formatNumber } from './number.ts';
+
+/** A chart ready for ECharts. Sizes in pixels. */
+export interface Drawn {
+  readonly option: EChartsCoreOption;
+  readonly width: number;
+  readonly height: number;
+}
 
 /**
  * Stand-ins that ECharts draws with; each becomes a CSS variable of the page afterwards. They are colours that no palette

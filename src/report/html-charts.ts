@@ -8,7 +8,7 @@ import { barOption } from './html-chart-bar.ts';
 import { forestOption } from './html-chart-forest.ts';
 import { heatmapOption } from './html-chart-heatmap.ts';
 import { lineOption } from './html-chart-line.ts';
-import { ROLES } from './html-chart-theme.ts';
+import { type Drawn, ROLES } from './html-chart-theme.ts';
 
 echarts.use([
   BarSeries,
@@ -22,12 +22,6 @@ echarts.use([
   VisualMapComponent,
   SVGRenderer,
 ]);
-
-export interface Drawn {
-  readonly option: echarts.EChartsCoreOption;
-  readonly width: number;
-  readonly height: number;
-}
 
 /**
  * A chart as an SVG element, drawn by Apache ECharts without a browser. Colours are CSS variables, so that the page's light

@@ -1,9 +1,9 @@
 import type { Config, Section } from '../config/load.ts';
+import { readText } from '../config/read.ts';
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Subject, type Table } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
 import { sha256 } from '../core/json.ts';
-import { readText } from '../workspace/tree.ts';
 import { compareObjectives } from './changes.ts';
 import { formatDuration } from './duration.ts';
 import { describeObjective } from './events.ts';

@@ -122,7 +122,7 @@ async function loadConsumers(
   config: Config,
   findings: Finding[],
 ): Promise<Consumers> {
-  const tree = context.head as Tree;
+  const tree = context.head;
   const paths = new Set([
     ...(config.slo === undefined ? [] : await glob(tree, config.slo.files)),
     ...(section.consumers === undefined ? [] : await glob(tree, section.consumers)),
@@ -179,7 +179,7 @@ async function judgeSamples(
 ): Promise<SampledPart> {
   if (section.samples === undefined && section.coverage === undefined)
     return { findings: [], tables: [], measurements: [], state: 'not configured' };
-  const tree = context.head as Tree;
+  const tree = context.head;
   const patterns = section.samples ?? [];
   const paths = patterns.length === 0 ? [] : await glob(tree, patterns);
   if (paths.length === 0) {

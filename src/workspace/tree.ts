@@ -4,27 +4,13 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } fro
 import { tmpdir } from 'node:os';
 import { dirname, join, posix, relative, resolve, sep } from 'node:path';
 import picomatch from 'picomatch';
-import { decodeText, parseYaml, type SourceDocument } from '../config/document.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { compareText } from '../core/finding.ts';
+import type { FileTree } from '../core/gate-context.ts';
 import type { Git } from './git.ts';
 
-/**
- * A read-only tree of files: a commit, or a folder on disk. Paths are relative, with forward slashes. Symbolic links are not
- * followed: they count as absent (a pull request could point one at a file outside the repository).
- */
-export interface Tree {
-  /** What the user calls it: a ref, or `.`. */
-  readonly name: string;
-  /** Full commit id; undefined for a folder. */
-  readonly commit: string | undefined;
-  /** Every file at or below `prefix`, sorted. */
-  list(prefix?: string): Promise<readonly string[]>;
-  read(path: string): Promise<Buffer | undefined>;
-  readMany(paths: readonly string[]): Promise<ReadonlyMap<string, Buffer>>;
-  /** Size and SHA-256 (hex) of a file of any size, read as a stream; undefined when it is absent. Folders on disk have it. */
-  digest?(path: string): Promise<{ readonly bytes: number; readonly sha256: string } | undefined>;
-}
+/** The trees made here: commits, and folders on disk. */
+export type Tree = FileTree;
 
 const MAX_FILES = 50_000;
 /** Larger files are models or mistakes; they are digested as a stream, never held in memory. */
@@ -152,23 +138,6 @@ export async function glob(tree: Tree, patterns: readonly string[]): Promise<rea
   const wanted = patterns.map(normalise);
   const matches = picomatch([...wanted], { dot: true });
   return all.filter((path) => wanted.some((pattern) => path === pattern || path.startsWith(`${pattern}/`)) || matches(path));
-}
-
-/** A text file that must be there. `from` says who named it, for the error. */
-export async function readText(tree: Tree, path: string, namedBy = 'mixgate.yaml'): Promise<string> {
-  const bytes = await tree.read(path);
-  if (bytes === undefined) {
-    throw new ConfigurationError({
-      message: `the file does not exist in ${tree.name} (named by ${namedBy}).`,
-      location: { file: normalise(path) },
-      fix: 'correct the path, or add the file.',
-    });
-  }
-  return decodeText(bytes, normalise(path));
-}
-
-export async function readYaml(tree: Tree, path: string, namedBy?: string): Promise<SourceDocument> {
-  return parseYaml(await readText(tree, path, namedBy), normalise(path));
 }
 
 export interface Materialized extends AsyncDisposable {

@@ -1,7 +1,7 @@
 // Memory that serving a model takes, on the host and on the GPU, from total parameters (the whole file), never from active ones.
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
-import type { ModelShape } from './preflight.ts';
+import type { ModelShape } from './model-shape.ts';
 
 /** What is planned in one memory, in bytes. `compute` is an upper estimate of llama.cpp's scratch buffers at the given batch. */
 export interface MemoryPart {

@@ -8,32 +8,9 @@ import {
   planMemory,
   refusal,
 } from './memory.ts';
+import type { ModelShape } from './model-shape.ts';
 import { metaNumber, metaString, openGguf } from './reader.ts';
 import type { GgufHeader } from './types.ts';
-
-/** What the rest of the runtime needs to know about a model. Sizes in bytes. */
-export interface ModelShape {
-  architecture: string;
-  name: string;
-  layers: number;
-  experts: number;
-  expertsUsed: number;
-  width: number;
-  heads: number;
-  kvHeads: number;
-  headSize: number;
-  vocabulary: number;
-  trainedContext: number;
-  parameters: number;
-  fileBytes: number;
-  /** Bytes of the tensors of each layer. */
-  layerBytes: number[];
-  /** Bytes of the output matrix; where it is tied, of the embedding that it is. */
-  outputBytes: number;
-  tiedOutput: boolean;
-  /** True when a host-side softmax and top-k over the router logits is what the model does (plain softmax gating). */
-  softmaxGate: boolean;
-}
 
 /** A model that must not be loaded, and why. */
 export class PreflightError extends Error {}

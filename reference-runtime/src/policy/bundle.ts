@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import tar from 'tar-stream';
+import { BundleError } from './bundle-error.ts';
 import { type Verification, verifySignature } from './signature.ts';
 
 /** Largest bundle, and largest file in one, in bytes. */
@@ -11,6 +12,8 @@ export const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
 
 /** What is read of an unsigned folder: it may hold anything else. */
 const PARTS = ['policy.wasm', 'data.json', '.manifest'];
+
+export { BundleError };
 
 /** A policy bundle ready to be evaluated. `digest` covers code and data: sha256, hex. */
 export interface Bundle {
@@ -20,9 +23,6 @@ export interface Bundle {
   wasm: Uint8Array;
   data: unknown;
 }
-
-/** A bundle that cannot be used. */
-export class BundleError extends Error {}
 
 function assemble(source: string, files: Map<string, Buffer>): Bundle {
   const wasm = files.get('policy.wasm');

@@ -1,23 +1,8 @@
 // The decision log, in the format of OPA's (OPA documentation, Decision Log Service API), one JSON object a line.
 import type { LineFile } from '../telemetry/line-file.ts';
 import type { LogRecord } from '../telemetry/otlp-logs.ts';
+import type { DecisionEntry } from './decision-entry.ts';
 import { decisionRecord } from './decision-record.ts';
-
-export interface DecisionEntry {
-  decisionId: string;
-  timestamp: Date;
-  path: string;
-  revision: string;
-  input: unknown;
-  result: unknown;
-  requestedBy: string;
-  evaluationNs: number;
-  error?: string;
-  traceId?: string;
-  spanId?: string;
-  /** What the runtime did with the decision: OPA's `custom` field. */
-  custom?: Record<string, unknown>;
-}
 
 /** A copy of `document` without what `pointer` names; the copy is deep where it differs. Undefined when nothing was there. */
 function erase(document: unknown, path: string[]): { value: unknown } | undefined {

@@ -2,7 +2,7 @@
 // what the mask erased written as erased.
 import type { AttributeValue } from '../telemetry/otlp.ts';
 import type { Body, LogRecord } from '../telemetry/otlp-logs.ts';
-import type { DecisionEntry } from './decision-log.ts';
+import type { DecisionEntry } from './decision-entry.ts';
 
 const DATA_CLASSES = new Set(['public', 'internal', 'restricted']);
 const MASKED = '_MASKED';

@@ -1,7 +1,7 @@
 import type { Finding } from '../../core/finding.ts';
 import { readAttribute, readDeprecated, readStability } from './attribute.ts';
 import type { FieldReader } from './fields.ts';
-import { readMetricFields } from './parse.ts';
+import { readMetricFields } from './metric-fields.ts';
 import type { RawAttribute, RawGroup, RawGroupType } from './raw.ts';
 
 const TOP_KEYS = [

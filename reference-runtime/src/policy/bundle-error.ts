@@ -1,0 +1,2 @@
+/** A bundle that cannot be used. */
+export class BundleError extends Error {}
