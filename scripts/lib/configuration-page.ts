@@ -54,7 +54,7 @@ export function configurationPage(load: (name: string) => SchemaNode): string {
     'an unknown key is an error that lists the known ones. `[]` in a key stands for each entry of a list, `<name>` for a name',
     'of your choice. "Required" means: required where the part around it is there.',
     '',
-    '`mixgate init` writes a commented `mixgate.yaml` to start from, and [the example fleet](../examples/fleet/mixgate.yaml)',
+    '`mixgate init` writes a `mixgate.yaml` for what a repository holds, and [the example fleet](../examples/fleet/mixgate.yaml)',
     'has one in use. In a pull request the configuration is read from the base of the change.',
     '',
     '- [mixgate.yaml](#mixgateyaml)',

@@ -13,7 +13,7 @@ export async function loadCommands(): Promise<readonly CommandSpec[]> {
     import('./promote.ts'),
     import('./rollback.ts'),
     import('./history.ts'),
-    import('./init.ts'),
+    import('./init/index.ts'),
     import('./doctor.ts'),
     import('./explain.ts'),
   ]);
