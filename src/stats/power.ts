@@ -5,6 +5,38 @@ export function minimumDetectableEffect(standardError: number, alpha: number, po
   return (normalQuantile(power) - normalQuantile(alpha)) * standardError;
 }
 
+/** How a difference of rates varies, by its size. */
+export interface DifferenceErrors {
+  /** How far it can fall and rise. */
+  readonly room: readonly [number, number];
+  /**
+   * If the difference is `delta`: its standard error as the test reckons it (as if there were none), its true one, and how far apart the
+   * outcomes of an exact test are (half a step is lost to its discreteness).
+   */
+  readonly at: (delta: number) => { readonly none: number; readonly own: number; readonly step: number };
+}
+
+/**
+ * Smallest effect of which a one-sided exact test at `alpha` is certain with probability `power`, where the errors change with the effect:
+ * d = z_{1-alpha} none(d) + z_power own(d) + step / 2 (Casagrande, Pike, Smith 1978, for two proportions), by bisection. `sign`: the
+ * direction that is looked for. Undefined when there is no room for it.
+ */
+export function detectableDifference(errors: DifferenceErrors, sign: 1 | -1, alpha: number, power = 0.8): number | undefined {
+  const excess = (effect: number): number => {
+    const { none, own, step } = errors.at(sign * effect);
+    return effect + normalQuantile(alpha) * none - normalQuantile(power) * own - step / 2;
+  };
+  const largest = errors.room[sign > 0 ? 1 : 0];
+  if (!(excess(largest) >= 0)) return undefined;
+  let [low, high] = [0, largest];
+  for (let i = 0; i < 40; i++) {
+    const middle = (low + high) / 2;
+    if (excess(middle) >= 0) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
 /** Power of a one-sided z test for a true effect. */
 export function powerOf(effect: number, standardError: number, alpha: number): number {
   return normalCdf(effect / standardError + normalQuantile(alpha));

@@ -1,4 +1,5 @@
 import type { Dependence } from '../../stats/effective-sample-size.ts';
+import type { DifferenceErrors } from '../../stats/power.ts';
 import type { Bounds } from './location.ts';
 import type { NonzeroAssessment } from './nonzero.ts';
 import type { Scale } from './scale.ts';
@@ -53,6 +54,8 @@ export interface Assessment {
   readonly spread?: { readonly pValue: number; readonly effect: number };
   /** Counts only: a difference so small in absolute terms that the ratio does not matter, given the interval's tail. */
   readonly negligible?: (tail: number) => boolean;
+  /** Rates only: how the difference would vary if it were `delta`. Elsewhere its error is read off the interval, whatever the effect. */
+  readonly errors?: DifferenceErrors;
   readonly notes: readonly string[];
   /** The data allow a failure but no pass (too much missing). */
   readonly noPass?: string;

@@ -1,8 +1,8 @@
-import { normalQuantile } from '../../stats/distributions.ts';
 import type { Dependence } from '../../stats/effective-sample-size.ts';
-import { minimumDetectableEffect, samplesNeeded } from '../../stats/power.ts';
+import { samplesNeeded } from '../../stats/power.ts';
 import type { Assessment, Blocked } from './assessment.ts';
 import { POWER, SPREAD_RELEVANCE, TAIL_RELEVANCE } from './defaults.ts';
+import { detectableEffect, standardErrorOf } from './detectable.ts';
 import { formatEffect } from './format.ts';
 import { type NonzeroChange, nonzeroChange } from './nonzero.ts';
 import type { Direction, MetricInput, MetricResult, SubTest } from './types.ts';
@@ -45,6 +45,8 @@ export interface Levels {
   readonly alpha: number;
   /** Nominal one-sided level of this look. */
   readonly nominal: number;
+  /** The same for one metric that is worse among all of the family: what Holm asks of the smallest p. */
+  readonly alone: number;
   /** Nominal level at which shape changes warn. */
   readonly warn: number;
   /** Turns a nominal p into one that accounts for looks and family (monotone). */
@@ -72,8 +74,7 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
   const driftCertain = shares.trend !== undefined && levels.adjust(p.trend / shares.trend) <= levels.alpha;
   const part = nonzeroChange(assessment, metric.direction, level);
   const partCertain = shares.nonzero !== undefined && levels.adjust(p.nonzero / shares.nonzero) <= levels.alpha;
-  const standardError = (bounds.high - bounds.low) / (2 * -normalQuantile(level));
-  const mdeDelta = minimumDetectableEffect(standardError, level, POWER);
+  const standardError = standardErrorOf(bounds, level);
   const low = scale.toEffect(bounds.low);
   const high = scale.toEffect(bounds.high);
   const unit = scale.unit;
@@ -130,7 +131,7 @@ export function decide(metric: MetricInput, assessment: Assessment, p: MetricP, 
     intervalLevel: 1 - 2 * level,
     margin: assessment.margin,
     relevance: assessment.relevance,
-    mde: finite(Math.abs(scale.toEffect(sign * mdeDelta))),
+    mde: detectableEffect(assessment, metric.direction, levels.alone * shares.location, standardError),
     method: assessment.method,
     n: assessment.n,
     nEff: [round(assessment.nEff[0]), round(assessment.nEff[1])],
@@ -148,11 +149,15 @@ function dependenceField(dependence: Dependence | undefined): Pick<MetricResult,
   return { dependence: { lag1: Math.round(phi * 1000) / 1000, detected, blockLength: round(inflation) } };
 }
 
-/** A metric that cannot be decided. `level`: one-sided error of the interval, where one is known all the same. */
-export function blockedResult(metric: MetricInput, state: Blocked, level: number): MetricResult {
+/** A metric that cannot be decided, with the interval where one is known all the same. */
+export function blockedResult(
+  metric: MetricInput,
+  state: Blocked,
+  { nominal: level, alone }: Pick<Levels, 'nominal' | 'alone'>,
+): MetricResult {
   const needed = state.samplesNeeded;
   const policy = state.noData === true ? (metric.noData ?? 'inconclusive') : undefined;
-  const known = state.estimate === undefined ? undefined : estimated(state.estimate, metric.direction, level);
+  const known = state.estimate === undefined ? undefined : estimated(state.estimate, metric.direction, level, alone);
   return {
     name: metric.name,
     ...(metric.segment === undefined ? {} : { segment: metric.segment }),
@@ -176,17 +181,17 @@ export function blockedResult(metric: MetricInput, state: Blocked, level: number
 
 /** Effect, interval and smallest detectable effect of a metric that is shown and not decided. */
 function estimated(
-  { scale, delta, bounds }: NonNullable<Blocked['estimate']>,
+  estimate: NonNullable<Blocked['estimate']>,
   direction: Direction,
   level: number,
+  alone: number,
 ): Pick<MetricResult, 'effect' | 'interval' | 'mde'> {
-  const { low, high } = bounds(level);
-  const sign = direction === 'higher' ? -1 : 1;
-  const mde = minimumDetectableEffect((high - low) / (2 * -normalQuantile(level)), level, POWER);
+  const { scale, delta } = estimate;
+  const bounds = estimate.bounds(level);
   return {
     effect: finite(scale.toEffect(delta)),
-    interval: [finite(scale.toEffect(low)), finite(scale.toEffect(high))],
-    mde: finite(Math.abs(scale.toEffect(sign * mde))),
+    interval: [finite(scale.toEffect(bounds.low)), finite(scale.toEffect(bounds.high))],
+    mde: detectableEffect(estimate, direction, alone, standardErrorOf(bounds, level)),
   };
 }
 

@@ -40,18 +40,23 @@ export function judgeCase(input: CaseInput): CaseResult {
   ];
   const adjusted = holm(nominalPs);
 
-  const warn = Math.min(WARN_LEVEL, alpha / Math.max(1, nominalPs.length));
+  const family = Math.max(1, nominalPs.length);
+  const warn = Math.min(WARN_LEVEL, alpha / family);
+  const levelsAt = (size: number): Pick<Levels, 'nominal' | 'alone'> => ({
+    nominal: nominalLevel(alpha, looks, size),
+    alone: nominalLevel(alpha / family, looks, size),
+  });
   // Holm multiplies a hypothesis' p by a factor; its sub-tests are held to the same factor.
   const levelsOf = (position: number, size: number): Levels => {
     const own = nominalPs[position] ?? 0;
     const factor = own > 0 ? Math.max(1, adjusted[position]! / own) : 1;
     const adjust = (value: number): number => Math.min(1, factor * adjustForLooks(Math.min(1, value), looks, size, alpha));
-    return { alpha, nominal: nominalLevel(alpha, looks, size), warn, adjust };
+    return { alpha, ...levelsAt(size), warn, adjust };
   };
   const results: MetricResult[] = states.map((state, index) =>
     isBlocked(state)
-      ? blockedResult(metrics[index]!, state, nominalLevel(alpha, looks, Math.min(...state.nEff)))
-      : blockedResult(metrics[index]!, NOT_DECIDED, alpha),
+      ? blockedResult(metrics[index]!, state, levelsAt(Math.min(...state.nEff)))
+      : blockedResult(metrics[index]!, NOT_DECIDED, levelsAt(0)),
   );
   tested.forEach(({ index, state, p, size }, position) => {
     results[index] = decide(metrics[index]!, state, p, levelsOf(position, size));

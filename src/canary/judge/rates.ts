@@ -1,6 +1,7 @@
 import { normalQuantile, tSf } from '../../stats/distributions.ts';
 import { type Dependence, estimateDependence } from '../../stats/effective-sample-size.ts';
 import { conditionalRateTest, fisherExact, mcNemarExact } from '../../stats/fisher.ts';
+import type { DifferenceErrors } from '../../stats/power.ts';
 import { differenceInterval, pairedDifferenceInterval, rateRatioInterval } from '../../stats/proportions.ts';
 import { mean, sum } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
@@ -41,6 +42,7 @@ export function assessBinary(arms: Arms, design: Design, margin: Margin | undefi
     return {
       ...base,
       bounds: (tail) => pairedDifferenceInterval(worse, better, n[0], tail),
+      errors: pairedErrors(p1, (2 * Math.min(worse, better)) / n[0], n[0]),
       pLarger: mcNemarExact(worse, better, 'greater'),
       pSmaller: mcNemarExact(worse, better, 'less'),
       nEff: n,
@@ -54,10 +56,39 @@ export function assessBinary(arms: Arms, design: Design, margin: Margin | undefi
     ...base,
     dependence,
     bounds: (tail) => differenceInterval(k2, n[1], k1, n[0], tail, inflation),
+    errors: rateErrors(p1, n, inflation),
     pLarger: deflate(fisherExact(...table, 'greater'), inflation),
     pSmaller: deflate(fisherExact(...table, 'less'), inflation),
     nEff: [n[0] / inflation, n[1] / inflation],
     method: `Fisher exact (${k1}/${n[0]} against ${k2}/${n[1]})${inflation > 1 ? `, n/nEff ${inflation.toFixed(1)}` : ''}`,
+  };
+}
+
+/** Errors of the difference of two rates, the baseline's being `p1`. */
+function rateErrors(p1: number, [n1, n2]: readonly [number, number], inflation: number): DifferenceErrors {
+  const spread = (p: number): number => Math.max(0, p * (1 - p)) * inflation;
+  return {
+    room: [p1, 1 - p1],
+    at: (delta) => ({
+      none: Math.sqrt(spread((n1 * p1 + n2 * (p1 + delta)) / (n1 + n2)) * (1 / n1 + 1 / n2)),
+      own: Math.sqrt(spread(p1) / n1 + spread(p1 + delta) / n2),
+      step: (1 / n1 + 1 / n2) * inflation,
+    }),
+  };
+}
+
+/** The same of pairs: a share `balanced` of them is unequal either way, and those come on top that make the difference. */
+function pairedErrors(p1: number, balanced: number, pairs: number): DifferenceErrors {
+  return {
+    room: [p1, 1 - p1],
+    at: (delta) => {
+      const share = Math.min(1, balanced + Math.abs(delta));
+      return {
+        none: Math.sqrt(share / pairs),
+        own: Math.sqrt(Math.max(0, share - delta * delta) / pairs),
+        step: 2 / pairs,
+      };
+    },
   };
 }
 

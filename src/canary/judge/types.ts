@@ -80,7 +80,10 @@ export interface MetricResult {
   readonly margin: number;
   /** Smallest estimate that fails, in effectUnit. Equals the margin when one was given. */
   readonly relevance: number;
-  /** Smallest true effect this run finds with probability 0.8, in effectUnit; null when it cannot be bounded. */
+  /**
+   * Smallest true effect of which such a run is certain with probability 0.8, alone among the whole family, in effectUnit; null when none
+   * would do. It fails if it also reaches `relevance`.
+   */
   readonly mde: number | null;
   readonly method: string;
   readonly arms?: ArmSummary;

@@ -45,8 +45,16 @@ export function metricTable(judged: CaseResult, pairedBy: string): Table {
     rows: metrics.map((metric) => columns.map(([, cell]) => cell(metric))),
     details: open.map(sentence),
     fold: { from: open.length, what: 'pass' },
-    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capital(judged.family.method)}). Smallest detectable: the true effect that this run finds in 4 of 5 cases.${few}${points}`,
+    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capital(judged.family.method)}). ${intervalText(metrics)}Smallest detectable: the true change of one metric that 4 of 5 such runs tell from none; it fails if it also reaches the margin.${few}${points}`,
   };
+}
+
+/** The share of runs whose interval holds the true change: metrics whose tails are tested as well have wider ones. */
+function intervalText(metrics: readonly MetricResult[]): string {
+  const levels = metrics.flatMap(({ effect, intervalLevel }) => (effect === null || intervalLevel <= 0 ? [] : [intervalLevel]));
+  if (levels.length === 0) return '';
+  const [least, most] = [Math.min(...levels), Math.max(...levels)].map((level) => (100 * level).toFixed(0));
+  return `Intervals: ${least === most ? least : `${least} to ${most}`} %, each metric by itself. `;
 }
 
 /** Why a row is not a pass, with the samples that would decide it. */

@@ -1,8 +1,11 @@
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { tSf } from '../../stats/distributions.ts';
+import { minimumDetectableEffect } from '../../stats/power.ts';
 import { robustTrend } from '../../stats/trend.ts';
+import { POWER } from '../judge/defaults.ts';
+import { standardErrorOf } from '../judge/detectable.ts';
 import { formatEffect } from '../judge/format.ts';
-import type { CaseResult } from '../judge/types.ts';
+import type { CaseResult, MetricResult } from '../judge/types.ts';
 import { latePacing } from '../pacing.ts';
 import type { CanaryPoint, PointSet } from './points.ts';
 import { capital, effectText, label } from './present.ts';
@@ -72,6 +75,15 @@ function throttled(samples: PointSet): string | undefined {
   return `The baseline itself became ${Math.exp(fit.slope).toFixed(1)} times slower during the run: the machine was throttled or shared.`;
 }
 
+/** The smallest ratio - 1 that the noise of a metric by itself lets one see, at the level of its interval; undefined when that is unbounded. */
+function smallestSeen({ interval: [low, high], intervalLevel }: MetricResult): number | undefined {
+  if (low === null || high === null || low <= -1) return undefined;
+  const tail = (1 - intervalLevel) / 2;
+  return Math.expm1(
+    minimumDetectableEffect(standardErrorOf({ low: Math.log1p(low), high: Math.log1p(high) }, tail), tail, POWER),
+  );
+}
+
 /** The A/A block: the baseline differs from itself, or by so much at random that the margins mean nothing. */
 function unsteady({ profile }: ValidityInput, judged: CaseResult, noise: CaseResult): string | undefined {
   const differs = noise.metrics.find((metric) => metric.verdict === 'fail');
@@ -80,9 +92,11 @@ function unsteady({ profile }: ValidityInput, judged: CaseResult, noise: CaseRes
   for (const metric of noise.metrics) {
     const required = profile.metrics.find((wanted) => wanted.name === metric.name)?.required ?? true;
     const pairs = judged.metrics.find((own) => own.name === metric.name && own.segment === metric.segment)?.n[0] ?? 0;
-    if (required === false || metric.segment !== undefined || metric.effectUnit !== 'relative' || metric.mde === null) continue;
+    if (required === false || metric.segment !== undefined || metric.effectUnit !== 'relative') continue;
+    const noise = smallestSeen(metric);
+    if (noise === undefined) continue;
     // What the same noise would leave over the judged pairs.
-    const seen = metric.mde * Math.sqrt(Math.min(metric.n[0], pairs) / Math.max(1, pairs));
+    const seen = noise * Math.sqrt(Math.min(metric.n[0], pairs) / Math.max(1, pairs));
     if (pairs > 0 && seen > NOISE_MARGINS * metric.margin)
       return `The baseline against itself is so unsteady in ${label(metric)} that ${pairs} pairs could only show ${formatEffect(seen, 'relative')}, against a margin of ${formatEffect(metric.margin, 'relative')}.`;
   }
