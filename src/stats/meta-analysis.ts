@@ -18,7 +18,7 @@ export interface PooledEffect {
   readonly pValue: number;
   /** Share of the variation that chance does not explain, 0..1: max(0, (Q - df) / Q). */
   readonly iSquared: number;
-  /** Variance of the effects between strata (DerSimonian and Laird 1986). */
+  /** Variance of the effects between strata (Paule and Mandel 1982). */
   readonly tauSquared: number;
   /** Mean effect and its standard error when the strata differ by `tauSquared`. */
   readonly random: StratumEffect;
@@ -26,8 +26,9 @@ export interface PooledEffect {
 
 /**
  * Pools the effects of independent strata by inverse variance, and measures how much they differ: Cochran's Q (Cochran 1954), I-squared
- * (Higgins and Thompson 2002), tau-squared and the random-effects mean (DerSimonian and Laird 1986). Standard errors must be positive;
- * at least one stratum.
+ * (Higgins and Thompson 2002), tau-squared (Paule and Mandel 1982) and the random-effects mean. Standard errors must be positive; at least
+ * one stratum. The moment estimator of DerSimonian and Laird is not used: where one stratum is a million times more precise than the others
+ * (a metric that did not move there at all), it finds next to no variance, however far they are apart.
  */
 export function poolEffects(strata: readonly StratumEffect[]): PooledEffect {
   const weights = strata.map(({ standardError }) => 1 / standardError ** 2);
@@ -35,8 +36,7 @@ export function poolEffects(strata: readonly StratumEffect[]): PooledEffect {
   const total = weights.reduce((a, b) => a + b, 0);
   const q = strata.reduce((sum, { effect }, i) => sum + weights[i]! * (effect - common.effect) ** 2, 0);
   const df = strata.length - 1;
-  const squares = weights.reduce((sum, weight) => sum + weight * weight, 0);
-  const tauSquared = df === 0 ? 0 : Math.max(0, (q - df) / (total - squares / total));
+  const tauSquared = q > df ? pauleMandel(strata) : 0;
   return {
     ...common,
     weights: weights.map((weight) => weight / total),
@@ -58,6 +58,25 @@ function weightedMean(strata: readonly StratumEffect[], weights: readonly number
     effect: strata.reduce((sum, { effect }, i) => sum + weights[i]! * effect, 0) / total,
     standardError: 1 / Math.sqrt(total),
   };
+}
+
+/** The variance between strata at which Q is what chance alone would give, its degrees of freedom: Q falls as the variance grows, so by bisection. */
+function pauleMandel(strata: readonly StratumEffect[]): number {
+  const df = strata.length - 1;
+  const excess = (tauSquared: number): number => {
+    const weights = strata.map(({ standardError }) => 1 / (standardError ** 2 + tauSquared));
+    const { effect: mean } = weightedMean(strata, weights);
+    return strata.reduce((sum, { effect }, i) => sum + weights[i]! * (effect - mean) ** 2, 0) - df;
+  };
+  const effects = strata.map(({ effect }) => effect);
+  // No variance is larger than the squared range: Q is at most df there.
+  let [low, high] = [0, (Math.max(...effects) - Math.min(...effects)) ** 2];
+  for (let i = 0; i < 200 && high - low > 1e-9 * high; i++) {
+    const middle = (low + high) / 2;
+    if (excess(middle) > 0) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
 }
 
 /** Neither tail is nearer to certainty than this: one stratum can't outvote all others. */

@@ -10,8 +10,8 @@ test('effects 0 and 1 with standard error 0.5 each: Q = 2, I-squared = 50 %', ()
   expect(pooled).toMatchObject({ effect: 0.5, q: 2, df: 1, iSquared: 0.5, weights: [0.5, 0.5] });
   expect(pooled.standardError).toBeCloseTo(0.5 / Math.SQRT2, 12);
   expect(pooled.pValue).toBeCloseTo(0.1573, 4);
-  // (Q - df) / (sum w - sum w^2 / sum w) = 1 / (8 - 4) = 0.25.
-  expect(pooled.tauSquared).toBeCloseTo(0.25, 12);
+  // Q(tau²) = 0.5 / (0.25 + tau²) = 1.
+  expect(pooled.tauSquared).toBeCloseTo(0.25, 8);
 });
 
 /** Cases of tuberculosis and people without it, vaccinated and not, in 13 trials (Colditz and others 1994; `dat.bcg` of R's metafor). */
@@ -31,7 +31,7 @@ const BCG = [
   [27, 16886, 29, 17825],
 ] as const;
 
-test('the BCG trials: heterogeneity and both means as metafor prints them (Viechtbauer 2010, rma with method="DL" and "FE")', () => {
+test('the BCG trials: heterogeneity and both means as metafor prints them (Viechtbauer 2010, rma with method="PM" and "FE")', () => {
   const trials = BCG.map(([a, b, c, d]) => ({
     effect: Math.log(a / (a + b) / (c / (c + d))),
     standardError: Math.sqrt(1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)),
@@ -40,11 +40,23 @@ test('the BCG trials: heterogeneity and both means as metafor prints them (Viech
   expect(pooled.q).toBeCloseTo(152.233, 3);
   expect(pooled.df).toBe(12);
   expect(100 * pooled.iSquared).toBeCloseTo(92.12, 2);
-  expect(pooled.tauSquared).toBeCloseTo(0.3088, 4);
-  expect(pooled.random.effect).toBeCloseTo(-0.7141, 4);
-  expect(pooled.random.standardError).toBeCloseTo(0.1787, 4);
+  expect(pooled.tauSquared).toBeCloseTo(0.3181, 4);
+  expect(pooled.random.effect).toBeCloseTo(-0.715, 4);
+  expect(pooled.random.standardError).toBeCloseTo(0.1809, 4);
   expect(pooled.effect).toBeCloseTo(-0.4303, 4);
   expect(pooled.standardError).toBeCloseTo(0.0405, 4);
+});
+
+test('one stratum that moved far counts as variance, also beside strata that are known a million times better', () => {
+  const pooled = poolEffects([
+    ...[1e-5, -2e-5, 3e-5, 0].map((effect) => ({ effect, standardError: 1e-5 })),
+    { effect: 0.745, standardError: 0.05 },
+  ]);
+  // The variance of 0, 0, 0, 0, 0.745 is 0.111.
+  expect(pooled.tauSquared).toBeGreaterThan(0.1);
+  expect(pooled.tauSquared).toBeLessThan(0.12);
+  expect(pooled.random.effect).toBeCloseTo(0.148, 2);
+  expect(pooled.random.effect + 1.645 * pooled.random.standardError).toBeGreaterThan(0.3);
 });
 
 test('the upper tail of chi-square: printed critical values (Abramowitz and Stegun, table 26.8)', () => {

@@ -111,7 +111,7 @@ export interface PooledResult {
   readonly effect: number;
   readonly effectUnit: 'relative' | 'absolute';
   readonly interval: readonly [number, number];
-  /** Mean and interval when the segments truly differ (random effects, DerSimonian and Laird 1986). */
+  /** Mean and interval when the segments truly differ (random effects, Paule and Mandel 1982). */
   readonly random: { readonly effect: number; readonly interval: readonly [number, number] };
   readonly intervalLevel: number;
   readonly margin: number;
