@@ -19,6 +19,7 @@ export async function readSamples(file: string): Promise<SampleSet> {
   let dropped = 0;
   let points = 0;
   let lineNumber = 0;
+  let canaryRun = false;
 
   function add(row: SampleRow): void {
     if (row.metric === 'dropped_iterations') dropped += row.value;
@@ -64,7 +65,10 @@ export async function readSamples(file: string): Promise<SampleSet> {
       try {
         const parsed = parseK6Line(line);
         if (parsed.kind === 'metric') types.set(parsed.name, parsed.type);
-        else if (parsed.kind === 'point') add(parsed.row);
+        else if (parsed.kind === 'point') {
+          canaryRun ||= parsed.canaryRun;
+          add(parsed.row);
+        }
       } catch (cause) {
         if (cause instanceof ConfigurationError) throw cause;
         pending = {
@@ -89,7 +93,14 @@ export async function readSamples(file: string): Promise<SampleSet> {
   if (problems.length > 0) throw new ConfigurationError(problems);
   if (points === 0)
     throw new ConfigurationError({ message: `${file} holds no samples.`, expected: 'k6 NDJSON points or CSV rows' });
-  return { file, series: [...series.values()], types, droppedIterations: dropped, truncated: cut };
+  return {
+    file,
+    series: [...series.values()],
+    types,
+    droppedIterations: dropped,
+    truncated: cut,
+    ...(canaryRun ? { canaryRun } : {}),
+  };
 }
 
 /** The answer of a Prometheus API begins with its status (encoding order of the API; files that people reformat keep it). */

@@ -2,22 +2,31 @@ import { ConfigurationError } from '../core/errors.ts';
 import type { GateResult } from '../core/gate.ts';
 import type { CanaryProfileDocument } from '../generated/schemas.ts';
 import type { LoadedProfile } from './gate.ts';
-import { joinLabels, labelMetrics, labelTable, readLabels, unmatchedFindings } from './labels.ts';
+import { type JoinedLabels, joinLabels, labelMetrics, labelTable, readLabels, unmatchedFindings } from './labels.ts';
 import { analyseCanary } from './run/analyse.ts';
 import { readSamples } from './run/k6.ts';
+import { CANARY_METRICS } from './run/metrics.ts';
+import type { PointSet } from './run/points.ts';
 
 export interface RejudgeInput {
   /** The file of `canary run --samples`, and label files: path, and the name that the user gave. */
   readonly run: { readonly path: string; readonly name: string };
   readonly labels: readonly { readonly path: string; readonly name: string }[];
-  /** Without one only the labels are judged, over everything and by segment. */
+  /** Without one the labels alone are judged, over everything and by segment; without labels either, what the run measured. */
   readonly loaded: LoadedProfile | undefined;
   readonly alpha: number | undefined;
+  /** How often the growing run was judged; default: the rounds that the profile plans. */
+  readonly looks?: number | undefined;
+  /** Why the record is not whole. */
+  readonly aborted?: string | undefined;
   readonly seed: number;
   readonly now: string;
 }
 
-/** Judges a kept run once more, with labels that came since: `label_bad` and `label_score` join the metrics and their family. */
+/**
+ * Judges a kept run once more: its pairs, without warm-up and A/A block. Labels that came since join as `label_bad` and `label_score`, in the
+ * same family.
+ */
 export async function rejudgeRun(input: RejudgeInput): Promise<GateResult> {
   const samples = await readSamples(input.run.path);
   const pairs = new Set(
@@ -25,25 +34,23 @@ export async function rejudgeRun(input: RejudgeInput): Promise<GateResult> {
   );
   if (pairs.size === 0)
     throw new ConfigurationError({
-      message: 'there are no pairs that labels could belong to.',
+      message: `there are no pairs${input.labels.length === 0 ? ' of a canary run' : ' that labels could belong to'}.`,
       location: { file: input.run.name },
       expected: 'the file that `mixgate canary run --samples FILE` keeps',
     });
   const lines = (await Promise.all(input.labels.map(({ path, name }) => readLabels(path, name)))).flat();
   const joined = joinLabels(samples.points, lines);
-  const found = labelMetrics(joined);
   const profile = input.loaded?.profile;
   const named = new Set(profile?.metrics.map((metric) => metric.name));
   const wanted: CanaryProfileDocument['metrics'] = [
-    ...(profile?.metrics ?? []),
-    ...(found.length === 0 ? (['label_bad'] as const) : found)
-      .filter((name) => !named.has(name))
-      .map((name) => ({ name, bySegment: true })),
+    ...(profile?.metrics ?? (lines.length === 0 ? measured(samples) : [])),
+    ...(lines.length === 0 ? [] : labelled(joined)).filter((name) => !named.has(name)).map((name) => ({ name, bySegment: true })),
   ] as CanaryProfileDocument['metrics'];
+  const looks = input.looks ?? (profile === undefined ? 1 : Math.ceil((profile.maxPairs ?? profile.pairs) / profile.pairs));
   const result = analyseCanary({
     samples: { ...samples, points: [...samples.points, ...joined.points] },
     profile: {
-      ...(profile ?? { version: 1, pairs: pairs.size, aaPairs: 0 }),
+      ...(profile ?? { version: 1, pairs: pairs.size, aaPairs: aaPairs(samples) }),
       ...(input.alpha === undefined ? {} : { alpha: input.alpha }),
       metrics: wanted,
     },
@@ -51,7 +58,25 @@ export async function rejudgeRun(input: RejudgeInput): Promise<GateResult> {
     ...(input.loaded === undefined ? {} : { locate: input.loaded.locate }),
     seed: input.seed,
     now: input.now,
+    ...(looks > 1 ? { looks } : {}),
+    ...(input.aborted === undefined ? {} : { aborted: input.aborted }),
     findings: unmatchedFindings(joined),
   });
+  if (lines.length === 0) return result;
   return { ...result, tables: [result.tables![0]!, labelTable(joined), ...result.tables!.slice(1)] };
+}
+
+function labelled(joined: JoinedLabels): readonly ('label_bad' | 'label_score')[] {
+  const found = labelMetrics(joined);
+  return found.length === 0 ? ['label_bad'] : found;
+}
+
+/** What a run has values of, of all that one can measure. */
+function measured({ points }: PointSet): { readonly name: string }[] {
+  const present = new Set(points.filter((point) => point.tags['block'] === 'ab').map((point) => point.metric));
+  return CANARY_METRICS.filter(({ name }) => present.has(name)).map(({ name }) => ({ name }));
+}
+
+function aaPairs({ points }: PointSet): number {
+  return new Set(points.filter((point) => point.tags['block'] === 'aa').map((point) => point.pair)).size;
 }

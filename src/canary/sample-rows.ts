@@ -13,7 +13,7 @@ export type K6MetricType = 'trend' | 'rate' | 'counter' | 'gauge';
 
 export type K6Line =
   | { readonly kind: 'metric'; readonly name: string; readonly type: K6MetricType }
-  | { readonly kind: 'point'; readonly row: SampleRow }
+  | { readonly kind: 'point'; readonly row: SampleRow /** Of a pair of a canary run. */; readonly canaryRun: boolean }
   | { readonly kind: 'other' };
 
 /** Reads one line of `k6 run --out json`. Throws SyntaxError on text that is not JSON; lines of other shapes are `other`. */
@@ -32,6 +32,7 @@ export function parseK6Line(line: string): K6Line {
   const metadata = isRecord(data['metadata']) ? data['metadata'] : {};
   return {
     kind: 'point',
+    canaryRun: metric.startsWith('mixgate_') && tags['block'] === 'ab',
     row: row(
       metric,
       data['value'],

@@ -24,4 +24,6 @@ export interface SampleSet {
   readonly truncated: boolean;
   /** Series of a running system: points at the same step are no pair, and an arm without any is missing data, not a wrong file. */
   readonly live?: boolean;
+  /** What `canary run --samples` keeps: pairs with their answers, a warm-up and an A/A block before them. */
+  readonly canaryRun?: boolean;
 }

@@ -65,6 +65,57 @@ const reportOf = (ran: { stdout: string }): JsonReport => JSON.parse(ran.stdout)
 const labelRows = (ran: { stdout: string }) =>
   Object.fromEntries(reportOf(ran).gates[0]!.tables.find((table) => table.title === 'Labels')!.rows as [string, string][]);
 
+describe('mixgate canary judge of a kept run', () => {
+  const kept = (...more: string[]) =>
+    runCli(['canary', 'judge', '--baseline', 'kept.ndjson', '--candidate', 'kept.ndjson', '--format', 'json', ...more], {
+      cwd: dir,
+    });
+  // Warm-up and A/A block are ten times slower, and the candidate has more of them: neither is load or latency of the pairs.
+  const before: CanaryPoint[] = Array.from({ length: 40 }, (_, i) => ({
+    metric: 'e2e_ms',
+    value: 1000,
+    pair: 1000 + i,
+    prompt: 'w',
+    tags: { arm: 'candidate', block: 'warmup', segment: 'de' },
+  }));
+  const slower = run.map((point) =>
+    point.metric === 'e2e_ms' &&
+    point.tags['arm'] === 'candidate' &&
+    point.tags['block'] === 'ab' &&
+    point.tags['segment'] === 'de'
+      ? { ...point, value: 1.5 * point.value }
+      : point,
+  );
+  const keep = (points: readonly CanaryPoint[], end = '\n') =>
+    writeFileSync(join(dir, 'kept.ndjson'), `${[...before, ...points].map(pointLine).join('\n')}${end}`);
+
+  it('judges its pairs as the run did, by the names of its profile', async () => {
+    writeFileSync(join(dir, 'kept.yaml'), 'version: 1\npairs: 120\naaPairs: 20\nmetrics: [{ name: e2e_ms, bySegment: true }]\n');
+    keep(run);
+    const same = await kept('--profile', 'kept.yaml');
+    expect([same.stderr, reportOf(same).verdict, reportOf(same).gates[0]!.reason]).toEqual([
+      '',
+      'pass',
+      '1 metrics and 2 segments are within their margins.',
+    ]);
+    keep(slower);
+    const worse = await kept('--profile', 'kept.yaml');
+    expect(worse.code).toBe(1);
+    expect(reportOf(worse).findings.map(({ subject }) => subject)).toEqual(['e2e_ms', 'de']);
+  });
+
+  it('without a profile judges whatever the run measured; a record that is cut short is not valid', async () => {
+    keep(run);
+    const whole = reportOf(await kept());
+    expect(whole.gates[0]!.tables[0]!.rows.map(([metric]) => metric).sort()).toEqual(['end-to-end latency', 'error rate']);
+    keep(run, '\n{"metric": "mixgate_e2e');
+    expect(reportOf(await kept())).toMatchObject({
+      verdict: 'inconclusive',
+      gates: [{ reason: 'The load generator did not finish: its record is cut short.' }],
+    });
+  });
+});
+
 describe('mixgate canary judge --labels', () => {
   it('passes a run whose labels are as good in both arms', async () => {
     const ran = await judge(labels((pair) => pair % 10 === 0));
@@ -79,7 +130,7 @@ describe('mixgate canary judge --labels', () => {
       ['canary-metric-regressed', 'label_bad'],
       ['canary-metric-regressed', 'de'],
     ]);
-    expect(reportOf(ran).gates[0]!.reason).toMatch(/^Answers labelled bad.* is worse: \+/);
+    expect(reportOf(ran).gates[0]!.reason).toMatch(/^Answers labelled bad are worse: \+/);
   });
 
   it('judges the metrics of the profile with the labels, as one family', async () => {

@@ -39,10 +39,11 @@ export function regressionText(metric: MetricResult): string {
   const what = heading(metric);
   if (metric.noData !== undefined) return `${what} has no data: ${metric.reason}.`;
   if (metric.reason.startsWith('gets worse')) return `${what} ${metric.reason}.`;
-  if (metric.reason.startsWith(NONZERO)) return `${what} is ${metric.reason}.`;
+  const is = /^(answer checks|answers|tokens) /i.test(metricDefinition(metric.name).title) ? 'are' : 'is';
+  if (metric.reason.startsWith(NONZERO)) return `${what} ${is} ${metric.reason}.`;
   return metric.reason.startsWith(TAIL)
-    ? `${what} is worse in its tail: ${metric.reason.slice(TAIL.length)}.`
-    : `${what} is worse: ${effectText(metric)}; ${limitText(metric)}.`;
+    ? `${what} ${is} worse in ${is === 'are' ? 'their' : 'its'} tail: ${metric.reason.slice(TAIL.length)}.`
+    : `${what} ${is} worse: ${effectText(metric)}; ${limitText(metric)}.`;
 }
 
 /** What a change must stay below: a given margin; without one, the smallest change that matters once it is certain. */

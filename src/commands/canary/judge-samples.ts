@@ -3,12 +3,15 @@ import type { SampleSet } from '../../canary/sample-set.ts';
 import type { MetricSetting } from '../../canary/samples.ts';
 import type { CommandOutcome, Invocation } from '../framework.ts';
 import { singleGateReport } from '../single-gate.ts';
-import { checkAlpha, checkRange, profileFlag } from './options.ts';
+import { judgeKeptRun } from './judge-kept.ts';
+import { checkAlpha, checkLooks, profileFlag } from './options.ts';
 
 /** Both arms from files; one file with an `arm` column or tag serves as both. */
 export async function judgeFiles(invocation: Invocation, baseline: string, candidate: string): Promise<CommandOutcome> {
   const { readSamples } = await import('../../canary/samples.ts');
   const left = await readSamples(resolve(invocation.dir, baseline));
+  if (left.canaryRun === true && resolve(invocation.dir, candidate) === resolve(invocation.dir, baseline))
+    return judgeKeptRun(invocation, baseline, { truncated: left.truncated });
   const right = candidate === baseline ? left : await readSamples(resolve(invocation.dir, candidate));
   return judgeSets(invocation, left, right, candidate);
 }
@@ -34,7 +37,7 @@ export async function judgeSets(
     options.number('k6-exit-code'),
   ];
   checkAlpha(alpha);
-  checkRange('looks', looks, 'a whole number of at least 1', (value) => value >= 1 && value <= MAX_LOOKS);
+  checkLooks(looks, MAX_LOOKS);
   const metrics =
     live === undefined ? profile?.metrics : [{ ...profile?.metrics.find((metric) => metric.name === live.name), ...live }];
   const judged = judgeSampleCase(left, right, {

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../../core/errors.ts';
 import type { CommandOutcome, CommandSpec } from '../framework.ts';
 import { judgeBatchFile } from './judge-batch.ts';
-import { judgeLabels } from './judge-labels.ts';
+import { judgeLabels } from './judge-kept.ts';
 import { judgeLive } from './judge-live.ts';
 import { judgeFiles } from './judge-samples.ts';
 import { PROFILE } from './options.ts';
@@ -16,7 +16,8 @@ export const judgeCommand: CommandSpec = {
 (one file with an \`arm\` column serves as both), or the saved answer of a Prometheus range query. With --prometheus URL the two
 queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments come from the label \`segment\`. Segments (clusters, say) are
 judged each, and together where nothing else covers them all. Samples with pair ids are judged as pairs, others as two series.
-With --labels both arms are one kept run, and each line is {prompt_id or pair, arm, label: "good"|"bad" or score: 0..1, source, at}.
+A run that \`canary run --samples\` kept is judged as the run was: its pairs, by the names of its profile. With --labels, each line of which is
+{prompt_id or pair, arm, label: "good"|"bad" or score: 0..1, source, at}, it is judged with what people said since.
 --batch answers one line of JSON per line of cases; its exit code is 0 when every case was judged, whatever the verdicts.`,
   options: {
     baseline: { type: 'string', value: 'FILE', description: 'samples of what serves now' },
@@ -52,7 +53,7 @@ With --labels both arms are one kept run, and each line is {prompt_id or pair, a
     { command: 'mixgate canary judge --baseline old.csv --candidate new.csv', does: 'two series of latencies' },
     {
       command: 'mixgate canary judge --baseline run.ndjson --candidate run.ndjson --profile canary/profile.yaml',
-      does: 'one k6 file whose samples carry an `arm` tag',
+      does: 'a kept run again; or any k6 file whose samples carry an `arm` tag',
     },
     {
       command:

@@ -20,3 +20,7 @@ export function checkRange(flag: string, value: number | undefined, expected: st
 export function checkAlpha(alpha: number | undefined): void {
   checkRange('alpha', alpha, 'a number between 0 and 0.5', (value) => value > 0 && value < 0.5);
 }
+
+export function checkLooks(looks: number | undefined, most: number): void {
+  checkRange('looks', looks, 'a whole number of at least 1', (value) => value >= 1 && value <= most);
+}

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { CommandOutcome, Invocation } from '../framework.ts';
 import { singleGateReport } from '../single-gate.ts';
-import { checkAlpha, profileFlag } from './options.ts';
+import { checkAlpha, checkLooks, profileFlag } from './options.ts';
 
 /** A kept run with labels that came later. */
 export async function judgeLabels(invocation: Invocation, baseline: string, candidate: string): Promise<CommandOutcome> {
@@ -14,16 +14,31 @@ export async function judgeLabels(invocation: Invocation, baseline: string, cand
     });
   const stray = (['looks', 'k6-exit-code'] as const).find((name) => options.number(name) !== undefined);
   if (stray !== undefined) throw new ConfigurationError({ message: `--${stray} does not go with --labels.` });
-  const alpha = options.number('alpha');
+  return judgeKeptRun(invocation, baseline, { labels: options.strings('labels') });
+}
+
+/** A run that `canary run --samples` kept, as `canary run` judges it: its pairs, after warm-up and A/A block. */
+export async function judgeKeptRun(
+  invocation: Invocation,
+  run: string,
+  { labels = [], truncated = false }: { readonly labels?: readonly string[]; readonly truncated?: boolean },
+): Promise<CommandOutcome> {
+  const { options, dir } = invocation;
+  const [alpha, looks, code] = [options.number('alpha'), options.number('looks'), options.number('k6-exit-code')];
   checkAlpha(alpha);
   const { rejudgeRun } = await import('../../canary/rejudge.ts');
+  const { k6Problem } = await import('../../canary/samples.ts');
+  const { MAX_LOOKS } = await import('../../canary/judge/validate.ts');
   const { openWorkspace } = await import('../open-workspace.ts');
+  checkLooks(looks, MAX_LOOKS);
   const workspace = await openWorkspace(invocation, { configRequired: false, gitRequired: false });
   const result = await rejudgeRun({
-    run: { path: resolve(dir, baseline), name: baseline },
-    labels: options.strings('labels').map((name) => ({ path: resolve(dir, name), name })),
+    run: { path: resolve(dir, run), name: run },
+    labels: labels.map((name) => ({ path: resolve(dir, name), name })),
     loaded: await profileFlag(invocation, workspace),
     alpha,
+    looks,
+    aborted: truncated ? 'its record is cut short' : code === undefined ? undefined : k6Problem(code),
     seed: workspace.context.seed,
     now: workspace.context.now,
   });
