@@ -190,7 +190,10 @@ describe('a JWKS file', () => {
         .setExpirationTime('5m')
         .sign(keys.privateKey);
     writeFileSync(file, JSON.stringify({ keys: [old.jwk] }));
-    const identify = identityStage({ jwt: { jwks: file, tenantClaim: 'tenant', algorithms: ['ES256'] } });
+    const logs: string[] = [];
+    const identify = identityStage({ jwt: { jwks: file, tenantClaim: 'tenant', algorithms: ['ES256'] } }, (line) =>
+      logs.push(line),
+    );
     const bearer = async (keys: typeof old) => identify({ authorization: `Bearer ${await token(keys)}`, certificate: undefined });
     await expect(bearer(old)).resolves.toEqual({ tenant: 'acme', workload: 'acme' });
     await expect(bearer(next)).rejects.toThrow(/no applicable key/);
@@ -206,9 +209,14 @@ describe('a JWKS file', () => {
       )
       .toBe(true);
     await expect(bearer(old)).rejects.toThrow();
+    expect(logs).toEqual([]);
     writeFileSync(file, 'broken');
-    await new Promise((resolve) => setTimeout(resolve, 1200));
-    await expect(bearer(next)).resolves.toMatchObject({ tenant: 'acme' });
+    // Twice, and said once.
+    for (let look = 0; look < 2; look++) {
+      await new Promise((resolve) => setTimeout(resolve, 1200));
+      await expect(bearer(next)).resolves.toMatchObject({ tenant: 'acme' });
+    }
+    expect(logs).toEqual([expect.stringMatching(/^keys not renewed, the known ones stay: .*jwks\.json: not a JWKS file/)]);
   });
 });
 

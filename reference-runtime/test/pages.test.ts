@@ -106,6 +106,7 @@ describe('a runtime that serves', () => {
     const found = sound(html);
     expect(tokensOf(found)).toHaveLength(usage.prompt_tokens + usage.completion_tokens);
     expect(html).not.toContain('\u202e');
+    expect(html).toContain('A dash: the last layer is computed only where logits are asked for');
     const body = (await (await get(`/v1/moe/traces/${decision}`)).json()) as TraceBody;
     // The colour of a token is its first expert in each layer, and each has a rule that the layer's radio button switches on.
     for (const [index, token] of tokensOf(found).entries()) {

@@ -70,6 +70,7 @@ const DRAIN_LIMIT_MS = 30_000;
 
 async function drain(runtime: Runtime): Promise<void> {
   runtime.draining = true;
+  log(`draining: ${runtime.inFlight} requests are running`);
   const limit = performance.now() + DRAIN_LIMIT_MS;
   while (runtime.inFlight > 0 && performance.now() < limit) await new Promise((resolve) => setTimeout(resolve, 20));
   if (runtime.inFlight > 0) log(`${runtime.inFlight} requests were still running after ${DRAIN_LIMIT_MS / 1000} s`);
@@ -99,7 +100,7 @@ export async function serveCommand(args: string[]): Promise<void> {
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.listen.port;
   const host = config.listen.host.includes(':') ? `[${config.listen.host}]` : config.listen.host;
-  process.stderr.write(`listening on http://${host}:${port}\n`);
+  process.stderr.write(`listening on ${config.listen.tls === undefined ? 'http' : 'https'}://${host}:${port}\n`);
   process.on('SIGHUP', async () => {
     if ((await reloadPolicy(runtime)) === 'unchanged') log(`policy ${runtime.policy.active.bundle.revision} is the current one`);
   });

@@ -104,12 +104,13 @@ export function tracePage({ title, trace, logprobs, about, links = [] }: TraceSu
       'token',
     );
   };
+  const partial = tokens.some((token) => token.part === 'prompt' && token.layers.length < layers.length);
   const main = `<section aria-labelledby="usage"><h2 id="usage">Experts by layer</h2>
 ${trace.layers.length === 0 ? '<p>No row of this request was recorded.</p>' : routingHeat('Share of a layer’s slots that each expert got, in per cent', trace.layers.map(layerStats))}</section>
 <section aria-labelledby="tokens"><h2 id="tokens">Tokens</h2>
 ${layerChoice(layers)}
 ${legend(experts)}
-<p class="small">The colour and the number under a token are its first expert in that layer. Point at a token or focus it for its gate; click for every layer.</p>
+<p class="small">The colour and the number under a token are its first expert in that layer. Point at a token or focus it for its gate; click for every layer.${partial ? ' A dash: the last layer is computed only where logits are asked for, which of a prompt is its last token.' : ''}</p>
 <a class="skip" href="#numbers">Skip the tokens</a>
 ${view('prompt')}
 ${view('completion')}

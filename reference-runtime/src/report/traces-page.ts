@@ -9,14 +9,19 @@ export interface TracesSubject {
   traces: readonly TraceEntry[];
 }
 
+/** An ISO 8601 instant without its milliseconds: they only widen the table. */
+function toSecond(instant: string): string {
+  return instant.replace(/\.\d+Z$/, 'Z');
+}
+
 function row(entry: TraceEntry): string {
   const { decision_id, model, version, segment, ended, prompt_tokens, completion_tokens, dropped_rows } = entry;
   const link = `traces/${encodeURIComponent(decision_id)}?format=html`;
-  return `<tr><td class="mono"><a href="${html(link)}">${html(decision_id)}</a></td><td>${html(oneLine(`${model} ${version}`))}</td><td>${html(oneLine(segment ?? ''))}</td><td>${html(ended)}</td><td class="num">${prompt_tokens}</td><td class="num">${completion_tokens}</td><td class="num">${dropped_rows}</td></tr>`;
+  return `<tr><td class="mono"><a href="${html(link)}">${html(decision_id)}</a></td><td>${html(oneLine(`${model} ${version}`))}</td><td>${html(oneLine(segment ?? ''))}</td><td>${html(toSecond(ended))}</td><td class="num">${prompt_tokens}</td><td class="num">${completion_tokens}</td><td class="num">${dropped_rows}</td></tr>`;
 }
 
 const HEADS = ['decision', 'model', 'segment', 'ended'];
-const COUNTS = ['tokens in', 'tokens out', 'rows lost'];
+const COUNTS = ['tokens in', 'out', 'rows lost'];
 
 export function tracesPage({ cluster, ttlSeconds, traces }: TracesSubject): Page {
   const heads = [

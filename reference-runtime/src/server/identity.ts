@@ -44,22 +44,30 @@ interface KeySource {
   version(): number;
 }
 
-function keySource(config: JwtConfig): KeySource {
+function keySource(config: JwtConfig, log: (message: string) => void): KeySource {
   if (/^https?:\/\//.test(config.jwks))
     return { keys: createRemoteJWKSet(new URL(config.jwks), { timeoutDuration: 5000 }), version: () => 0 };
   const file = config.jwks;
   let keys = keySet(file);
   let version = statSync(file).mtimeMs;
   let checked = performance.now();
-  // Keys are rotated by writing the file: looked at again, at most once a second. A broken file leaves the keys that are known.
+  // Keys are rotated by writing the file: looked at again, at most once a second. A broken file leaves the keys that are known, and is
+  // said to be broken once for each time that it is written.
+  let broken = version;
   const refresh = (): number => {
     if (performance.now() - checked > JWKS_CHECK_MS) {
       checked = performance.now();
+      let now = 0;
       try {
-        const now = statSync(file).mtimeMs;
+        now = statSync(file).mtimeMs;
         if (now !== version) keys = keySet(file);
         version = now;
-      } catch {}
+        broken = now;
+      } catch (error) {
+        if (now !== broken)
+          log(`keys not renewed, the known ones stay: ${error instanceof Error ? error.message : String(error)}`);
+        broken = now;
+      }
     }
     return version;
   };
@@ -127,11 +135,11 @@ function keySet(file: string): JWTVerifyGetKey {
 }
 
 /** The identity stage for a configuration. @throws ConfigurationError for a JWKS file that is none */
-export function identityStage(config: RuntimeConfig['identity']): Identify {
+export function identityStage(config: RuntimeConfig['identity'], log: (message: string) => void = () => {}): Identify {
   if (config.dev === true) return async () => ({ tenant: 'dev', workload: 'dev' });
   const byDigest = new Map((config.tokens ?? []).map((token) => [token.sha256, token]));
   const jwt = config.jwt;
-  const source = jwt === undefined ? undefined : keySource(jwt);
+  const source = jwt === undefined ? undefined : keySource(jwt, log);
   const verified = new VerifiedTokens();
   return async ({ authorization, certificate }) => {
     if (config.mtls !== undefined && authorization === undefined) return fromCertificate(certificate, config.mtls);

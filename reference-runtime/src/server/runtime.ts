@@ -129,7 +129,7 @@ export async function startRuntime(
   print: (message: string) => void,
   overrides: Overrides = {},
 ): Promise<Runtime> {
-  const identify = identityStage(config.identity);
+  const identify = identityStage(config.identity, (message) => log(message));
   const certificate = config.listen.tls === undefined ? undefined : new ServerCertificate(config.listen.tls);
   const { sources, entrypoint, cache, pollSeconds } = config.policy;
   const policy = new PolicyStore(
