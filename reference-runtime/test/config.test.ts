@@ -61,12 +61,12 @@ describe('configuration', () => {
     [
       'an unknown key',
       GOOD.replace('cluster: us-east\n', 'clutser: us-east\n'),
-      [/^runtime.yaml:1:1: the configuration: unknown key clutser; known: listen, cluster, model/],
+      [/^runtime.yaml:1:10: the configuration: unknown key clutser \(did you mean cluster\?\); known: listen, cluster, model/],
     ],
     [
       'an unknown key inside',
       GOOD.replace('  id: mixtral-micro\n', '  id: mixtral-micro\n  contxt: 5\n'),
-      [/^runtime.yaml:3:\d+: model: unknown key contxt; known: path, id, version, context/],
+      [/^runtime.yaml:5:\d+: model: unknown key contxt \(did you mean context\?\); known: path, id, version, context/],
     ],
     [
       'collectors that cannot be reached as it says',
@@ -105,7 +105,7 @@ describe('configuration', () => {
     [
       'a version that is none',
       GOOD.replace('  version: 1.0.0\npolicy', '  version: latest\npolicy'),
-      [/^runtime.yaml:5:12: model.version must match pattern/],
+      [/^runtime.yaml:5:12: model.version must match pattern .*\(Semantic version of the artifact\)$/],
     ],
     [
       'a token that is no digest',
@@ -138,8 +138,18 @@ describe('configuration', () => {
       GOOD.replace('    engine: local\n', '    engine: local\n    idle_seconds: 0\n'),
       [/pools.0.idle_seconds must be > 0/],
     ],
+    [
+      'a pool’s engine by a wrong word',
+      GOOD.replace('engine: local', 'engine: locall'),
+      [/^runtime.yaml:20:13: pools.0.engine: expected local, or object with url$/],
+    ],
+    [
+      'a pool’s engine with a wrong URL',
+      GOOD.replace('engine: local', 'engine: { url: "ftp://x" }'),
+      [/^runtime.yaml:20:20: pools.0.engine.url must match pattern "\^https\?:\/\/"$/],
+    ],
     ['broken YAML', `${GOOD}  - [unclosed\n`, [/^runtime.yaml:\d+:\d+: /]],
-    ['a key twice', `${GOOD}cluster: other\n`, [/^runtime.yaml:21:1: Map keys must be unique/]],
+    ['a key twice', `${GOOD}cluster: other\n`, [/^runtime.yaml:21:1: Map keys must be unique$/]],
     [
       'an alias bomb',
       `a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [${'*a,'.repeat(20)}]\nc: &c [${'*b,'.repeat(20)}]\nd: [${'*c,'.repeat(20)}]\n`,

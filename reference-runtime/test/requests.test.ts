@@ -49,7 +49,7 @@ describe('parameters', () => {
       'completions',
       { prompt: 'a', max_token: 5 },
       'max_token',
-      /"max_token" is not a parameter .*max_tokens/,
+      /"max_token" is not a parameter .*did you mean max_tokens\?.*known: model/,
     ],
     ['a parameter of another server', 'completions', { prompt: 'a', top_k: 5 }, 'top_k', /not a parameter/],
     [

@@ -636,6 +636,10 @@ describe('faults', () => {
       );
     });
     await json(await server.post('/v1/completions', { prompt: 'a', max_tokens: 1 }));
+    await until(async () => metric(await (await server.get('/metrics')).text(), 'mixgate_decision_log_dropped_total') === 2);
+    expect(server.logs.filter((line) => line.startsWith('decisions are not written'))).toEqual([
+      expect.stringMatching(/ENOENT.*decision_log_dropped/),
+    ]);
   });
 });
 

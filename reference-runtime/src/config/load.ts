@@ -2,10 +2,11 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
 import { readFlags, readPrices } from './catalog.ts';
+import { explainErrors } from './explain.ts';
 import { checkCollectors, type RawTelemetry, telemetryOf } from './telemetry.ts';
 import type { PolicySourceConfig, PoolConfig, RuntimeConfig, TlsConfig } from './types.ts';
 
@@ -44,7 +45,7 @@ type Raw = Partial<Omit<RuntimeConfig, 'pools' | 'policy' | 'catalog' | 'shadow'
   pools: Array<Partial<PoolConfig> & Pick<PoolConfig, 'id'>>;
 };
 
-const validate = new Ajv2020({ allErrors: true, allowUnionTypes: true, strict: false }).compile<Raw>(schema);
+const validate = new Ajv2020({ allErrors: true, allowUnionTypes: true, strict: false, verbose: true }).compile<Raw>(schema);
 
 /** Loads `path`. @throws ConfigurationError with one line per problem */
 export function loadConfig(path: string): RuntimeConfig {
@@ -67,7 +68,10 @@ export function parseConfig(text: string, name: string, base: string): RuntimeCo
   };
   if (document.errors.length > 0) {
     throw new ConfigurationError(
-      document.errors.map((error) => `${lineOf(error.pos[0])}: ${error.message.split('\n')[0] ?? 'not YAML'}`),
+      document.errors.map(
+        (error) =>
+          `${lineOf(error.pos[0])}: ${(error.message.split('\n')[0] ?? 'not YAML').replace(/ at line \d+, column \d+:?$/, '')}`,
+      ),
     );
   }
   let raw: unknown;
@@ -77,9 +81,9 @@ export function parseConfig(text: string, name: string, base: string): RuntimeCo
     throw new ConfigurationError([`${name}:1:1: ${error instanceof Error ? error.message : String(error)}`]);
   }
   if (!validate(raw)) {
-    const errors = (validate.errors ?? []).filter((error) => error.keyword !== 'if');
+    const problems = explainErrors(validate.errors ?? []);
     throw new ConfigurationError([
-      ...new Set(errors.map((error) => `${lineOf(offsetOf(document, error.instancePath))}: ${explain(error)}`)),
+      ...new Set(problems.map(({ path, message }) => `${lineOf(offsetOf(document, path))}: ${message}`)),
     ]);
   }
   const config = withDefaults(raw, base);
@@ -103,34 +107,6 @@ function offsetOf(document: Document, pointer: string): number {
     if (typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)) return node.range[0] as number;
   }
   return 0;
-}
-
-function explain(error: ErrorObject): string {
-  const at = error.instancePath === '' ? 'the configuration' : error.instancePath.slice(1).replaceAll('/', '.');
-  const params = error.params as Record<string, unknown>;
-  switch (error.keyword) {
-    case 'additionalProperties': {
-      const known = Object.keys(
-        (error.parentSchema as { properties?: object } | undefined)?.properties ?? knownKeys(error.schemaPath),
-      );
-      return `${at}: unknown key ${String(params['additionalProperty'])}${known.length > 0 ? `; known: ${known.join(', ')}` : ''}`;
-    }
-    case 'required':
-      return `${at}: ${String(params['missingProperty'])} is missing`;
-    case 'enum':
-      return `${at}: expected one of ${(params['allowedValues'] as unknown[]).join(', ')}`;
-    default:
-      return `${at} ${error.message ?? 'is not valid'}`;
-  }
-}
-
-/** The keys of the schema object that an `additionalProperties` error comes from. */
-function knownKeys(schemaPath: string): object {
-  let node: unknown = schema;
-  for (const part of schemaPath.replace(/^#\//, '').split('/').slice(0, -1)) {
-    node = typeof node === 'object' && node !== null ? (node as Record<string, unknown>)[part] : undefined;
-  }
-  return (node as { properties?: object } | undefined)?.properties ?? {};
 }
 
 /** The name of the source that `policy.bundle` is short for. */

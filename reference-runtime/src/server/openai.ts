@@ -1,5 +1,6 @@
 // OpenAI's request bodies, checked once at the boundary. What is not served is refused by name, never ignored.
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { nearest } from '../../../src/config/suggest.ts';
 import type { ChatMessage, Prompt, ResponseFormat } from '../engine/types.ts';
 import { badRequest, type HttpError } from './errors.ts';
 import { parseResponseFormat } from './response-format.ts';
@@ -199,12 +200,14 @@ function isEmpty(value: unknown): boolean {
 
 function refuseUnsupported(endpoint: 'completions' | 'chat', body: object): void {
   for (const [name, value] of Object.entries(body) as Array<[string, unknown]>) {
-    if (!KNOWN[endpoint].has(name))
+    if (!KNOWN[endpoint].has(name)) {
+      const guess = nearest(name, SERVED[endpoint]);
       throw badRequest(
-        `${shown(name)} is not a parameter of this endpoint here; known: ${SERVED[endpoint].join(', ')}`,
+        `${shown(name)} is not a parameter of this endpoint here${guess === undefined ? '' : ` (did you mean ${guess}?)`}; known: ${SERVED[endpoint].join(', ')}`,
         name.slice(0, MAX_SHOWN),
         'unknown_parameter',
       );
+    }
     const harmless = Object.hasOwn(UNSUPPORTED, name) ? UNSUPPORTED[name] : undefined;
     if (harmless === undefined || value === null || harmless.includes(value) || isEmpty(value)) continue;
     // One modality, and it is text: what every client that names them asks for.

@@ -179,7 +179,10 @@ export async function startRuntime(
   const decisionFile =
     logConfig?.file === undefined
       ? undefined
-      : new LineFile(logConfig.file, (count) => metrics.instruments.decisionLogDropped.inc(count));
+      : new LineFile(
+          logConfig.file,
+          noisily(log, (count) => metrics.instruments.decisionLogDropped.inc(count)),
+        );
   const sinks = {
     ...(decisionFile === undefined ? {} : { file: decisionFile }),
     ...(telemetry.wants('logs') ? { record: (record: LogRecord) => telemetry.record(record) } : {}),
@@ -225,6 +228,19 @@ export async function startRuntime(
     },
   };
   return runtime;
+}
+
+const SAY_AGAIN_MS = 60_000;
+
+/** Counts what a file of lines drops, and says why, once a minute at most. */
+function noisily(log: (message: string) => void, count: (lines: number) => void): (lines: number, reason: string) => void {
+  let said = Number.NEGATIVE_INFINITY;
+  return (lines, reason) => {
+    count(lines);
+    if (performance.now() - said < SAY_AGAIN_MS) return;
+    said = performance.now();
+    log(`decisions are not written: ${reason} (mixgate_decision_log_dropped_total counts them)`);
+  };
 }
 
 /** How long the end of the process waits for collectors, in milliseconds. */
