@@ -16,7 +16,13 @@ import { type ModelReference, modelReferences } from './references.ts';
 /** Model metadata, the files it names, and the deployments of every cluster that run its models. */
 export async function runCatalogGate(context: GateContext, section: Section<'catalog'>, config: Config): Promise<GateResult> {
   const head = await readModels(context.head, section.models);
+  // A change may delete models; a pattern that never matched any is a slip of the pen.
   const base = context.base === undefined ? undefined : await readModels(context.base, section.models);
+  if (head.models.length + head.findings.length + (base?.models.length ?? 0) === 0)
+    throw new ConfigurationError({
+      message: `no file matches catalog.models (${section.models.join(', ')}).`,
+      fix: 'correct the pattern, or add model metadata.',
+    });
   const references: ModelReference[] = [];
   for (const cluster of config.clusters ?? [])
     references.push(...modelReferences(cluster.name, await renderFolder(context.head, cluster.overlay, context)));

@@ -1,5 +1,5 @@
 import type { Config } from '../config/load.ts';
-import { ConfigurationError, isMixgateError } from '../core/errors.ts';
+import { ConfigurationError, formatLocation, isMixgateError, type MixgateError } from '../core/errors.ts';
 import { finding } from '../core/finding.ts';
 import type { GateId, GateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
@@ -52,7 +52,7 @@ export async function runGate(gate: PullRequestGate, context: GateContext, confi
       finding({
         ruleId: changesFault ? 'input-invalid' : 'gate-error',
         level: 'error',
-        message: problem.message,
+        message: sentence(problem.message),
         location: problem.location,
         fix: problem.fix ?? (problem.expected === undefined ? undefined : `Expected ${problem.expected}.`),
         subject: gate.id,
@@ -61,9 +61,24 @@ export async function runGate(gate: PullRequestGate, context: GateContext, confi
     return {
       id: gate.id,
       verdict: changesFault ? 'fail' : 'error',
-      reason: error.problems[0]?.message ?? error.message,
+      reason: reasonOf(error),
       findings,
       measurements: [],
     };
   }
+}
+
+/** With the place, which a line of the summary has no column for. */
+function reasonOf(error: MixgateError): string {
+  const [first] = error.problems;
+  if (first === undefined) return error.message;
+  const where = first.location === undefined ? '' : `${formatLocation(first.location)}: `;
+  return where === '' ? sentence(first.message) : `${where}${first.message}`;
+}
+
+/** Problems begin small, after `mixgate: `; a finding stands alone. Names (of keys, of programs) stay as they are. */
+function sentence(message: string): string {
+  return /^(?:the|there|this|no|not|a|an|one|every|each|cannot|nested|unknown)\b/.test(message)
+    ? `${message.charAt(0).toUpperCase()}${message.slice(1)}`
+    : message;
 }

@@ -69,9 +69,17 @@ async function dispatch(io: MainOptions, progress: Progress & { done(): void }):
     (parsed.help ? io.stdout : io.stderr).write(commandHelp(parsed.path));
     return parsed.help ? EXIT.ok : EXIT.usage;
   }
-  const outcome = await command.run(invocation(io, parsed, progress));
+  const run = invocation(io, parsed, progress);
+  // A slip in --report shows now, not after minutes of work.
+  const files = parsed.options.strings('report').map((value) => parseReportTarget(value, run.dir));
+  const outcome = await command.run(run);
   progress.done();
-  return finish(io, parsed.options, outcome, progress, command.options?.['evidence'] === undefined);
+  return finish(io, parsed.options, outcome, {
+    progress,
+    dir: run.dir,
+    files,
+    evidence: command.options?.['evidence'] === undefined,
+  });
 }
 
 function invocation(io: MainOptions, parsed: Parsed, progress: Progress): Invocation {
@@ -109,17 +117,28 @@ function checkedNow(text: string): string {
   return new Date(time).toISOString();
 }
 
+interface Finish {
+  readonly progress: Progress;
+  /** -C DIR means "as if started in DIR", for the files that are written too. */
+  readonly dir: string;
+  readonly files: readonly ReportTarget[];
+  /** false: the command has an --evidence of its own, as `promote` has for the folder that it reads. */
+  readonly evidence: boolean;
+}
+
+interface ReportTarget {
+  readonly format: Format;
+  /** Absolute. */
+  readonly file: string;
+}
+
 async function finish(
   io: MainOptions,
   options: OptionValues,
   outcome: CommandOutcome,
-  progress: Progress,
-  writesEvidence: boolean,
+  { progress, dir, files, evidence: writesEvidence }: Finish,
 ): Promise<number> {
   const format = (options.string('format') ?? 'text') as Format;
-  // -C DIR means "as if started in DIR", for the files that are written too.
-  const dir = resolve(io.cwd, options.string('dir') ?? '.');
-  const files = options.strings('report').map((value) => parseReportTarget(value, dir));
   if (!('report' in outcome)) {
     if (files.length > 0)
       throw new ConfigurationError({
@@ -146,7 +165,6 @@ async function finish(
     );
   }
   const evidence = options.string('evidence');
-  // `promote` has an --evidence of its own: the folder it reads.
   if (evidence !== undefined && writesEvidence) await writeEvidenceTo(resolve(dir, evidence), report, io);
   return code;
 }
@@ -193,7 +211,7 @@ function exitPolicy(options: OptionValues): ExitPolicy {
   };
 }
 
-function parseReportTarget(value: string, cwd: string): { format: Format; file: string } {
+function parseReportTarget(value: string, cwd: string): ReportTarget {
   const [format, ...rest] = value.split('=');
   const file = rest.join('=');
   if (file === '' || !(FORMATS as readonly string[]).includes(format!)) {

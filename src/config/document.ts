@@ -10,6 +10,7 @@ import {
   parseAllDocuments,
   parseDocument,
   visit,
+  type YAMLParseError,
   type Document as YamlDocument,
 } from 'yaml';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
@@ -78,9 +79,7 @@ function sourceDocument(doc: YamlDocument.Parsed, lines: LineCounter, file: stri
     return { file, line: Math.max(1, line), column: Math.max(1, col) };
   };
   if (doc.errors.length > 0) {
-    throw new ConfigurationError(
-      doc.errors.map((error): Problem => ({ message: `not valid YAML: ${error.message}`, location: at(error.pos[0]) })),
-    );
+    throw new ConfigurationError(yamlProblems(doc.errors, at));
   }
   checkDepth(doc, at);
   checkUniqueKeys(doc, at);
@@ -114,6 +113,25 @@ function sourceDocument(doc: YamlDocument.Parsed, lines: LineCounter, file: stri
   };
   return { file, value, locate, yaml: doc };
 }
+
+/** One slip of the indentation is an error on every line after it: the first one of each kind says enough. */
+function yamlProblems(errors: readonly YAMLParseError[], at: (offset: number) => Location): Problem[] {
+  const tab = errors.some((error) => error.code === 'TAB_AS_INDENT');
+  const seen = new Set<string>();
+  return errors.flatMap((error) => {
+    if (seen.has(error.message) || (tab && error.code === 'BAD_INDENT')) return [];
+    seen.add(error.message);
+    const fix = YAML_FIXES[error.code];
+    return [{ message: `not valid YAML: ${error.message}`, location: at(error.pos[0]), ...(fix === undefined ? {} : { fix }) }];
+  });
+}
+
+const YAML_FIXES: { readonly [code: string]: string | undefined } = {
+  BAD_INDENT: 'indent the keys of one mapping alike; this line or the one before it has a space too many or too few.',
+  TAB_AS_INDENT: 'indent with spaces.',
+  MULTILINE_IMPLICIT_KEY: 'write `key: value` with a space after the colon.',
+  MISSING_CHAR: 'write `key: value` with a space after the colon, and close every quote and bracket.',
+};
 
 function keyText(key: unknown): string {
   return isScalar(key) ? String(key.value) : String(key);

@@ -2,9 +2,9 @@ import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormatsModule from 'ajv-formats';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
+import { listSome, nearest } from '../core/suggest.ts';
 import { SCHEMAS, type SchemaName, type SchemaTypes } from '../generated/schemas.ts';
 import type { Path, SourceDocument } from './document.ts';
-import { listSome, nearest } from './suggest.ts';
 
 // ajv-formats is CommonJS with a default export: NodeNext sees the namespace.
 const addFormats = addFormatsModule as unknown as (ajv: Ajv2020) => Ajv2020;
@@ -100,7 +100,10 @@ function describeError(error: ErrorObject, doc: Pick<SourceDocument, 'locate'>):
       return {
         message: `${name} is ${typeName(error.data)}.`,
         location: doc.locate(path),
-        expected: String(params['type']).replaceAll(',', ' or '),
+        expected: [params['type']]
+          .flat()
+          .map((type) => TYPE_NAMES[String(type)] ?? String(type))
+          .join(' or '),
       };
     case 'enum': {
       const allowed = (params['allowedValues'] as unknown[]).map(String);
@@ -127,6 +130,17 @@ function describeError(error: ErrorObject, doc: Pick<SourceDocument, 'locate'>):
       return { message: `${name} ${error.message ?? error.keyword}.`, location: doc.locate(path) };
   }
 }
+
+/** JSON types as people who write YAML know them. */
+const TYPE_NAMES: { readonly [type: string]: string | undefined } = {
+  array: 'a list such as [a, b]',
+  object: 'a mapping (`key: value` lines)',
+  string: 'text',
+  number: 'a number',
+  integer: 'a whole number',
+  boolean: 'true or false',
+  null: 'nothing',
+};
 
 function describe(schema: unknown): { expected?: string } {
   const text = (schema as { description?: string } | undefined)?.description;

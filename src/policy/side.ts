@@ -59,7 +59,7 @@ export async function prepareSide(
       findings: unknown.map((entrypoint) =>
         policyFinding({
           ruleId: 'policy-entrypoint-missing',
-          message: `The entrypoint ${entrypoint} is no rule of the policy in ${source.name}.`,
+          message: `The entrypoint ${entrypoint} is no rule of the policy.`,
           location: wholePolicy(source.modules),
           subject: entrypoint,
           fix: `Add the rule, or name one of: ${known.slice(0, 12).join(', ')}${known.length > 12 ? ', ...' : ''}.`,

@@ -58,7 +58,11 @@ export async function loadPolicySource(tree: FileTree, options: SourceOptions): 
   };
   const invariantsRoot = options.invariants === undefined ? undefined : normalise(options.invariants);
   const below = (path: string, folder: string): boolean => folder === '' || path === folder || path.startsWith(`${folder}/`);
-  for (const root of [...options.roots.map(normalise), ...(invariantsRoot === undefined ? [] : [invariantsRoot])]) {
+  const folders = [
+    ...options.roots.map((root) => ({ root: normalise(root), namedBy: 'policy.roots' })),
+    ...(invariantsRoot === undefined ? [] : [{ root: invariantsRoot, namedBy: 'policy.invariants' }]),
+  ];
+  for (const { root, namedBy } of folders) {
     const files = await tree.list(root);
     const regos = files.filter((path) => path.endsWith('.rego'));
     if (regos.length === 0) {
@@ -66,7 +70,7 @@ export async function loadPolicySource(tree: FileTree, options: SourceOptions): 
         message:
           files.length === 0 ? `there is nothing at ${JSON.stringify(root)}.` : `${JSON.stringify(root)} holds no Rego module.`,
         location: { file: root === '' ? '.' : root },
-        expected: 'a folder with *.rego files',
+        expected: `a folder with *.rego files, as \`${namedBy}\` says`,
       });
     }
     const wanted = files.filter((path) => path.endsWith('.rego') || DATA_NAMES.has(path.split('/').at(-1)!));

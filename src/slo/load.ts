@@ -34,7 +34,7 @@ export async function readSloFiles(
   const paths = (await glob(tree, patterns)).filter((path) => /\.ya?ml$/.test(path));
   if (paths.length === 0)
     throw new ConfigurationError({
-      message: `no file in ${tree.name} matches slo.files (${patterns.join(', ')}).`,
+      message: `no file${tree.name === '.' ? '' : ` of ${tree.name}`} matches slo.files (${patterns.join(', ')}).`,
       fix: 'correct the pattern, or add OpenSLO files.',
     });
   const contents = await tree.readMany(paths);

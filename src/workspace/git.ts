@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type SimpleGit, simpleGit } from 'simple-git';
 import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { nearest } from '../core/suggest.ts';
 import { exec } from '../tools/exec.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -94,6 +95,19 @@ function wrap(client: SimpleGit, root: string): Git {
       (out) => out.trim(),
       () => '',
     );
+  /** What to do about a ref that is not here. */
+  const otherwise = async (ref: string): Promise<string> => {
+    const names = (await quietly(['for-each-ref', '--format=%(refname:short)', 'refs/heads', 'refs/tags', 'refs/remotes'])).split(
+      '\n',
+    );
+    const guess = nearest(ref, names);
+    if (guess !== undefined && guess !== '') return `did you mean \`${guess}\`?`;
+    const [remote, ...rest] = ref.split('/');
+    const remotes = (await quietly(['remote'])).split('\n');
+    if (rest.length > 0 && remotes.includes(remote!))
+      return `run \`git fetch ${remote} ${rest.join('/')}\`, or correct the name.`;
+    return 'check the name, or fetch it first.';
+  };
   const git: Git = {
     root,
     client,
@@ -105,7 +119,7 @@ function wrap(client: SimpleGit, root: string): Git {
         message: `the commit ${ref} is not in this clone.`,
         fix: (await git.isShallow())
           ? 'the clone is shallow: fetch its history (actions/checkout with `fetch-depth: 0`, or `git fetch --unshallow`).'
-          : 'check the name, or fetch it first.',
+          : await otherwise(ref),
       });
     },
     async exists(ref) {

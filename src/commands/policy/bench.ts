@@ -13,7 +13,7 @@ const DEFAULT_GROWTH_DATA = 'tenants';
 
 export const benchCommand: CommandSpec = {
   name: 'bench',
-  summary: 'p50 and p99 evaluation latency against the budget',
+  summary: 'evaluation latency, p50 and p99, against the budget',
   positionals: 'DIR',
   minPositionals: 1,
   options: {

@@ -15,7 +15,7 @@ export async function configuration(invocation: Invocation, needed: boolean): Pr
   const loaded = await loadConfig(tree, invocation.config);
   if (needed && loaded.config.slo === undefined)
     throw new ConfigurationError({
-      message: `${invocation.config} has no slo section.`,
+      message: 'there is no `slo` section.',
       location: { file: invocation.config },
       fix: 'add `slo: {files: [slo/*.yaml]}`, or name OpenSLO files on the command line.',
     });
