@@ -1,8 +1,8 @@
 import * as core from '@actions/core';
 import { parseOnly } from '../commands/check.ts';
+import { nearest } from '../config/suggest.ts';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
 import type { GateId } from '../core/gate.ts';
-import { nearest } from '../core/suggest.ts';
 import type { ExitPolicy } from '../core/verdict.ts';
 
 /** Every input of action.yml; a test compares this list with action.yml and the documentation. */

@@ -1,10 +1,10 @@
 import { decodeText, parseYaml, type SourceDocument } from '../config/document.ts';
 import { problemsOf } from '../config/schema.ts';
+import { nearest } from '../config/suggest.ts';
 import { ConfigurationError, isMixgateError, type Problem } from '../core/errors.ts';
 import type { Finding } from '../core/finding.ts';
 import type { Table } from '../core/gate.ts';
 import type { FileTree } from '../core/gate-context.ts';
-import { nearest } from '../core/suggest.ts';
 import type { FlagsDocument } from '../generated/schemas.ts';
 import type { RegoUse } from '../rego/uses.ts';
 import { normalise } from '../workspace/tree.ts';

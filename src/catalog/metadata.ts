@@ -1,6 +1,6 @@
+import { nearest } from '../config/suggest.ts';
 import type { Finding } from '../core/finding.ts';
 import { canonicalJson } from '../core/json.ts';
-import { nearest } from '../core/suggest.ts';
 import { contradictions, countParameters } from './architecture.ts';
 import type { ModelFile } from './gguf.ts';
 import type { CatalogModel } from './model.ts';

@@ -1,6 +1,6 @@
+import { listSome, nearest } from '../config/suggest.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { GATE_IDS, type GateId } from '../core/gate.ts';
-import { listSome, nearest } from '../core/suggest.ts';
 import { runCheck } from './check-run.ts';
 import type { CommandSpec } from './framework.ts';
 import { PULL_REQUEST_GATES } from './gates.ts';

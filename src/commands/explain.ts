@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { nearest } from '../config/suggest.ts';
 import { ConfigurationError } from '../core/errors.ts';
-import { nearest } from '../core/suggest.ts';
 import { packageRoot } from '../tools/package-root.ts';
 import type { CommandSpec } from './framework.ts';
 import { summaryOf } from './report-sources.ts';

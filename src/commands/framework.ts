@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
+import { listSome, nearest } from '../config/suggest.ts';
 import type { RunContext } from '../core/context.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
-import { listSome, nearest } from '../core/suggest.ts';
 
 /** A flag, declared as data: parsing, help and documentation come from it. */
 export interface OptionSpec {

@@ -2,9 +2,9 @@ import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormatsModule from 'ajv-formats';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
-import { listSome, nearest } from '../core/suggest.ts';
 import { SCHEMAS, type SchemaName, type SchemaTypes } from '../generated/schemas.ts';
 import type { Path, SourceDocument } from './document.ts';
+import { listSome, nearest } from './suggest.ts';
 
 // ajv-formats is CommonJS with a default export: NodeNext sees the namespace.
 const addFormats = addFormatsModule as unknown as (ajv: Ajv2020) => Ajv2020;

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type SimpleGit, simpleGit } from 'simple-git';
+import { nearest } from '../config/suggest.ts';
 import { ConfigurationError, ExternalError } from '../core/errors.ts';
-import { nearest } from '../core/suggest.ts';
 import { exec } from '../tools/exec.ts';
 
 const TIMEOUT_MS = 60_000;

@@ -1,4 +1,4 @@
-import { nearest } from '../../core/suggest.ts';
+import { nearest } from '../../config/suggest.ts';
 import { ENUM_MAX, type FieldType, MESSAGES } from './descriptors.ts';
 
 export type SamplePath = readonly (string | number)[];

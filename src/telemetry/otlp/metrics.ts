@@ -1,4 +1,4 @@
-import { nearest } from '../../core/suggest.ts';
+import { nearest } from '../../config/suggest.ts';
 import type { Metric, Registry } from '../model.ts';
 import type { SamplePath } from './encoding.ts';
 import { doubleOf } from './encoding.ts';

@@ -1,4 +1,4 @@
-import { nearest } from '../../core/suggest.ts';
+import { nearest } from '../../config/suggest.ts';
 import { type AttributeDefinition, enumValueType, type Metric, type Registry, type SignalAttribute } from '../model.ts';
 import { integerOf } from './encoding.ts';
 import type { SampleIssue } from './issues.ts';

@@ -1,7 +1,7 @@
 import type { Path, SourceDocument } from '../../config/document.ts';
+import { listSome, nearest } from '../../config/suggest.ts';
 import type { Finding } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
-import { listSome, nearest } from '../../core/suggest.ts';
 import { telemetryFinding } from '../rules.ts';
 
 /** A file from a pull request can hold any number of mistakes: more than this are not looked into. */

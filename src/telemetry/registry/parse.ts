@@ -1,6 +1,6 @@
 import type { SourceDocument } from '../../config/document.ts';
+import { listSome, nearest } from '../../config/suggest.ts';
 import type { Finding } from '../../core/finding.ts';
-import { listSome, nearest } from '../../core/suggest.ts';
 import { telemetryFinding } from '../rules.ts';
 import { readAttribute, readDeprecated, readStability } from './attribute.ts';
 import { type FieldReader, fieldReader } from './fields.ts';

@@ -1,6 +1,6 @@
+import { listSome, nearest } from '../../config/suggest.ts';
 import { formatLocation } from '../../core/errors.ts';
 import { compareText, type Finding } from '../../core/finding.ts';
-import { listSome, nearest } from '../../core/suggest.ts';
 import {
   type AttributeDefinition,
   type Entity,
