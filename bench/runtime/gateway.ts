@@ -1,23 +1,28 @@
 // What the gateway itself costs: identity (JWT), quota, policy, admission, decision log and spans, over loopback at an open rate, with an engine
 // that answers at once. Three processes: this client, the gateway, and a node:http server that gives the same answer with no stage at all, asked
 // in turn. What a client sees of the gateway beyond what it sees of that server is the cost, from the socket on; the server's own clock, which
-// starts when Node has parsed the headers, stands beside it. Usage: node bench/runtime/gateway.ts [--rate 200] [--seconds 20]
-import { fork } from 'node:child_process';
+// starts when Node has parsed the headers, stands beside it. Each round starts both servers anew, and a bar is judged by its median round.
+// Usage: node bench/runtime/gateway.ts [--rounds 3] [--rate 200] [--seconds 20] [--profile FOLDER]
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { Agent, request } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { GatewayFigures, GatewaySetup } from './lib/gateway-server.ts';
+import { type Round, round, type Sample } from './lib/gateway-load.ts';
+import type { GatewayFigures } from './lib/gateway-server.ts';
+import { paused } from './lib/pauses.ts';
 
 const { values } = parseArgs({
-  options: { rate: { type: 'string', default: '200' }, seconds: { type: 'string', default: '20' } },
+  options: {
+    rounds: { type: 'string', default: '3' },
+    rate: { type: 'string', default: '200' },
+    seconds: { type: 'string', default: '20' },
+    profile: { type: 'string' },
+  },
 });
+const rounds = Number(values.rounds);
 const rate = Number(values.rate);
 const seconds = Number(values.seconds);
-const WARM_UP_S = 5;
 
 const requireJose = createRequire(new URL('../../reference-runtime/package.json', import.meta.url));
 const jose = (await import(
@@ -34,117 +39,76 @@ const token = await new jose.SignJWT({ tenant: 'dev', sub: 'bench' })
   .setExpirationTime('1h')
   .sign(keys.privateKey);
 
-interface Server {
-  port: number;
-  agent: Agent;
-  times: number[];
-  measure(on: boolean): Promise<GatewayFigures | undefined>;
-  stop(): void;
+const at = (all: readonly number[], share: number): number =>
+  [...all].sort((a, b) => a - b)[Math.floor(share * (all.length - 1))] ?? Number.NaN;
+const mean = (all: readonly number[]): number => all.reduce((sum, value) => sum + value, 0) / all.length;
+const times = (samples: readonly Sample[]): number[] => samples.map(({ ms }) => ms);
+const cpuUs = ({ cpuMs, requests }: GatewayFigures): number => (1000 * cpuMs) / requests;
+
+const BARS = [
+  ['policy evaluation p99', 0.2, ({ figures }: Round) => at(figures.gateway.policyMs, 0.99)],
+  ['gateway p99, server clock', 1, ({ figures }: Round) => at(figures.gateway.overheadMs, 0.99)],
+  // The whole tail counts as the gateway's, the scheduler's and the client's part in it too.
+  [
+    "gateway p99 from the socket on (client's p99 less the median of no-op)",
+    1,
+    ({ gateway, plain }: Round) => at(times(gateway), 0.99) - at(times(plain), 0.5),
+  ],
+] as const;
+
+/** A table of the round's times, and where processor time and the tail went. */
+function print({ gateway, plain, figures, client }: Round, number: number): void {
+  console.log(`round ${number}                                 p50        p99        max (ms)`);
+  for (const [name, all] of [
+    ['policy evaluation', figures.gateway.policyMs],
+    ['gateway, server clock', figures.gateway.overheadMs],
+    ['request to the gateway, client', times(gateway)],
+    ['request to no-op, client', times(plain)],
+  ] as const)
+    console.log(`  ${name.padEnd(34)} ${[0.5, 0.99, 1].map((share) => at(all, share).toFixed(3).padStart(8)).join('   ')}`);
+  const [ours, bare] = [cpuUs(figures.gateway), cpuUs(figures.plain)];
+  console.log(
+    `  gateway less no-op: p50 ${(at(times(gateway), 0.5) - at(times(plain), 0.5)).toFixed(3)} ms, p99 of one less p99 of the other ${(at(times(gateway), 0.99) - at(times(plain), 0.99)).toFixed(3)} ms`,
+  );
+  console.log(
+    `  processor time a request: gateway ${ours.toFixed(0)} us, no-op ${bare.toFixed(0)} us, ratio ${(ours / bare).toFixed(2)}`,
+  );
+  const waits = [figures.gateway, figures.plain, client].map(({ waitedMs }) =>
+    waitedMs === undefined ? 'unknown' : `${(waitedMs / seconds).toFixed(2)}`,
+  );
+  console.log(`  ready without a core, ms a second: gateway ${waits[0]}, no-op ${waits[1]}, client ${waits[2]}`);
+  const { pauses } = figures.gateway;
+  console.log(
+    `  garbage collection in the gateway: ${(pauses.length / seconds).toFixed(2)} pauses a second of ${mean(pauses.map(({ ms }) => ms)).toFixed(2)} ms`,
+  );
+  const slow = [...gateway].sort((a, b) => b.ms - a.ms).slice(0, Math.ceil(gateway.length / 100));
+  const inside = slow.map(({ begin, ms }) => paused(pauses, begin, ms));
+  const inClient = slow.map(({ begin, ms }) => paused(client.pauses, begin, ms));
+  const within = (all: number[]): string => `${mean(all).toFixed(3)} ms (${all.filter((ms) => ms > 0).length} of them)`;
+  console.log(
+    `  slowest 1 % (${slow.length} requests): mean ${mean(times(slow)).toFixed(3)} ms, ${mean(slow.map(({ serverMs }) => serverMs)).toFixed(3)} of it by the server's clock; garbage collection in it: gateway ${within(inside)}, client ${within(inClient)}`,
+  );
 }
 
-async function start(kind: GatewaySetup['kind'], answer = ''): Promise<Server> {
-  const child = fork(fileURLToPath(new URL('./lib/gateway-server.ts', import.meta.url)), [], {
-    execArgv: ['--disable-warning=ExperimentalWarning'],
-  });
-  const next = <T>(): Promise<T> =>
-    new Promise((resolve, reject) => {
-      child.once('message', (message) => resolve(message as T));
-      child.once('exit', (code) => reject(new Error(`the ${kind} server ended with ${code}`)));
-    });
-  child.send({ kind, jwks, folder, answer } satisfies GatewaySetup);
-  const { port } = await next<{ port: number }>();
-  return {
-    port,
-    agent: new Agent({ keepAlive: true, maxSockets: 64 }),
-    times: [],
-    async measure(on) {
-      child.send({ measure: on });
-      return on ? undefined : (await next<{ figures: GatewayFigures }>()).figures;
-    },
-    stop: () => child.kill('SIGKILL'),
-  };
-}
-
-const body = JSON.stringify({ model: 'mixtral-micro', messages: [{ role: 'user', content: 'The Congress shall have power' }] });
-const headers = {
-  'content-type': 'application/json',
-  'content-length': Buffer.byteLength(body),
-  authorization: `Bearer ${token}`,
-};
-let failures = 0;
-
-function ask({ port, agent, times }: Server, measured: boolean): Promise<string> {
-  return new Promise((resolve) => {
-    const begin = performance.now();
-    const call = request(
-      { host: '127.0.0.1', port, path: '/v1/chat/completions', method: 'POST', agent, headers },
-      (response) => {
-        let text = '';
-        response
-          .setEncoding('utf8')
-          .on('data', (chunk: string) => {
-            text += chunk;
-          })
-          .on('end', () => {
-            if (response.statusCode !== 200) failures++;
-            else if (measured) times.push(performance.now() - begin);
-            resolve(text);
-          });
-      },
-    );
-    call.on('error', () => {
-      failures++;
-      resolve('');
-    });
-    call.end(body);
-  });
-}
-
-const gateway = await start('gateway');
-const plain = await start('no-op', await ask(gateway, false));
-const pending: Promise<string>[] = [];
-const begin = performance.now();
-const total = Math.round(2 * rate * (seconds + WARM_UP_S));
-for (let index = 0; index < total; index++) {
-  // Open model: the next request does not wait for the last. The two servers are asked in turn, so that neither meets the other's request.
-  const wait = begin + (index * 500) / rate - performance.now();
-  if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-  const measured = index >= 2 * rate * WARM_UP_S;
-  if (index === 2 * rate * WARM_UP_S) await gateway.measure(true);
-  pending.push(ask(index % 2 === 0 ? gateway : plain, measured));
-}
-await Promise.all(pending);
-const figures = (await gateway.measure(false)) as GatewayFigures;
-for (const server of [gateway, plain]) {
-  server.agent.destroy();
-  server.stop();
+console.log(
+  `${rate} requests/s each, ${rounds} rounds of ${seconds} s, chat of one message, JWT, quota, policy, decision log, spans`,
+);
+const done: Round[] = [];
+for (let number = 1; number <= rounds; number++) {
+  const result = await round({ rate, seconds, warmUpSeconds: 5, jwks, folder, token, profile: values.profile });
+  print(result, number);
+  done.push(result);
 }
 rmSync(folder, { recursive: true });
-
-const at = (all: number[], share: number): number =>
-  [...all].sort((a, b) => a - b)[Math.floor(share * (all.length - 1))] ?? Number.NaN;
-console.log(
-  `${rate} requests/s each for ${seconds} s, chat of one message, JWT, quota, policy, decision log, spans; ${failures} failures`,
-);
-console.log('                                      p50        p99        max (ms)');
-for (const [name, all] of [
-  ['policy evaluation', figures.policyMs],
-  ['gateway, server clock', figures.overheadMs],
-  ['request to the gateway, client', gateway.times],
-  ['request to no-op, client', plain.times],
-] as const)
+const failures = done.reduce((sum, result) => sum + result.failures, 0);
+console.log(`${failures} failures`);
+for (const [name, most, figure] of BARS) {
+  const all = done.map(figure);
+  // Of an even number of rounds the worse one in the middle.
+  const median = [...all].sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? Number.NaN;
+  const met = median < most && failures === 0 ? 'met' : 'NOT MET';
   console.log(
-    `  ${name.padEnd(34)} ${at(all, 0.5).toFixed(3).padStart(8)}   ${at(all, 0.99).toFixed(3).padStart(8)}   ${at(all, 1).toFixed(3).padStart(8)}`,
+    `  bar: ${name} below ${most} ms: median round ${median.toFixed(3)} (${all.map((value) => value.toFixed(3)).join(', ')})  ${met}`,
   );
-const median = at(plain.times, 0.5);
-console.log(
-  `  gateway less no-op: p50 ${(at(gateway.times, 0.5) - median).toFixed(3)} ms, p99 of one less p99 of the other ${(at(gateway.times, 0.99) - at(plain.times, 0.99)).toFixed(3)} ms`,
-);
-for (const [name, value, most] of [
-  ['policy evaluation p99', at(figures.policyMs, 0.99), 0.2],
-  ['gateway p99, server clock', at(figures.overheadMs, 0.99), 1],
-  // The whole tail counts as the gateway's, the scheduler's and the client's part in it too.
-  ["gateway p99 from the socket on (client's p99 less the median of no-op)", at(gateway.times, 0.99) - median, 1],
-] as const)
-  console.log(`  bar: ${name} below ${most} ms: ${value.toFixed(3)}  ${value < most && failures === 0 ? 'met' : 'NOT MET'}`);
+}
 process.exit(0);

@@ -7,6 +7,7 @@ import type { EngineInfo, EngineStats } from '../../../reference-runtime/src/eng
 import { buildApp } from '../../../reference-runtime/src/server/app.ts';
 import type { Loadable } from '../../../reference-runtime/src/server/residency.ts';
 import { startRuntime } from '../../../reference-runtime/src/server/runtime.ts';
+import { type Usage, watchProcess } from './pauses.ts';
 
 const SEQUENCES = 64;
 
@@ -19,7 +20,8 @@ export interface GatewaySetup {
   /** For `no-op`: what the gateway answered. */
   answer: string;
 }
-export interface GatewayFigures {
+export interface GatewayFigures extends Usage {
+  requests: number;
   policyMs: number[];
   overheadMs: number[];
 }
@@ -51,15 +53,18 @@ const engine: Loadable = {
   dispose: async () => {},
 };
 
-const figures: GatewayFigures = { policyMs: [], overheadMs: [] };
-let measuring = false;
+const policyMs: number[] = [];
+const overheadMs: number[] = [];
+let requests = 0;
+/** Present while figures are kept. */
+let usage: (() => Usage) | undefined;
 
 /** The server's own histograms are too coarse for percentiles: the same observations are kept one by one. */
 function keep(histogram: { observe: (value: number) => void }, into: number[]): void {
   const observe = histogram.observe.bind(histogram);
   histogram.observe = (value: number): void => {
     observe(value);
-    if (measuring) into.push(value * 1000);
+    if (usage !== undefined) into.push(value * 1000);
   };
 }
 
@@ -70,9 +75,10 @@ async function gateway({ jwks, folder }: GatewaySetup): Promise<number> {
   config.telemetry.decisionLog = { file: `${folder}/decisions.ndjson`, mask: ['/input/request/user'] };
   config.telemetry.traces.file = `${folder}/spans.ndjson`;
   const runtime = await startRuntime(config, () => {}, { engine });
-  keep(runtime.metrics.instruments.policySeconds, figures.policyMs);
-  keep(runtime.metrics.instruments.overheadSeconds, figures.overheadMs);
+  keep(runtime.metrics.instruments.policySeconds, policyMs);
+  keep(runtime.metrics.instruments.overheadSeconds, overheadMs);
   const app = buildApp(runtime);
+  app.server.on('request', () => requests++);
   await app.listen({ host: '127.0.0.1', port: 0 });
   return (app.server.address() as AddressInfo).port;
 }
@@ -80,6 +86,7 @@ async function gateway({ jwks, folder }: GatewaySetup): Promise<number> {
 async function noOp({ answer }: GatewaySetup): Promise<number> {
   const headers = { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(answer) };
   const server = createServer((request, response) => {
+    requests++;
     request.resume().on('end', () => response.writeHead(200, headers).end(answer));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -88,9 +95,10 @@ async function noOp({ answer }: GatewaySetup): Promise<number> {
 
 process.on('message', async (message: GatewaySetup | { measure: boolean }) => {
   if ('kind' in message) process.send?.({ port: await (message.kind === 'gateway' ? gateway(message) : noOp(message)) });
-  else {
-    measuring = message.measure;
-    if (!measuring) process.send?.({ figures });
-  }
+  else if (message.measure) {
+    requests = 0;
+    usage = watchProcess();
+  } else if (usage !== undefined)
+    process.send?.({ figures: { ...usage(), requests, policyMs, overheadMs } satisfies GatewayFigures });
 });
 process.on('disconnect', () => process.exit(0));

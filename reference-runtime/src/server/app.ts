@@ -11,6 +11,13 @@ import { refreshMetrics } from './refresh-metrics.ts';
 import { servedModels, unknownModel } from './route.ts';
 import { RUNTIME_VERSION, type Runtime } from './runtime.ts';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** When its headers were parsed, in milliseconds of the monotonic clock. */
+    receivedAt: number;
+  }
+}
+
 /** Builds the server around a started runtime; it does not listen yet. */
 export function buildApp(runtime: Runtime): FastifyInstance {
   const { config, metrics } = runtime;
@@ -29,18 +36,14 @@ export function buildApp(runtime: Runtime): FastifyInstance {
       : (Fastify({ ...options, https: certificate.options }) as unknown as FastifyInstance);
   if (certificate !== undefined) rotate(runtime, certificate, app);
   readJson(app);
-  const receivedAt = new WeakMap<FastifyRequest, number>();
+  app.decorateRequest('receivedAt', 0);
   app.addHook('onRequest', (request, _reply, done) => {
-    receivedAt.set(request, performance.now());
+    request.receivedAt = performance.now();
     done();
   });
 
-  app.post('/v1/completions', (request, reply) =>
-    handleCompletion(runtime, 'completions', request, reply, receivedAt.get(request) ?? performance.now()),
-  );
-  app.post('/v1/chat/completions', (request, reply) =>
-    handleCompletion(runtime, 'chat', request, reply, receivedAt.get(request) ?? performance.now()),
-  );
+  app.post('/v1/completions', (request, reply) => handleCompletion(runtime, 'completions', request, reply));
+  app.post('/v1/chat/completions', (request, reply) => handleCompletion(runtime, 'chat', request, reply));
 
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async () => {

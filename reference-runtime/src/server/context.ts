@@ -1,7 +1,8 @@
 // What is known about one request while it goes through the stages.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { RequestTrace, TraceLevel } from '../engine/types.ts';
 import type { Arm, Decision, PolicyInput, Target } from '../policy/policy.ts';
+import { newSpanId, newTraceId } from '../telemetry/ids.ts';
 import type { OperationName } from '../telemetry/metrics.ts';
 import type { Cost } from './cost.ts';
 import type { Identity } from './identity.ts';
@@ -89,8 +90,8 @@ export function newContext(
     decisionId: randomUUID(),
     receivedAt: now,
     receivedUnixNano: BigInt(Math.round(unixMs * 1000)) * 1000n,
-    traceId: parent?.traceId ?? randomBytes(16).toString('hex'),
-    spanId: randomBytes(8).toString('hex'),
+    traceId: parent?.traceId ?? newTraceId(),
+    spanId: newSpanId(),
     parentSpanId: parent?.spanId,
     attributes,
     remote,

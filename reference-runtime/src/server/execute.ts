@@ -1,7 +1,7 @@
 // Stages 4 and 5: a sequence, then the engine; with the decision's fallbacks where the first target cannot serve. A target that has
 // produced a token is never replaced: what the client has read stays true.
-import { randomBytes } from 'node:crypto';
 import { type CallContext, EngineError, type EngineEvent, type GenerateRequest } from '../engine/types.ts';
+import { newSpanId } from '../telemetry/ids.ts';
 import type { RequestContext } from './context.ts';
 import { badRequest, deadline, HttpError, unavailable } from './errors.ts';
 import { attempts, priorityOf } from './route.ts';
@@ -101,7 +101,7 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
   context.queueMs += start - queued;
   runtime.metrics.instruments.queueSeconds.observe((start - queued) / 1000);
   context.engineStartedAt = start;
-  const spanId = randomBytes(8).toString('hex');
+  const spanId = newSpanId();
   try {
     for await (const event of reachable.engine.generate(request, signal, callContext(context, spanId))) {
       if (event.type === 'token' && event.tail !== true) {
@@ -134,7 +134,7 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
 export async function* execute(runtime: Runtime, context: RequestContext, signal: AbortSignal): AsyncGenerator<EngineEvent> {
   const decision = context.decision;
   if (decision === undefined) throw new Error('execute needs a decision');
-  let failure: unknown = new EngineError('ENGINE_UNAVAILABLE', 'the decision names no target');
+  let failure: unknown;
   let reason: string | undefined;
   for (const { target, primary } of attempts(runtime, decision, context.arm)) {
     context.target = target;
@@ -157,5 +157,6 @@ export async function* execute(runtime: Runtime, context: RequestContext, signal
       if (started || signal.aborted || replaceable(error) === undefined) break;
     }
   }
-  throw toHttp(failure, context.request?.endpoint === 'chat' ? 'messages' : 'prompt');
+  const why = failure ?? new EngineError('ENGINE_UNAVAILABLE', 'the decision names no target');
+  throw toHttp(why, context.request?.endpoint === 'chat' ? 'messages' : 'prompt');
 }

@@ -27,8 +27,9 @@ function header(request: FastifyRequest, name: string): string | undefined {
   return first === undefined || first === '' ? undefined : first.slice(0, MAX_HEADER_CHARS);
 }
 
-/** The context of a new request; `receivedAt` is when the server took it. */
-export function contextOf(request: FastifyRequest, receivedAt: number): RequestContext {
+/** The context of a new request. */
+export function contextOf(request: FastifyRequest): RequestContext {
+  const { receivedAt } = request;
   const include = new Set((header(request, 'x-mixgate-include') ?? '').split(',').map((part) => part.trim()));
   const optional = {
     dataClass: header(request, 'x-mixgate-data-class'),
@@ -76,9 +77,9 @@ export async function handleCompletion(
   endpoint: 'completions' | 'chat',
   request: FastifyRequest,
   reply: FastifyReply,
-  receivedAt: number,
 ): Promise<void> {
-  const context = contextOf(request, receivedAt);
+  const { receivedAt } = request;
+  const context = contextOf(request);
   const watched = watch(runtime, reply);
   reply.header('x-mixgate-decision-id', context.decisionId);
   // The name under which OpenAI's clients show it in errors.

@@ -1,6 +1,6 @@
 // The spans of a finished request: one server span, a child per stage, attributes by OpenTelemetry's gen_ai conventions and our own.
-import { randomBytes } from 'node:crypto';
 import { gateEntropy, usageBalance } from '../engine/trace-math.ts';
+import { newSpanId } from '../telemetry/ids.ts';
 import type { AttributeValue, Span, SpanEvent } from '../telemetry/otlp.ts';
 import { operationName, type RequestContext } from './context.ts';
 
@@ -96,7 +96,7 @@ export function requestSpans(
   const children = context.stages.map(
     (stage): Span => ({
       traceId: context.traceId,
-      spanId: stage.spanId ?? randomBytes(8).toString('hex'),
+      spanId: stage.spanId ?? newSpanId(),
       parentSpanId: context.spanId,
       name: `mixgate.stage.${stage.name}`,
       kind: 1,

@@ -2,12 +2,24 @@
 import { appendFile } from 'node:fs/promises';
 
 const MAX_LINES = 10_000;
+/**
+ * How long a line waits for others, in milliseconds. A write opens the file, as it may have been moved away in the meantime (log
+ * rotation), and closes it again: three trips to another thread, which cost as much as all stages of a request.
+ */
+const GATHER_MS = 200;
+/** So much text waits for no timer, in UTF-16 code units. */
+const GATHER_LENGTH = 256 * 1024;
 
 /** An append-only file of lines, written in batches. */
 export class LineFile {
   readonly path: string;
   readonly #onDrop: (count: number, reason: string) => void;
-  #lines: Array<string | (() => string)> = [];
+  /** Not made yet. */
+  #pending: Array<string | (() => string)> = [];
+  #lines: string[] = [];
+  #length = 0;
+  #immediate: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
 
   constructor(path: string, onDrop: (count: number, reason: string) => void) {
@@ -15,33 +27,69 @@ export class LineFile {
     this.#onDrop = onDrop;
   }
 
-  /** Takes a line, or what makes it: that runs with the write, after the answer that the line is about. */
+  /** Takes a line, or what makes it: that runs after the answer that the line is about, each in a turn of its own under light load. */
   write(line: string | (() => string)): void {
-    if (this.#lines.length >= MAX_LINES) {
+    if (this.#pending.length + this.#lines.length >= MAX_LINES) {
       this.#onDrop(1, 'queue full');
       return;
     }
-    this.#lines.push(line);
-    this.#writing ??= this.#drain();
+    this.#pending.push(line);
+    // Made at once and not with the write: a batch of them would hold up a request for as long as they take together.
+    this.#immediate ??= setImmediate(() => this.#make());
   }
 
-  async #drain(): Promise<void> {
-    // One turn of the event loop later: lines of the same moment share a write.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.#lines.length > 0) {
-      const lines = this.#lines;
-      this.#lines = [];
+  #make(): void {
+    clearImmediate(this.#immediate);
+    this.#immediate = undefined;
+    const pending = this.#pending;
+    this.#pending = [];
+    for (const line of pending) {
       try {
-        await appendFile(this.path, `${lines.map((line) => (typeof line === 'string' ? line : line())).join('\n')}\n`);
+        const made = typeof line === 'string' ? line : line();
+        this.#length += made.length;
+        this.#lines.push(made);
       } catch (error) {
-        this.#onDrop(lines.length, error instanceof Error ? error.message : String(error));
+        this.#drop(1, error);
       }
     }
+    this.#gather();
+  }
+
+  #gather(): void {
+    if (this.#length >= GATHER_LENGTH) this.#start();
+    else if (this.#lines.length > 0) this.#timer ??= setTimeout(() => this.#start(), GATHER_MS);
+  }
+
+  #start(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#lines.length > 0) this.#writing ??= this.#append();
+  }
+
+  async #append(): Promise<void> {
+    const lines = this.#lines;
+    this.#lines = [];
+    this.#length = 0;
+    try {
+      await appendFile(this.path, `${lines.join('\n')}\n`);
+    } catch (error) {
+      this.#drop(lines.length, error);
+    }
     this.#writing = undefined;
+    // What came in the meantime.
+    this.#gather();
+  }
+
+  #drop(count: number, error: unknown): void {
+    this.#onDrop(count, error instanceof Error ? error.message : String(error));
   }
 
   /** Resolves when everything written so far is in the file or dropped. */
   async flush(): Promise<void> {
-    while (this.#writing !== undefined) await this.#writing;
+    this.#make();
+    do {
+      this.#start();
+      await this.#writing;
+    } while (this.#writing !== undefined || this.#lines.length > 0);
   }
 }
