@@ -1,12 +1,13 @@
 // Governed routing as a client and an operator see it: the runtime as a process, upstream servers on real HTTP, a policy built by opa.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RuntimeProcess, startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
 import { resolveTool } from '../../src/tools/resolve.ts';
 import { armOf } from '../src/server/split.ts';
+import { wholeLines } from './support/lines.ts';
 import { microModel, temporary } from './support/models.ts';
 import { metric } from './support/server.ts';
 import { type Stub, silent, startStub, streaming } from './support/stub.ts';
@@ -232,11 +233,7 @@ interface Line {
 
 /** The decision log's line of a decision, once it is written. */
 async function logged(id: string): Promise<Line> {
-  const find = (): Line | undefined =>
-    readFileSync(log, { encoding: 'utf8', flag: 'a+' })
-      .split('\n')
-      .filter((line) => line.includes(id))
-      .map((line) => JSON.parse(line) as Line)[0];
+  const find = (): Line | undefined => wholeLines<Line>(log).find((line) => line.decision_id === id);
   await until(() => find() !== undefined);
   return find() as Line;
 }

@@ -1,6 +1,6 @@
 // A model that is loaded by the first request and unloaded when idle: the rules on an engine of the test's own, the behaviour on the real one.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { resolveTool } from '../../src/tools/resolve.ts';
@@ -8,6 +8,7 @@ import type { PoolConfig } from '../src/config/types.ts';
 import type { LlamaEngine } from '../src/engine/llama-engine.ts';
 import type { EngineInfo, EngineStats } from '../src/engine/types.ts';
 import { type Loadable, Residency, type ResidencyEvents } from '../src/server/residency.ts';
+import { wholeLines } from './support/lines.ts';
 import { randomModel, temporary } from './support/models.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
 import { startStub, streaming } from './support/stub.ts';
@@ -203,9 +204,9 @@ describe('a pool that loads on demand', () => {
     expect((await server.get('/readyz')).status).toBe(200);
     expect((await ask(server)).mixgate.cold_start).toBe(true);
     expect((await metrics())('mixgate_engine_restarts_total')).toBe(0);
-    await until(() => readFileSync(log, 'utf8').trim().split('\n').length === 5);
-    const lines = readFileSync(log, 'utf8').trim().split('\n');
-    const events = lines.map((line) => JSON.parse(line) as { input: { fleet: { pools: object[] } }; custom: object });
+    const logged = () => wholeLines<{ input: { fleet: { pools: object[] } }; custom: object }>(log);
+    await until(() => logged().length === 5);
+    const events = logged();
     expect(events.filter(({ custom }) => 'cold_start' in custom)).toHaveLength(4);
     // The policy saw it coming: `warm` is what it may choose, `loaded` what is in memory.
     expect(events.map(({ input }) => input.fleet.pools[0])).toMatchObject([

@@ -8,6 +8,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import type { LlamaEngine } from '../src/engine/llama-engine.ts';
+import { wholeLines } from './support/lines.ts';
 import { microModel, randomModel, temporary } from './support/models.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
 
@@ -367,12 +368,10 @@ describe('completions over HTTP', () => {
 
   it('logs decisions in OPA’s format with masked fields', async () => {
     await server.post('/v1/completions', { prompt: 'a', max_tokens: 1 }, { 'x-mixgate-task': 'log-test' });
-    await until(() => readFileSync(decisions, 'utf8').includes('log-test'));
-    const lines = readFileSync(decisions, 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-    const entry = lines.find((line) => JSON.stringify(line).includes('log-test'));
+    const find = (): Record<string, unknown> | undefined =>
+      wholeLines<Record<string, unknown>>(decisions).find((line) => JSON.stringify(line).includes('log-test'));
+    await until(() => find() !== undefined);
+    const entry = find();
     expect(entry).toMatchObject({
       path: 'routing/decision',
       bundles: { routing: { revision: server.runtime.policy.active.bundle.revision } },
@@ -403,14 +402,8 @@ describe('completions over HTTP', () => {
       events?: Array<{ name: string; attributes: Array<{ key: string; value: Record<string, unknown> }> }>;
     }
     const exported = (): Exported[] =>
-      readFileSync(spans, { encoding: 'utf8', flag: 'a+' })
-        .split('\n')
-        .filter((line) => line !== '')
-        .flatMap(
-          (line) =>
-            (JSON.parse(line) as { resourceSpans: Array<{ scopeSpans: Array<{ spans: Exported[] }> }> }).resourceSpans[0]
-              ?.scopeSpans[0]?.spans ?? [],
-        )
+      wholeLines<{ resourceSpans: Array<{ scopeSpans: Array<{ spans: Exported[] }> }> }>(spans)
+        .flatMap((line) => line.resourceSpans[0]?.scopeSpans[0]?.spans ?? [])
         .filter((span) => span.traceId === traceId);
     await until(() => exported().length > 0);
     const [root, ...children] = exported();

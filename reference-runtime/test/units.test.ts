@@ -14,6 +14,7 @@ import { Admission } from '../src/server/admission.ts';
 import { Quotas } from '../src/server/quota.ts';
 import { priorityOf, traceAllowed, traceLevel } from '../src/server/route.ts';
 import { exportRequest, parseTraceparent } from '../src/telemetry/otlp.ts';
+import { spansEncoder } from '../src/telemetry/otlp-text.ts';
 
 const encoder = new TextEncoder();
 
@@ -383,6 +384,41 @@ describe('OTLP/JSON', () => {
       ],
     });
   });
+
+  it('is the same as the text of a file’s line, whatever names and values hold', () => {
+    const text = fc.string({ unit: 'binary' });
+    const value = fc.oneof(
+      text,
+      fc.boolean(),
+      fc.double(),
+      fc.record({ double: fc.double() }),
+      fc.array(text),
+      fc.constant(undefined),
+    );
+    const attributes = fc.dictionary(text, value);
+    const time = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+    const span = fc.record({
+      traceId: fc.constant('a'.repeat(32)),
+      spanId: fc.constant('b'.repeat(16)),
+      parentSpanId: fc.option(fc.constant('c'.repeat(16)), { nil: undefined }),
+      name: text,
+      kind: fc.constantFrom(1 as const, 2 as const),
+      start: time,
+      end: time,
+      attributes,
+      events: fc.array(fc.record({ name: text, unixNano: time, attributes }), { maxLength: 2 }),
+      error: fc.option(text, { nil: undefined }),
+    });
+    const resource = { 'service.name': 's "quoted"' };
+    const scope = { name: 'scope', version: '1' };
+    const encode = spansEncoder(resource, scope);
+    fc.assert(
+      fc.property(fc.array(span, { maxLength: 2 }), (spans) => {
+        expect(JSON.parse(encode(spans))).toEqual(JSON.parse(JSON.stringify(exportRequest(spans, resource, scope))));
+      }),
+    );
+  });
+
   it.each([
     [
       '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',

@@ -1,5 +1,6 @@
 import * as sdk from '@open-policy-agent/opa-wasm';
 import { InternalError } from '../core/errors.ts';
+import { evaluateText, isLoadedPolicy, type LoadedPolicy, readString } from './wasm-eval.ts';
 
 /** The SDK's own type declarations leave out its default export, which has the synchronous loader. */
 const { loadPolicySync } = (sdk as unknown as { default: Sdk }).default;
@@ -10,12 +11,6 @@ interface Sdk {
     memory: { initial: number; maximum: number },
     builtins: Record<string, (...args: never[]) => unknown>,
   ): unknown;
-}
-
-/** WebAssembly.Memory; TypeScript knows it with the DOM library only. */
-interface Memory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
 }
 
 /** Host functions that the SDK brings (npm-opa-wasm 1.10.0, src/builtins); a test compares this list with the package. */
@@ -65,31 +60,6 @@ export interface InstanceOptions {
   readonly hooks?: Hooks;
 }
 
-/** The fields of the SDK's LoadedPolicy that we use; checked at load. */
-interface LoadedPolicy {
-  readonly mem: Memory;
-  readonly wasmInstance: { readonly exports: OpaExports };
-  readonly dataAddr: number;
-  readonly dataHeapPtr: number;
-  readonly entrypoints: { readonly [name: string]: number };
-  setData(data: ArrayBuffer): void;
-}
-interface OpaExports {
-  opa_eval(
-    reserved: number,
-    entrypoint: number,
-    data: number,
-    input: number,
-    inputLength: number,
-    heap: number,
-    format: number,
-  ): number;
-  opa_json_dump(address: number): number;
-  builtins(): number;
-}
-
-const decoder = new TextDecoder();
-
 /**
  * One instance of a policy module. Not re-entrant and without a time limit: run it in a worker (pool.ts) when the
  * policy is not trusted. Every failure comes back as a value; nothing the SDK throws (strings, plain objects) gets out.
@@ -126,13 +96,7 @@ export class PolicyInstance {
   evaluate(entrypoint: number, input: Uint8Array): Outcome {
     const policy = this.#policy;
     try {
-      const address = policy.dataHeapPtr;
-      const end = address + input.byteLength;
-      const missing = end - policy.mem.buffer.byteLength;
-      if (missing > 0) policy.mem.grow(Math.ceil(missing / 65_536));
-      new Uint8Array(policy.mem.buffer).set(input, address);
-      const result = policy.wasmInstance.exports.opa_eval(0, entrypoint, policy.dataAddr, address, input.byteLength, end, 0);
-      const text = readString(policy.mem, result);
+      const text = evaluateText(policy, entrypoint, input);
       // The result set is `[]` or `[{"result":X}]`.
       return text === '[]' ? { undefined: true } : { value: text.slice(11, -2) };
     } catch (error) {
@@ -157,10 +121,8 @@ export class PolicyInstance {
     // The SDK's default of 5 pages is too small for most modules; room for the data avoids growing in steps.
     const initial = Math.min(maxPages, Math.max(this.#pages, 5) + 2);
     try {
-      const policy = loadPolicySync(this.#module, { initial, maximum: maxPages }, builtins) as LoadedPolicy;
-      if (typeof policy.dataHeapPtr !== 'number' || typeof policy.wasmInstance?.exports?.opa_eval !== 'function') {
-        throw new InternalError('the WASM host library changed its shape.');
-      }
+      const policy = loadPolicySync(this.#module, { initial, maximum: maxPages }, builtins) as object;
+      if (!isLoadedPolicy(policy)) throw new InternalError('the WASM host library changed its shape.');
       policy.setData(bytes.buffer as ArrayBuffer);
       return policy;
     } catch (error) {
@@ -178,12 +140,6 @@ export class PolicyLoadError extends Error {
     this.name = 'PolicyLoadError';
     this.failure = failure;
   }
-}
-
-function readString(memory: Memory, address: number): string {
-  const bytes = new Uint8Array(memory.buffer);
-  const end = bytes.indexOf(0, address);
-  return decoder.decode(bytes.subarray(address, end < 0 ? bytes.length : end));
 }
 
 /** The SDK throws strings, plain objects and errors; V8 throws RangeError and RuntimeError. */

@@ -8,9 +8,9 @@ export interface DecisionEntry {
   result: unknown;
   requestedBy: string;
   evaluationNs: number;
-  error?: string;
+  error?: string | undefined;
   traceId?: string;
   spanId?: string;
   /** What the runtime did with the decision: OPA's `custom` field. */
-  custom?: Record<string, unknown>;
+  custom?: Record<string, unknown> | undefined;
 }

@@ -4,24 +4,26 @@ import type { LogRecord } from '../telemetry/otlp-logs.ts';
 import type { DecisionEntry } from './decision-entry.ts';
 import { decisionRecord } from './decision-record.ts';
 
-/** A copy of `document` without what `pointer` names; the copy is deep where it differs. Undefined when nothing was there. */
-function erase(document: unknown, path: string[]): { value: unknown } | undefined {
-  const [key, ...rest] = path;
+/**
+ * A copy of `document` without what `path` names from `depth` on; the copy is deep where it differs. Undefined when nothing was there: a
+ * field that is undefined is none in JSON.
+ */
+function erase(document: unknown, path: readonly string[], depth = 0): { value: unknown } | undefined {
+  const key = path[depth];
   if (key === undefined || typeof document !== 'object' || document === null || !Object.hasOwn(document, key)) return undefined;
-  if (Array.isArray(document)) return undefined;
-  const copy = { ...document } as Record<string, unknown>;
-  if (rest.length === 0) {
-    delete copy[key];
-    return { value: copy };
-  }
-  const inner = erase(copy[key], rest);
-  if (inner === undefined) return undefined;
-  copy[key] = inner.value;
-  return { value: copy };
+  const held = (document as Record<string, unknown>)[key];
+  if (held === undefined || Array.isArray(document)) return undefined;
+  if (depth === path.length - 1) return { value: { ...document, [key]: undefined } };
+  const inner = erase(held, path, depth + 1);
+  return inner === undefined ? undefined : { value: { ...document, [key]: inner.value } };
 }
 
-/** The log line of a decision, with the masked pointers erased and listed under `erased`. */
-export function decisionEvent(entry: DecisionEntry, labels: Record<string, string>, mask: string[]): Record<string, unknown> {
+/** The log line of a decision, with the masked pointers erased and listed under `erased`. Undefined fields are none in JSON. */
+export function decisionEvent(
+  entry: DecisionEntry,
+  labels: Record<string, string>,
+  mask: readonly string[],
+): Record<string, unknown> {
   let document: unknown = { input: entry.input, result: entry.result, custom: entry.custom };
   const erased: string[] = [];
   for (const pointer of mask) {
@@ -34,15 +36,15 @@ export function decisionEvent(entry: DecisionEntry, labels: Record<string, strin
   return {
     labels,
     decision_id: entry.decisionId,
-    ...(entry.traceId === undefined ? {} : { trace_id: entry.traceId }),
-    ...(entry.spanId === undefined ? {} : { span_id: entry.spanId }),
+    trace_id: entry.traceId,
+    span_id: entry.spanId,
     bundles: { routing: { revision: entry.revision } },
     path: entry.path,
     input,
-    ...(result === undefined ? {} : { result }),
-    ...(custom === undefined ? {} : { custom }),
-    ...(erased.length === 0 ? {} : { erased }),
-    ...(entry.error === undefined ? {} : { error: { message: entry.error } }),
+    result,
+    custom,
+    erased: erased.length === 0 ? undefined : erased,
+    error: entry.error === undefined ? undefined : { message: entry.error },
     requested_by: entry.requestedBy,
     timestamp: entry.timestamp.toISOString(),
     metrics: { timer_rego_query_eval_ns: entry.evaluationNs },

@@ -2,6 +2,7 @@
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import schema from '../../../schemas/routing-decision.schema.json' with { type: 'json' };
+import { evaluateText, isLoadedPolicy, type LoadedPolicy } from '../../../src/policy/wasm-eval.ts';
 import { memoryMinimum } from '../../../src/policy/wasm-memory.ts';
 import { type Bundle, BundleError } from './bundle.ts';
 
@@ -49,20 +50,20 @@ export interface Decision {
   reasons?: string[];
 }
 
-/** What the policy is asked. */
+/** What the policy is asked. A field that is undefined is absent: JSON leaves it out. */
 export interface PolicyInput {
   request: {
     id: string;
     tenant: string;
     workload_identity: string;
-    data_class?: string;
-    origin_region?: string;
+    data_class?: string | undefined;
+    origin_region?: string | undefined;
     model: string;
-    task?: string;
-    priority?: string;
+    task?: string | undefined;
+    priority?: string | undefined;
     /** The end user, as the body's `user` names one, and the conversation: what a split may stick to. */
-    user?: string;
-    session?: string;
+    user?: string | undefined;
+    session?: string | undefined;
     tokens: number;
   };
   fleet: { clusters: unknown[]; pools: unknown[] };
@@ -73,6 +74,7 @@ export interface PolicyInput {
 /** A policy that could not answer: its evaluation failed, or what it said is no decision. The request must not pass. */
 export class PolicyError extends Error {}
 
+const encoder = new TextEncoder();
 const validate = new Ajv2020({ strict: false }).compile<Decision>(schema);
 
 /** Pages of memory for a module that asks for fewer: the SDK's own default. */
@@ -85,12 +87,6 @@ const SELF_TEST: PolicyInput = {
   flags: {},
 };
 
-interface Compiled {
-  evaluate(input: unknown, entrypoint: string): unknown;
-  setData(data: unknown): void;
-  entrypoints: Record<string, number>;
-}
-
 /** One loaded bundle. */
 export interface ActivePolicy {
   bundle: Bundle;
@@ -101,18 +97,21 @@ export interface ActivePolicy {
 
 /** Compiles and self-tests a bundle. @throws BundleError when it has no such entrypoint or cannot be instantiated */
 export async function activate(bundle: Bundle, entrypoint: string, now: Date): Promise<ActivePolicy> {
-  let compiled: Compiled;
+  let compiled: LoadedPolicy;
   try {
     // The SDK doesn't ask the module how much its constants take.
     const initial = Math.max(MIN_PAGES, memoryMinimum(bundle.wasm));
-    compiled = (await loadPolicy(bundle.wasm as unknown as ArrayBuffer, { initial })) as unknown as Compiled;
-    compiled.setData(bundle.data);
+    const policy: object = await loadPolicy(bundle.wasm as unknown as ArrayBuffer, { initial });
+    if (!isLoadedPolicy(policy)) throw new Error('it exports no opa_eval (ABI 1.2): compile it with a newer OPA');
+    compiled = policy;
+    compiled.setData(encoder.encode(JSON.stringify(bundle.data)).buffer as ArrayBuffer);
   } catch (error) {
     throw new BundleError(
       `${bundle.source}: the policy cannot be instantiated: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-  if (!Object.hasOwn(compiled.entrypoints, entrypoint)) {
+  const id = Object.hasOwn(compiled.entrypoints, entrypoint) ? compiled.entrypoints[entrypoint] : undefined;
+  if (id === undefined) {
     throw new BundleError(
       `${bundle.source}: no entrypoint ${entrypoint}; the bundle has: ${Object.keys(compiled.entrypoints).join(', ') || 'none'}`,
     );
@@ -121,21 +120,22 @@ export async function activate(bundle: Bundle, entrypoint: string, now: Date): P
     bundle,
     activatedAt: now.toISOString(),
     decide(input) {
-      let results: unknown;
+      let results: Array<{ result: unknown }>;
       try {
-        results = compiled.evaluate(input, entrypoint);
+        results = JSON.parse(evaluateText(compiled, id, encoder.encode(JSON.stringify(input)))) as Array<{ result: unknown }>;
       } catch (error) {
         throw new PolicyError(`policy evaluation failed: ${error instanceof Error ? error.message : String(error)}`);
       }
-      if (!Array.isArray(results)) throw new PolicyError('policy evaluation failed without a result set');
-      const first: unknown = results[0];
-      if (typeof first !== 'object' || first === null || !('result' in first)) return undefined;
+      const [first] = results;
+      if (first === undefined) return undefined;
       if (!validate(first.result)) {
         const problem = validate.errors?.[0];
         throw new PolicyError(`the policy's decision is malformed: ${problem?.instancePath ?? ''} ${problem?.message ?? ''}`);
       }
       // A field of null says the same as one that is absent.
-      return Object.fromEntries(Object.entries(first.result).filter(([, value]) => value !== null)) as unknown as Decision;
+      const decision = first.result;
+      if (!Object.values(decision).includes(null)) return decision;
+      return Object.fromEntries(Object.entries(decision).filter(([, value]) => value !== null)) as unknown as Decision;
     },
   };
   try {

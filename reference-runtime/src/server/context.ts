@@ -19,13 +19,13 @@ export interface StageTime {
 
 /** Request headers a routing policy may read, and the opt-ins. */
 export interface RequestAttributes {
-  dataClass?: string;
-  originRegion?: string;
-  task?: string;
-  priority?: string;
-  session?: string;
+  dataClass?: string | undefined;
+  originRegion?: string | undefined;
+  task?: string | undefined;
+  priority?: string | undefined;
+  session?: string | undefined;
   /** What router statistics are kept by; the policy does not see it. */
-  segment?: string;
+  segment?: string | undefined;
   includeTimings: boolean;
   includeMoe: boolean;
   /** Also the experts of each token, inside `moe`. */

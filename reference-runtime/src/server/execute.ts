@@ -39,20 +39,21 @@ export function engineRequest(runtime: Runtime, context: RequestContext): Genera
   const request = context.request;
   const decision = context.decision;
   if (request === undefined || decision === undefined) throw new Error('a request reached the engine without a decision');
-  return {
+  const wanted: GenerateRequest = {
     id: context.decisionId,
     prompt: request.prompt,
     maxTokens: Math.min(request.maxTokens ?? runtime.config.limits.maxTokens, runtime.config.limits.maxTokens),
     temperature: request.temperature,
     topP: request.topP,
-    ...(request.seed === undefined ? {} : { seed: request.seed }),
     stop: request.stop,
-    ...(request.format === undefined ? {} : { format: request.format }),
-    ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs }),
     echo: request.echo,
     priority: priorityOf(decision),
     trace: context.trace,
   };
+  if (request.seed !== undefined) wanted.seed = request.seed;
+  if (request.format !== undefined) wanted.format = request.format;
+  if (request.logprobs !== undefined) wanted.logprobs = request.logprobs;
+  return wanted;
 }
 
 /** What an engine that is another server needs to know; `spanId` is the engine stage's (W3C Trace Context, section 3.2). */

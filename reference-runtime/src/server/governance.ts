@@ -61,32 +61,40 @@ export function countGovernance(
 
 /** Writes the decision and what became of it. A request that was never decided has no line. */
 export function logDecision(runtime: Pick<Runtime, 'decisionLog' | 'config'>, context: RequestContext): void {
-  const { asked, cost, decision } = context;
+  const { asked } = context;
   if (asked === undefined) return;
-  const custom = {
-    ...(context.arm === undefined ? {} : { split: { id: decision?.split?.id, arm: context.arm.id } }),
-    ...(context.shadow === undefined ? {} : { shadow: { pool: decision?.shadow?.target.pool, outcome: context.shadow } }),
-    ...(context.engineStartedAt === undefined || context.target === undefined
-      ? {}
-      : { target: context.target, fallback: context.fallback, tokens: tokensUsed(context) }),
-    ...(cost === undefined ? {} : { cost }),
-    ...(context.coldStartMs === undefined ? {} : { cold_start: { ms: context.coldStartMs } }),
-    ...(context.expiredFlags.length === 0 ? {} : { expired_flags: context.expiredFlags }),
-  };
   runtime.decisionLog?.write({
     decisionId: context.decisionId,
     timestamp: asked.timestamp,
     path: runtime.config.policy.entrypoint,
     revision: context.revision,
     input: asked.input,
-    result: decision,
+    result: context.decision,
     requestedBy: context.remote,
     evaluationNs: Math.round(context.policyMs * 1e6),
     traceId: context.traceId,
     spanId: context.spanId,
-    ...(asked.error === undefined ? {} : { error: asked.error }),
-    ...(Object.keys(custom).length === 0 ? {} : { custom }),
+    error: asked.error,
+    custom: customOf(context),
   });
+}
+
+/** What became of a decision; undefined when nothing did. */
+function customOf(context: RequestContext): Record<string, unknown> | undefined {
+  const { arm, coldStartMs, cost, decision, expiredFlags, shadow, target } = context;
+  const served = context.engineStartedAt !== undefined && target !== undefined;
+  if (!served && arm === undefined && shadow === undefined && cost === undefined && coldStartMs === undefined)
+    return expiredFlags.length === 0 ? undefined : { expired_flags: expiredFlags };
+  return {
+    split: arm === undefined ? undefined : { id: decision?.split?.id, arm: arm.id },
+    shadow: shadow === undefined ? undefined : { pool: decision?.shadow?.target.pool, outcome: shadow },
+    target: served ? target : undefined,
+    fallback: served ? context.fallback : undefined,
+    tokens: served ? tokensUsed(context) : undefined,
+    cost,
+    cold_start: coldStartMs === undefined ? undefined : { ms: coldStartMs },
+    expired_flags: expiredFlags.length === 0 ? undefined : expiredFlags,
+  };
 }
 
 /** What the gauges of governed routing say now. */

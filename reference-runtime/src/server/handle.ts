@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
 import { parseTraceparent } from '../telemetry/otlp.ts';
-import { newContext, operationName, overheadMs, type RequestContext, tokensUsed } from './context.ts';
+import { newContext, operationName, overheadMs, type RequestAttributes, type RequestContext, tokensUsed } from './context.ts';
 import { costHeader } from './cost.ts';
 import { clientClosed, errorBody, HttpError, internal, SlowReader, unavailable } from './errors.ts';
 import { execute } from './execute.ts';
@@ -21,33 +21,36 @@ import { DONE, frame, writeSlowly } from './sse.ts';
 
 const MAX_HEADER_CHARS = 256;
 
-function header(request: FastifyRequest, name: string): string | undefined {
-  const value = request.headers[name];
+function header(headers: FastifyRequest['headers'], name: string): string | undefined {
+  const value = headers[name];
   const first = Array.isArray(value) ? value[0] : value;
   return first === undefined || first === '' ? undefined : first.slice(0, MAX_HEADER_CHARS);
 }
 
-/** The context of a new request. */
-export function contextOf(request: FastifyRequest): RequestContext {
-  const { receivedAt } = request;
-  const include = new Set((header(request, 'x-mixgate-include') ?? '').split(',').map((part) => part.trim()));
-  const optional = {
-    dataClass: header(request, 'x-mixgate-data-class'),
-    originRegion: header(request, 'x-mixgate-origin-region'),
-    task: header(request, 'x-mixgate-task'),
-    segment: header(request, 'x-mixgate-segment'),
-    priority: header(request, 'x-mixgate-priority'),
-    session: header(request, 'x-mixgate-session'),
-  };
-  const present = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
-  const attributes = {
-    ...present,
+function attributesOf(headers: FastifyRequest['headers']): RequestAttributes {
+  const include = new Set(
+    header(headers, 'x-mixgate-include')
+      ?.split(',')
+      .map((part) => part.trim()),
+  );
+  return {
+    dataClass: header(headers, 'x-mixgate-data-class'),
+    originRegion: header(headers, 'x-mixgate-origin-region'),
+    task: header(headers, 'x-mixgate-task'),
+    segment: header(headers, 'x-mixgate-segment'),
+    priority: header(headers, 'x-mixgate-priority'),
+    session: header(headers, 'x-mixgate-session'),
     includeTimings: include.has('timings'),
     includeMoe: include.has('moe'),
     includeExperts: include.has('experts'),
   };
+}
+
+/** The context of a new request. */
+export function contextOf(request: FastifyRequest): RequestContext {
+  const { receivedAt, headers } = request;
   const unixMs = performance.timeOrigin + receivedAt;
-  return newContext(receivedAt, unixMs, attributes, parseTraceparent(header(request, 'traceparent')), request.ip);
+  return newContext(receivedAt, unixMs, attributesOf(headers), parseTraceparent(header(headers, 'traceparent')), request.ip);
 }
 
 /** Aborts when the client goes away or the deadline passes; `stop` ends the watch. */
@@ -302,9 +305,9 @@ function conclude(
     },
     tenant,
     seconds: (now - context.receivedAt) / 1000,
-    ...(failure === undefined ? {} : { errorType: failure.code }),
-    ...(first === undefined ? {} : { firstTokenSeconds: (first - context.receivedAt) / 1000 }),
-    ...(first === undefined || last === undefined || gaps < 1 ? {} : { perTokenSeconds: (last - first) / 1000 / gaps }),
+    errorType: failure?.code,
+    firstTokenSeconds: first === undefined ? undefined : (first - context.receivedAt) / 1000,
+    perTokenSeconds: first === undefined || last === undefined || gaps < 1 ? undefined : (last - first) / 1000 / gaps,
     promptTokens: used.prompt,
     completionTokens: used.completion,
   });

@@ -1,5 +1,5 @@
 // Stage 1: who is asking. Zero trust: no identity, no service; only --dev has a built-in one, on loopback.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { FastifyRequest } from 'fastify';
 import {
@@ -147,7 +147,7 @@ export function identityStage(config: RuntimeConfig['identity'], log: (message: 
     if (bearer === undefined) throw unauthorized('an Authorization header with a bearer token is needed');
     if (bearer.length > MAX_TOKEN_CHARS) throw unauthorized('the bearer token is too long');
     // Looked up by digest: the comparison leaks nothing about the token.
-    const digest = createHash('sha256').update(bearer).digest('hex');
+    const digest = hash('sha256', bearer);
     const known = byDigest.get(digest);
     if (known !== undefined) return { tenant: known.tenant, workload: known.workload ?? known.tenant };
     if (jwt === undefined || source === undefined) throw unauthorized('the bearer token is not known');

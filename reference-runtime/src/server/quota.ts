@@ -6,9 +6,9 @@ import { SlidingWindow } from './sliding-window.ts';
 
 /** Limits that came with a decision; what is absent is unlimited. */
 export interface DecidedQuota {
-  tokensPerMinute?: number;
-  requestsPerMinute?: number;
-  concurrency?: number;
+  tokensPerMinute?: number | undefined;
+  requestsPerMinute?: number | undefined;
+  concurrency?: number | undefined;
 }
 
 /** What a limit is of: the label of metrics. */
@@ -54,16 +54,16 @@ export interface RateLimits {
 /** The `quota` of a decision in the form that is counted. */
 export function decidedQuota(quota: unknown): DecidedQuota {
   if (typeof quota !== 'object' || quota === null) return {};
-  const number = (key: string): number | undefined => {
-    const value: unknown = (quota as Record<string, unknown>)[key];
-    return typeof value === 'number' && value >= 0 ? value : undefined;
-  };
-  const [tokens, requests, concurrency] = ['tokens_per_minute', 'requests_per_minute', 'max_concurrency'].map(number);
+  const { tokens_per_minute, requests_per_minute, max_concurrency } = quota as Record<string, unknown>;
   return {
-    ...(tokens === undefined ? {} : { tokensPerMinute: tokens }),
-    ...(requests === undefined ? {} : { requestsPerMinute: requests }),
-    ...(concurrency === undefined ? {} : { concurrency }),
+    tokensPerMinute: limit(tokens_per_minute),
+    requestsPerMinute: limit(requests_per_minute),
+    concurrency: limit(max_concurrency),
   };
+}
+
+function limit(value: unknown): number | undefined {
+  return typeof value === 'number' && value >= 0 ? value : undefined;
 }
 
 const least = (a: number | undefined, b: number | undefined): number | undefined =>
@@ -162,9 +162,9 @@ function lease(tenant: string, usage: Usage, configured: TenantQuota): QuotaLeas
   return {
     reserve(decided, tokens, nowMs) {
       const limits = {
-        ...decided,
-        ...defined('concurrency', least(decided.concurrency, configured.concurrency)),
-        ...defined('tokensPerMinute', least(decided.tokensPerMinute, configured.tokensPerMinute)),
+        tokensPerMinute: least(decided.tokensPerMinute, configured.tokensPerMinute),
+        requestsPerMinute: decided.requestsPerMinute,
+        concurrency: least(decided.concurrency, configured.concurrency),
       };
       usage.limits = limits;
       // This request is already counted.
@@ -189,10 +189,6 @@ function lease(tenant: string, usage: Usage, configured: TenantQuota): QuotaLeas
       if (reserved !== undefined) usage.tokens.correct(nowMs, reserved.slot, tokens - reserved.tokens);
     },
   };
-}
-
-function defined<K extends string>(key: K, value: number | undefined): Partial<Record<K, number>> {
-  return value === undefined ? {} : ({ [key]: value } as Record<K, number>);
 }
 
 function tooManyAtOnce(tenant: string, running: number): HttpError {

@@ -1,7 +1,7 @@
 // The spans of a finished request: one server span, a child per stage, attributes by OpenTelemetry's gen_ai conventions and our own.
 import { gateEntropy, usageBalance } from '../engine/trace-math.ts';
 import { newSpanId } from '../telemetry/ids.ts';
-import type { AttributeValue, Span, SpanEvent } from '../telemetry/otlp.ts';
+import type { Attributes, AttributeValue, Span, SpanEvent } from '../telemetry/otlp.ts';
 import { operationName, type RequestContext } from './context.ts';
 
 /** OpenTelemetry's default limit is 128 events a span (SDK specification, SpanLimits): room for the layers and the first token. */
@@ -18,39 +18,37 @@ export function requestSpans(
 ): Span[] {
   const at = (time: number): bigint => context.receivedUnixNano + BigInt(Math.round((time - context.receivedAt) * 1e6));
   const request = context.request;
-  const attributes: Record<string, AttributeValue> = {
-    'gen_ai.operation.name': operationName(context.request),
+  // One literal, in which what is unknown is undefined: keys put in one by one took as long as everything else here.
+  const attributes: Attributes = {
+    'gen_ai.operation.name': operationName(request),
     'gen_ai.provider.name': 'mistral_ai',
     'http.response.status_code': status,
     'mixgate.decision.id': context.decisionId,
     'mixgate.policy.revision': context.revision,
+    'gen_ai.request.model': request?.model,
+    'gen_ai.request.max_tokens': request?.maxTokens,
+    'gen_ai.request.temperature': request === undefined ? undefined : double(request.temperature),
+    'gen_ai.request.top_p': request === undefined ? undefined : double(request.topP),
+    'gen_ai.request.seed': request?.seed,
+    'gen_ai.response.model': context.target?.model,
+    'gen_ai.response.finish_reasons': context.finishReason === undefined ? undefined : [context.finishReason],
+    'gen_ai.usage.input_tokens': context.promptTokens > 0 ? context.promptTokens : undefined,
+    'gen_ai.usage.output_tokens': context.engineStartedAt === undefined ? undefined : context.completionTokens,
+    'mixgate.tenant': context.identity?.tenant,
+    'mixgate.policy.rule': context.decision?.rule,
+    'mixgate.target.pool': context.target?.pool,
+    'mixgate.target.cluster': context.target?.cluster,
+    'mixgate.target.version': context.target?.version,
+    'mixgate.fallback.reason': context.fallback ?? undefined,
+    'mixgate.split': context.arm === undefined ? undefined : context.decision?.split?.id,
+    'mixgate.split.arm': context.arm?.id,
+    'mixgate.shadow.pool': context.shadow === 'SENT' ? context.decision?.shadow?.target.pool : undefined,
+    'mixgate.cost.amount': context.cost === undefined ? undefined : double(context.cost.amount),
+    'mixgate.cost.currency': context.cost?.currency,
+    'mixgate.price.state': context.cost?.price,
+    'mixgate.cold_start.duration': context.coldStartMs === undefined ? undefined : double(context.coldStartMs / 1000),
+    'error.type': error?.type,
   };
-  const put = (key: string, value: AttributeValue | undefined): void => {
-    if (value !== undefined) attributes[key] = value;
-  };
-  put('gen_ai.request.model', request?.model);
-  put('gen_ai.request.max_tokens', request?.maxTokens);
-  put('gen_ai.request.temperature', request === undefined ? undefined : double(request.temperature));
-  put('gen_ai.request.top_p', request === undefined ? undefined : double(request.topP));
-  put('gen_ai.request.seed', request?.seed);
-  put('gen_ai.response.model', context.target?.model);
-  put('gen_ai.response.finish_reasons', context.finishReason === undefined ? undefined : [context.finishReason]);
-  if (context.promptTokens > 0) put('gen_ai.usage.input_tokens', context.promptTokens);
-  if (context.engineStartedAt !== undefined) put('gen_ai.usage.output_tokens', context.completionTokens);
-  put('mixgate.tenant', context.identity?.tenant);
-  put('mixgate.policy.rule', context.decision?.rule);
-  put('mixgate.target.pool', context.target?.pool);
-  put('mixgate.target.cluster', context.target?.cluster);
-  put('mixgate.target.version', context.target?.version);
-  put('mixgate.fallback.reason', context.fallback ?? undefined);
-  put('mixgate.split', context.arm === undefined ? undefined : context.decision?.split?.id);
-  put('mixgate.split.arm', context.arm?.id);
-  put('mixgate.shadow.pool', context.shadow === 'SENT' ? context.decision?.shadow?.target.pool : undefined);
-  put('mixgate.cost.amount', context.cost === undefined ? undefined : double(context.cost.amount));
-  put('mixgate.cost.currency', context.cost?.currency);
-  put('mixgate.price.state', context.cost?.price);
-  put('mixgate.cold_start.duration', context.coldStartMs === undefined ? undefined : double(context.coldStartMs / 1000));
-  put('error.type', error?.type);
   const events: SpanEvent[] = [];
   const first = context.tokenTimes[0];
   if (first !== undefined) events.push({ name: 'gen_ai.first_token', unixNano: at(first) });
@@ -58,12 +56,12 @@ export function requestSpans(
   if (routing !== undefined && routing.layers.length > 0) {
     const balances = routing.layers.map((layer) => ({ layer, ...usageBalance(layer.usage) }));
     const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-    put('mixgate.moe.tokens_traced', routing.tokensTraced);
-    put('mixgate.moe.rows_dropped', routing.dropped);
-    put('mixgate.moe.entropy.mean', double(mean(balances.map(({ share }) => gateEntropy(share)))));
-    put('mixgate.moe.gate_entropy.mean', double(mean(routing.layers.map((layer) => layer.gateEntropyNats))));
-    put('mixgate.moe.top2_margin.mean', double(mean(routing.layers.map((layer) => layer.top2Margin))));
-    put('mixgate.moe.skew.max', double(Math.max(...balances.map((balance) => balance.skew))));
+    attributes['mixgate.moe.tokens_traced'] = routing.tokensTraced;
+    attributes['mixgate.moe.rows_dropped'] = routing.dropped;
+    attributes['mixgate.moe.entropy.mean'] = double(mean(balances.map(({ share }) => gateEntropy(share))));
+    attributes['mixgate.moe.gate_entropy.mean'] = double(mean(routing.layers.map((layer) => layer.gateEntropyNats)));
+    attributes['mixgate.moe.top2_margin.mean'] = double(mean(routing.layers.map((layer) => layer.top2Margin)));
+    attributes['mixgate.moe.skew.max'] = double(Math.max(...balances.map((balance) => balance.skew)));
     const end = at(context.engineEndedAt ?? now);
     for (const { layer, share, skew } of balances.slice(0, LAYER_EVENTS)) {
       events.push({
@@ -84,14 +82,14 @@ export function requestSpans(
   const root: Span = {
     traceId: context.traceId,
     spanId: context.spanId,
-    ...(context.parentSpanId === undefined ? {} : { parentSpanId: context.parentSpanId }),
+    parentSpanId: context.parentSpanId,
     name: request?.model === undefined ? operationName(context.request) : `${operationName(context.request)} ${request.model}`,
     kind: 2,
     start: at(context.receivedAt),
     end: at(now),
     attributes,
     events,
-    ...(error === undefined ? {} : { error: error.message }),
+    error: error?.message,
   };
   const children = context.stages.map(
     (stage): Span => ({

@@ -71,35 +71,39 @@ export function servedModels(runtime: Pick<Runtime, 'config'>): ReadonlySet<stri
 interface Live {
   saturation: number;
   queue: number;
-  p95_ms?: number;
+  p95_ms: number | undefined;
   /** Of a local pool: whether its model is in memory; a request to one that is not waits for the load. */
-  loaded?: boolean;
+  loaded: boolean | undefined;
   /** Of an upstream server that is asked for its load: whether these numbers are its own. Its KV cache is 0 to 1. */
-  reported?: boolean;
-  kv_cache?: number;
+  reported?: boolean | undefined;
+  kv_cache?: number | undefined;
 }
 
 /** Not `warm`: an engine that is being restarted is an outage (503, or a fallback), not a reason for the policy to deny. */
 function measured(runtime: Runtime, { id, local, concurrency, pool }: FleetPool, now: number): Live {
   const state = runtime.pools.get(id);
-  const p95 = state?.p95(now);
-  const latency = p95 === undefined ? {} : { p95_ms: p95 };
+  const p95_ms = state?.p95(now);
   const running = state?.running ?? 0;
   if (local) {
     const { running: busy, waiting } = runtime.admission;
     const loaded = runtime.residency?.loaded ?? true;
-    return { saturation: (busy + waiting) / runtime.local.stats().sequences, queue: waiting, loaded, ...latency };
+    return { saturation: (busy + waiting) / runtime.local.stats().sequences, queue: waiting, loaded, p95_ms };
   }
-  const reported = runtime.loads.get(id)?.state(concurrency, now);
-  if (concurrency === undefined) return { saturation: pool.saturation, queue: pool.queue, ...reported, ...latency };
-  return { saturation: running / concurrency, queue: Math.max(0, running - concurrency), ...reported, ...latency };
+  const own =
+    concurrency === undefined
+      ? { saturation: pool.saturation, queue: pool.queue }
+      : { saturation: running / concurrency, queue: Math.max(0, running - concurrency) };
+  return { ...own, loaded: undefined, ...runtime.loads.get(id)?.state(concurrency, now), p95_ms };
 }
 
 /** What is known about a pool now in place of what is configured: saturation, queue, latency, and the price of such a request. */
 function livePool(runtime: Runtime, fleet: FleetPool, tokens: { prompt: number; completion: number }, now: number): object {
   const price = priceOf(runtime, fleet.id);
-  const cost = price === undefined ? {} : { cost_per_mtok: perMtok(price, tokens) };
-  return { ...fleet.pool, ...cost, ...measured(runtime, fleet, now) };
+  const live = { ...fleet.pool, ...measured(runtime, fleet, now) };
+  // What is not known yet is as configured.
+  live.p95_ms ??= fleet.pool.p95_ms;
+  if (price !== undefined) live.cost_per_mtok = perMtok(price, tokens);
+  return live;
 }
 
 /** What is measured of every pool, for metrics. */
@@ -133,13 +137,13 @@ export function policyInput(runtime: Runtime, context: RequestContext): PolicyIn
       id: context.decisionId,
       tenant: identity?.tenant ?? '',
       workload_identity: identity?.workload ?? '',
-      ...(attributes.dataClass === undefined ? {} : { data_class: attributes.dataClass }),
-      ...(attributes.originRegion === undefined ? {} : { origin_region: attributes.originRegion }),
+      data_class: attributes.dataClass,
+      origin_region: attributes.originRegion,
       model: request?.model ?? config.model.id,
-      ...(attributes.task === undefined ? {} : { task: attributes.task }),
-      ...(attributes.priority === undefined ? {} : { priority: attributes.priority }),
-      ...(request?.user === undefined ? {} : { user: request.user }),
-      ...(attributes.session === undefined ? {} : { session: attributes.session }),
+      task: attributes.task,
+      priority: attributes.priority,
+      user: request?.user,
+      session: attributes.session,
       tokens: tokens.prompt + tokens.completion,
     },
     fleet: { clusters: fleet.clusters, pools },

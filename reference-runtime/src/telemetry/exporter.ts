@@ -7,6 +7,7 @@ import { exportRequest, type Resource, type Scope, type Span } from './otlp.ts';
 import { type LogRecord, logsRequest } from './otlp-logs.ts';
 import { type MetricsRequest, metricsRequest } from './otlp-metrics.ts';
 import type { OtlpSettings } from './otlp-settings.ts';
+import { spansEncoder } from './otlp-text.ts';
 import { SIGNALS, type Signal } from './signal.ts';
 
 /** Entries of a request: small enough that encoding one never holds up the requests being served. */
@@ -30,6 +31,7 @@ type Outgoing = { [S in Signal]?: Delivery<S extends 'traces' ? Span[] : S exten
 export class TelemetryExporter {
   readonly #options: ExporterOptions;
   readonly #scope: Scope;
+  readonly #spansText: (spans: readonly Span[]) => string;
   readonly #deliveries: Outgoing = {};
   readonly #files: Record<Signal, LineFile[]>;
   readonly #startedUnixNano = BigInt(Date.now()) * 1_000_000n;
@@ -40,6 +42,7 @@ export class TelemetryExporter {
   constructor(options: ExporterOptions) {
     this.#options = options;
     this.#scope = { name: 'mixgate-runtime', version: options.version };
+    this.#spansText = spansEncoder(options.resource, this.#scope);
     const { settings } = options;
     const { telemetryLinesDropped, spansDropped } = options.metrics.instruments;
     const file = (path: string | undefined, onDrop: (lines: number) => void): LineFile[] =>
@@ -70,7 +73,7 @@ export class TelemetryExporter {
 
   /** Takes the spans of one request; `at` is when it ended, in milliseconds since the epoch. */
   spans(spans: Span[], at: number): void {
-    for (const file of this.#files.traces) file.write(() => JSON.stringify(this.#traces(spans)));
+    for (const file of this.#files.traces) file.write(() => this.#spansText(spans));
     this.#deliveries.traces?.add({ value: spans, items: spans.length, at });
   }
 

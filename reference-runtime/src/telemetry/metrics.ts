@@ -50,9 +50,9 @@ export interface RequestOutcome {
   labels: RequestLabels;
   tenant: string;
   seconds: number;
-  errorType?: string;
-  firstTokenSeconds?: number;
-  perTokenSeconds?: number;
+  errorType: string | undefined;
+  firstTokenSeconds: number | undefined;
+  perTokenSeconds: number | undefined;
   promptTokens: number;
   completionTokens: number;
 }

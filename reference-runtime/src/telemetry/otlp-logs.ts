@@ -1,5 +1,5 @@
 // OTLP/JSON of log records and events (opentelemetry-proto, logs.proto).
-import { type AttributeValue, attributes, type Resource, SCHEMA_URL, type Scope } from './otlp.ts';
+import { type Attributes, attributes, type Resource, SCHEMA_URL, type Scope } from './otlp.ts';
 
 /** A body: text, or a structure of texts, numbers, booleans, lists and maps. Undefined members are left out. */
 export type Body = string | number | boolean | readonly Body[] | { readonly [key: string]: Body | undefined };
@@ -13,7 +13,7 @@ export interface LogRecord {
   severity: keyof typeof SEVERITY;
   eventName?: string;
   body?: Body;
-  attributes?: Record<string, AttributeValue>;
+  attributes?: Attributes;
   traceId?: string;
   spanId?: string;
 }

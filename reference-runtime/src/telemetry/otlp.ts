@@ -4,6 +4,9 @@
 /** `{ double }` is a real number by definition: written as one even where it happens to be whole. */
 export type AttributeValue = string | number | boolean | string[] | { double: number };
 
+/** Attributes by name; one that is undefined is left out. */
+export type Attributes = Record<string, AttributeValue | undefined>;
+
 /** Resource attributes: what emits. */
 export type Resource = Readonly<Record<string, string>>;
 
@@ -16,28 +19,29 @@ export interface Scope {
 export interface SpanEvent {
   name: string;
   unixNano: bigint;
-  attributes?: Record<string, AttributeValue>;
+  attributes?: Attributes;
 }
 
 /** One span. Times are nanoseconds since the epoch. */
 export interface Span {
   traceId: string;
   spanId: string;
-  parentSpanId?: string;
+  parentSpanId?: string | undefined;
   name: string;
   /** 1 internal, 2 server, 3 client. */
   kind: 1 | 2 | 3;
   start: bigint;
   end: bigint;
-  attributes: Record<string, AttributeValue>;
+  attributes: Attributes;
   events?: SpanEvent[];
   /** Set on failure only; the text of the status. */
-  error?: string;
+  error?: string | undefined;
 }
 
 export const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.41.1';
 
-function anyValue(value: AttributeValue): object {
+/** A value as OTLP writes it. */
+export function anyValue(value: AttributeValue): object {
   if (Array.isArray(value)) return { arrayValue: { values: value.map((item) => ({ stringValue: item })) } };
   if (typeof value === 'string') return { stringValue: value };
   if (typeof value === 'boolean') return { boolValue: value };
@@ -46,8 +50,8 @@ function anyValue(value: AttributeValue): object {
 }
 
 /** Attributes as OTLP writes them. */
-export function attributes(values: Readonly<Record<string, AttributeValue>>): object[] {
-  return Object.entries(values).map(([key, value]) => ({ key, value: anyValue(value) }));
+export function attributes(values: Readonly<Attributes>): object[] {
+  return Object.entries(values).flatMap(([key, value]) => (value === undefined ? [] : [{ key, value: anyValue(value) }]));
 }
 
 /** The ExportTraceServiceRequest of these spans. */
