@@ -37,6 +37,9 @@ summary .counts{color:var(--muted);font-size:13.5px;margin-left:auto;text-align:
 .fix{margin-top:12px;display:flex;gap:10px;align-items:baseline}
 .fix b{flex:none;color:var(--pass);font-size:13px}
 .overview td:first-child{white-space:nowrap}.overview .scroll{margin-top:0}.overview td .mono{font-size:13px}
-@media (max-width:640px){.inside{padding:14px}summary .counts{display:none}}
+@media (max-width:640px){.inside{padding:14px}summary .counts{display:none}
+.overview table,.overview tbody,.overview tr,.overview td{display:block}.overview thead{position:absolute;left:-9999px}
+.overview tr{padding:10px 12px;border-top:1px solid var(--line)}.overview tr:first-child{border-top:0}
+.overview td,.overview td:first-child{border:0;padding:1px 0;white-space:normal}}
 @media print{.gates a,details.gate,.finding{break-inside:avoid}}
 `;
