@@ -1,5 +1,6 @@
-// The command line: verbs and exit codes. 0 done, 2 usage or configuration error, 3 error.
+// The command line: verbs and exit codes. 0 done, 2 usage or configuration error, 3 error; `health` has 1 for a runtime that does not serve.
 import { EVALUATE_HELP, evaluateCommand } from './commands/evaluate.ts';
+import { HEALTH_HELP, healthCommand } from './commands/health.ts';
 import { SERVE_HELP, serveCommand } from './commands/serve.ts';
 import { TRACE_HELP, traceCommand } from './commands/trace.ts';
 import { UsageError } from './commands/usage.ts';
@@ -16,11 +17,12 @@ const HELP = `mixgate-runtime: a reference server for Mixtral-architecture model
 Usage:
   mixgate-runtime serve --config FILE [--port N]          serve by a configuration
   mixgate-runtime serve --dev [--port N]                  serve the shipped model on loopback, without identity
+  mixgate-runtime health --config FILE                    ask a runtime on this machine whether it serves
   mixgate-runtime evaluate --model FILE --corpus DIR      perplexity by segment and by expert
   mixgate-runtime trace --model FILE --prompt TEXT        which experts each token used
   mixgate-runtime variant --model IN --out OUT --kind K   a degraded or a harmless variant of a model
 
-Every verb has --help with examples. Exit codes: 0 done, 2 usage or configuration error, 3 error.
+Every verb has --help with examples. Exit codes: 0 done, 2 usage or configuration error, 3 error; health: 1 when it does not serve.
 `;
 
 interface Verb {
@@ -30,6 +32,7 @@ interface Verb {
 
 const VERBS: Record<string, Verb> = {
   serve: { help: SERVE_HELP, run: serveCommand },
+  health: { help: HEALTH_HELP, run: healthCommand },
   evaluate: { help: EVALUATE_HELP, run: evaluateCommand },
   trace: { help: TRACE_HELP, run: traceCommand },
   variant: { help: VARIANT_HELP, run: variantCommand },

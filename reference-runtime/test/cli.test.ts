@@ -54,9 +54,9 @@ describe('help and usage', () => {
   it('lists the verbs', async () => {
     const { code, stdout } = await run('--help');
     expect(code).toBe(0);
-    for (const verb of ['serve', 'evaluate', 'trace', 'variant']) expect(stdout).toContain(`mixgate-runtime ${verb}`);
+    for (const verb of ['serve', 'health', 'evaluate', 'trace', 'variant']) expect(stdout).toContain(`mixgate-runtime ${verb}`);
   });
-  it.each(['serve', 'evaluate', 'trace', 'variant'])('%s --help has examples', async (verb) => {
+  it.each(['serve', 'health', 'evaluate', 'trace', 'variant'])('%s --help has examples', async (verb) => {
     const { code, stdout } = await run(verb, '--help');
     expect(code).toBe(0);
     expect(stdout).toMatch(/Examples:\n {2}mixgate-runtime/);
@@ -65,7 +65,7 @@ describe('help and usage', () => {
   const model = randomModel(dir.file('usage.gguf'));
   it.each<[string, string[], number, RegExp]>([
     ['no verb', [], 2, /^$/],
-    ['an unknown verb', ['sreve'], 2, /unknown command sreve; known: serve, evaluate, trace, variant/],
+    ['an unknown verb', ['sreve'], 2, /unknown command sreve; known: serve, health, evaluate, trace, variant/],
     ['an unknown flag', ['serve', '--dve'], 2, /Unknown option '--dve'; known flags: --config, --dev/],
     ['neither configuration nor --dev', ['serve'], 2, /--config FILE or --dev is needed/],
     ['both', ['serve', '--dev', '--config', 'x'], 2, /exclude each other/],

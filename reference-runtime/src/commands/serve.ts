@@ -1,4 +1,6 @@
 // mixgate-runtime serve
+import { constants } from 'node:os';
+import type { FastifyInstance } from 'fastify';
 import { devConfig, SHIPPED_MODEL } from '../config/dev.ts';
 import { loadConfig } from '../config/load.ts';
 import type { RuntimeConfig } from '../config/types.ts';
@@ -21,7 +23,8 @@ Flags:
   --threads N          ggml threads, default cores - 1
   --gpu KIND           auto, cuda, vulkan, metal or false
 
-One line on stderr says where it listens. SIGTERM drains: no new request, running ones end. SIGHUP loads the policy bundle again.
+One line on stderr says where it listens. SIGTERM drains: no new request, running ones end
+within limits.drainMs. SIGHUP loads the policy bundle again.
 OTEL_EXPORTER_OTLP_ENDPOINT and the like send traces, metrics and logs to a collector (docs/telemetry.md).
 
 Examples:
@@ -61,19 +64,54 @@ function configOf(flags: Flags): RuntimeConfig {
   return config;
 }
 
+/** The exit code of a shell for a process that a signal ended, less the signal's number. */
+const SIGNALLED = 128;
+
 function log(message: string): void {
   process.stderr.write(`mixgate-runtime: ${message}\n`);
 }
 
-/** How long a drain may take before the process ends anyway, in milliseconds. */
-const DRAIN_LIMIT_MS = 30_000;
+/** How long a request that is cut at the end of a drain has to tell its client, in milliseconds. */
+const LAST_WORD_MS = 2000;
 
-async function drain(runtime: Runtime): Promise<void> {
+async function idle(runtime: Runtime, ms: number): Promise<void> {
+  const limit = performance.now() + ms;
+  while (runtime.inFlight > 0 && performance.now() < limit) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** Lets running requests end, answers what is left with 503, and closes what reads no answer: the process ends in bounded time. */
+async function drain(runtime: Runtime, app: FastifyInstance): Promise<void> {
   runtime.draining = true;
   log(`draining: ${runtime.inFlight} requests are running`);
-  const limit = performance.now() + DRAIN_LIMIT_MS;
-  while (runtime.inFlight > 0 && performance.now() < limit) await new Promise((resolve) => setTimeout(resolve, 20));
-  if (runtime.inFlight > 0) log(`${runtime.inFlight} requests were still running after ${DRAIN_LIMIT_MS / 1000} s`);
+  const { drainMs } = runtime.config.limits;
+  await idle(runtime, drainMs);
+  if (runtime.inFlight > 0) {
+    log(`${runtime.inFlight} requests were still running ${drainMs / 1000} s after the signal and are cut (limits.drainMs)`);
+    for (const cut of runtime.cuts) cut();
+    await idle(runtime, LAST_WORD_MS);
+    app.server.closeAllConnections();
+  }
+  await app.close();
+}
+
+/**
+ * Resolves at the first SIGTERM or SIGINT after `serving` was called. Until then a signal ends the process: as process 1 of a container it
+ * would otherwise ignore what it has no handler for, and a pod that is loading would have to be killed.
+ */
+function untilSignal(): { serving: () => Promise<void> } {
+  let stop: (() => void) | undefined;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => {
+      if (stop !== undefined) return stop();
+      log(`${signal} before it served: stopped`);
+      process.exit(SIGNALLED + constants.signals[signal]);
+    });
+  return {
+    serving: () =>
+      new Promise((resolve) => {
+        stop = resolve;
+      }),
+  };
 }
 
 /** Serves until SIGTERM or SIGINT. */
@@ -87,6 +125,7 @@ export async function serveCommand(args: string[]): Promise<void> {
     ...ENGINE_FLAGS,
   });
   const config = configOf(flags);
+  const signals = untilSignal();
   const runtime = await startRuntime(config, log);
   const unloaded = runtime.local.stats().state === 'unloaded';
   if (!unloaded && !runtime.info.trace.available) log(`router tracing off: ${runtime.info.trace.reason}`);
@@ -104,10 +143,7 @@ export async function serveCommand(args: string[]): Promise<void> {
   process.on('SIGHUP', async () => {
     if ((await reloadPolicy(runtime)) === 'unchanged') log(`policy ${runtime.policy.active.bundle.revision} is the current one`);
   });
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
-  await drain(runtime);
-  await app.close();
+  await signals.serving();
+  await drain(runtime, app);
   await runtime.close();
 }

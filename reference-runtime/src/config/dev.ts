@@ -63,7 +63,7 @@ export function devConfig(options: DevOptions = {}): RuntimeConfig {
     flags: {},
     catalog: { prices: {} },
     shadow: { concurrency: 4, deadlineMs: 30_000 },
-    limits: { bodyBytes: 1024 * 1024, maxTokens: 512, queue: 64, deadlineMs: 120_000, stallMs: 15_000 },
+    limits: { bodyBytes: 1024 * 1024, maxTokens: 512, queue: 64, deadlineMs: 120_000, stallMs: 15_000, drainMs: 30_000 },
     telemetry: { traces: {}, otlp: OTLP_DEFAULTS, resource: {} },
     trace: { mode: 'always', sample: 1, records: 65_536, retain: 256, ttlSeconds: 600 },
   };

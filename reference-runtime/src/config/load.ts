@@ -193,6 +193,7 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
       queue: raw.limits?.queue ?? 64,
       deadlineMs: raw.limits?.deadlineMs ?? 120_000,
       stallMs: raw.limits?.stallMs ?? 15_000,
+      drainMs: raw.limits?.drainMs ?? 30_000,
     },
     telemetry: telemetryOf(raw.telemetry, path),
     trace: {

@@ -178,7 +178,7 @@ export interface RuntimeConfig {
   /** What catalogue files say: prices by pool, and flags where there is a list of them. */
   catalog: { prices: Record<string, PriceConfig>; flags?: FlagConfig[] };
   shadow: { concurrency: number; deadlineMs: number };
-  limits: { bodyBytes: number; maxTokens: number; queue: number; deadlineMs: number; stallMs: number };
+  limits: { bodyBytes: number; maxTokens: number; queue: number; deadlineMs: number; stallMs: number; drainMs: number };
   telemetry: TelemetryConfig;
   trace: { mode: TraceMode; sample: number; records: number; retain: number; ttlSeconds: number };
 }

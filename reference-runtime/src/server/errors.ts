@@ -72,6 +72,11 @@ export function methodNotAllowed(message: string): HttpError {
   return new HttpError(405, { type: 'invalid_request_error', code: 'method_not_allowed', message, stage: 'request' });
 }
 
+/** A drain that was over before this request was. */
+export function cutShort(): HttpError {
+  return unavailable('draining', 'this runtime is shutting down and could not wait for the end of this answer', 'server');
+}
+
 export function deadline(message: string, stage: Stage): HttpError {
   return new HttpError(504, { type: 'timeout_error', code: 'deadline_exceeded', message, stage });
 }

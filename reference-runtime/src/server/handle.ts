@@ -4,7 +4,7 @@ import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
 import { parseTraceparent } from '../telemetry/otlp.ts';
 import { newContext, operationName, overheadMs, type RequestAttributes, type RequestContext, tokensUsed } from './context.ts';
 import { costHeader } from './cost.ts';
-import { clientClosed, errorBody, HttpError, internal, SlowReader, unavailable } from './errors.ts';
+import { clientClosed, cutShort, errorBody, HttpError, internal, SlowReader, unavailable } from './errors.ts';
 import { execute } from './execute.ts';
 import { countGovernance, logDecision, priceRequest } from './governance.ts';
 import { credentialsOf } from './identity.ts';
@@ -53,10 +53,24 @@ export function contextOf(request: FastifyRequest): RequestContext {
   return newContext(receivedAt, unixMs, attributesOf(headers), parseTraceparent(header(headers, 'traceparent')), request.ip);
 }
 
-/** Aborts when the client goes away or the deadline passes; `stop` ends the watch. */
-function watch(runtime: Runtime, reply: FastifyReply): { signal: AbortSignal; clientGone: () => boolean; stop: () => void } {
+interface Watch {
+  signal: AbortSignal;
+  clientGone: () => boolean;
+  /** True when a drain took too long and ended this request. */
+  cut: () => boolean;
+  stop: () => void;
+}
+
+/** Aborts when the client goes away, the deadline passes or a drain is over; `stop` ends the watch. */
+function watch(runtime: Runtime, reply: FastifyReply): Watch {
   const controller = new AbortController();
   let gone = false;
+  let wasCut = false;
+  const cut = (): void => {
+    wasCut = true;
+    controller.abort();
+  };
+  runtime.cuts.add(cut);
   const onClose = (): void => {
     if (reply.raw.writableFinished) return;
     gone = true;
@@ -67,7 +81,9 @@ function watch(runtime: Runtime, reply: FastifyReply): { signal: AbortSignal; cl
   return {
     signal: controller.signal,
     clientGone: () => gone,
+    cut: () => wasCut,
     stop: () => {
+      runtime.cuts.delete(cut);
       clearTimeout(timer);
       reply.raw.off('close', onClose);
     },
@@ -116,7 +132,7 @@ export async function handleCompletion(
     if (copied !== undefined) context.shadow = copied;
     await answer(runtime, context, context.request, reply, watched.signal, quota);
   } catch (error) {
-    failure = watched.clientGone() ? clientClosed() : asHttpError(runtime, error);
+    failure = watched.clientGone() ? clientClosed() : watched.cut() ? cutShort() : asHttpError(runtime, error);
     settle(context, quota);
     if (watched.clientGone()) runtime.metrics.instruments.cancelled.inc();
     else if (failure instanceof SlowReader) {

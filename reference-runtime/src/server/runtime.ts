@@ -64,6 +64,8 @@ export interface Runtime {
   log: (message: string) => void;
   draining: boolean;
   inFlight: number;
+  /** Ends a running request each, with an answer that says why: for the end of a drain. */
+  cuts: Set<() => void>;
   close(): Promise<void>;
 }
 
@@ -216,6 +218,7 @@ export async function startRuntime(
     log,
     draining: false,
     inFlight: 0,
+    cuts: new Set(),
     async close() {
       clearInterval(poll);
       shadows.close();

@@ -1,0 +1,125 @@
+// How a runtime in a container ends and says that it is well: what Kubernetes and Docker ask of process 1.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
+import { microModel, temporary } from './support/models.ts';
+
+const CLI = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+const BUNDLE = fileURLToPath(new URL('../dev-policy/bundle', import.meta.url));
+const TOKEN = 'a-token-of-this-test';
+const dir = temporary();
+afterAll(dir.remove);
+
+/** A configuration as a deployment has one: an identity, and a context in which an answer may take long. */
+function configuration(name: string, more: object = {}): string {
+  const file = dir.file(name);
+  const pool = { id: 'p', cluster: 'c', region: 'r', jurisdiction: 'j', trust_zone: 'z', accelerator: 'cpu' };
+  const config = {
+    listen: { host: '0.0.0.0', port: 8080 },
+    cluster: 'c',
+    model: { path: microModel(), id: 'm', version: '1.0.0', context: 16_384, sequences: 2, threads: 1 },
+    policy: { bundle: BUNDLE },
+    identity: { tokens: [{ sha256: createHash('sha256').update(TOKEN).digest('hex'), tenant: 'dev' }] },
+    pools: [{ ...pool, model: 'm', version: '1.0.0', engine: 'local' }],
+    ...more,
+  };
+  writeFileSync(file, JSON.stringify(config));
+  return file;
+}
+
+async function run(...args: string[]): Promise<{ code: number | null; signal: string | null; stderr: string }> {
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let stderr = '';
+  child.stderr.on('data', (data) => {
+    stderr += data;
+  });
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  return { code, signal, stderr };
+}
+
+const ask = (url: string): Promise<Response> =>
+  fetch(`${url}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` },
+    body: JSON.stringify({ model: 'm', prompt: 'The', max_tokens: 16_000, stream: true, temperature: 1, seed: 1 }),
+  });
+
+describe('the end', () => {
+  it('answers what a drain has no time for with 503 draining, as the last event of its stream, and ends', async () => {
+    await using runtime = await startRuntimeProcess(['--config', configuration('drain.json', { limits: { drainMs: 200 } })]);
+    const ended = once(runtime.child, 'close');
+    const response = await ask(runtime.url);
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = (await reader.read()).value ?? '';
+    runtime.signal('SIGTERM');
+    for (let step = await reader.read(); !step.done; step = await reader.read()) text += step.value;
+    const events = text.trim().split('\n\n');
+    expect(events.at(-1)).toBe('data: [DONE]');
+    expect(JSON.parse(events.at(-2)!.slice('data: '.length))).toMatchObject({
+      error: { type: 'service_unavailable', code: 'draining' },
+    });
+    expect(await ended).toEqual([0, null]);
+  });
+
+  it('closes the connection of a client that reads nothing, and ends', async () => {
+    await using runtime = await startRuntimeProcess(['--config', configuration('stuck.json', { limits: { drainMs: 0 } })]);
+    const ended = once(runtime.child, 'close');
+    // Its body is never read: the stream backs up into the runtime.
+    const response = await ask(runtime.url);
+    runtime.signal('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    await response.body!.cancel().catch(() => undefined);
+  });
+
+  it('stops at once on a signal that comes while it loads, with an exit code of its own', async () => {
+    // A bundle service that never answers: a start as long as one likes.
+    const service = createServer();
+    service.listen(0, '127.0.0.1');
+    await once(service, 'listening');
+    const { port } = service.address() as { port: number };
+    const policy = { sources: [{ name: 'slow', url: `http://127.0.0.1:${port}/bundle.tar.gz` }] };
+    const child = spawn(process.execPath, [CLI, 'serve', '--config', configuration('slow.json', { policy })], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.on('data', (data) => {
+      stderr += data;
+    });
+    const ended = once(child, 'close');
+    const asked = once(service, 'connection');
+    await Promise.race([asked, ended]);
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([143, null]);
+    expect(stderr).toBe('mixgate-runtime: SIGTERM before it served: stopped\n');
+    service.close();
+  });
+});
+
+describe('health', () => {
+  it('is 0 for a runtime that is ready, on loopback where it listens on every address', async () => {
+    const config = configuration('health.json');
+    await using runtime = await startRuntimeProcess(['--config', config]);
+    const { port } = new URL(runtime.url);
+    expect(await run('health', '--config', config, '--port', port)).toEqual({ code: 0, signal: null, stderr: '' });
+    expect(await run('health', '--config', config, '--port', port, '--live')).toEqual({ code: 0, signal: null, stderr: '' });
+  });
+
+  it('is 1 with the reason where nothing listens, and 2 without a configuration', async () => {
+    const holder = createServer();
+    holder.listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as { port: number };
+    await new Promise((resolve) => holder.close(resolve));
+    const down = await run('health', '--config', configuration('down.json'), '--port', String(port));
+    expect(down).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^mixgate-runtime health: \/readyz on port \d+: .*ECONNREFUSED/),
+    });
+    expect(await run('health')).toMatchObject({ code: 2, stderr: expect.stringContaining('--config is needed') });
+  });
+});
