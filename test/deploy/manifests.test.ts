@@ -1,10 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { platformPackages } from '../../reference-runtime/install.mjs';
 import { parseConfig } from '../../reference-runtime/src/config/load.ts';
 import { sizingPage } from '../../scripts/sizing.ts';
 import { parseYaml } from '../../src/config/document.ts';
@@ -210,57 +209,6 @@ describe.skipIf(!HAS_SHARED_DATA)('the real CRDs (skipped where the shared data 
       expect(valid.errors ?? []).toEqual([]);
       expect(valid({ ...value, spec: { ...spec(value), surprise: 1 } })).toBe(false);
     }
-  });
-});
-
-/** What a Dockerfile takes from the repository. */
-function copied(dockerfile: string): string[] {
-  return [...dockerfile.matchAll(/^COPY (?!--from)(?<paths>.+) \S+$/gm)].flatMap((match) => match.groups!['paths']!.split(' '));
-}
-
-describe('the images', () => {
-  it.each(['cpu', 'cuda'])('Dockerfile.%s copies what the runtime imports, runs unprivileged, and has no moving tag', (name) => {
-    const text = readFileSync(join(DEPLOY, `docker/Dockerfile.${name}`), 'utf8');
-    const context = copied(text);
-    for (const path of context) expect(existsSync(join(ROOT, path))).toBe(true);
-    const ignored = readFileSync(join(DEPLOY, `docker/Dockerfile.${name}.dockerignore`), 'utf8').split('\n');
-    expect(ignored.filter((line) => line.startsWith('!')).map((line) => line.slice(1))).toEqual(context);
-    expect(text).toMatch(/^USER 10001:10001$/m);
-    expect(text).not.toMatch(/:latest\b/);
-    const entry = /^ENTRYPOINT \["node", "\/app\/(?<path>[^"]+)"\]$/m.exec(text)!.groups!['path']!;
-    expect(existsSync(join(ROOT, entry))).toBe(true);
-  });
-
-  it('hold all that the runtime is made of: it starts from a copy of just those files, and says nothing but its help', () => {
-    const app = mkdtempSync(join(tmpdir(), 'mixgate-image-'));
-    try {
-      for (const path of copied(readFileSync(join(DEPLOY, 'docker/Dockerfile.cpu'), 'utf8')))
-        cpSync(join(ROOT, path), join(app, path), {
-          recursive: true,
-          filter: (source) => !/[/\\](?:node_modules|models|training|test)$/.test(source),
-        });
-      symlinkSync(join(ROOT, 'reference-runtime/node_modules'), join(app, 'reference-runtime/node_modules'));
-      const ran = spawnSync(process.execPath, [join(app, 'reference-runtime/src/cli.ts'), 'trace', '--help'], {
-        encoding: 'utf8',
-      });
-      expect(ran).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('--html') });
-    } finally {
-      rmSync(app, { recursive: true });
-    }
-  });
-
-  it('take the CUDA libraries in the version that package.json pins', () => {
-    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'reference-runtime/package.json'), 'utf8')) as {
-      dependencies: { 'node-llama-cpp': string };
-    };
-    const text = readFileSync(join(DEPLOY, 'docker/Dockerfile.cuda'), 'utf8');
-    // The installer knows the packages; the image only says which kind, and names no version of its own.
-    const kind = /^RUN node reference-runtime\/install\.mjs --gpu (?<kind>\w+)/m.exec(text)!.groups!['kind']!;
-    expect(text).not.toContain('@node-llama-cpp/');
-    const version = dependencies['node-llama-cpp'];
-    expect(platformPackages('linux', 'x64', true, [kind])).toEqual(
-      ['linux-x64', 'linux-x64-cuda', 'linux-x64-cuda-ext'].map((name) => `@node-llama-cpp/${name}@${version}`),
-    );
   });
 });
 
