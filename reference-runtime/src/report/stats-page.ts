@@ -13,6 +13,9 @@ export interface StatsSubject {
   stats: MoeStats;
 }
 
+/** Cells of segments' heat maps in a page; the JSON has every segment. */
+const CELL_LIMIT = 65_536;
+
 const requests = (count: number): string => (count === 1 ? '1 request' : `${count} requests`);
 
 function modelSection(
@@ -21,7 +24,10 @@ function modelSection(
 ): string {
   const name = `${model} ${version}`;
   const incomplete = requests_incomplete === 0 ? '' : ` ${requests_incomplete} of them lost rows to a full buffer.`;
-  const own = segments.map(
+  const cells = layers.reduce((sum, { share }) => sum + share.length, 0);
+  const shown = segments.slice(0, Math.max(1, Math.floor(CELL_LIMIT / Math.max(1, cells))));
+  const rest = segments.length - shown.length;
+  const own = shown.map(
     (segment) =>
       `<h3>Segment <span class="mono">${html(oneLine(segment.segment))}</span></h3>${routingHeat(`${segment.segment}: ${requests(segment.requests_traced)}`, segment.layers)}`,
   );
@@ -30,7 +36,8 @@ function modelSection(
 <p class="lead">${requests(requests_traced)} traced, of all tenants.${incomplete}</p>
 ${routingHeat(`${name}: all requests`, layers)}
 ${overview}
-${own.join('\n')}</section>`;
+${own.join('\n')}
+${rest === 0 ? '' : `<p class="small">${rest} more ${rest === 1 ? 'segment' : 'segments'} in the JSON.</p>`}</section>`;
 }
 
 /** Segments against all requests, layer by layer: where a segment has experts of its own. */

@@ -2,7 +2,8 @@
 // layer, hovering and focus show a token's gate, and a click keeps it open (HTML popover).
 import { clip, html } from '../../../src/report/escape.ts';
 
-const MAX_TEXT = 60;
+/** Characters of a token that are shown: a vocabulary may have long ones. */
+export const MAX_TEXT = 60;
 
 /** One token of the view. */
 export interface ViewToken {

@@ -1,19 +1,27 @@
 // One traced request as a page: an expert heat map per layer, and its text as tokens.
-import { html } from '../../../src/report/escape.ts';
+import { clip, html } from '../../../src/report/escape.ts';
 import type { RequestTrace } from '../engine/types.ts';
-import { type LayerGate, layerStats, type TokenTrace, tokenTraces } from '../server/moe.ts';
+import { eachToken, type LayerGate, layerStats, type TokenTrace } from '../server/moe.ts';
 import { heatStep } from './heat-table.ts';
 import { percent } from './number.ts';
 import { type Page, page } from './page.ts';
 import { routingHeat } from './routing-heat.ts';
 import { EXPERT_COLOURS } from './style.ts';
-import { detailRules, layerChoice, layerRule, tokenView } from './token-view.ts';
+import { detailRules, layerChoice, layerRule, MAX_TEXT, tokenView, type ViewToken } from './token-view.ts';
 
-/** Token-layers with details in a page; the tokens after that have their colours only, and the JSON has everything. */
+// A page is bounded whatever was traced, 20 MiB at most. The JSON has everything.
+
+/** Tokens in a page at all, and token-layers. */
+const TOKEN_LIMIT = 16_384;
+const TOKEN_LAYER_LIMIT = 131_072;
+/** Token-layers with details; the tokens after that have their colours only. */
 export const DETAIL_LIMIT = 16_384;
+/** Characters of details: a token-layer of a wide model takes many. */
+const DETAIL_CHARACTERS = 8 * 1024 * 1024;
 /** Experts whose gate is drawn as a strip of cells. */
 const STRIP_LIMIT = 32;
 const TABLE_ROWS = 2_000;
+const TABLE_CHARACTERS = 2 * 1024 * 1024;
 
 export interface TraceSubject {
   title: string;
@@ -45,7 +53,7 @@ export function stripHead(token: TokenTrace): string {
 }
 
 function details(token: TokenTrace, logprob: number | null | undefined): string {
-  const head = `<p><b>Position ${token.position}</b>, ${token.part}, token ${token.token}, <code>${html(JSON.stringify(token.text))}</code>${logprob === undefined || logprob === null ? '' : `, log probability ${logprob.toFixed(3)}`}</p>`;
+  const head = `<p><b>Position ${token.position}</b>, ${token.part}, token ${token.token}, <code>${html(clip(JSON.stringify(token.text), MAX_TEXT))}</code>${logprob === undefined || logprob === null ? '' : `, log probability ${logprob.toFixed(3)}`}</p>`;
   if (token.layers.length === 0) return `${head}<p>Not routed: the last token that is generated is not computed on.</p>`;
   const rows = token.layers.map(
     (gate) =>
@@ -65,46 +73,102 @@ function legend(experts: number): string {
   return `<ul class="legend">${items.join('')}${more}</ul>`;
 }
 
-/** Every token and layer as a table: what can't be hovered can be read. */
-function numbers(tokens: readonly TokenTrace[], layers: readonly number[]): string {
-  const rows = tokens.slice(0, TABLE_ROWS).map((token) => {
-    const cells = layers.map((layer) => token.layers.find((gate) => gate.layer === layer));
-    return `<tr><td class="num">${token.position}</td><td><code>${html(JSON.stringify(token.text))}</code></td>${cells.map((gate) => `<td>${gate === undefined ? '–' : chosen(gate)}</td>`).join('')}</tr>`;
+/** Text of parts, as long as there is room for the next one. */
+class Room {
+  readonly #limit: number;
+  #used = 0;
+  #full = false;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** The part, or nothing for it and all that follow. */
+  take(make: () => string): string | undefined {
+    if (this.#full) return undefined;
+    const part = make();
+    this.#used += part.length;
+    this.#full = this.#used > this.#limit;
+    return this.#full ? undefined : part;
+  }
+}
+
+function tableRow(token: TokenTrace, layers: readonly number[]): string {
+  const gates = new Map(token.layers.map((gate) => [gate.layer, gate]));
+  const cells = layers.map((layer) => {
+    const gate = gates.get(layer);
+    return `<td>${gate === undefined ? '–' : chosen(gate)}</td>`;
   });
-  const rest = tokens.length > TABLE_ROWS ? `<p class="small">${tokens.length - TABLE_ROWS} more tokens in the JSON.</p>` : '';
+  return `<tr><td class="num">${token.position}</td><td><code>${html(clip(JSON.stringify(token.text), MAX_TEXT))}</code></td>${cells.join('')}</tr>`;
+}
+
+/** Every token and layer as a table: what can't be hovered can be read. */
+function numbers(rows: readonly string[], tokens: number, layers: readonly number[]): string {
+  const rest = tokens > rows.length ? `<p class="small">${tokens - rows.length} more tokens in the JSON.</p>` : '';
   return `<details class="data" id="numbers"><summary>Experts and weights in per cent, every token and layer</summary><div class="scroll" tabindex="0" role="region" aria-label="Experts of every token"><table><thead><tr><th scope="col" class="num">position</th><th scope="col">token</th>${layers.map((layer) => `<th scope="col">layer ${layer}</th>`).join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>${rest}</details>`;
+}
+
+interface Rendered {
+  prompt: ViewToken[];
+  completion: ViewToken[];
+  /** Tokens with details: the first ones. */
+  detailed: number;
+  rows: string[];
+  /** Layer and expert of each colour in use, by class. */
+  pairs: ReadonlyMap<string, readonly [layer: number, expert: number]>;
+  /** Whether a token of the prompt lacks a layer. */
+  partial: boolean;
+}
+
+/** One pass over the tokens: none is held longer than it takes to write it. */
+function rendered(trace: RequestTrace, layers: readonly number[], logprobs: TraceSubject['logprobs']): Rendered {
+  const shown = Math.min(TOKEN_LIMIT, Math.floor(TOKEN_LAYER_LIMIT / Math.max(1, layers.length)));
+  const withDetails = layers.length === 0 ? 0 : Math.floor(DETAIL_LIMIT / layers.length);
+  const [detailRoom, tableRoom] = [new Room(DETAIL_CHARACTERS), new Room(TABLE_CHARACTERS)];
+  const pairs = new Map<string, readonly [number, number]>();
+  const out = {
+    prompt: [] as ViewToken[],
+    completion: [] as ViewToken[],
+    detailed: 0,
+    rows: [] as string[],
+    pairs,
+    partial: false,
+  };
+  for (const token of eachToken(trace)) {
+    if (token.position >= shown) break;
+    if (token.part === 'prompt' && token.layers.length < layers.length) out.partial = true;
+    const classes = token.layers.map(({ layer, experts: [first = 0] }) => {
+      const name = `l${layer}x${first}`;
+      pairs.set(name, [layer, first]);
+      return name;
+    });
+    const more = token.position < withDetails ? detailRoom.take(() => details(token, logprobs?.[token.position])) : undefined;
+    if (more !== undefined) out.detailed++;
+    out[token.part].push({
+      position: token.position,
+      text: token.text,
+      classes,
+      ...(more === undefined ? {} : { details: more }),
+    });
+    const row = token.position < TABLE_ROWS ? tableRoom.take(() => tableRow(token, layers)) : undefined;
+    if (row !== undefined) out.rows.push(row);
+  }
+  return out;
 }
 
 /** The page of one trace. @throws nothing; a trace without rows has an empty token view */
 export function tracePage({ title, trace, logprobs, about, links = [] }: TraceSubject): Page {
-  const tokens = tokenTraces(trace);
   const layers = trace.layers.map((layer) => layer.layer);
   const experts = trace.rows?.experts ?? 0;
+  const tokens = trace.rows === undefined ? 0 : (trace.text?.texts.length ?? 0);
   const prompt = trace.text?.promptTokens ?? 0;
-  const pairs = new Map(
-    tokens.flatMap((token) =>
-      token.layers.map(({ layer, experts: [first = 0] }) => [`${layer}x${first}`, [layer, first]] as const),
-    ),
-  );
-  const rules = [...pairs.values()].map(([layer = 0, expert = 0]) =>
+  const { prompt: before, completion, detailed, rows, pairs, partial } = rendered(trace, layers, logprobs);
+  const shown = before.length + completion.length;
+  const rules = [...pairs.values()].map(([layer, expert]) =>
     layerRule(layer, String(expert), `series-${expert % EXPERT_COLOURS}`, String(expert)),
   );
-  const detailed = layers.length === 0 ? 0 : Math.floor(DETAIL_LIMIT / layers.length);
-  const view = (part: TokenTrace['part']): string => {
-    const own = tokens.filter((token) => token.part === part);
-    if (own.length === 0) return '';
-    return tokenView(
-      `${part === 'prompt' ? 'Prompt' : 'Completion'}, ${own.length} ${own.length === 1 ? 'token' : 'tokens'}`,
-      own.map((token) => ({
-        position: token.position,
-        text: token.text,
-        classes: token.layers.map((gate) => `l${gate.layer}x${gate.experts[0]}`),
-        ...(token.position < detailed ? { details: details(token, logprobs?.[token.position]) } : {}),
-      })),
-      'token',
-    );
-  };
-  const partial = tokens.some((token) => token.part === 'prompt' && token.layers.length < layers.length);
+  const view = (part: 'Prompt' | 'Completion', own: readonly ViewToken[]): string =>
+    own.length === 0 ? '' : tokenView(`${part}, ${own.length} ${own.length === 1 ? 'token' : 'tokens'}`, own, 'token');
   const main = `<section aria-labelledby="usage"><h2 id="usage">Experts by layer</h2>
 ${trace.layers.length === 0 ? '<p>No row of this request was recorded.</p>' : routingHeat('Share of a layer’s slots that each expert got, in per cent', trace.layers.map(layerStats))}</section>
 <section aria-labelledby="tokens"><h2 id="tokens">Tokens</h2>
@@ -112,15 +176,16 @@ ${layerChoice(layers)}
 ${legend(experts)}
 <p class="small">The colour and the number under a token are its first expert in that layer. Point at a token or focus it for its gate; click for every layer.${partial ? ' A dash: the last layer is computed only where logits are asked for, which of a prompt is its last token.' : ''}</p>
 <a class="skip" href="#numbers">Skip the tokens</a>
-${view('prompt')}
-${view('completion')}
-${tokens.length > detailed ? `<p class="small">Details of the first ${detailed} tokens; the JSON has all of them.</p>` : ''}
-${numbers(tokens, layers)}</section>`;
+${view('Prompt', before)}
+${view('Completion', completion)}
+${tokens > shown ? `<p class="small">The first ${shown} tokens; ${tokens - shown} more in the JSON.</p>` : ''}
+${tokens > detailed ? `<p class="small">Details of the first ${detailed} tokens; the JSON has all of them.</p>` : ''}
+${numbers(rows, tokens, layers)}</section>`;
   return page({
     title,
     lead: 'Which experts each token used, layer by layer, with the router’s own probabilities.',
     tiles: [
-      ['Tokens in + out', `${prompt} + ${tokens.length - prompt}`],
+      ['Tokens in + out', `${prompt} + ${tokens - prompt}`],
       ['Layers × experts', `${layers.length} × ${experts}`],
       ['Experts a token', String(trace.rows?.expertsUsed ?? 0)],
       ['Gate entropy, nats', layers.length === 0 ? '–' : mean(trace.layers.map((layer) => layer.gateEntropyNats)).toFixed(3)],

@@ -14,6 +14,9 @@ function toSecond(instant: string): string {
   return instant.replace(/\.\d+Z$/, 'Z');
 }
 
+/** The latest ones; the JSON has all of them. */
+const ROW_LIMIT = 2_000;
+
 function row(entry: TraceEntry): string {
   const { decision_id, model, version, segment, ended, prompt_tokens, completion_tokens, dropped_rows } = entry;
   const link = `traces/${encodeURIComponent(decision_id)}?format=html`;
@@ -28,7 +31,7 @@ export function tracesPage({ cluster, ttlSeconds, traces }: TracesSubject): Page
     ...HEADS.map((name) => `<th scope="col">${name}</th>`),
     ...COUNTS.map((name) => `<th scope="col" class="num">${name}</th>`),
   ];
-  const table = `<div class="scroll" tabindex="0" role="region" aria-label="Kept traces"><table class="lines"><thead><tr>${heads.join('')}</tr></thead><tbody>${traces.map(row).join('\n')}</tbody></table></div>`;
+  const table = `<div class="scroll" tabindex="0" role="region" aria-label="Kept traces"><table class="lines"><thead><tr>${heads.join('')}</tr></thead><tbody>${traces.slice(0, ROW_LIMIT).map(row).join('\n')}</tbody></table></div>${traces.length > ROW_LIMIT ? `<p class="small">${traces.length - ROW_LIMIT} earlier ones in the JSON.</p>` : ''}`;
   return page({
     title: 'Router traces',
     lead: `Your tenant’s traced requests, the latest first. A trace is kept for ${ttlSeconds} s, or until later ones need the room.`,

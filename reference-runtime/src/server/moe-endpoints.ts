@@ -1,10 +1,13 @@
 // /v1/moe/stats, /v1/moe/traces and /v1/moe/traces/{id}: as JSON, or as a page for a browser. Who may read which is the same for both.
+
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Page } from '../report/page.ts';
 import { badRequest, notFound } from './errors.ts';
 import { credentialsOf, type Identity } from './identity.ts';
-import { moeSummary, tokenTraces } from './moe.ts';
+import { jsonSlices } from './json-slices.ts';
+import { eachToken, moeSummary } from './moe.ts';
 import type { KeptTrace } from './moe-store.ts';
+import type { RenderedPage } from './page-renderer.ts';
 import type { Runtime } from './runtime.ts';
 
 interface Query {
@@ -36,14 +39,14 @@ function privately(reply: FastifyReply): FastifyReply {
   return reply.headers({ 'cache-control': 'no-store', vary: 'Accept, Authorization', 'x-content-type-options': 'nosniff' });
 }
 
-function sendPage(reply: FastifyReply, { html, policy }: Page): FastifyReply {
+function sendPage(reply: FastifyReply, { bytes, policy }: RenderedPage): FastifyReply {
   return reply
     .headers({
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': `${policy}; frame-ancestors 'none'`,
       'referrer-policy': 'no-referrer',
     })
-    .send(html);
+    .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }
 
 /** From a trace's page, relative: a proxy may have put a prefix before the path. */
@@ -52,7 +55,12 @@ const LINKS = [
   ['Expert usage', '../stats?format=html'],
 ] as const;
 
-function traceBody({ id, model, version, segment, trace }: KeptTrace): object {
+/** A list may be long, and a trace be a hundred megabytes: they are sent as they are written. */
+function sendSlices(reply: FastifyReply, head: object, key: string, items: Iterable<unknown>): FastifyReply {
+  return reply.header('content-type', 'application/json; charset=utf-8').send(Readable.from(jsonSlices(head, key, items)));
+}
+
+function traceHead({ id, model, version, segment, trace }: KeptTrace): object {
   return {
     decision_id: id,
     model,
@@ -60,7 +68,6 @@ function traceBody({ id, model, version, segment, trace }: KeptTrace): object {
     segment: segment ?? null,
     prompt_tokens: trace.text?.promptTokens ?? 0,
     ...moeSummary(trace),
-    tokens: tokenTraces(trace),
   };
 }
 
@@ -87,9 +94,7 @@ export function moeEndpoints(runtime: Runtime, app: FastifyInstance): void {
     const { mode } = runtime.config.trace;
     const { trace } = runtime.info;
     if (!page) return reply.send({ trace: { ...trace, mode, ...runtime.local.stats().trace }, ...stats });
-    // Loaded when it is first asked for: most runtimes never show a page.
-    const { statsPage } = await import('../report/stats-page.ts');
-    return sendPage(reply, statsPage({ cluster, ...trace, mode, stats }));
+    return sendPage(reply, await runtime.pages.render({ kind: 'stats', subject: { cluster, ...trace, mode, stats } }));
   });
 
   app.get<{ Querystring: Query }>('/v1/moe/traces', async (request, reply) => {
@@ -97,9 +102,9 @@ export function moeEndpoints(runtime: Runtime, app: FastifyInstance): void {
     const page = wantsPage(request);
     const traces = runtime.moe.list(tenant, Date.now());
     privately(reply);
-    if (!page) return reply.send({ traces });
-    const { tracesPage } = await import('../report/traces-page.ts');
-    return sendPage(reply, tracesPage({ cluster, ttlSeconds: runtime.config.trace.ttlSeconds, traces }));
+    if (!page) return sendSlices(reply, {}, 'traces', traces);
+    const { ttlSeconds } = runtime.config.trace;
+    return sendPage(reply, await runtime.pages.render({ kind: 'traces', subject: { cluster, ttlSeconds, traces } }));
   });
 
   app.get<{ Params: { id: string }; Querystring: Query }>('/v1/moe/traces/:id', async (request, reply) => {
@@ -109,11 +114,8 @@ export function moeEndpoints(runtime: Runtime, app: FastifyInstance): void {
     if (kept === undefined)
       throw notFound('no trace is kept under this decision id; traces are kept for traced requests and a limited time');
     privately(reply);
-    if (!page) return reply.send(traceBody(kept));
-    const { tracePage } = await import('../report/trace-page.ts');
-    return sendPage(
-      reply,
-      tracePage({ title: 'Router trace', trace: kept.trace, about: traceAbout(cluster, kept), links: LINKS }),
-    );
+    if (!page) return sendSlices(reply, traceHead(kept), 'tokens', eachToken(kept.trace));
+    const subject = { title: 'Router trace', trace: kept.trace, about: traceAbout(cluster, kept), links: LINKS };
+    return sendPage(reply, await runtime.pages.render({ kind: 'trace', subject }));
   });
 }

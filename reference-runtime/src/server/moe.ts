@@ -89,31 +89,54 @@ export interface LayerGate {
   top2_margin: number;
 }
 
-/** Every token of a traced request in order; inside a token by layer. The last token generated has no layers: nothing follows it. */
-export function tokenTraces(trace: RequestTrace): TokenTrace[] {
-  const { rows, text } = trace;
-  if (rows === undefined || text === undefined) return [];
-  const tokens = text.texts.map(
-    (token, position): TokenTrace => ({
-      position,
-      token: text.ids[position] as number,
-      text: token,
-      part: position < text.promptTokens ? 'prompt' : 'completion',
-      layers: [],
-    }),
-  );
-  for (let index = 0; index < rows.position.length; index++) {
+/** Indices of rows by position: those of position p are `order[start[p]] .. order[start[p + 1] - 1]`, in the order they were recorded. */
+function byPosition(position: Int32Array, positions: number): { start: Int32Array; order: Int32Array } {
+  const start = new Int32Array(positions + 1);
+  const known = (at: number): boolean => at >= 0 && at < positions;
+  for (const at of position) if (known(at)) start[at + 1] = (start[at + 1] as number) + 1;
+  for (let at = 0; at < positions; at++) start[at + 1] = (start[at + 1] as number) + (start[at] as number);
+  const next = start.slice();
+  const order = new Int32Array(start[positions] as number);
+  for (const [index, at] of position.entries())
+    if (known(at)) {
+      order[next[at] as number] = index;
+      next[at] = (next[at] as number) + 1;
+    }
+  return { start, order };
+}
+
+/**
+ * Every token of a traced request in order, one at a time: all of them together are large. Inside a token by layer. The last token
+ * generated has no layers: nothing follows it.
+ */
+export function* eachToken({ rows, text }: RequestTrace): Generator<TokenTrace, void, undefined> {
+  if (rows === undefined || text === undefined) return;
+  const { start, order } = byPosition(rows.position, text.texts.length);
+  const gateOf = (index: number): LayerGate => {
     const gate = rows.probabilities.subarray(index * rows.experts, (index + 1) * rows.experts);
     const experts = topExperts(gate, rows.expertsUsed);
-    tokens[rows.position[index] as number]?.layers.push({
+    return {
       layer: rows.layer[index] as number,
       experts,
       weights: expertWeights(gate, experts),
       probabilities: [...gate],
       gate_entropy_nats: gateEntropy(gate),
       top2_margin: top2Margin(gate),
-    });
+    };
+  };
+  for (const [position, token] of text.texts.entries()) {
+    const own = order.subarray(start[position], start[position + 1]);
+    yield {
+      position,
+      token: text.ids[position] as number,
+      text: token,
+      part: position < text.promptTokens ? 'prompt' : 'completion',
+      layers: Array.from(own, gateOf).sort((a, b) => a.layer - b.layer),
+    };
   }
-  for (const token of tokens) token.layers.sort((a, b) => a.layer - b.layer);
-  return tokens;
+}
+
+/** All of them. */
+export function tokenTraces(trace: RequestTrace): TokenTrace[] {
+  return [...eachToken(trace)];
 }

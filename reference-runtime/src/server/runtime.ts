@@ -19,6 +19,7 @@ import { TenantLabels } from './governance.ts';
 import { type Identify, identityStage } from './identity.ts';
 import { LoadWatch } from './load-watch.ts';
 import { MoeStore } from './moe-store.ts';
+import { PageRenderer } from './page-renderer.ts';
 import { PoolState } from './pool-state.ts';
 import { Quotas } from './quota.ts';
 import { type Loadable, Residency } from './residency.ts';
@@ -59,6 +60,7 @@ export interface Runtime {
   quotas: Quotas;
   metrics: Metrics;
   moe: MoeStore;
+  pages: PageRenderer;
   telemetry: TelemetryExporter;
   decisionLog: DecisionLog | undefined;
   log: (message: string) => void;
@@ -194,6 +196,7 @@ export async function startRuntime(
   const poll = pollSeconds > 0 ? setInterval(() => void reloadPolicy({ policy, metrics, log }), pollSeconds * 1000) : undefined;
   poll?.unref();
   const pools = new Map(config.pools.map(({ id }) => [id, new PoolState()]));
+  const pages = new PageRenderer({ log });
   const loads = watchLoads(config.pools, pools, log);
   runtime = {
     config,
@@ -213,6 +216,7 @@ export async function startRuntime(
     quotas: new Quotas(config.tenants),
     metrics,
     moe: new MoeStore(config.trace.retain, config.trace.ttlSeconds, Date.now()),
+    pages,
     telemetry,
     decisionLog: Object.keys(sinks).length === 0 ? undefined : new DecisionLog(sinks, labels, logConfig?.mask ?? []),
     log,
@@ -224,6 +228,7 @@ export async function startRuntime(
       shadows.close();
       residency?.close();
       for (const watch of loads.values()) watch.close();
+      await pages.close();
       // Before the engine goes: the last metrics are of a runtime that serves.
       await telemetry.close(FLUSH_LIMIT_MS);
       await local.dispose();
