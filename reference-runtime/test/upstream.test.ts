@@ -1,7 +1,7 @@
 // The upstream engine against real servers on the loopback interface, with time and chance of the test's own.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -12,35 +12,8 @@ import { UpstreamEngine, type UpstreamOptions } from '../src/engine/upstream-eng
 import { microModel } from './support/models.ts';
 import { collect, request } from './support/requests.ts';
 import { metric, startServer } from './support/server.ts';
+import { chunk, type Stub, type StubCall, silent, startStub } from './support/stub.ts';
 
-type Answer = (response: ServerResponse, call: number, incoming: IncomingMessage) => void;
-
-interface Double extends AsyncDisposable {
-  url: string;
-  seen: Array<{ headers: IncomingHttpHeaders; body: Record<string, unknown> }>;
-}
-
-/** A server that answers its calls (numbered from 1) as told. */
-async function double(answer: Answer): Promise<Double> {
-  const seen: Double['seen'] = [];
-  const server = createServer(async (incoming, response) => {
-    let text = '';
-    for await (const part of incoming) text += String(part);
-    seen.push({ headers: incoming.headers, body: JSON.parse(text) as Record<string, unknown> });
-    answer(response, seen.length, incoming);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    seen,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
-
-const chunk = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
 const GOOD = `${chunk({ choices: [{ text: 'good', finish_reason: null }] })}${chunk({
   choices: [{ text: '', finish_reason: 'length' }],
   usage: { prompt_tokens: 3, completion_tokens: 1 },
@@ -66,7 +39,7 @@ function testClock(): Clock & { slept: number[]; time: number } {
 }
 
 function engineFor(
-  server: Double,
+  server: Stub,
   more: Partial<UpstreamOptions> = {},
 ): { engine: UpstreamEngine; clock: ReturnType<typeof testClock> } {
   const clock = testClock();
@@ -82,7 +55,7 @@ async function failure(engine: UpstreamEngine): Promise<EngineError> {
 
 describe('retries', () => {
   it.each([502, 503, 504])('repeats after %i with jittered backoff', async (status) => {
-    await using server = await double((response, call) => (call < 3 ? refuse(response, status) : good(response)));
+    await using server = await startStub((response, call) => (call < 3 ? refuse(response, status) : good(response)));
     const { engine, clock } = engineFor(server);
     expect((await collect(engine, request())).text).toBe('good');
     // Half of the bound, which doubles.
@@ -91,39 +64,39 @@ describe('retries', () => {
   });
 
   it('repeats after a connection that broke before the first byte', async () => {
-    await using server = await double((response, call) => (call === 1 ? void response.destroy() : good(response)));
+    await using server = await startStub((response, call) => (call === 1 ? void response.destroy() : good(response)));
     const { engine } = engineFor(server);
     expect((await collect(engine, request())).text).toBe('good');
-    expect(server.seen).toHaveLength(2);
+    expect(server.calls).toHaveLength(2);
   });
 
   it('waits as long as Retry-After says, and not at all when that is too long or is not said', async () => {
-    await using patient = await double((response, call) =>
+    await using patient = await startStub((response, call) =>
       call === 1 ? refuse(response, 429, { 'retry-after': '2' }) : good(response),
     );
     const first = engineFor(patient);
     expect((await collect(first.engine, request())).text).toBe('good');
     expect(first.clock.slept).toEqual([2000]);
     for (const headers of [{}, { 'retry-after': '3600' }]) {
-      await using busy = await double((response) => refuse(response, 429, headers as Record<string, string>));
+      await using busy = await startStub((response) => refuse(response, 429, headers as Record<string, string>));
       const { engine } = engineFor(busy);
       expect(await failure(engine)).toMatchObject({ code: 'UPSTREAM_ERROR', message: expect.stringContaining('429') });
-      expect(busy.seen).toHaveLength(1);
+      expect(busy.calls).toHaveLength(1);
       expect(engine.stats().upstream?.circuit).toBe('closed');
     }
   });
 
   it.each([400, 401, 404, 500])('does not repeat after %i', async (status) => {
-    await using server = await double((response) => refuse(response, status));
+    await using server = await startStub((response) => refuse(response, status));
     const { engine } = engineFor(server);
     expect((await failure(engine)).code).toBe(status === 400 ? 'BAD_PROMPT' : 'UPSTREAM_ERROR');
-    expect(server.seen).toHaveLength(1);
+    expect(server.calls).toHaveLength(1);
   });
 
   it('never repeats once a byte was read: half an answer is an error', async () => {
     const endings: Array<(response: ServerResponse) => void> = [(response) => response.destroy(), (response) => response.end()];
     for (const ending of endings) {
-      await using server = await double((response) => {
+      await using server = await startStub((response) => {
         response.writeHead(200).write(chunk({ choices: [{ text: 'half' }] }), () => setTimeout(() => ending(response), 20));
       });
       const { engine } = engineFor(server);
@@ -134,30 +107,31 @@ describe('retries', () => {
       };
       await expect(reading()).rejects.toMatchObject({ code: 'UPSTREAM_ERROR' });
       expect(texts).toEqual(['half']);
-      expect(server.seen).toHaveLength(1);
+      expect(server.calls).toHaveLength(1);
       expect(engine.stats().upstream?.attempts.failed).toBe(1);
     }
   });
 
   it('gives up on a server that is silent', async () => {
-    await using server = await double(() => {});
+    await using server = await startStub(silent);
     const { engine } = engineFor(server, { firstByteMs: 50 });
     expect((await failure(engine)).message).toContain('nothing within 50 ms');
-    expect(server.seen).toHaveLength(1);
+    expect(server.calls).toHaveLength(1);
   });
 
   it('has a budget: when everything fails, one call a request remains', async () => {
-    await using server = await double((response) => refuse(response, 503));
+    await using server = await startStub((response) => refuse(response, 503));
     const { engine } = engineFor(server, { circuit: { failures: 1_000_000, openMs: 1 } });
     for (let index = 0; index < 60; index++) await failure(engine);
     // 60 calls, the reserve, and a tenth.
-    expect(server.seen.length).toBeGreaterThanOrEqual(60 + RetryBudget.RESERVE);
-    expect(server.seen.length).toBeLessThanOrEqual(60 + RetryBudget.RESERVE + 60 * RetryBudget.SHARE);
+    expect(server.calls.length).toBeGreaterThanOrEqual(60 + RetryBudget.RESERVE);
+    expect(server.calls.length).toBeLessThanOrEqual(60 + RetryBudget.RESERVE + 60 * RetryBudget.SHARE);
   });
 
   it('refuses what is no JSON, and an event without end', async () => {
-    await using server = await double((response, call) =>
-      response.writeHead(200).end(call === 1 ? 'data: <html>\n\n' : `data: ${'x'.repeat(5 * 1024 * 1024)}`),
+    await using server = await startStub(
+      (response, call) =>
+        void response.writeHead(200).end(call === 1 ? 'data: <html>\n\n' : `data: ${'x'.repeat(5 * 1024 * 1024)}`),
     );
     const { engine } = engineFor(server);
     expect((await failure(engine)).message).toContain('no JSON object');
@@ -187,12 +161,12 @@ describe('retries', () => {
 describe('circuit breaker', () => {
   it('opens after failures in a row, lets one request try, and closes when that succeeds', async () => {
     let broken = true;
-    await using server = await double((response) => (broken ? refuse(response, 503) : good(response)));
+    await using server = await startStub((response) => (broken ? refuse(response, 503) : good(response)));
     const { engine, clock } = engineFor(server, { retries: 0, circuit: { failures: 3, openMs: 1000 } });
     for (let index = 0; index < 3; index++) expect((await failure(engine)).code).toBe('UPSTREAM_ERROR');
     expect(engine.stats()).toMatchObject({ state: 'failed', upstream: { circuit: 'open', opened: 1 } });
     expect(await failure(engine)).toMatchObject({ code: 'ENGINE_UNAVAILABLE', message: expect.stringContaining('in 1 s') });
-    expect(server.seen).toHaveLength(3);
+    expect(server.calls).toHaveLength(3);
     clock.time += 1000;
     expect(engine.stats().upstream?.circuit).toBe('half-open');
     expect((await failure(engine)).code).toBe('UPSTREAM_ERROR');
@@ -257,22 +231,22 @@ describe('hedging', () => {
 
   it('asks twice when the first is slow, and cancels the loser', async () => {
     let cancelled = 0;
-    await using server = await double((response, call) => {
+    await using server = await startStub((response, call) => {
       if (call === 1) response.on('close', () => cancelled++);
       else good(response);
     });
     const { engine } = engineFor(server, { hedgeMs: 30 });
     expect(await read(engine, CALL)).toBe('good');
-    expect(server.seen).toHaveLength(2);
+    expect(server.calls).toHaveLength(2);
     await expect.poll(() => cancelled).toBe(1);
     expect(engine.stats().upstream).toMatchObject({ hedges: 1, retries: 0, attempts: { answered: 1, failed: 0, cancelled: 1 } });
   });
 
   it('is off by default and for streams', async () => {
-    await using server = await double((response) => setTimeout(() => good(response), 20));
+    await using server = await startStub((response) => void setTimeout(() => good(response), 20));
     expect(await read(engineFor(server).engine, CALL)).toBe('good');
     expect(await read(engineFor(server, { hedgeMs: 1 }).engine, { ...CALL, streaming: true })).toBe('good');
-    expect(server.seen).toHaveLength(2);
+    expect(server.calls).toHaveLength(2);
   });
 });
 
@@ -281,7 +255,7 @@ describe('behind the server', () => {
 
   it('tells who asks and in which trace, falls back when the circuit is open, and shows it', async () => {
     let broken = false;
-    await using server = await double((response) => (broken ? refuse(response, 500) : good(response)));
+    await using server = await startStub((response) => (broken ? refuse(response, 500) : good(response)));
     await using front = await startServer(microModel(), (config) => {
       const [local] = config.pools;
       if (local === undefined) throw new Error('no pool');
@@ -299,7 +273,7 @@ describe('behind the server', () => {
     const poolOf = async (): Promise<unknown> =>
       ((await (await ask()).json()) as { mixgate: { target: { pool: string }; fallback: string | null } }).mixgate;
     expect(await poolOf()).toMatchObject({ target: { pool: 'a-upstream' }, fallback: null });
-    const { headers } = server.seen[0] as Double['seen'][number];
+    const { headers } = server.calls[0] as StubCall;
     expect(headers['x-mixgate-tenant']).toBe('dev');
     expect(headers['x-mixgate-workload']).toBe('dev');
     expect(headers.authorization).toBeUndefined();
@@ -307,7 +281,7 @@ describe('behind the server', () => {
     broken = true;
     for (const fallback of ['UPSTREAM_ERROR', 'UPSTREAM_ERROR', 'ENGINE_UNAVAILABLE'])
       expect(await poolOf()).toMatchObject({ target: { pool: 'z-local' }, fallback });
-    expect(server.seen).toHaveLength(3);
+    expect(server.calls).toHaveLength(3);
     const text = await (await front.get('/metrics')).text();
     expect(metric(text, 'mixgate_upstream_circuit_state', 'a-upstream')).toBe(2);
     expect(metric(text, 'mixgate_upstream_circuit_opened_total', 'a-upstream')).toBe(1);
@@ -316,7 +290,7 @@ describe('behind the server', () => {
   });
 
   it('takes over from a local pool whose queue is full, with the reason', async () => {
-    await using server = await double(good);
+    await using server = await startStub(good);
     await using front = await startServer(microModel(), (config) => {
       const [local] = config.pools;
       if (local === undefined) throw new Error('no pool');
@@ -338,7 +312,7 @@ describe('behind the server', () => {
   });
 
   it('forwards what it is told to, and nothing that could end a header', async () => {
-    await using server = await double(good);
+    await using server = await startStub(good);
     const call = {
       tenant: 'a b\r\nx: 1%',
       workload: 'spiffe://x/ü',
@@ -349,7 +323,7 @@ describe('behind the server', () => {
     for (const identity of ['headers', 'authorization', 'none'] as const)
       for await (const _ of engineFor(server, { identity }).engine.generate(request(), new AbortController().signal, call));
     expect(
-      server.seen.map(({ headers }) => [headers['x-mixgate-tenant'], headers['x-mixgate-workload'], headers.authorization]),
+      server.calls.map(({ headers }) => [headers['x-mixgate-tenant'], headers['x-mixgate-workload'], headers.authorization]),
     ).toEqual([
       ['a%20b%0D%0Ax:%201%25', 'spiffe://x/%C3%BC', undefined],
       [undefined, undefined, 'Bearer own'],

@@ -3,7 +3,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { devConfig } from '../../../reference-runtime/src/config/dev.ts';
-import type { EngineInfo, EngineStats } from '../../../reference-runtime/src/engine/types.ts';
+import { shapelessInfo } from '../../../reference-runtime/src/engine/engine-info.ts';
+import type { EngineStats } from '../../../reference-runtime/src/engine/types.ts';
 import { buildApp } from '../../../reference-runtime/src/server/app.ts';
 import type { Loadable } from '../../../reference-runtime/src/server/residency.ts';
 import { startRuntime } from '../../../reference-runtime/src/server/runtime.ts';
@@ -28,21 +29,11 @@ export interface GatewayFigures extends Usage {
 
 const stats: EngineStats = { state: 'ready', active: 0, sequences: SEQUENCES, restarts: 0, rssBytes: 0 };
 const engine: Loadable = {
-  load: async (): Promise<EngineInfo> => ({
-    engine: 'llama',
-    model: 'instant',
-    context: 512,
-    sequences: SEQUENCES,
-    threads: 1,
-    gpu: 'false',
-    loadMs: 0,
-    layers: 0,
-    experts: 0,
-    expertsUsed: 0,
-    parameters: 0,
-    fileBytes: 0,
-    trace: { available: false, reason: 'an engine that answers at once has no router' },
-  }),
+  load: async () =>
+    shapelessInfo(
+      { engine: 'llama', model: 'instant', sequences: SEQUENCES, context: 512 },
+      'an engine that answers at once has no router',
+    ),
   async *generate() {
     yield { type: 'prompt', tokens: 4 };
     yield { type: 'token', text: 'ok' };

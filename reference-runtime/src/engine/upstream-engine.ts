@@ -1,6 +1,7 @@
 // Any OpenAI-compatible server (vLLM, SGLang, llama-server) as an engine, over its /v1/completions and /v1/chat/completions: with a circuit
 // breaker, and with retries while no byte of an answer was read. After that the request fails, and before it the decision's fallbacks follow.
 import { Circuit, type CircuitOptions } from './circuit.ts';
+import { shapelessInfo } from './engine-info.ts';
 import { type Clock, jitteredBackoffMs, PATIENCE_MS, RetryBudget, SYSTEM_CLOCK } from './retry.ts';
 import { sseData } from './sse-parser.ts';
 import {
@@ -60,21 +61,7 @@ export class UpstreamEngine implements Engine {
   }
 
   async load(): Promise<EngineInfo> {
-    return {
-      engine: 'upstream',
-      model: this.#options.model,
-      context: 0,
-      sequences: Number.MAX_SAFE_INTEGER,
-      threads: 0,
-      gpu: 'unknown',
-      loadMs: 0,
-      layers: 0,
-      experts: 0,
-      expertsUsed: 0,
-      parameters: 0,
-      fileBytes: 0,
-      trace: { available: false, reason: 'the routing of an upstream server is not visible' },
-    };
+    return shapelessInfo({ engine: 'upstream', model: this.#options.model }, 'the routing of an upstream server is not visible');
   }
 
   stats(): EngineStats {

@@ -18,7 +18,8 @@ export interface Stub extends AsyncDisposable {
 /** How to answer a call (numbered from 1). */
 export type StubAnswer = (response: ServerResponse, call: number) => void | Promise<void>;
 
-const chunk = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
+/** An event of a stream. */
+export const chunk = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
 
 /** Streams `tokens` tokens `text`, `gapMs` apart, then usage. */
 export function streaming({ text = 'x', tokens = 3, prompt = 5, gapMs = 0 } = {}): StubAnswer {
