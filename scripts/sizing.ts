@@ -24,9 +24,16 @@ export const MIXTRAL = {
   experts: 8,
   activeExperts: 2,
 } as const;
-/** Bytes of all weights: published sizes of the merged-expert GGUF files; fp8 is a byte a parameter (46,702,792,704). */
+/**
+ * Bytes of all weights. GGUF: published sizes of merged-expert files (https://huggingface.co/MaziyarPanahi/Mixtral-8x7B-Instruct-v0.1-GGUF and
+ * https://huggingface.co/mradermacher/Mixtral-8x7B-v0.1-GGUF say 22.5, 28.4, 33.2, 38.4 and 49.6 GB); fp8 is a byte a parameter
+ * (46,702,792,704).
+ */
 const WEIGHTS = [
+  ['Q3_K_M', 'llama.cpp', 22.5e9],
   ['Q4_K_M', 'llama.cpp', 28.45e9],
+  ['Q5_K_M', 'llama.cpp', 33.2e9],
+  ['Q6_K', 'llama.cpp', 38.4e9],
   ['FP8', 'vLLM', 46_702_792_704],
   ['Q8_0', 'llama.cpp', 49.63e9],
   ['F16 / BF16', 'either', 93.4e9],

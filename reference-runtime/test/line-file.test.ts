@@ -56,3 +56,17 @@ it('drops and counts what cannot be made, cannot be written, or is too much', as
   expect(drops).toEqual(Array(3).fill('1 queue full'));
   expect(readFileSync(file.path, 'utf8').length).toBe(10_000 * 5);
 });
+
+it('keeps two files of about the size it is given, and loses no line but those of the file before the older one', async () => {
+  const lost: string[] = [];
+  const file = new LineFile(dir.file('sized.log'), (count, reason) => lost.push(`${count} ${reason}`), 100);
+  // A batch of 63 bytes each: the second fills the file, the third finds it full.
+  for (const name of ['a', 'b', 'c', 'd', 'e']) {
+    file.write(name.repeat(62));
+    await file.flush();
+  }
+  const lines = (path: string): string[] => readFileSync(path, 'utf8').trimEnd().split('\n');
+  expect(lines(file.path).map((line) => line[0])).toEqual(['e']);
+  expect(lines(`${file.path}.1`).map((line) => line[0])).toEqual(['c', 'd']);
+  expect(lost).toEqual([]);
+});

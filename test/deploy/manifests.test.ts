@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../reference-runtime/src/config/load.ts';
-import { sizingPage } from '../../scripts/sizing.ts';
+import type { RuntimeConfig } from '../../reference-runtime/src/config/types.ts';
+import { GOVERNANCE_INSTRUMENTS } from '../../reference-runtime/src/telemetry/governance-instruments.ts';
+import { INSTRUMENTS } from '../../reference-runtime/src/telemetry/instruments.ts';
+import { bytes } from '../../scripts/lib/image-run.ts';
+import { MIXTRAL, sizingPage } from '../../scripts/sizing.ts';
+import { planMemory } from '../../src/catalog/memory-plan.ts';
 import { parseYaml } from '../../src/config/document.ts';
 import type { KubeObject } from '../../src/kubernetes/object.ts';
 import { renderFolder } from '../../src/kubernetes/render.ts';
@@ -68,6 +73,34 @@ const podOf = (deployment: Value): { labels: { readonly [name: string]: string }
 };
 const matches = (selector: { readonly [name: string]: string }, labels: { readonly [name: string]: string }): boolean =>
   Object.entries(selector).every(([name, value]) => labels[name] === value);
+
+/** The runtime's configuration in an overlay, read by the runtime, with files of this machine for those of the image and its volumes. */
+function configOf(overlay: string): RuntimeConfig {
+  const [map] = ofKind(overlay, 'ConfigMap');
+  const files = mkdtempSync(join(tmpdir(), 'mixgate-deploy-'));
+  dirs.push(files);
+  for (const name of ['jwks.json', 'model.gguf']) writeFileSync(join(files, name), '{}');
+  const text = (map!['data'] as { 'runtime.yaml': string })['runtime.yaml']
+    .replaceAll('/app/', `${ROOT}/`)
+    .replace('/etc/mixgate-jwks/', `${files}/`)
+    .replace(/\/models\/mixtral-8x7b\S+/, `${files}/model.gguf`);
+  return parseConfig(text, `${overlay}/runtime.yaml`, files);
+}
+
+interface LivingPod {
+  readonly terminationGracePeriodSeconds: number;
+  readonly volumes: readonly { readonly name: string; readonly emptyDir?: { readonly sizeLimit: string } }[];
+  readonly containers: readonly (Container & {
+    readonly lifecycle: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
+    readonly resources: { readonly requests: Value };
+    readonly startupProbe: Probe;
+    readonly readinessProbe: Probe;
+    readonly livenessProbe: Probe;
+  })[];
+}
+interface Probe {
+  readonly httpGet: { readonly path: string };
+}
 
 describe.each(OVERLAYS)('overlay %s', (overlay) => {
   it('has only kinds that are checked, each once by name', () => {
@@ -149,15 +182,7 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
   });
 
   it('configures the runtime with what the runtime itself accepts', () => {
-    const [map] = ofKind(overlay, 'ConfigMap');
-    const files = mkdtempSync(join(tmpdir(), 'mixgate-deploy-'));
-    dirs.push(files);
-    for (const name of ['jwks.json', 'model.gguf']) writeFileSync(join(files, name), '{}');
-    const text = (map!['data'] as { 'runtime.yaml': string })['runtime.yaml']
-      .replaceAll('/app/', `${ROOT}/`)
-      .replace('/etc/mixgate-jwks/', `${files}/`)
-      .replace(/\/models\/mixtral-8x7b\S+/, `${files}/model.gguf`);
-    const config = parseConfig(text, `${overlay}/runtime.yaml`, files);
+    const config = configOf(overlay);
     const { spec: pod } = podOf(
       ofKind(overlay, 'Deployment').find((d) => (d['metadata'] as Value)['name'] === 'mixgate-runtime')!,
     );
@@ -166,6 +191,46 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
     const written = [config.telemetry.decisionLog?.file, config.telemetry.traces.file].filter((file) => file !== undefined);
     const writable = pod.containers[0]!.volumeMounts.filter((mount) => mount.readOnly !== true).map((mount) => mount.mountPath);
     for (const file of written) expect(writable.some((path) => file.startsWith(`${path}/`))).toBe(true);
+  });
+});
+
+describe.each(OVERLAYS)('how a pod of overlay %s lives and ends', (overlay) => {
+  const runtime = (): { readonly pod: LivingPod; readonly config: RuntimeConfig; readonly strategy: Value } => {
+    const deployment = ofKind(overlay, 'Deployment').find((d) => (d['metadata'] as Value)['name'] === 'mixgate-runtime')!;
+    const template = spec(deployment)['template'] as { spec: LivingPod };
+    return { pod: template.spec, config: configOf(overlay), strategy: spec(deployment) };
+  };
+
+  it('has time for the pause, the drain, and what comes after it', () => {
+    const { pod, config } = runtime();
+    const pause = pod.containers[0]!.lifecycle.preStop.sleep.seconds;
+    // 2 s for last words, 5 s for collectors, 3 s for the engine (commands/serve.ts, server/runtime.ts, engine/llama-engine.ts).
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(pause + config.limits.drainMs / 1000 + 10);
+  });
+
+  it('is asked at endpoints that the runtime has', () => {
+    const app = readFileSync(join(ROOT, 'reference-runtime/src/server/app.ts'), 'utf8');
+    const { startupProbe, readinessProbe, livenessProbe } = runtime().pod.containers[0]!;
+    for (const { httpGet } of [startupProbe, readinessProbe, livenessProbe]) expect(app).toContain(`app.get('${httpGet.path}'`);
+  });
+
+  it('does not fill its volume with decisions: two files of maxMiB leave room', () => {
+    const { pod, config } = runtime();
+    const volume = pod.volumes.find(({ name }) => name === 'logs')!;
+    expect(2 * config.telemetry.decisionLog!.maxMiB! * 2 ** 20).toBeLessThan(bytes(volume.emptyDir!.sizeLimit));
+  });
+
+  it('is scaled by the autoscaler alone, on what the runtime exposes or the kubelet measures', () => {
+    expect(runtime().strategy).not.toHaveProperty('replicas');
+    const exposed = [...Object.values(INSTRUMENTS), ...Object.values(GOVERNANCE_INSTRUMENTS)].map(({ prometheus }) => prometheus);
+    const { metrics } = spec(ofKind(overlay, 'HorizontalPodAutoscaler')[0]!) as {
+      metrics: ({ type: 'Pods'; pods: { metric: { name: string } } } | { type: 'Resource'; resource: { name: string } })[];
+    };
+    expect(metrics.length).toBe(1);
+    for (const metric of metrics) {
+      if (metric.type === 'Pods') expect(exposed).toContain(metric.pods.metric.name);
+      else expect(runtime().pod.containers[0]!.resources.requests).toHaveProperty(metric.resource.name);
+    }
   });
 });
 
@@ -190,6 +255,51 @@ describe('the vllm overlay', () => {
     const { data } = ofKind('vllm', 'ConfigMap')[0] as unknown as { data: { 'runtime.yaml': string } };
     const served = pod.containers[0]!.args.find((arg) => arg.startsWith('--served-model-name='))!.split('=')[1];
     expect(data['runtime.yaml']).toContain(`model: ${served}`);
+  });
+
+  it('asks of vLLM what fits its card, in weights that are in fp8 when they are loaded', () => {
+    const vllm = ofKind('vllm', 'Deployment').find((d) => (d['metadata'] as Value)['name'] === 'vllm-mixtral')!;
+    const [container] = podOf(vllm).spec.containers;
+    const flag = (name: string): string => container!.args.find((arg) => arg.startsWith(`--${name}=`))!.split('=')[1]!;
+    // Quantised by vLLM the weights would have to fit in bf16 first.
+    expect(container!.args.filter((arg) => arg.startsWith('--quantization'))).toEqual([]);
+    expect(flag('model')).toMatch(/-FP8$/);
+    expect(flag('revision')).toMatch(/^[0-9a-f]{40}$/);
+    const { limits } = container!['resources'] as { limits: { 'nvidia.com/gpu': string } };
+    expect(flag('tensor-parallel-size')).toBe(limits['nvidia.com/gpu']);
+    const plan = planMemory(
+      {
+        architecture: MIXTRAL,
+        weightBytes: 46_702_792_704,
+        context: Number(flag('max-model-len')),
+        sequences: Number(flag('max-num-seqs')),
+        batchTokens: 8192,
+        kvCacheType: 'f16',
+      },
+      { memoryBytes: 80 * 2 ** 30, accelerators: 1, overheadBytes: 2 ** 30, utilisation: Number(flag('gpu-memory-utilization')) },
+    );
+    expect(plan.fits).toBe(true);
+  });
+
+  it('lets nobody reach vLLM but the gateway, the endpoint picker of the pool and Prometheus', () => {
+    const policy = ofKind('vllm', 'NetworkPolicy').find((p) => (p['metadata'] as Value)['name'] === 'vllm-mixtral')!;
+    const vllm = ofKind('vllm', 'Deployment').find((d) => (d['metadata'] as Value)['name'] === 'vllm-mixtral')!;
+    const { podSelector, policyTypes, ingress, egress } = spec(policy) as {
+      podSelector: { matchLabels: { [name: string]: string } };
+      policyTypes: string[];
+      ingress: { from: Value[]; ports: { port: string }[] }[];
+      egress: Value[];
+    };
+    expect(matches(podSelector.matchLabels, podOf(vllm).labels)).toBe(true);
+    expect(policyTypes).toEqual(['Ingress', 'Egress']);
+    expect(egress).toEqual([]);
+    const picker = (spec(ofKind('vllm', 'InferencePool')[0]!)['endpointPickerRef'] as { name: string }).name;
+    const gateway = (spec(ofKind('vllm', 'HTTPRoute')[0]!)['parentRefs'] as { name: string }[])[0]!.name;
+    expect(ingress.flatMap(({ from }) => from)).toEqual([
+      { podSelector: { matchLabels: { 'gateway.networking.k8s.io/gateway-name': gateway } } },
+      { podSelector: { matchLabels: { inferencepool: picker } } },
+      { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+    ]);
   });
 });
 

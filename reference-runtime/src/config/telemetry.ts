@@ -7,7 +7,7 @@ import type { CollectorConfig, TelemetryConfig } from './types.ts';
 export interface RawTelemetry {
   traces?: TelemetryConfig['traces'];
   otlp?: Partial<TelemetryConfig['otlp']>;
-  decisionLog?: { file?: string; mask?: string[] };
+  decisionLog?: { file?: string; maxMiB?: number; mask?: string[] };
   resource?: Record<string, string>;
 }
 
@@ -42,6 +42,7 @@ export function telemetryOf(raw: RawTelemetry | undefined, path: (value: string)
       : {
           decisionLog: {
             ...(decisionLog.file === undefined ? {} : { file: path(decisionLog.file) }),
+            ...(decisionLog.maxMiB === undefined ? {} : { maxMiB: decisionLog.maxMiB }),
             mask: decisionLog.mask ?? [],
           },
         }),

@@ -150,7 +150,7 @@ export interface TelemetryConfig {
     metricsIntervalMs?: number;
     file?: string;
   };
-  decisionLog?: { file?: string; mask: string[] };
+  decisionLog?: { file?: string; maxMiB?: number; mask: string[] };
   resource: Record<string, string>;
 }
 

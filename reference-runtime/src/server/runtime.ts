@@ -186,6 +186,7 @@ export async function startRuntime(
       : new LineFile(
           logConfig.file,
           noisily(log, (count) => metrics.instruments.decisionLogDropped.inc(count)),
+          logConfig.maxMiB === undefined ? undefined : logConfig.maxMiB * 2 ** 20,
         );
   const sinks = {
     ...(decisionFile === undefined ? {} : { file: decisionFile }),

@@ -1,5 +1,5 @@
 // Appends lines to a file without ever blocking or growing without bound: what cannot be written is dropped and counted.
-import { appendFile } from 'node:fs/promises';
+import { appendFile, rename, stat } from 'node:fs/promises';
 
 const MAX_LINES = 10_000;
 /**
@@ -14,6 +14,7 @@ const GATHER_LENGTH = 256 * 1024;
 export class LineFile {
   readonly path: string;
   readonly #onDrop: (count: number, reason: string) => void;
+  readonly #maxBytes: number;
   /** Not made yet. */
   #pending: Array<string | (() => string)> = [];
   #lines: string[] = [];
@@ -22,8 +23,10 @@ export class LineFile {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
 
-  constructor(path: string, onDrop: (count: number, reason: string) => void) {
+  /** @param maxBytes from which size on the file becomes `PATH.1`, in place of an older one: two files of about that size at most */
+  constructor(path: string, onDrop: (count: number, reason: string) => void, maxBytes = Number.POSITIVE_INFINITY) {
     this.path = path;
+    this.#maxBytes = maxBytes;
     this.#onDrop = onDrop;
   }
 
@@ -71,6 +74,7 @@ export class LineFile {
     this.#lines = [];
     this.#length = 0;
     try {
+      if (this.#maxBytes !== Number.POSITIVE_INFINITY) await this.#rotate();
       await appendFile(this.path, `${lines.join('\n')}\n`);
     } catch (error) {
       this.#drop(lines.length, error);
@@ -78,6 +82,15 @@ export class LineFile {
     this.#writing = undefined;
     // What came in the meantime.
     this.#gather();
+  }
+
+  /** By what is on disk: what another process wrote, or moved away, counts. */
+  async #rotate(): Promise<void> {
+    const size = await stat(this.path).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size >= this.#maxBytes) await rename(this.path, `${this.path}.1`);
   }
 
   #drop(count: number, error: unknown): void {
