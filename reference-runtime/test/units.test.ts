@@ -11,6 +11,8 @@ import { expertWeights, gateEntropy, softmax, top2Margin, topExperts, usageBalan
 import { mulberry32, sample } from '../src/gguf/random.ts';
 import { decisionEvent } from '../src/policy/decision-log.ts';
 import { Admission } from '../src/server/admission.ts';
+import { newContext } from '../src/server/context.ts';
+import { mixgateObject } from '../src/server/mixgate-object.ts';
 import { Quotas } from '../src/server/quota.ts';
 import { priorityOf, traceAllowed, traceLevel } from '../src/server/route.ts';
 import { exportRequest, parseTraceparent } from '../src/telemetry/otlp.ts';
@@ -299,6 +301,19 @@ describe('decisions', () => {
     [{ enabled: true, sample: 0.1 }, true],
     [0, false],
   ])('trace %j is allowed: %s', (trace, allowed) => expect(traceAllowed({ allow: true, trace })).toBe(allowed));
+
+  it.each([
+    [{ trace: false }, 'off', 'policy'],
+    [{ trace: true }, 'off', 'off'],
+    [{ trace: true }, 'full', 'not_recorded'],
+  ] as const)('an answer without the routing that was asked for says why: %j, %s', (decision, trace, why) => {
+    const attributes = { includeTimings: false, includeMoe: true, includeExperts: false };
+    const context = { ...newContext(0, 0, attributes, undefined, ''), decision: { allow: true, ...decision }, trace };
+    expect(mixgateObject(context, 1)).toMatchObject({ moe_omitted: why });
+    expect(
+      mixgateObject({ ...context, attributes: { ...attributes, includeMoe: false, includeTimings: true } }, 1),
+    ).not.toHaveProperty('moe_omitted');
+  });
   it.each([
     ['off', true, true, 0, 'off'],
     ['opt-in', true, true, 0.9, 'full'],

@@ -1,6 +1,7 @@
 // The extra object `mixgate` of a response, opted in by the header `x-mixgate-include: timings,moe,experts`.
 import { interTokenMs, overheadMs, type RequestContext } from './context.ts';
 import { expertIds, moeSummary } from './moe.ts';
+import { traceAllowed } from './route.ts';
 
 /** The object, or undefined when the client did not opt in. Times in milliseconds. */
 export function mixgateObject(context: RequestContext, now: number): object | undefined {
@@ -29,9 +30,15 @@ export function mixgateObject(context: RequestContext, now: number): object | un
   };
 }
 
-function moeObject(context: RequestContext): { moe?: object } {
-  const { attributes, routing } = context;
-  if (!attributes.includeMoe || routing === undefined) return {};
+/** Routing where it was asked for, else why there is none: of a request that asked, silence says nothing. */
+function moeObject(context: RequestContext): { moe?: object; moe_omitted?: 'policy' | 'off' | 'not_recorded' } {
+  const { attributes, decision, routing, trace } = context;
+  if (!attributes.includeMoe) return {};
+  if (routing === undefined) {
+    if (decision !== undefined && !traceAllowed(decision)) return { moe_omitted: 'policy' };
+    // Not recorded: another server computed it, or this one cannot trace.
+    return { moe_omitted: trace === 'off' ? 'off' : 'not_recorded' };
+  }
   const experts = attributes.includeExperts && routing.rows !== undefined ? { experts: expertIds(routing.rows) } : {};
   return { moe: { ...moeSummary(routing), ...experts } };
 }
