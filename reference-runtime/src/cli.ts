@@ -1,4 +1,5 @@
 // The command line: verbs and exit codes. 0 done, 2 usage or configuration error, 3 error; `health` has 1 for a runtime that does not serve.
+import metadata from '../package.json' with { type: 'json' };
 import { EVALUATE_HELP, evaluateCommand } from './commands/evaluate.ts';
 import { HEALTH_HELP, healthCommand } from './commands/health.ts';
 import { SERVE_HELP, serveCommand } from './commands/serve.ts';
@@ -12,6 +13,8 @@ import { GgufError } from './gguf/types.ts';
 import { VariantError } from './gguf/variants.ts';
 import { BundleError } from './policy/bundle.ts';
 
+const { version, dependencies } = metadata;
+
 const HELP = `mixgate-runtime: a reference server for Mixtral-architecture models, governed by Rego, with router traces
 
 Usage:
@@ -22,7 +25,7 @@ Usage:
   mixgate-runtime trace --model FILE --prompt TEXT        which experts each token used
   mixgate-runtime variant --model IN --out OUT --kind K   a degraded or a harmless variant of a model
 
-Every verb has --help with examples. Exit codes: 0 done, 2 usage or configuration error, 3 error; health: 1 when it does not serve.
+Every verb has --help with examples; --version says what this is. Exit codes: 0 done, 2 usage or configuration error, 3 error; health: 1 when it does not serve.
 `;
 
 interface Verb {
@@ -63,6 +66,10 @@ export async function main(argv: string[]): Promise<void> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(HELP);
     process.exitCode = name === undefined ? EXIT_USAGE : 0;
+    return;
+  }
+  if (name === '--version') {
+    process.stdout.write(`mixgate-runtime ${version} (node-llama-cpp ${dependencies['node-llama-cpp']})\n`);
     return;
   }
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;

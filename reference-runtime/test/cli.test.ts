@@ -56,6 +56,13 @@ describe('help and usage', () => {
     expect(code).toBe(0);
     for (const verb of ['serve', 'health', 'evaluate', 'trace', 'variant']) expect(stdout).toContain(`mixgate-runtime ${verb}`);
   });
+  it('says its version and that of the engine', async () => {
+    const { code, stdout } = await run('--version');
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(/^mixgate-runtime \d+\.\d+\.\d+ \(node-llama-cpp \d+\.\d+\.\d+\)\n$/),
+    ]);
+  });
   it.each(['serve', 'health', 'evaluate', 'trace', 'variant'])('%s --help has examples', async (verb) => {
     const { code, stdout } = await run(verb, '--help');
     expect(code).toBe(0);

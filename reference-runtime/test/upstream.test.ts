@@ -93,6 +93,17 @@ describe('retries', () => {
     expect(server.calls).toHaveLength(1);
   });
 
+  it.each<[string, string]>([
+    [
+      '{"error": {"message": "max_tokens is too large", "type": "x"}}',
+      'the upstream refused the request: max_tokens is too large',
+    ],
+    ['<html>no</html>', 'the upstream refused the request: <html>no</html>'],
+  ])('passes on what the upstream says of a request: %s', async (body, message) => {
+    await using server = await double((response) => response.writeHead(400).end(body));
+    expect(await failure(engineFor(server).engine)).toMatchObject({ code: 'BAD_PROMPT', message });
+  });
+
   it('never repeats once a byte was read: half an answer is an error', async () => {
     const endings: Array<(response: ServerResponse) => void> = [(response) => response.destroy(), (response) => response.end()];
     for (const ending of endings) {

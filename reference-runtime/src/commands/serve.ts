@@ -13,6 +13,7 @@ export const SERVE_HELP = `mixgate-runtime serve: OpenAI-compatible completions,
 Usage:
   mixgate-runtime serve --config FILE [--port N]
   mixgate-runtime serve --dev [--port N] [--model FILE] [--model-version V] [--threads N] [--gpu KIND]
+                        [--context N]
 
 Flags:
   --config FILE        configuration (schemas/runtime.schema.json)
@@ -22,6 +23,7 @@ Flags:
   --model-version V    its version in decisions and telemetry, default 1.0.0 (--dev only)
   --threads N          ggml threads, default cores - 1
   --gpu KIND           auto, cuda, vulkan, metal or false
+  --context N          tokens per sequence, prompt and completion together
 
 One line on stderr says where it listens. SIGTERM drains: no new request, running ones end
 within limits.drainMs. SIGHUP loads the policy bundle again.
@@ -32,6 +34,8 @@ Examples:
   curl -s localhost:8080/v1/completions -H 'content-type: application/json' -H 'x-mixgate-include: timings,moe' \\
     -d '{"prompt": "The Congress shall", "max_tokens": 16, "temperature": 0}'
   mixgate-runtime serve --config runtime.yaml --port 0
+
+reference-runtime/README.md has a first configuration to start from.
 `;
 
 function configOf(flags: Flags): RuntimeConfig {

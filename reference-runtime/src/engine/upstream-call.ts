@@ -56,9 +56,20 @@ async function beginning(response: Response): Promise<string> {
   return text.slice(0, 500);
 }
 
+/** OpenAI's error message out of a body, or the body itself where it is something else. */
+function said(body: string): string {
+  try {
+    const { error } = JSON.parse(body) as { error?: { message?: unknown } };
+    if (typeof error?.message === 'string') return error.message;
+  } catch {
+    // An HTML page of a proxy, or the beginning of a long body.
+  }
+  return body;
+}
+
 async function refusal(response: Response, permit: Permit): Promise<CallFailure> {
   const { status } = response;
-  const text = await beginning(response);
+  const text = said(await beginning(response));
   const afterMs = retryAfterMs(response.headers.get('retry-after'), Date.now());
   const error = (code: 'BAD_PROMPT' | 'UPSTREAM_ERROR'): EngineError =>
     new EngineError(

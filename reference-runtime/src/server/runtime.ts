@@ -1,5 +1,6 @@
 // Everything one runtime is made of, started and stopped together.
 
+import metadata from '../../package.json' with { type: 'json' };
 import type { PoolConfig, RuntimeConfig, UpstreamConfig } from '../config/types.ts';
 import { LlamaEngine } from '../engine/llama-engine.ts';
 import type { Engine, EngineInfo } from '../engine/types.ts';
@@ -27,7 +28,7 @@ import { residencyEvents, unloadedInfo } from './resident-model.ts';
 import { Shadows } from './shadow.ts';
 import { startTelemetry } from './start-telemetry.ts';
 
-export const RUNTIME_VERSION = '0.1.0';
+export const RUNTIME_VERSION = metadata.version;
 
 /** A pool this runtime can send a request to. */
 export interface Reachable {
