@@ -100,7 +100,7 @@ describe('retries', () => {
     ],
     ['<html>no</html>', 'the upstream refused the request: <html>no</html>'],
   ])('passes on what the upstream says of a request: %s', async (body, message) => {
-    await using server = await double((response) => response.writeHead(400).end(body));
+    await using server = await startStub((response) => void response.writeHead(400).end(body));
     expect(await failure(engineFor(server).engine)).toMatchObject({ code: 'BAD_PROMPT', message });
   });
 
