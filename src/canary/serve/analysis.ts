@@ -1,10 +1,11 @@
 import { parsePromDuration } from '../../prometheus/duration.ts';
-import { judgeCase } from '../judge/judge.ts';
+import { DEFAULT_ALPHA } from '../judge/defaults.ts';
 import type { CaseResult, Direction, Margin, MetricInput } from '../judge/types.ts';
 import { MAX_LOOKS } from '../judge/validate.ts';
 import { queryRange } from '../prometheus-samples.ts';
 import { type MetricSetting, samplesToCase } from '../samples.ts';
 import { HttpProblem, isRecord } from './http.ts';
+import { judgeWindow } from './windows.ts';
 
 /** One live comparison: two queries of the configured Prometheus over a window that ends now. */
 export interface AnalysisMetric extends MetricSetting {
@@ -18,6 +19,7 @@ export interface AnalysisRequest {
   readonly window: number;
   readonly step: number;
   readonly alpha?: number;
+  /** How many windows are judged in all. */
   readonly looks?: number;
 }
 
@@ -189,12 +191,6 @@ export async function analyse(request: AnalysisRequest, live: LiveOptions): Prom
     const [baseline, candidate] = [await ask(metric.baselineQuery), await ask(metric.candidateQuery)];
     inputs.push(...samplesToCase(baseline, candidate, { metrics: [metric], design: 'unpaired' }).input.metrics);
   }
-  const alpha = request.alpha ?? live.alpha;
-  return judgeCase({
-    id: 'live',
-    design: 'unpaired',
-    ...(alpha === undefined ? {} : { alpha }),
-    ...(request.looks === undefined ? {} : { looks: request.looks }),
-    metrics: inputs,
-  });
+  const alpha = request.alpha ?? live.alpha ?? DEFAULT_ALPHA;
+  return judgeWindow({ id: 'live', design: 'unpaired', metrics: inputs }, alpha, request.looks ?? 1);
 }

@@ -19,7 +19,7 @@ export interface Reply {
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'The request cannot be judged',
-  403: 'Not from here',
+  401: 'Not without a token',
   404: 'No such endpoint',
   405: 'Method not allowed',
   408: 'The request took too long',
@@ -30,11 +30,16 @@ const TITLES: Readonly<Record<number, string>> = {
   503: 'Too many judgements at once',
 };
 
+const EXTRA: Readonly<Record<number, Readonly<Record<string, string>>>> = {
+  401: { 'www-authenticate': 'Bearer' },
+  503: { 'retry-after': '1' },
+};
+
 export function problemReply(problem: HttpProblem): Reply {
   const { status, message, details } = problem;
   return {
     status,
-    headers: { 'content-type': 'application/problem+json', ...(status === 503 ? { 'retry-after': '1' } : {}) },
+    headers: { 'content-type': 'application/problem+json', ...EXTRA[status] },
     body: {
       type: 'about:blank',
       title: TITLES[status] ?? 'Error',

@@ -159,10 +159,11 @@ function readPair(
       return [];
     }
     return list.map((value: unknown, at) => {
-      // Jackson writes NaN as a text.
+      // Jackson writes what JSON has no number for as a text.
       if (value === null || value === 'NaN') return config.replaceNaN ? 0 : null;
+      if (value === 'Infinity' || value === '-Infinity') return null;
       if (typeof value !== 'number' || !Number.isFinite(value)) {
-        if (problems.length < 100) problems.push(`${where}.values.${key}[${at}]: expected a number, null or "NaN"`);
+        if (problems.length < 100) problems.push(`${where}.values.${key}[${at}]: expected a number, null, "NaN" or "Infinity"`);
         return null;
       }
       return value;

@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { isMixgateError } from '../../core/errors.ts';
 import type { Verdict } from '../../core/verdict.ts';
@@ -13,6 +14,8 @@ export interface ServeOptions {
   /** The one Prometheus that live analyses query: never named by a request. */
   readonly prometheus?: string | undefined;
   readonly token?: string | undefined;
+  /** What clients must send as bearer token; without one everybody may ask. */
+  readonly clientToken?: string | undefined;
   /** Kind, direction and margin of metrics, by name. */
   readonly metrics: readonly MetricSetting[];
   readonly alpha?: number | undefined;
@@ -42,6 +45,8 @@ export function judgeServer(options: ServeOptions): Server {
     }
     const route = routes.get(pathname);
     if (route === undefined) throw new HttpProblem(404, `There is ${[...routes.keys(), '/healthz', '/metrics'].join(', ')}.`);
+    if (!mayAsk(request.headers.authorization, options.clientToken))
+      throw new HttpProblem(401, 'Send `authorization: Bearer TOKEN`, with the token that the server was started with.');
     const handler = route.methods.get(request.method ?? '');
     if (handler === undefined) throw new HttpProblem(405, `${pathname} takes ${[...route.methods.keys()].join(' and ')}.`);
     if (active >= options.maxConcurrent) throw new HttpProblem(503, `${active} judgements are under way; try again.`);
@@ -84,6 +89,13 @@ function asProblem(error: unknown): HttpProblem {
   if (error instanceof HttpProblem) return error;
   if (isMixgateError(error)) return new HttpProblem(error.exitCode === 2 ? 400 : 502, error.message.slice(0, 2_000));
   return new HttpProblem(500, 'The request could not be judged.');
+}
+
+/** Compares digests, so that the time it takes tells nothing about the token. */
+function mayAsk(authorization: string | undefined, token: string | undefined): boolean {
+  if (token === undefined) return true;
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(authorization ?? ''), digest(`Bearer ${token}`));
 }
 
 interface Route {
@@ -137,11 +149,15 @@ function handlers(options: ServeOptions): ReadonlyMap<string, Route> {
     // A rollback hook undoes the release when it is answered 200, which here means that all is well.
     if (payload['type'] === 'rollback')
       throw new HttpProblem(400, 'a webhook of type rollback rolls back on 200: use type rollout or confirm-promotion.');
-    const fields = new Map(Object.entries(payload['metadata']).map(([key, value]) => [key, String(value)]));
-    const judged = await live(flatRequest(fields), signal);
-    // 412: worse. 425: not known yet. Flagger takes both as "not now"; the body says which in its events.
-    const status = { pass: 200, warn: 200, fail: 412, inconclusive: 425, error: 500 }[judged.verdict];
-    return { reply: { status, body: withConditions(judged) }, verdict: judged.verdict };
+    const { inconclusive = 'hold', ...metadata } = payload['metadata'];
+    if (inconclusive !== 'hold' && inconclusive !== 'proceed')
+      throw new HttpProblem(400, 'metadata.inconclusive: expected hold (answered 425) or proceed (answered 200).');
+    const fields = new Map(Object.entries(metadata).map(([key, value]) => [key, String(value)]));
+    const { verdict, reason } = await live(flatRequest(fields), signal);
+    // 412: worse. 425: not known yet. Flagger takes both as "not now", and shows the body in its events: so it is short.
+    const open = inconclusive === 'proceed' ? 200 : 425;
+    const status = { pass: 200, warn: 200, fail: 412, inconclusive: open, error: 500 }[verdict];
+    return { reply: { status, body: { verdict, reason: reason.slice(0, 500) } }, verdict };
   };
   return new Map<string, Route>([
     ['/api/v1/judge', { name: 'judge', methods: new Map([['POST', judge]]) }],

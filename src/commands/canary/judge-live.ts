@@ -26,6 +26,12 @@ export async function judgeLive(invocation: Invocation, url: string): Promise<Co
       });
     return at;
   };
+  if ((options.number('looks') ?? 1) > 1 && options.string('start') === undefined)
+    throw new ConfigurationError({
+      message: '--looks needs --start.',
+      expected: 'looks at data that grows from one start',
+      fix: 'give every look the same --start; without one the window moves along.',
+    });
   const end = time('end', Date.parse(invocation.now));
   const start = time('start', end - 30 * 60_000);
   const step = parsePromDuration(options.string('step') ?? '15s');

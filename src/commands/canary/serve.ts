@@ -7,7 +7,8 @@ export const serveCommand: CommandSpec = {
   summary: 'answer judgements over HTTP, for Argo Rollouts, Flagger, Spinnaker and others',
   details: `POST /api/v1/judge takes a case as \`judge --batch\` does; POST /judge is a remote judge of Kayenta; /api/v1/analysis (GET, POST) and
 POST /api/v1/flagger query the Prometheus of --prometheus, and no other (bearer token in MIXGATE_PROMETHEUS_TOKEN).
-GET /healthz and /metrics tell how it is. There is no authentication: it listens on loopback unless --host says otherwise.`,
+GET /healthz and /metrics tell how it is. It listens on loopback unless --host says otherwise. With MIXGATE_SERVE_TOKEN set, clients must send
+it as bearer token (Argo Rollouts can; Flagger and Kayenta cannot: admit only them by a NetworkPolicy).`,
   options: {
     port: { type: 'integer', value: 'N', description: 'port; 0 takes a free one (default 8085)' },
     host: { type: 'string', value: 'HOST', description: 'address to listen on (default 127.0.0.1)' },
@@ -33,6 +34,7 @@ GET /healthz and /metrics tell how it is. There is no authentication: it listens
     const server = judgeServer({
       prometheus,
       token: invocation.env['MIXGATE_PROMETHEUS_TOKEN'],
+      clientToken: invocation.env['MIXGATE_SERVE_TOKEN'] || undefined,
       metrics: profile?.metrics ?? [],
       alpha: profile?.alpha,
       maxBodyBytes: 16 * 1024 * 1024,

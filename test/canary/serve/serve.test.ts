@@ -52,8 +52,12 @@ let child: ChildProcess;
 let url = '';
 
 /** `canary serve` as a process on a free port. */
-async function startServer(...flags: string[]): Promise<{ readonly process: ChildProcess; readonly url: string }> {
+async function startServer(
+  env: Readonly<Record<string, string>>,
+  ...flags: string[]
+): Promise<{ readonly process: ChildProcess; readonly url: string }> {
   const process_ = spawn(process.execPath, [join(ROOT, 'src/cli.ts'), 'canary', 'serve', '--port', '0', ...flags], {
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const found = await new Promise<string>((done, fail) => {
@@ -68,7 +72,7 @@ async function startServer(...flags: string[]): Promise<{ readonly process: Chil
 
 beforeAll(async () => {
   prometheus = await startPrometheus({ history: history() });
-  ({ process: child, url } = await startServer('--prometheus', prometheus.url));
+  ({ process: child, url } = await startServer({}, '--prometheus', prometheus.url));
 }, 120_000);
 afterAll(async () => {
   child?.kill('SIGKILL');
@@ -145,7 +149,7 @@ describe('canary serve, as a process against a real Prometheus', () => {
     ['no data', undefined, 'Nodata', 'Nodata'],
   ])('answers Kayenta as a remote judge: %s', async (_title, shift, label, classification) => {
     const values = (by: number): (number | string)[] =>
-      Array.from({ length: 60 }, (_, i) => (i === 7 ? 'NaN' : 100 + ((i * 37) % 60) / 10 + by));
+      Array.from({ length: 60 }, (_, i) => (i === 7 ? 'NaN' : i === 8 ? 'Infinity' : 100 + ((i * 37) % 60) / 10 + by));
     const answer = await post('/judge', {
       canaryConfig: {
         metrics: [{ name: 'latency', groups: ['speed'], analysisConfigurations: { canary: { direction: 'increase' } } }],
@@ -184,6 +188,7 @@ describe('canary serve, as a process against a real Prometheus', () => {
     ['a form', '/api/v1/judge', {}, 'text/plain', 415],
     ['a body over the limit', '/api/v1/judge', 'x'.repeat(17 * 1024 * 1024), 'application/json', 413],
     ['an unknown endpoint', '/none', {}, 'application/json', 404],
+    ['an outcome that Flagger has not', '/api/v1/flagger', { metadata: { inconclusive: 'pass' } }, 'application/json', 400],
     ['a rollback hook', '/api/v1/flagger', { type: 'rollback', metadata: {} }, 'application/json', 400],
   ])('refuses %s with problem details', async (_title, path, body, type, status) => {
     const answer = await post(path, body, type);
@@ -213,10 +218,43 @@ describe('canary serve, as a process against a real Prometheus', () => {
     const failed = String(result) === 'fail';
     const succeeded = String(result) === 'pass' || String(result) === 'warn';
     expect(failed ? 'Failed' : succeeded ? 'Successful' : 'Inconclusive').toBe(phase);
-    const [hook] = parse(block('flagger.md', 'yaml').replace('version="canary"', `version="${candidate}"`)).spec.analysis
-      .webhooks;
-    const sent = { name: 'app', namespace: 'prod', phase: 'WaitingPromotion', metadata: hook.metadata };
-    expect((await post(new URL(hook.url).pathname, sent)).status).toBe(status);
+    const [watch, decide] = parse(block('flagger.md', 'yaml').replaceAll('version="canary"', `version="${candidate}"`)).spec
+      .analysis.webhooks;
+    expect([watch.type, decide.type]).toEqual(['rollout', 'confirm-promotion']);
+    const asked = async (hook: { url: string; metadata: object }) =>
+      post(new URL(hook.url).pathname, { name: 'app', namespace: 'prod', phase: 'Progressing', metadata: hook.metadata });
+    // A candidate of which too little is known is no failed check, and is not promoted.
+    expect([(await asked(watch)).status, (await asked(decide)).status]).toEqual([status === 425 ? 200 : status, status]);
+    expect(Object.keys((await asked(decide)).body)).toEqual(['verdict', 'reason']);
+  });
+
+  it('the Rollout of the Argo recipe gives the template its arguments', () => {
+    const [template, rollout] = [
+      ...readFileSync(join(ROOT, 'docs/recipes/argo-rollouts.md'), 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g),
+    ].map((found) => parse(found[1]!));
+    const [{ analysis }] = rollout.spec.strategy.canary.steps.filter((step: object) => 'analysis' in step);
+    expect(analysis.templates).toEqual([{ templateName: template.metadata.name }]);
+    expect(analysis.args.map(({ name }: { name: string }) => name)).toEqual(
+      template.spec.args.map(({ name }: { name: string }) => name),
+    );
+  });
+
+  it('asks for the token that it was started with, of all but its health', async () => {
+    const { process: guarded, url: at } = await startServer({ MIXGATE_SERVE_TOKEN: 's3cret' });
+    try {
+      const ask = async (path: string, authorization?: string) => {
+        const headers = { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) };
+        const answer = await fetch(`${at}${path}`, path === '/healthz' ? {} : { method: 'POST', headers, body: '{}' });
+        return [answer.status, answer.headers.get('www-authenticate')];
+      };
+      for (const path of ['/api/v1/judge', '/api/v1/analysis', '/api/v1/flagger', '/judge'])
+        for (const wrong of [undefined, 'Bearer', 'Bearer S3cret', 'Basic s3cret', 's3cret'])
+          expect(await ask(path, wrong)).toEqual([401, 'Bearer']);
+      expect(await ask('/api/v1/judge', 'Bearer s3cret')).toEqual([400, null]);
+      expect(await ask('/healthz')).toEqual([200, null]);
+    } finally {
+      guarded.kill('SIGKILL');
+    }
   });
 
   it('takes the Kayenta request of the recipe', async () => {
@@ -311,7 +349,7 @@ describe('canary serve, as a process against a real Prometheus', () => {
   });
 
   it('finishes the request that is under way when SIGTERM comes', async () => {
-    const own = await startServer();
+    const own = await startServer({});
     const code = new Promise((done) => own.process.once('close', done));
     const values = Array.from({ length: 60 }, (_, i) => 100 + ((i * 37) % 60) / 10);
     const body = JSON.stringify({
