@@ -64,7 +64,7 @@ function cell(weightBytes: number, gib: number): string {
 }
 
 /** The markdown table. */
-export function sizingTable(): string {
+function sizingTable(): string {
   const gib = (bytes: number): string => (bytes / GIB).toFixed(1);
   const rows = WEIGHTS.map(([name, server, bytes]) => {
     const one = plan(bytes, 80, 1);

@@ -12,7 +12,7 @@ export interface StickyOptions extends LinkOptions {
 }
 
 /** Whether this report starts a comment where there is none. An existing one is updated in any case. */
-export function startsComment(mode: CommentMode, report: Report): boolean {
+function startsComment(mode: CommentMode, report: Report): boolean {
   switch (mode) {
     case 'never':
       return false;

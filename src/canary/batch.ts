@@ -4,7 +4,7 @@ import { errorResult, judgeCase } from './judge/judge.ts';
 import type { CaseInput, CaseResult } from './judge/types.ts';
 
 /** Longest accepted line, in characters: a case of 5 million points does not fit on one line by accident. */
-export const MAX_LINE = 64 * 1024 * 1024;
+const MAX_LINE = 64 * 1024 * 1024;
 
 /** Deepest accepted JSON nesting (a case has four levels). */
 const MAX_DEPTH = 16;

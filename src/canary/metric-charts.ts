@@ -10,7 +10,7 @@ import { label, TAIL } from './run/present.ts';
 import { sequentialChart } from './sequential-chart.ts';
 
 /** Metrics whose distributions are drawn, and metrics whose segments are. */
-export const MAX_DISTRIBUTIONS = 6;
+const MAX_DISTRIBUTIONS = 6;
 /** So many are drawn where fewer decide. */
 const MIN_DISTRIBUTIONS = 2;
 const MAX_SEGMENTED = 3;
@@ -136,7 +136,7 @@ function ecdfChart(metric: MetricResult, { baseline, candidate }: Arms): Chart {
 }
 
 /** Empirical distribution function of an ascending array, at most MAX_STEPS steps; the ends are always there. */
-export function ecdf(sorted: Float64Array): (readonly [number, number])[] {
+function ecdf(sorted: Float64Array): (readonly [number, number])[] {
   const every = Math.max(1, Math.ceil(sorted.length / MAX_STEPS));
   const points: (readonly [number, number])[] = [];
   sorted.forEach((value, index) => {

@@ -95,7 +95,7 @@ interface Grid {
  * leaving the step out) and a NaN are both missing points, which the judge counts. Several series with the same metric, segment and
  * arm are refused: which of them is meant only the query can say.
  */
-export function matrixToSamples(
+function matrixToSamples(
   result: Matrix,
   from: { readonly name: string; readonly metric: string; readonly query?: Grid },
 ): SampleSet {

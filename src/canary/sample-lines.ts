@@ -4,8 +4,8 @@ import { createGunzip } from 'node:zlib';
 import { ConfigurationError } from '../core/errors.ts';
 
 /** Limits on one sample file: it may come from anywhere. */
-export const MAX_BYTES = 2 * 1024 ** 3;
-export const MAX_LINE_BYTES = 1024 ** 2;
+const MAX_BYTES = 2 * 1024 ** 3;
+const MAX_LINE_BYTES = 1024 ** 2;
 
 export interface LineEnd {
   /** The compressed stream is damaged or ends early. */

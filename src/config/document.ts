@@ -18,7 +18,7 @@ import type { Location } from '../core/finding.ts';
 import type { Json } from '../core/json.ts';
 
 /** Larger documents are refused: nothing that people write by hand comes near. */
-export const MAX_DOCUMENT_BYTES = 8 * 1024 * 1024;
+const MAX_DOCUMENT_BYTES = 8 * 1024 * 1024;
 const MAX_DEPTH = 64;
 /** A parsed document may not grow past this by aliases ("billion laughs"). */
 const MAX_ALIASES = 100;

@@ -39,7 +39,7 @@ export function checked<N extends SchemaName>(name: N, doc: Pick<SourceDocument,
 }
 
 /** Turns ajv's errors into problems with file and line, best explanation first, at most 50. */
-export function describeErrors(errors: readonly ErrorObject[], doc: Pick<SourceDocument, 'locate'>): Problem[] {
+function describeErrors(errors: readonly ErrorObject[], doc: Pick<SourceDocument, 'locate'>): Problem[] {
   const problems: Problem[] = [];
   const seen = new Set<string>();
   for (const error of errors) {

@@ -41,7 +41,7 @@ export interface ClusterOutcome {
 
 const ORDER: readonly DriftState[] = ['ok', 'allowed', 'in-transit', 'pending', 'unverifiable', 'extra', 'missing', 'drifted'];
 
-export function worse(a: DriftState, b: DriftState): DriftState {
+function worse(a: DriftState, b: DriftState): DriftState {
   return ORDER.indexOf(a) >= ORDER.indexOf(b) ? a : b;
 }
 

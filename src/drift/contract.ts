@@ -100,7 +100,7 @@ function coversTarget(allowance: Allowance, target: Target): boolean {
 }
 
 /** `*` stands for any text. Split and scanned, so that a hostile pattern costs no backtracking. */
-export function matches(pattern: string, text: string): boolean {
+function matches(pattern: string, text: string): boolean {
   const parts = pattern.split('*');
   if (parts.length === 1) return pattern === text;
   let at = parts[0]!.length;

@@ -123,7 +123,7 @@ function fixOf(rule: DriftRule, change: Change, sides: Sides): string {
 }
 
 /** The place of a field; a flag of a model server is one word of `args`. */
-export function placeOf(object: NormalisedObject, path: readonly (string | number)[], change?: Pick<Change, 'label'>): Location {
+function placeOf(object: NormalisedObject, path: readonly (string | number)[], change?: Pick<Change, 'label'>): Location {
   const args = path.indexOf('args');
   const flag = path[args + 1];
   if (args !== -1 && typeof flag === 'string' && change !== undefined) {

@@ -19,8 +19,8 @@ export interface Snapshot {
   readonly policies: readonly BundleStatus[];
 }
 
-export const CAPTURED_AT = 'mixgate.dev/captured-at';
-export const CLUSTER = 'mixgate.dev/cluster';
+const CAPTURED_AT = 'mixgate.dev/captured-at';
+const CLUSTER = 'mixgate.dev/cluster';
 
 /**
  * Reads a snapshot: what `kubectl get ... -o yaml` printed (a List, a stream of documents or a folder of them), or an Argo CD

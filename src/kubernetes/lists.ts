@@ -50,7 +50,7 @@ const ROUTES = new Set(['HTTPRoute', 'GRPCRoute', 'AIGatewayRoute']);
 const ROLES = new Set(['Role', 'ClusterRole']);
 
 /** The key of the list at `path` in an object of `kind`. */
-export function listKey(kind: string, path: Path): ListKey | undefined {
+function listKey(kind: string, path: Path): ListKey | undefined {
   const field = String(path.at(-1));
   if (field === 'rules') return ROUTES.has(kind) ? byMatches : ROLES.has(kind) ? whole : undefined;
   if (field === 'ports') return kind === 'Service' ? by('port', 'protocol') : by('containerPort', 'protocol');

@@ -6,7 +6,7 @@ import { type KubeObject, kubeObject } from './object.ts';
 import { isList, isObject, textAt } from './path.ts';
 
 /** A snapshot of a busy cluster is megabytes; past this a file is a mistake. */
-export const MAX_MANIFEST_BYTES = 32 * 1024 * 1024;
+const MAX_MANIFEST_BYTES = 32 * 1024 * 1024;
 /** All files of one folder together. */
 const MAX_TOTAL_BYTES = 64 * 1024 * 1024;
 const MAX_OBJECTS = 20_000;

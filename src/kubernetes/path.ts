@@ -34,11 +34,6 @@ export function textsAt(value: Json | undefined, path: Path): { readonly [key: s
   return Object.fromEntries(Object.entries(found).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
-/** RFC 6901 JSON pointer. */
-export function pointer(path: Path): string {
-  return path.map((step) => `/${String(step).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
-}
-
 /** Steps of an RFC 6901 JSON pointer; digits stay text, as list and map steps look alike. */
 export function parsePointer(text: string): readonly string[] {
   return text

@@ -71,7 +71,7 @@ export async function attribute(side: Side, traced: number, options: Attribution
  * How far one decision is from another: the number of members that differ; infinite where nothing is decided any more.
  * Where nothing was decided in the first place, any decision is as far as any other.
  */
-export function departure(made: Outcome, other: Outcome): number {
+function departure(made: Outcome, other: Outcome): number {
   if (!('value' in other)) return Number.POSITIVE_INFINITY;
   return 'value' in made ? changedFields(JSON.parse(made.value) as Json, JSON.parse(other.value) as Json).length : 0;
 }
@@ -81,7 +81,7 @@ export function departure(made: Outcome, other: Outcome): number {
  * call for minimal changes; without a part that every decision needs, any invariant holds, which says nothing about it);
  * then those with alternatives (they chose something), the deepest first.
  */
-export function rankResponsible(
+function rankResponsible(
   side: Side,
   responsible: readonly Definition[],
   other?: readonly Definition[],

@@ -36,7 +36,7 @@ const CLASS_TEXT: { readonly [C in DiffClass]: string } = {
 };
 
 /** Classes that fail the gate unless the configuration says otherwise. */
-export const DEFAULT_BLOCKING: readonly DiffClass[] = ['became-undefined', 'error'];
+const DEFAULT_BLOCKING: readonly DiffClass[] = ['became-undefined', 'error'];
 
 /** One finding a class of changed decisions, on the line that decided on head. */
 export function diffFindings(
@@ -151,7 +151,7 @@ function groupEvidence(group: DiffGroup): Json {
   };
 }
 
-export function attributionEvidence(attribution: Attribution | undefined): { [key: string]: Json } {
+function attributionEvidence(attribution: Attribution | undefined): { [key: string]: Json } {
   if (attribution === undefined) return {};
   return {
     ...(attribution.decided === undefined ? {} : { decidedBy: { ...describeDefinition(attribution.decided) } }),
@@ -324,7 +324,7 @@ export function proofTable(proof: Proof, domain: Domain, seed: number): Table {
   };
 }
 
-export function share(value: number): string {
+function share(value: number): string {
   return `${(100 * value).toFixed(value > 0 && value < 0.001 ? 3 : 1)} %`;
 }
 

@@ -11,7 +11,7 @@ import { isObject, type Modules } from './source.ts';
 import { EvaluationLimit } from './tasks.ts';
 import { PolicyLoadError } from './wasm.ts';
 
-export const GROWTH_FACTORS = [1, 4, 16] as const;
+const GROWTH_FACTORS = [1, 4, 16] as const;
 /** Inputs that are scaled: sixteen times a thousand inputs would be a large message. */
 const MAX_INPUTS = 50;
 /** Characters of a scaled data document, or of all scaled inputs; what would be larger is not measured. */

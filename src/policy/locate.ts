@@ -8,7 +8,7 @@ import { commitTree, folderTree, type Tree } from '../workspace/tree.ts';
 import { loadPolicySource, type PolicySource, parseData } from './source.ts';
 
 /** A folder on the command line, as a tree and a root in it; paths in findings are relative to `dir` where they can be. */
-export async function openFolder(dir: string, folder: string): Promise<{ readonly tree: Tree; readonly root: string }> {
+async function openFolder(dir: string, folder: string): Promise<{ readonly tree: Tree; readonly root: string }> {
   const full = resolve(dir, folder);
   const found = await stat(full).catch(() => undefined);
   if (found === undefined)

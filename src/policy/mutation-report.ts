@@ -111,7 +111,7 @@ function survivorFinding({ mutant, witness }: Judged, entrypoint: string | undef
 }
 
 /** A test that passes on the policy and fails on the mutant. */
-export function killingTest(
+function killingTest(
   entrypoint: string,
   mutant: Judged['mutant'],
   witness: { readonly input: Json; readonly before: Json | undefined },

@@ -319,7 +319,7 @@ async function stageFiles(modules: Modules, data: JsonObject): Promise<{ readonl
 }
 
 /** OPA's paths are relative to the bundle root, sometimes with a leading slash. */
-export function tidyPath(path: string): string {
+function tidyPath(path: string): string {
   return path.replace(/^(?:\.?\/)+/, '');
 }
 

@@ -10,7 +10,7 @@ const CHUNK = 32;
  * The choices of a dimension as their places in it, simplest first: the base value; then the order of the domain file, in
  * which numbers change places among themselves so that the one nearest to zero is first.
  */
-export function simplestFirst({ choices, base }: Pick<Dimension, 'choices' | 'base'>): readonly number[] {
+function simplestFirst({ choices, base }: Pick<Dimension, 'choices' | 'base'>): readonly number[] {
   const numbers = [...choices.keys()]
     .filter((index) => typeof choices[index]!.json === 'number')
     .sort((a, b) => {

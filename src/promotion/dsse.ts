@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, ve
 import { ConfigurationError } from '../core/errors.ts';
 import type { EvidenceEnvelopeDocument } from '../generated/schemas.ts';
 
-export const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
+const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
 
 export type Envelope = EvidenceEnvelopeDocument;
 

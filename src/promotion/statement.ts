@@ -3,8 +3,8 @@ import { canonicalJson, digestJson, sha256 } from '../core/json.ts';
 import type { Report } from '../core/report.ts';
 import type { EvidenceDocument } from '../generated/schemas.ts';
 
-export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
-export const PREDICATE_TYPE = 'https://mixgate.dev/evidence/v1';
+const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
+const PREDICATE_TYPE = 'https://mixgate.dev/evidence/v1';
 
 export type Statement = EvidenceDocument;
 

@@ -18,7 +18,7 @@ const SHAPES: Record<Verdict, string> = {
   error: '<path d="M8 3v6.2M8 12.6v.4"/>',
 };
 
-export function icon(verdict: Verdict): string {
+function icon(verdict: Verdict): string {
   return `<svg viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">${SHAPES[verdict]}</svg>`;
 }
 

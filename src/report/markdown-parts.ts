@@ -17,8 +17,8 @@ import {
 
 /** Pieces that the job summary and the pull-request comment share. */
 
-export const VERDICT_ICON: Record<Verdict, string> = { pass: '✅', warn: '⚠️', inconclusive: '❔', fail: '❌', error: '🛑' };
-export const EFFECT_ICON: Record<Effect, string> = { blocks: '❌', warns: '⚠️', notes: 'ℹ️', waived: '🔕' };
+const VERDICT_ICON: Record<Verdict, string> = { pass: '✅', warn: '⚠️', inconclusive: '❔', fail: '❌', error: '🛑' };
+const EFFECT_ICON: Record<Effect, string> = { blocks: '❌', warns: '⚠️', notes: 'ℹ️', waived: '🔕' };
 
 export type LinkOptions = Pick<RenderOptions, 'links' | 'pathPrefix'>;
 
@@ -84,7 +84,7 @@ export function findingDetails(finding: Finding, options: LinkOptions, evidenceL
 }
 
 /** A fix of several lines is code to paste. */
-export function fix(text: string): string {
+function fix(text: string): string {
   const clipped = clip(text.trim(), 2_000);
   return clipped.includes('\n') ? `\n\n${markdownBlock(clipped)}` : markdown(clipped);
 }

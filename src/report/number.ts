@@ -33,7 +33,7 @@ export function unitName(unit: string): string {
 }
 
 /** `[low, high]`. */
-export function formatInterval(interval: readonly [number, number], unit: string): string {
+function formatInterval(interval: readonly [number, number], unit: string): string {
   const suffix = unitName(unit);
   if (unit === 'By') return `[${formatQuantity(interval[0], unit)}, ${formatQuantity(interval[1], unit)}]`;
   return `[${formatNumber(interval[0])}, ${formatNumber(interval[1])}]${suffix === '' ? '' : ` ${suffix}`}`;

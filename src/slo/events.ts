@@ -136,10 +136,6 @@ function round(value: number): number {
   return Number(value.toPrecision(10));
 }
 
-export function errorRatio(counts: Counts): number | undefined {
-  return counts.total > 0 ? decimal(counts.bad / counts.total) : undefined;
-}
-
 export function describeObjective(objective: Objective): string {
   return `${decimal(objective.target * 100)} % over ${objective.period.text}${objective.period.rolling ? '' : ' (calendar)'}`;
 }

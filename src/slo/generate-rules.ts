@@ -24,7 +24,7 @@ export interface RuleGroup {
 }
 
 /** Labels of everything that is generated for an objective. */
-export function ruleLabels(objective: Objective): Readonly<Record<string, string>> {
+function ruleLabels(objective: Objective): Readonly<Record<string, string>> {
   return { mixgate_service: objective.service, mixgate_slo: objective.id };
 }
 
@@ -85,7 +85,7 @@ function recordingsOf(objective: Objective, ms: number): RecordingRule[] {
 }
 
 /** PromQL for bad and total events over a window. A part without series counts as zero, so that no error yet isn't no data. */
-export function eventExpressions(objective: Objective, ms: number): { bad: string; total: string } {
+function eventExpressions(objective: Objective, ms: number): { bad: string; total: string } {
   const { sli } = objective;
   if (sli.kind !== 'ratio' || objective.method !== 'Occurrences' || !objective.period.rolling) {
     throw new ConfigurationError({

@@ -9,7 +9,7 @@ import { sloFinding } from './rules.ts';
  */
 const TOKEN_BOUNDS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5];
 const DURATION_BOUNDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
-export const BUCKET_BOUNDS: Readonly<Record<string, readonly number[]>> = {
+const BUCKET_BOUNDS: Readonly<Record<string, readonly number[]>> = {
   gen_ai_server_time_to_first_token: [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
   gen_ai_server_time_per_output_token: TOKEN_BOUNDS,
   gen_ai_server_request_duration: DURATION_BOUNDS,

@@ -80,7 +80,7 @@ async function sliced(
 }
 
 /** At most a sample a minute; in short windows 60 of them, and never closer than 5 s. */
-export function sampleStep(windowMs: number): number {
+function sampleStep(windowMs: number): number {
   return Math.max(5000, Math.min(MINUTE, Math.ceil(windowMs / 60 / 1000) * 1000));
 }
 

@@ -8,7 +8,6 @@ import {
   seconds,
   unexpected,
 } from '../prometheus/api.ts';
-import { formatDuration } from './duration.ts';
 import { type Expr, formatPromql, type Selector } from './promql.ts';
 import type { Vector } from './promql-eval.ts';
 import { type MetricSource, severalSeries } from './source.ts';
@@ -115,9 +114,4 @@ async function edge(
     if (step <= EDGE_PRECISION_MS) return which === 'first' ? start : start + step;
     [low, high] = [start, start + step];
   }
-}
-
-/** For messages. */
-export function windowText(ms: number): string {
-  return formatDuration(Math.round(ms / 1000) * 1000);
 }

@@ -12,7 +12,7 @@ export type PromValue =
   | { readonly kind: 'vector'; readonly samples: Vector };
 
 /** How old the newest sample of an instant selector may be; Prometheus' default. */
-export const LOOKBACK_MS = 5 * 60_000;
+const LOOKBACK_MS = 5 * 60_000;
 
 /**
  * Evaluates the part of PromQL that SLO queries use on recorded samples, at one instant: selectors with offset, increase, rate,

@@ -209,7 +209,7 @@ function numberOf(text: string): number | undefined {
 }
 
 /** The value of a PromQL string literal: Go escapes in double and single quotes, none in backticks. */
-export function unquote(literal: string): string {
+function unquote(literal: string): string {
   const body = literal.slice(1, -1);
   if (literal.startsWith('`')) return body;
   const simple: Record<string, string> = {

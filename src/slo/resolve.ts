@@ -446,8 +446,8 @@ function rulesOf(
   );
 }
 
-export const SHORT_WINDOW = 'mixgate.dev/short-window';
-export const ESCALATE_AFTER = 'mixgate.dev/escalate-after';
+const SHORT_WINDOW = 'mixgate.dev/short-window';
+const ESCALATE_AFTER = 'mixgate.dev/escalate-after';
 
 function ruleOf(
   policy: string,

@@ -47,11 +47,6 @@ export function autocovariances(values: ArrayLike<number>, maxLag: number): Floa
   return result;
 }
 
-/** Effective size of n points of an AR(1) series, n (1 - phi) / (1 + phi): n = 60, phi = 0.6 gives 15. */
-export function ar1EffectiveSize(n: number, phi: number): number {
-  return (n * (1 - phi)) / (1 + phi);
-}
-
 /**
  * Variance inflation of a mean by overlapping batch means (Meketon and Schmeiser 1984) with batches of `length`: length times the
  * variance of batch means over the variance of the points. Robust where the series is not AR(1).

@@ -9,15 +9,3 @@ export function holm(pValues: readonly number[]): number[] {
   });
   return adjusted;
 }
-
-/** Benjamini-Hochberg adjusted p-values: false discovery rate under independence or positive dependence (1995). */
-export function benjaminiHochberg(pValues: readonly number[]): number[] {
-  const order = pValues.map((_, i) => i).sort((a, b) => pValues[b]! - pValues[a]! || a - b);
-  const adjusted = new Array<number>(pValues.length);
-  let running = 1;
-  order.forEach((index, position) => {
-    running = Math.min(running, (pValues[index]! * pValues.length) / (pValues.length - position));
-    adjusted[index] = running;
-  });
-  return adjusted;
-}

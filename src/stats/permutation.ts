@@ -58,13 +58,3 @@ export function signFlipTest(
   }
   return { statistic: observed, p: (1 + hits) / (1 + draws), draws, method: 'monte-carlo' };
 }
-
-/** Family-wise adjusted p-values by the single-step max-T method (Westfall and Young 1993). `null` holds, per draw, the statistic of every hypothesis under one shared relabelling. */
-export function maxTAdjusted(observed: readonly number[], nullStatistics: readonly ArrayLike<number>[]): number[] {
-  const maxima = nullStatistics.map((row) => {
-    let top = Number.NEGATIVE_INFINITY;
-    for (let i = 0; i < row.length; i++) top = Math.max(top, row[i]!);
-    return top;
-  });
-  return observed.map((value) => (1 + maxima.filter((top) => top >= value).length) / (1 + maxima.length));
-}

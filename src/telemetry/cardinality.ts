@@ -6,7 +6,7 @@ import { telemetryFinding } from './rules.ts';
 export const DEFAULT_SERIES_LIMIT = 2000;
 
 /** Attributes whose values never stop growing: never a metric label. */
-export const BANNED_LABELS: ReadonlySet<string> = new Set([
+const BANNED_LABELS: ReadonlySet<string> = new Set([
   'gen_ai.response.id',
   'gen_ai.conversation.id',
   'gen_ai.tool.call.id',

@@ -122,14 +122,6 @@ export interface Registry {
   readonly entities: ReadonlyMap<string, Entity>;
 }
 
-export const EMPTY_REGISTRY: Registry = {
-  attributes: new Map(),
-  metrics: new Map(),
-  spans: new Map(),
-  events: new Map(),
-  entities: new Map(),
-};
-
 export function signalsOf(registry: Registry): readonly Signal[] {
   return [...registry.metrics.values(), ...registry.spans.values(), ...registry.events.values(), ...registry.entities.values()];
 }

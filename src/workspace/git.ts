@@ -66,7 +66,7 @@ const ALLOWED_ENVIRONMENT = [
 ];
 
 /** The environment without the GIT_* and editor variables that would redirect Git (and that simple-git refuses). */
-export function cleanEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+function cleanEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined) continue;

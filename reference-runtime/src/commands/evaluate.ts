@@ -70,7 +70,7 @@ function fromLines(path: string, fallback: string): Text[] {
 }
 
 /** The texts of a corpus folder, in stable order. @throws UsageError */
-export function readCorpus(root: string): Text[] {
+function readCorpus(root: string): Text[] {
   if (!statSync(root).isDirectory()) throw new UsageError(`--corpus: ${root} is not a directory`);
   const files = readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.(txt|ndjson|jsonl)$/.test(entry.name))
@@ -88,7 +88,7 @@ export function readCorpus(root: string): Text[] {
 }
 
 /** Cuts text into windows of about `characters`, never inside a surrogate pair. */
-export function windows(text: string, characters: number): string[] {
+function windows(text: string, characters: number): string[] {
   const points = [...text];
   const out: string[] = [];
   for (let at = 0; at < points.length; at += characters) out.push(points.slice(at, at + characters).join(''));

@@ -32,7 +32,7 @@ export interface MemoryOptions {
 }
 
 /** KV cache in bytes: 2 x layers x KV heads x head size x 2 (f16) a token (131072 a token for Mixtral 8x7B). */
-export function kvBytes(shape: ModelShape, context: number, sequences: number): number {
+function kvBytes(shape: ModelShape, context: number, sequences: number): number {
   return 2 * shape.layers * shape.kvHeads * shape.headSize * 2 * context * sequences;
 }
 
@@ -90,7 +90,7 @@ export function memoryLimit(): number {
 }
 
 /** One mebibyte-precise figure for messages. */
-export function formatBytes(bytes: number): string {
+function formatBytes(bytes: number): string {
   return bytes >= 1024 ** 3 ? `${(bytes / 1024 ** 3).toFixed(2)} GiB` : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 }
 

@@ -16,7 +16,7 @@ import type { GgufHeader } from './types.ts';
 export class PreflightError extends Error {}
 
 /** Reads the shape from a header. @throws PreflightError */
-export function modelShape(header: GgufHeader, path: string): ModelShape {
+function modelShape(header: GgufHeader, path: string): ModelShape {
   const architecture = metaString(header, 'general.architecture');
   if (architecture === undefined) throw new PreflightError(`${path}: the metadata names no general.architecture`);
   const need = (key: string): number => {

@@ -15,7 +15,7 @@ export interface Verification {
   scope?: string;
 }
 
-export const SIGNATURES = '.signatures.json';
+const SIGNATURES = '.signatures.json';
 const HASHES: Record<string, string> = { 'SHA-256': 'sha256', 'SHA-384': 'sha384', 'SHA-512': 'sha512' };
 
 /**

@@ -35,10 +35,10 @@ export interface JudgeNoise {
 }
 
 /** Share of polls (or of answers) without data above which a score says nothing. */
-export const MAX_NO_DATA = 0.2;
+const MAX_NO_DATA = 0.2;
 
 /** Below this, most of what differs between scores is the judge contradicting itself. */
-export const MIN_RELIABILITY = 0.5;
+const MIN_RELIABILITY = 0.5;
 
 /**
  * One-way random effects analysis of variance with unequal numbers of polls: ICC(1,1) = (MSB - MSW) / (MSB + (k0 - 1) MSW) and
@@ -116,7 +116,7 @@ function parseNoise(text: string): JudgeNoise | undefined {
 }
 
 /** Why a score cannot be judged at all: what the judge left out may be what matters. */
-export function noDataProblem(noise: JudgeNoise): string | undefined {
+function noDataProblem(noise: JudgeNoise): string | undefined {
   const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
   const lost = noise.polls === 0 ? 1 : (noise.unparsable + noise.unanswered) / noise.polls;
   if (lost > MAX_NO_DATA)
@@ -127,7 +127,7 @@ export function noDataProblem(noise: JudgeNoise): string | undefined {
 }
 
 /** Why a comparison may not pass: with so much noise everything would. @param baseline level of the baseline, for relative margins */
-export function noiseProblem(noise: JudgeNoise, metric: MetricResult, baseline = 1): string | undefined {
+function noiseProblem(noise: JudgeNoise, metric: MetricResult, baseline = 1): string | undefined {
   const margin = metric.effectUnit === 'relative' ? metric.margin * Math.abs(baseline) : metric.margin;
   const pairs = Math.min(...metric.n);
   if (pairs === 0) return undefined;

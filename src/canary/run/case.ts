@@ -15,11 +15,7 @@ interface PairValues extends Groups {
 }
 
 /** The points of one metric and block, joined by pair, in order of sending. */
-export function joinPairs(
-  points: readonly CanaryPoint[],
-  definition: MetricDefinition,
-  block: 'aa' | 'ab',
-): readonly PairValues[] {
+function joinPairs(points: readonly CanaryPoint[], definition: MetricDefinition, block: 'aa' | 'ab'): readonly PairValues[] {
   const pairs = new Map<number, PairValues>();
   for (const point of points) {
     if (point.metric !== definition.name || point.tags['block'] !== block) continue;

@@ -140,7 +140,7 @@ function shuffle(values: readonly number[], rng: Rng): number[] {
 }
 
 /** `90s`, `10m`, `1h` in seconds. */
-export function seconds(duration: string): number {
+function seconds(duration: string): number {
   const unit = { s: 1, m: 60, h: 3600 }[duration.at(-1) as 's' | 'm' | 'h'];
   return Number.parseInt(duration, 10) * unit;
 }

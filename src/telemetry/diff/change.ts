@@ -51,7 +51,7 @@ export interface UseOfTelemetry {
   readonly uses: string;
 }
 
-export function isGuarded(breaks: Breaks, mode: CompatibilityMode): boolean {
+function isGuarded(breaks: Breaks, mode: CompatibilityMode): boolean {
   if (mode === 'NONE' || breaks === 'backend') return false;
   return mode === 'FULL' || breaks === 'both' || (mode === 'FORWARD' ? breaks === 'consumer' : breaks === 'producer');
 }

@@ -3,7 +3,7 @@ import type { AttributeDefinition, Signal } from '../model.ts';
 import { baseUnit } from '../ucum.ts';
 
 /** Below this, two items are taken for a removal and an addition. */
-export const RENAME_THRESHOLD = 0.5;
+const RENAME_THRESHOLD = 0.5;
 /** More pairs than this are not compared: a wholesale replacement of a registry is no rename. */
 const MAX_PAIRS = 250_000;
 

@@ -23,7 +23,7 @@ export interface ParsedQuery {
 }
 
 /** Longer queries are refused; generated ones of tens of kilobytes exist. */
-export const MAX_QUERY_LENGTH = 100_000;
+const MAX_QUERY_LENGTH = 100_000;
 
 /**
  * Metric names, label matchers and grouping labels of a PromQL query, by Prometheus' own grammar. Templates of alerting tools

@@ -22,7 +22,7 @@ interface Aggregated extends Omit<SampleIssue, 'fix'> {
 }
 
 /** More different problems than this are counted but not listed: a hostile file can hold millions. */
-export const MAX_ISSUES = 500;
+const MAX_ISSUES = 500;
 
 /** Collects issues of all files, one entry a problem, each with the first place it was seen. */
 export interface IssueCollector {

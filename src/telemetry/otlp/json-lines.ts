@@ -3,7 +3,7 @@ import type { SamplePath } from './encoding.ts';
 /** One document larger than this is refused: exporters write requests of at most a few megabytes. */
 export const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
 /** A whole file, line by line, may be this large. */
-export const MAX_SAMPLE_BYTES = 1024 * 1024 * 1024;
+const MAX_SAMPLE_BYTES = 1024 * 1024 * 1024;
 
 /** One parsed request with what is needed to find a place in it again. */
 export interface ParsedRequest {

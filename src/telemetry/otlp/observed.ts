@@ -33,7 +33,7 @@ export interface Observed {
 
 export const MAX_LABEL_SETS = 20_000;
 /** Names come from untrusted files: more metrics than this are not tracked. */
-export const MAX_OBSERVED_METRICS = 20_000;
+const MAX_OBSERVED_METRICS = 20_000;
 
 export function newObserved(): Observed {
   return { metrics: new Map(), schemaUrls: new Map(), requests: { count: 0 }, spans: { count: 0 }, logs: { count: 0 } };

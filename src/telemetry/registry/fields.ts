@@ -120,7 +120,7 @@ function valueAt(value: Json, path: Path): Json | undefined {
 }
 
 /** `groups[3].attributes[0].type` */
-export function pathText(path: Path): string {
+function pathText(path: Path): string {
   const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
   return text === '' ? 'the document' : `\`${text.replace(/^\./, '')}\``;
 }

@@ -1,9 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { explainByRouting } from '../../../src/canary/judge/explain.ts';
-import { judgeCase } from '../../../src/canary/judge/judge.ts';
 import { type RoutingPair, routingDrift } from '../../../src/canary/judge/routing-drift.ts';
 import { createRng, type Rng } from '../../../src/stats/rng.ts';
-import { caseOf, lognormal } from './cases.ts';
 
 const LAYERS = 4;
 const EXPERTS = 8;
@@ -66,13 +63,8 @@ describe('routing drift', () => {
     expect(warned).toContain('de');
     expect(warned).not.toContain('en');
   });
-  test('it never fails by itself, explains a quality failure', () => {
-    const drift = routingDrift(pairs(40, 'drift', { layer: 2, from: 5, to: 1, share: 0.8 }), { seed: 1 });
-    expect(drift.verdict).toBe('warn');
-    const worse = judgeCase(caseOf(lognormal(100, 'a'), lognormal(100, 'b', 140), { name: 'perplexity', segment: 'de' }));
-    expect(explainByRouting(worse, drift)).toMatch(/^perplexity \(de\): worse by .*; layer 2 expert [15] moved [+-]\d/);
-    expect(explainByRouting(judgeCase(caseOf([1, 1, 1, 1, 1], [1, 1, 1, 1, 1])), drift)).toBeUndefined();
-  });
+  test('it never fails by itself', () =>
+    expect(routingDrift(pairs(40, 'drift', { layer: 2, from: 5, to: 1, share: 0.8 }), { seed: 1 }).verdict).toBe('warn'));
   test('too few prompts: inconclusive', () => expect(routingDrift(pairs(3, 'few'), { seed: 1 }).verdict).toBe('inconclusive'));
   test('no prompts: inconclusive', () => expect(routingDrift([], { seed: 1 }).verdict).toBe('inconclusive'));
   test('same seed, same bytes; other seed, other null', () => {
