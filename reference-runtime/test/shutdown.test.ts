@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
@@ -74,6 +74,27 @@ describe('the end', () => {
     runtime.signal('SIGTERM');
     expect(await ended).toEqual([0, null]);
     await response.body!.cancel().catch(() => undefined);
+  });
+
+  it('does not wait for requests that never arrive whole', async () => {
+    await using runtime = await startRuntimeProcess(['--config', configuration('half.json')]);
+    const ended = once(runtime.child, 'close');
+    const { port } = new URL(runtime.url);
+    const head =
+      'POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"prom';
+    const halves = await Promise.all(
+      [head, head.slice(0, 20), ''].map(async (text) => {
+        const socket = connect(Number(port), '127.0.0.1').on('error', () => {});
+        await once(socket, 'connect');
+        if (text !== '') await new Promise((resolve) => socket.write(text, resolve));
+        return socket;
+      }),
+    );
+    // Answered after them, so that they have been read.
+    await fetch(`${runtime.url}/healthz`);
+    runtime.signal('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    for (const socket of halves) socket.destroy();
   });
 
   it('stops at once on a signal that comes while it loads, with an exit code of its own', async () => {

@@ -75,7 +75,7 @@ function log(message: string): void {
   process.stderr.write(`mixgate-runtime: ${message}\n`);
 }
 
-/** How long a request that is cut at the end of a drain has to tell its client, in milliseconds. */
+/** How long what was said at the end of a drain has to reach its client, in milliseconds. */
 const LAST_WORD_MS = 2000;
 
 async function idle(runtime: Runtime, ms: number): Promise<void> {
@@ -95,7 +95,10 @@ async function drain(runtime: Runtime, app: FastifyInstance): Promise<void> {
     await idle(runtime, LAST_WORD_MS);
     app.server.closeAllConnections();
   }
+  // What is open now is an answer on its way to a slow reader, or a request that has not arrived: neither may keep the process.
+  const rest = setTimeout(() => app.server.closeAllConnections(), LAST_WORD_MS);
   await app.close();
+  clearTimeout(rest);
 }
 
 /**

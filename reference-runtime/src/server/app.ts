@@ -18,6 +18,9 @@ declare module 'fastify' {
   }
 }
 
+/** How long a request may take to arrive, headers and body; then 408. A client that stops in the middle would keep its connection. */
+const ARRIVAL_MS = 60_000;
+
 /** Builds the server around a started runtime; it does not listen yet. */
 export function buildApp(runtime: Runtime): FastifyInstance {
   const { config, metrics } = runtime;
@@ -25,6 +28,7 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   const options = {
     bodyLimit: config.limits.bodyBytes,
     logger: false,
+    requestTimeout: ARRIVAL_MS,
     forceCloseConnections: 'idle' as const,
     // What Fastify refuses before a route is found, in the same shape as everything else.
     frameworkErrors: (error: unknown, _request: FastifyRequest, reply: FastifyReply) => void sendError(runtime, error, reply),
