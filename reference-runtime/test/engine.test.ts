@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backoffMs, LlamaEngine } from '../src/engine/llama-engine.ts';
-import { EngineError, type EngineInfo } from '../src/engine/types.ts';
+import { EngineError, type EngineInfo, type GenerateRequest } from '../src/engine/types.ts';
+import { readVocabulary } from '../src/engine/vocabulary.ts';
 import { makeVariant } from '../src/gguf/variants.ts';
 import { engineOptions, microModel, randomModel, temporary } from './support/models.ts';
 import { collect, request } from './support/requests.ts';
@@ -88,6 +89,25 @@ describe('llama engine on mixtral-micro', () => {
 
   it('refuses a prompt longer than its context', async () => {
     await expect(collect(engine, request({ text: 'word '.repeat(600) }))).rejects.toMatchObject({ code: 'CONTEXT_EXCEEDED' });
+  });
+
+  it('refuses by its length a prompt that no tokens could make fit, and none that could fit', async () => {
+    for (const prompt of [
+      { kind: 'text', text: 'a'.repeat(1_000_000) },
+      { kind: 'chat', messages: Array.from({ length: 999 }, () => ({ role: 'user', content: 'a'.repeat(1000) })) },
+    ] as const)
+      await expect(
+        collect(engine, request({ prompt: structuredClone(prompt) as GenerateRequest['prompt'] })),
+      ).rejects.toMatchObject({
+        code: 'CONTEXT_EXCEEDED',
+        message: expect.stringMatching(/^the prompt has at least \d+ tokens/),
+      });
+    // The longest pieces, as many as the context of 256 has room for.
+    const vocabulary = readVocabulary(microModel());
+    const tokens = Array.from({ length: vocabulary.size }, (_, token) => token);
+    const piece = tokens.find((token) => vocabulary.bytes(token).length === vocabulary.longest) ?? 0;
+    const text = vocabulary.label(piece).repeat(250);
+    expect((await collect(engine, request({ text, maxTokens: 1 }))).done?.promptTokens).toBeLessThanOrEqual(255);
   });
 
   it('refuses a token that is not in the vocabulary', async () => {

@@ -183,11 +183,26 @@ export class LlamaCore {
     if (done !== undefined) emit(done);
   }
 
+  /**
+   * Refuses what cannot fit whatever its tokens are, by its length alone: the tokenizer would keep every other request waiting for a text
+   * that is thrown away.
+   */
+  #refuseTooLong(texts: string[]): void {
+    const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+    const least = Math.ceil(bytes / this.#vocabulary.longest);
+    if (least <= this.info.context) return;
+    throw new EngineError(
+      'CONTEXT_EXCEEDED',
+      `the prompt has at least ${least} tokens and the context of ${this.info.context} leaves no room for a completion`,
+    );
+  }
+
   #tokenize(prompt: Prompt): number[] {
     const text = (value: string): number[] => this.#model.tokenize(value, false);
     const bos = this.#vocabulary.bos === undefined ? [] : [this.#vocabulary.bos];
     switch (prompt.kind) {
       case 'text':
+        this.#refuseTooLong([prompt.text]);
         return [...bos, ...text(prompt.text)];
       case 'tokens': {
         const wrong = prompt.tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= this.#vocabulary.size);
@@ -197,6 +212,7 @@ export class LlamaCore {
         return prompt.tokens;
       }
       case 'chat':
+        this.#refuseTooLong(prompt.messages.map(({ content }) => content));
         try {
           const eos = this.#vocabulary.eos === undefined ? [] : [this.#vocabulary.eos];
           return mistralInstruct(prompt.messages).flatMap((part) =>

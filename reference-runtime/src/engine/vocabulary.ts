@@ -11,6 +11,8 @@ export interface Vocabulary {
   size: number;
   bos: number | undefined;
   eos: number | undefined;
+  /** The most bytes of a text that one token stands for. */
+  longest: number;
   bytes(token: number): Uint8Array;
   /** The token as text for reports: control tokens by name, bytes that are no UTF-8 as U+FFFD. */
   label(token: number): string;
@@ -52,6 +54,8 @@ export function readVocabulary(path: string): Vocabulary {
     size: pieces.length,
     bos: id('bos_token_id'),
     eos: id('eos_token_id'),
+    // A character that no piece has is one token: of UTF-8, up to four bytes.
+    longest: table.reduce((longest, { length }) => Math.max(longest, length), 4),
     bytes: (token) => table[token] ?? empty,
     label: (token) => (special(token) ? (pieces[token] ?? '') : decoder.decode(table[token] ?? empty)),
     isControl: special,
