@@ -77,6 +77,7 @@ export class Opa {
   readonly #signal: AbortSignal;
   #capabilities: Promise<string> | undefined;
   #dir: Promise<string> | undefined;
+  #calls = 0;
 
   constructor(tool: Tool, signal: AbortSignal) {
     this.tool = tool;
@@ -233,13 +234,15 @@ export class Opa {
     inputs: readonly string[],
   ): Promise<ReadonlyMap<number, unknown>> {
     await using stage = await stageFiles(modules, data);
-    const file = join(await this.#folder(), 'inputs.json');
+    // Calls may run at the same time.
+    const file = join(await this.#folder(), `inputs-${this.#calls++}.json`);
     await writeFile(file, `[${inputs.join(',')}]`);
     const query = `{sprintf("%d", [i]): d | some i, one in input; d := data.${entrypoint.replaceAll('/', '.')} with input as one}`;
     const result = await this.#run(
       ['eval', '--format', 'json', '--capabilities', await this.#caps(), '--input', file, '--bundle', '.', query],
       stage.dir,
     );
+    await rm(file, { force: true });
     if (result.timedOut || result.code !== 0)
       throw new OpaRefused(result.timedOut ? [limitProblem('opa eval')] : problemsOf(result));
     const raw = JSON.parse(result.stdout) as { result?: { expressions: { value: Record<string, unknown> }[] }[] };

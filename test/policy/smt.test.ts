@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { parseYaml } from '../../src/config/document.ts';
+import { silentProgress } from '../../src/core/context.ts';
 import type { GateResult } from '../../src/core/gate.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { readDomain } from '../../src/policy/domain.ts';
@@ -10,8 +12,9 @@ import { provePolicy } from '../../src/policy/operations.ts';
 import { decode } from '../../src/policy/smt/decode.ts';
 import { NOT_ATTEMPTED, proveAll, type SmtProof } from '../../src/policy/smt/proof.ts';
 import { smtReport } from '../../src/policy/smt/report.ts';
-import { findZ3, solve } from '../../src/policy/smt/solver.ts';
+import { findZ3, Z3 } from '../../src/policy/smt/solver.ts';
 import { loadPolicySource, withoutTests } from '../../src/policy/source.ts';
+import { runCli } from '../support/cli.ts';
 import { domainDocument, memoryTree, policy, shown, side, signal, testBench } from './support.ts';
 
 const bench = await testBench();
@@ -31,6 +34,7 @@ async function smt(
     packages: invariantPackages(await bench.opa.parse(invariants), 'inv'),
     domain: readDomain(document, { comparisons: [], texts: [] }),
     signal,
+    progress: silentProgress,
     ...('z3' in options ? { z3: options.z3 } : {}),
   });
 }
@@ -203,27 +207,68 @@ problems contains "y" if input.load > 8.5
       expect(proof.results[0]!.detail).toBe(`outside the subset: ${construct} at p.rego:${line}`);
     expect(proof.results[0]!.outside[0]!.construct).toBe(construct);
   });
+});
 
-  test('the shipped routing policy: what is proved of its tenancy, and what is outside', async () => {
-    const root = join(import.meta.dirname, '../../examples/fleet/policies');
-    const files = Object.fromEntries(
-      readdirSync(join(root, 'routing')).map((name) => [name, readFileSync(join(root, 'routing', name), 'utf8')]),
-    );
-    const source = await loadPolicySource(memoryTree(files), { roots: [''] });
+describe('the shipped library', () => {
+  const root = join(import.meta.dirname, '../../policies');
+  const read = (folder: string): { readonly [file: string]: string } =>
+    Object.fromEntries(readdirSync(join(root, folder)).map((name) => [name, readFileSync(join(root, folder, name), 'utf8')]));
+
+  test('tenancy holds for every input, and where it depends on the pools for as many as the domain has', async () => {
+    const source = await loadPolicySource(memoryTree(read('routing')), { roots: [''] });
     const on = await side(bench, source, 'routing/decision');
-    const invariants = withoutTests(new Map([['inv/tenancy.rego', readFileSync(join(root, 'invariants/tenancy.rego'), 'utf8')]]));
+    const document = parseYaml(readFileSync(join(root, 'domain.yaml'), 'utf8'), 'domain.yaml');
     const proof = await proveAll(on, {
       entrypoint: 'routing/decision',
-      invariants,
+      invariants: withoutTests(new Map([['inv/tenancy.rego', read('invariants')['tenancy.rego']!]])),
       packages: ['invariants.tenancy'],
-      domain: readDomain(domainDocument(DOMAIN), { comparisons: [], texts: [] }),
+      domain: readDomain(document, { comparisons: [], texts: [], data: [source.data] }),
       signal,
+      progress: silentProgress,
+      maxSeconds: 600,
     });
-    expect(statuses(proof)).toEqual(['proved', 'proved', 'proved', 'outside', 'outside', 'proved']);
-    expect(proof.results[3]!.detail).toMatch(/^outside the subset: .+ at .+\.rego:\d+$/);
+    expect(statuses(proof)).toEqual(['proved', 'proved', 'proved', 'bounded', 'bounded', 'proved']);
+    expect(details(proof)[3]).toMatch(
+      /^proved for fleet\.pools of up to 9 elements \(SMT, z3 [\d.]+; \d+ constructs? taken as any value\)$/,
+    );
     expect(proof.counterexamples).toEqual([]);
   });
+
+  test('a time limit ends the proof: what was proved by then is kept, the rest is unknown, and the verdict inconclusive', async () => {
+    const ran = await runCli(
+      [
+        ...['policy', 'prove', 'routing', '--entrypoint', 'routing/decision', '--domain', 'domain.yaml'],
+        ...['--invariants', 'invariants', '--max-points', '2000', '--smt', '--smt-seconds', '1', '--format', 'json'],
+      ],
+      { cwd: root },
+    );
+    expect(ran.code).toBe(4);
+    const { gates } = JSON.parse(ran.stdout) as {
+      gates: { verdict: string; missing: string; facts: { smt: { clauses: Clause[] } } }[];
+    };
+    const { clauses } = gates[0]!.facts.smt;
+    const said = (c: Clause): string => c.detail.replace(/ \(SMT.*/, '').replace(/ of \d+ \(.*/, '');
+    const whole = new Set([
+      'proved for every input',
+      'proved for fleet.pools of up to 2 elements',
+      'proved for fleet.pools of up to 9 elements',
+    ]);
+    const cut = clauses.filter((c) => c.status === 'unknown');
+    expect(new Set(cut.map(said))).toEqual(new Set(['unknown: time limit; on the domain searched 2000']));
+    expect(cut.every((c) => c.timeLimited === true)).toBe(true);
+    expect(clauses.filter((c) => !cut.includes(c) && c.status !== 'outside').every((c) => whole.has(said(c)))).toBe(true);
+    expect(gates[0]!.verdict).toBe('inconclusive');
+    expect(gates[0]!.missing).toMatch(/^Of \d+ clauses \d+ (?:is|are) unknown for every input: invariants\./);
+    expect(gates[0]!.missing).toContain('--smt-seconds');
+    expect(ran.stderr).toContain('policy: SMT, ');
+  });
 });
+
+interface Clause {
+  readonly status: string;
+  readonly detail: string;
+  readonly timeLimited?: boolean;
+}
 
 describe('the solver', () => {
   test('without z3-solver nothing is claimed, and the verdict is inconclusive', async () => {
@@ -237,13 +282,53 @@ describe('the solver', () => {
   });
   const HARD = `(declare-const a String)(declare-const b String)(declare-const x Int)(declare-const y Int)(declare-const z Int)
 (assert (and (> x 2) (> y 2) (> z 2) (= (+ (* x x x) (* y y y)) (* z z z)) (= (str.++ a b "x") (str.++ b "x" a))))`;
-  test('work that runs into the limit is unknown, not proved', async () => {
-    const { answers } = await solve(findZ3()!, [{ text: HARD, names: [] }], signal, { rlimit: 20_000 });
-    expect(answers).toEqual([{ verdict: 'unknown', reason: "z3's limit of work or memory" }]);
+  const hard = { text: HARD, names: [] };
+  const easy = { text: '(declare-const a Bool)(assert a)', names: ['a'] };
+  const minute = { rlimit: 0, limitMs: 60_000 };
+  test('answers one question after the other; work that runs into the limit is unknown, not proved', async () => {
+    await using z3 = new Z3(findZ3()!, signal);
+    expect(await z3.ask(hard, { rlimit: 20_000, limitMs: 60_000 })).toEqual({ verdict: 'unknown', limit: 'work' });
+    const { pid } = z3;
+    expect(await z3.ask(easy, minute)).toEqual({ verdict: 'sat', values: '((a true))' });
+    expect(await z3.ask({ text: `${easy.text}(assert (not a))`, names: ['a'] }, minute)).toEqual({ verdict: 'unsat' });
+    expect(z3.pid).toBe(pid);
   });
-  test('a solver that does not come back is stopped', async () => {
-    const { answers } = await solve(findZ3()!, [{ text: HARD, names: [] }], signal, { rlimit: 0, limitMs: 300 });
-    expect(answers).toEqual([{ verdict: 'unknown', reason: 'z3 took longer than 0.3 s' }]);
+  test('a question that takes too long costs the process, which is gone then; the next one is answered by another', async () => {
+    await using z3 = new Z3(findZ3()!, signal);
+    await z3.ask(easy, minute);
+    const pid = z3.pid!;
+    expect(await z3.ask(hard, { rlimit: 0, limitMs: 300 })).toEqual({ verdict: 'unknown', limit: 'time' });
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    expect(await z3.ask(easy, minute)).toMatchObject({ verdict: 'sat' });
+  });
+  test('no process is left behind', async () => {
+    const z3 = new Z3(findZ3()!, signal);
+    await z3.ask(easy, minute);
+    const pid = z3.pid!;
+    await z3[Symbol.asyncDispose]();
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  });
+  test('an interrupted run stops a question at once', async () => {
+    const control = new AbortController();
+    await using z3 = new Z3(findZ3()!, control.signal);
+    await z3.ask(easy, minute);
+    const asked = z3.ask(hard, minute);
+    control.abort();
+    expect(await asked).toEqual({ verdict: 'unknown', limit: 'interrupted' });
+  });
+  test('memory is bounded', async () => {
+    // A product of wide bit vectors becomes a circuit of millions of gates.
+    const vectors = ['a', 'b', 'c'].map((name) => `(declare-const ${name} (_ BitVec 2048))`).join('');
+    const text = `${vectors}(assert (= (bvmul a b) c))`;
+    await using z3 = new Z3(findZ3()!, signal, 48);
+    const answer = await z3.ask({ text, names: [] }, minute);
+    // z3 says so, or ends.
+    expect(['memory', 'lost']).toContain(answer.verdict === 'unknown' ? answer.limit : answer.verdict);
+    expect(await z3.ask(easy, minute)).toMatchObject({ verdict: 'sat' });
+  });
+  test('a file that is no z3 is no answer', async () => {
+    await using z3 = new Z3('/nowhere/z3.js', signal);
+    expect(await z3.ask(easy, minute)).toEqual({ verdict: 'unknown', limit: 'lost' });
   });
   test('a model becomes an input; what JSON does not hold is inexact', () => {
     const names = ['a', 'b', 'c'].map((name) => ({ name, path: ['x', name] }));
@@ -271,6 +356,7 @@ describe('arrays of the input', () => {
       packages: ['invariants.i'],
       domain: readDomain(domainDocument(LIST), { comparisons: [], texts: [] }),
       signal,
+      progress: silentProgress,
     });
   };
   test('are followed up to the length of the base input, and that is what is claimed', async () => {
@@ -335,6 +421,10 @@ const listAtom = fc.oneof(
     'input.xs[1] == input.a',
     '[input.a, 1] == [1, input.a]',
     'some x in kept\n\tx == input.a',
+    'some x in array.slice(ordered, 1, 3)\n\tx == ordered[0]',
+    'count([x | some x in array.slice(ordered, 1, 2); x != null]) > 1',
+    'ordered[0] == ordered[1]',
+    'ordered[0] == input.xs[0]',
   ),
 );
 const negatable = fc.constantFrom(
@@ -387,7 +477,7 @@ s contains 1 if not input.a == 2.5
           expect(held.has(`r${i}`) && result.status === 'proved', `r${i} is proved: ${all[i]!.join('; ')}`).toBe(false);
         }
       }),
-      { numRuns: 2, seed: 20_261_125, endOnFailure: true },
+      { numRuns: 4, seed: 20_261_125, endOnFailure: true },
     );
   });
   test('arrays of up to two elements: what is proved has no counterexample, and a counterexample is real', {
@@ -409,6 +499,8 @@ kept := [x | some x in input.xs; x != false]
 
 names contains x.id if some x in input.xs
 
+ordered := sort(kept)
+
 held if {
 	some x in input.xs
 	x.id == input.a
@@ -422,6 +514,7 @@ held if {
           packages: ['invariants.i'],
           domain: readDomain(domainDocument({ base: { a: 1, xs: [1, 2] }, vary: { a: [1] } }), { comparisons: [], texts: [] }),
           signal,
+          progress: silentProgress,
         });
         const held = new Set<string>();
         for (const outcome of await bench.pool.outcomes(on.plain, 'p/decision', inputs))
@@ -431,7 +524,7 @@ held if {
           expect(held.has(`r${i}`) && proved, `r${i} is proved: ${all[i]!.join('; ')}`).toBe(false);
         }
       }),
-      { numRuns: 2, seed: 20_261_125, endOnFailure: true },
+      { numRuns: 4, seed: 20_261_125, endOnFailure: true },
     );
   });
 });

@@ -4,6 +4,7 @@ import { openPolicy } from '../../policy/locate.ts';
 import { provePolicy } from '../../policy/operations.ts';
 import { DEFAULT_MAX_POINTS } from '../../policy/prove.ts';
 import { STRENGTHS } from '../../policy/sampling.ts';
+import { DEFAULT_SMT_SECONDS } from '../../policy/smt/proof.ts';
 import type { CommandSpec, Invocation } from '../framework.ts';
 import { domainDocument } from './inputs.ts';
 import { onPolicy } from './on-policy.ts';
@@ -28,6 +29,11 @@ export const proveCommand: CommandSpec = {
     smt: {
       type: 'boolean',
       description: 'also for every input there is, with z3, where the policy is in the subset; needs the package z3-solver',
+    },
+    'smt-seconds': {
+      type: 'integer',
+      value: 'S',
+      description: `what z3 has not answered by then is unknown, and the verdict inconclusive (default ${DEFAULT_SMT_SECONDS})`,
     },
     limit: LIMIT,
   },
@@ -70,6 +76,7 @@ export const proveCommand: CommandSpec = {
         maxPoints: positive(invocation, 'max-points') ?? DEFAULT_MAX_POINTS,
         strength: strengthOf(invocation),
         smt: invocation.options.boolean('smt'),
+        smtSeconds: positive(invocation, 'smt-seconds'),
       });
     }),
 };

@@ -35,7 +35,11 @@ export async function judgeInvariants(
       progress: context.progress,
     });
     if (proof.failure?.failure.kind === 'conflict') out.failing.push(JSON.stringify(proof.failure.input));
-    const smt = section.smt === true ? await smtProof(head, { ...task, signal: context.signal }, proof) : undefined;
+    const { seed, progress, signal } = context;
+    const smt =
+      section.smt === true
+        ? await smtProof(head, { ...task, seed, progress, signal, maxSeconds: section.smtSeconds }, proof)
+        : undefined;
     const findings = [...proofFindings(proof, context.seed, entrypointLocation(head, entrypoint)), ...(smt?.findings ?? [])];
     const known = new Set(out.findings.map((f) => f.id));
     out.findings.push(...findings.filter((f) => !known.has(f.id)));

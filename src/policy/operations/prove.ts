@@ -21,6 +21,8 @@ export async function provePolicy(
     readonly strength?: number | undefined;
     /** Also for every input there is, where the policy is in the subset of the SMT proof. */
     readonly smt?: boolean;
+    /** Seconds that this may take. */
+    readonly smtSeconds?: number | undefined;
   },
 ): Promise<GateResult> {
   const prepared = await prepareSide(bench.opa, bench.pool, source, [options.entrypoint]);
@@ -40,7 +42,14 @@ export async function provePolicy(
       seed,
       progress,
     });
-    const smt = options.smt === true ? await smtProof(prepared.side, { ...task, signal: bench.run.signal }, proof) : undefined;
+    const smt =
+      options.smt === true
+        ? await smtProof(
+            prepared.side,
+            { ...task, seed, progress, signal: bench.run.signal, maxSeconds: options.smtSeconds },
+            proof,
+          )
+        : undefined;
     const coverage = coverageText(proof, seed);
     const nothing = proof.evaluated > 0 && proof.excluded === proof.evaluated;
     return {

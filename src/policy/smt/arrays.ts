@@ -1,5 +1,18 @@
-import { type Construct, elementsOf, type Formula, membersOf, Outside } from './formula.ts';
-import { ANY, and, type Case, type Cases, constantValue, defined, not, or, RegoSet, type Value } from './values.ts';
+import { type Formula, Outside } from './formula.ts';
+import { elementsOf, membersOf } from './parts.ts';
+import {
+  and,
+  anyValue,
+  type Case,
+  type Cases,
+  type Construct,
+  constantValue,
+  defined,
+  not,
+  or,
+  RegoSet,
+  type Value,
+} from './values.ts';
 
 /**
  * Arrays whose length or order depends on the input. A `tuple` has its elements at their places; a `bag` has elements
@@ -16,9 +29,9 @@ export function elementCases(
   formula: Formula,
   value: Value,
   needsKey: boolean,
-  loose: () => void,
+  anyKey: () => Value,
 ): readonly (Case & { readonly key: Value })[] {
-  if (value.kind === 'input') return inputElements(formula, value.path, needsKey, loose);
+  if (value.kind === 'input') return inputElements(formula, value.path, needsKey, anyKey);
   if (value.kind === 'tuple') return value.items.flatMap((item, index) => item.map((c) => ({ ...c, key: constantValue(index) })));
   if (value.kind !== 'bag') throw new Outside('iteration over a computed value');
   if (needsKey) throw new Outside('the places of an array whose order is not known');
@@ -29,7 +42,7 @@ function inputElements(
   formula: Formula,
   path: readonly (string | number)[],
   needsKey: boolean,
-  loose: () => void,
+  anyKey: () => Value,
 ): readonly (Case & { readonly key: Value })[] {
   const array = formula.array(path);
   if (array === undefined) throw new Outside('iteration over an array or object of the input');
@@ -39,10 +52,10 @@ function inputElements(
   });
   if (!needsKey) return elements;
   // An object of as many members gives the same values, under keys of which nothing is known.
-  loose();
+  const key = anyKey();
   return elements.flatMap((e) => [
     { ...e, guard: and(e.guard, array.flag) },
-    { ...e, guard: and(e.guard, not(array.flag)), key: ANY },
+    { ...e, guard: and(e.guard, not(array.flag)), key },
   ]);
 }
 
@@ -61,7 +74,7 @@ export function bagOf(formula: Formula, value: Value): Bag | undefined {
   if (value.kind !== 'input') return undefined;
   const array = formula.array(value.path);
   if (array === undefined) return undefined;
-  const members = inputElements(formula, value.path, false, () => undefined);
+  const members = inputElements(formula, value.path, false, () => anyValue(PLACES));
   return { kind: 'bag', members, exact: true, max: array.length, order: undefined };
 }
 
@@ -108,8 +121,12 @@ export function sliced(formula: Formula, array: Cases, start: Cases, stop: Cases
   return array.flatMap((c): Cases => {
     if (isScalar(c.value)) return [];
     const bag = arrayBag(formula, c.value);
-    formula.outside.push(bag.order ?? PLACES);
-    const members = bag.members.map((m) => ({ guard: formula.name(and(m.guard, formula.fresh())), value: m.value }));
+    // What is at the first place is not in what comes after it, where each member is one element.
+    const first = bag.exact && from !== undefined && from > 0 ? anyOf(formula, bag, 0) : [];
+    const members = bag.members.map((m, index) => ({
+      guard: formula.name(and(m.guard, not(first[index]?.guard ?? 'false'), formula.fresh([bag.order ?? PLACES]))),
+      value: m.value,
+    }));
     const limit = max === undefined ? bag.max : Math.min(max, bag.max ?? max);
     const guard = and(c.guard, defined(start), defined(stop));
     return [{ guard, value: { kind: 'bag', members, exact: false, max: limit, order: bag.order } }];
@@ -134,16 +151,39 @@ function constantNumber(cases: Cases): number | undefined {
   return Number.isSafeInteger(only.value.value) ? (only.value.value as number) : undefined;
 }
 
-/** One element of a bag, whichever: defined where one is there; past the first place perhaps not even then. */
+/** Elements that were chosen: each place of an array has one, however often it is read. */
+const choices = new WeakMap<Bag, Map<number, Cases>>();
+
+/** One element of a bag, the same for the same place. */
 export function anyOf(formula: Formula, bag: Bag, place: number): Cases {
-  if (bag.max !== undefined && place >= bag.max) return [];
-  formula.outside.push(bag.order ?? PLACES);
-  const chosen = bag.members.map((m) => ({ guard: formula.name(and(m.guard, formula.fresh())), value: m.value }));
-  for (const [index, { guard }] of chosen.entries())
-    for (const other of chosen.slice(index + 1)) formula.assume(not(formula.name(and(guard, other.guard))));
-  // Members that can't be told apart from outside may be several or none, so only the first place is sure to be taken.
-  if (place === 0) formula.assume(or(not(formula.name(defined(bag.members))), formula.name(defined(chosen))));
+  const known = choices.get(bag) ?? new Map<number, Cases>();
+  choices.set(bag, known);
+  const chosen = known.get(place) ?? choose(formula, bag, place);
+  known.set(place, chosen);
   return chosen;
+}
+
+/**
+ * Whichever element: defined where one is there; past the first place perhaps not even then. Each member is
+ * taken where none before it was, if a free Boolean says so, or if it is the last that could be.
+ */
+function choose(formula: Formula, bag: Bag, place: number): Cases {
+  if (bag.max !== undefined && place >= bag.max) return [];
+  const { members } = bag;
+  // Members that can't be told apart from outside may be several or none, so only the first place is sure to be taken.
+  const later = members.map(() => 'true');
+  if (place === 0)
+    for (let index = members.length - 1, any = 'false'; index >= 0; index -= 1) {
+      later[index] = any;
+      any = formula.name(or(members[index]!.guard, any));
+    }
+  let none = 'true';
+  return members.map(({ guard, value }, index) => {
+    const chance = formula.fresh([bag.order ?? PLACES]);
+    const chosen = formula.name(and(guard, none, or(chance, not(later[index]!))));
+    none = formula.name(and(none, not(chosen)));
+    return { guard: chosen, value };
+  });
 }
 
 /** `count` of an array. */
@@ -152,12 +192,19 @@ export function bagSize(formula: Formula, bag: Bag): Value {
   const present = `(+ 0.0 ${bag.members.map((m) => `(ite ${m.guard} 1.0 0.0)`).join(' ')})`;
   const exclusive = bag.members.every((m) => membersOf({ kind: 'set', members: [m] }) !== undefined);
   // A tuple's place may have several cases of which one holds, and members of a set may coincide.
-  if (bag.exact) return { kind: 'term', smt: `(num ${present})` };
-  const number = formula.freshReal();
   const some = formula.name(defined(bag.members));
+  if (bag.exact && bag.max !== undefined && bag.max < bag.members.length) {
+    // That there are no more of them is known of the array, and would be hard to see from its members.
+    const number = formula.freshReal();
+    formula.assume(`(and (= ${number} ${present}) (<= ${number} ${bag.max}.0))`, number);
+    return { kind: 'term', smt: `(num ${number})`, some };
+  }
+  if (bag.exact) return { kind: 'term', smt: `(num ${present})`, some };
+  const number = formula.freshReal();
   formula.assume(
     `(and (<= ${number} ${present}) (= (> ${number} 0.0) ${some}) (or (= ${number} 0.0) (>= ${number} 1.0))${bag.max === undefined ? '' : ` (<= ${number} ${bag.max}.0)`})`,
+    number,
   );
   if (!exclusive) formula.inexact.push(`(> ${number} 1.0)`);
-  return { kind: 'term', smt: `(num ${number})` };
+  return { kind: 'term', smt: `(num ${number})`, some };
 }

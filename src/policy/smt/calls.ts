@@ -1,6 +1,7 @@
 import { bagSize, concatenated, sliced } from './arrays.ts';
-import { type Formula, membersOf, Outside } from './formula.ts';
-import { and, type Case, type Cases, constantValue, defined, isRecord, not, or, type Value } from './values.ts';
+import { type Formula, Outside } from './formula.ts';
+import { membersOf } from './parts.ts';
+import { and, type Case, type Cases, constantValue, defined, isRecord, not, or, standsFor, type Value } from './values.ts';
 
 type Operation = (formula: Formula, args: readonly Cases[]) => Cases;
 
@@ -25,7 +26,7 @@ function relation(holds: (formula: Formula, a: Value, b: Value) => string): Oper
 
 function typeTest(type: 'bool' | 'num' | 'str' | 'null'): Operation {
   return relationOfOne((formula, value) => {
-    if (value.kind === 'any') return formula.fresh();
+    if (value.kind === 'any') return formula.fresh(value.standsFor);
     const term = formula.term(value);
     if (term === undefined) return 'false';
     return type === 'null' ? `(= ${term} null)` : `((_ is ${type}) ${term})`;
@@ -46,7 +47,10 @@ function compositeTest(type: 'array' | 'object'): Operation {
     if (value.kind === 'tuple' || value.kind === 'bag') return String(type === 'array') as 'true' | 'false';
     const array = value.kind === 'input' ? formula.array(value.path) : undefined;
     if (array !== undefined) return and(`(= ${formula.term(value)!} other)`, type === 'array' ? array.flag : not(array.flag));
-    return and(value.kind === 'any' ? 'true' : formula.composite(`(= ${formula.term(value)!} other)`), formula.fresh());
+    return and(
+      value.kind === 'any' ? 'true' : formula.composite(`(= ${formula.term(value)!} other)`),
+      formula.fresh(standsFor(value)),
+    );
   });
 }
 
@@ -97,20 +101,21 @@ const count: Operation = (formula, [argument]) =>
     if (members !== undefined) {
       const terms = [...members.values()].map((member) => `(ite ${member} 1.0 0.0)`);
       const sum = terms.length === 0 ? '0.0' : terms.length === 1 ? terms[0]! : `(+ ${terms.join(' ')})`;
-      return [{ guard, value: { kind: 'term', smt: `(num ${sum})` } }];
+      return [{ guard, value: { kind: 'term', smt: `(num ${sum})`, some: formula.name(or(...members.values())) } }];
     }
     // Members may coincide: there are as many as are present exactly where no two of them do.
     const number = formula.freshReal();
-    const some = defined(value.members);
+    const some = formula.name(defined(value.members));
     const present = `(+ 0.0 ${value.members.map((m) => `(ite ${m.guard} 1.0 0.0)`).join(' ')})`;
     const same = value.members.flatMap((a, index) =>
       value.members.slice(index + 1).map((b) => and(a.guard, b.guard, formula.equal(a.value, b.value))),
     );
     formula.assume(
       `(and (<= 0.0 ${number} ${present}) (= (> ${number} 0.0) ${some}) (or (= ${number} 0.0) (>= ${number} 1.0)) (= (= ${number} ${present}) ${not(formula.name(or(...same)))}))`,
+      number,
     );
     formula.inexact.push(and(`(> ${number} 1.0)`, `(< ${number} ${present})`));
-    return [{ guard, value: { kind: 'term', smt: `(num ${number})` } }];
+    return [{ guard, value: { kind: 'term', smt: `(num ${number})`, some } }];
   });
 
 /** Of whole numbers that the policy or its data give; sums that depend on the input round as doubles do, which reals don't. */

@@ -12,7 +12,7 @@ export interface Model {
 
 /**
  * The input of `(get-value ...)`: absent paths are left out, objects on the way to a member are made. A composite value is
- * an object, or an array where `arrays` has its path and the flag is true.
+ * an object, or an array where `arrays` has its path and the flag is true or was not asked for.
  */
 export function decode(
   text: string,
@@ -29,7 +29,10 @@ export function decode(
     if (value === undefined) throw new InternalError(`z3 gave no value for ${name}: ${text.slice(0, 300)}`);
     if (value === 'absent') continue;
     const flag = flags.get(JSON.stringify(path));
-    const scalar = value === 'other' && values.get(flag ?? '') === 'true' ? { json: [], exact: true } : scalarOf(value);
+    const scalar =
+      value === 'other' && flag !== undefined && (values.get(flag) ?? 'true') === 'true'
+        ? { json: [], exact: true }
+        : scalarOf(value);
     exact &&= scalar.exact;
     let node = input;
     for (const step of path.slice(0, -1)) {

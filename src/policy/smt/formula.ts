@@ -1,19 +1,19 @@
 import type { InputPath } from '../domain.ts';
+import { Lines, namesIn } from './lines.ts';
+import { elementsOf, entriesOf, itemsOf, kindOf, membersOf } from './parts.ts';
 import {
   and,
   type Cases,
-  type Constant,
   type Construct,
   constantValue,
   defined,
-  isRecord,
   isScalar,
   keyOf,
   literal,
   not,
   or,
   PRELUDE,
-  RegoSet,
+  standsFor,
   type Value,
 } from './values.ts';
 
@@ -36,48 +36,72 @@ export class Outside extends Error {
   }
 }
 
-/** A formula larger than this is no longer worth a solver's time: the policy is outside the subset as a whole. */
+/** A formula that grows by more than this for one question is no longer worth a solver's time. */
 const MAX_DEFINITIONS = 40_000;
 export class TooLarge extends Error {}
 
+/** What a solver is asked: SMT-LIB 2.6 text, and what of the formula is in it. */
+export interface Slice {
+  readonly text: string;
+  readonly inputs: readonly { readonly name: string; readonly path: InputPath }[];
+  /** Names whose values make up an input: of `inputs`, and of the flags of arrays where it matters what they are. */
+  readonly asked: readonly string[];
+  /** Constructs that were taken as any value and on which the answer may depend. */
+  readonly outside: readonly Construct[];
+  readonly inexact: readonly string[];
+}
+
 /** The formula as it grows: named guards (so that shared parts are written once), input variables, assumptions. */
 export class Formula {
-  readonly outside: Construct[] = [];
   /** Where a composite value meets another, or a rule takes two values: a model in which none holds is exact. */
   readonly inexact: string[] = [];
-  readonly #lines: string[] = [];
+  readonly #lines = new Lines();
+  /** What each free Boolean stands in for. */
+  readonly #outside = new Map<string, readonly Construct[]>();
   readonly #inputs = new Map<string, { readonly name: string; readonly path: InputPath }>();
   readonly #arrays = new Map<string, InputArray>();
+  readonly #names = new Map<string, string>();
   readonly #lengths: (path: InputPath) => number | undefined;
   #count = 0;
+  #limit = MAX_DEFINITIONS;
 
   /** @param lengths how many elements of an array of the input are followed; undefined: it is not */
   constructor(lengths: (path: InputPath) => number | undefined = () => undefined) {
     this.#lengths = lengths;
   }
 
-  /** A short name for a guard. */
+  /** What comes now is for another question, which may be as large as the last. */
+  nextQuestion(): void {
+    this.#limit = this.#count + MAX_DEFINITIONS;
+  }
+
+  /** A short name for a guard; the same one for the same guard. */
   name(guard: string): string {
     if (guard.length < 24) return guard;
+    const known = this.#names.get(guard);
+    if (known !== undefined) return known;
     const name = this.#next('g');
-    this.#lines.push(`(define-fun ${name} () Bool ${guard})`);
+    this.#lines.define(name, 'Bool', guard);
+    this.#names.set(guard, name);
     return name;
   }
 
-  /** A Bool that can be either. */
-  fresh(): string {
+  /** A Bool that can be either; `standsFor` are the constructs that have no translation. */
+  fresh(standsFor: readonly Construct[] = []): string {
     const name = this.#next('f');
-    this.#lines.push(`(declare-const ${name} Bool)`);
+    this.#lines.declare(name, 'Bool');
+    if (standsFor.length > 0) this.#outside.set(name, standsFor);
     return name;
   }
 
-  assume(guard: string): void {
-    this.#lines.push(`(assert ${guard})`);
+  /** The guard holds; it only limits `about`, to something for every value of everything else. */
+  assume(guard: string, about: string): void {
+    this.#lines.assume(guard, [about]);
   }
 
   freshReal(): string {
     const name = this.#next('r');
-    this.#lines.push(`(declare-const ${name} Real)`);
+    this.#lines.declare(name, 'Real');
     return name;
   }
 
@@ -86,13 +110,9 @@ export class Formula {
     const known = this.#inputs.get(key);
     if (known !== undefined) return known.name;
     const name = this.#next('i');
-    this.#lines.push(`(declare-const ${name} V)`);
+    this.#lines.declare(name, 'V');
     this.#inputs.set(key, { name, path });
     return name;
-  }
-
-  inputs(): readonly { readonly name: string; readonly path: InputPath }[] {
-    return [...this.#inputs.values()];
   }
 
   /** The elements of an array of the input, where they are followed. */
@@ -109,25 +129,34 @@ export class Formula {
     const elements = Array.from({ length }, (_, index) => this.input([...path, index]));
     for (const [index, element] of elements.entries()) {
       // Without gaps; where there is an element there is an array or object.
-      if (index > 0) this.assume(`(or (= ${element} absent) (not (= ${elements[index - 1]} absent)))`);
-      this.assume(`(or (= ${element} absent) (= ${outer} other))`);
+      if (index > 0) this.assume(`(or (= ${element} absent) (not (= ${elements[index - 1]} absent)))`, element);
+      this.assume(`(or (= ${element} absent) (= ${outer} other))`, element);
     }
     return array;
   }
 
+  /** Arrays whose elements are followed. */
   arrays(): readonly InputArray[] {
     return [...this.#arrays.values()];
   }
 
-  /** SMT-LIB 2.6 text that asks for an input under which all of `goals` hold. */
-  query(goals: readonly string[]): string {
-    const inputs = this.inputs();
+  /** The question for an input under which all of `goals` hold, with no more of the formula than they depend on. */
+  slice(goals: readonly string[]): Slice {
+    const { names, lines } = this.#lines.cone(goals);
+    const inputs = [...this.#inputs.values()].filter((input) => names.has(input.name));
     const nesting = inputs.flatMap((outer) =>
       inputs
         .filter((inner) => inner.path.length > outer.path.length && outer.path.every((step, i) => inner.path[i] === step))
         .map((inner) => `(assert (or (= ${inner.name} absent) (= ${outer.name} other)))`),
     );
-    return [PRELUDE, ...this.#lines, ...nesting, ...goals.map((goal) => `(assert ${goal})`)].join('\n');
+    const flags = this.arrays().map(({ flag }) => flag);
+    return {
+      text: [PRELUDE, ...lines, ...nesting, ...goals.map((goal) => `(assert ${goal})`)].join('\n'),
+      inputs,
+      asked: [...inputs.map(({ name }) => name), ...flags.filter((flag) => names.has(flag))],
+      outside: [...this.#outside].flatMap(([name, constructs]) => (names.has(name) ? constructs : [])),
+      inexact: [...new Set(this.inexact)].filter((guard) => namesIn(guard).every((name) => names.has(name))),
+    };
   }
 
   /** SMT text of sort V, for a value that can be a scalar. */
@@ -144,19 +173,21 @@ export class Formula {
   }
 
   truthy(value: Value): string {
-    if (value.kind === 'any') return this.fresh();
+    if (value.kind === 'any') return this.fresh(value.standsFor);
     if (value.kind === 'constant') return value.value === false ? 'false' : 'true';
     if (value.kind === 'term' || value.kind === 'input') return `(not (= ${this.term(value)!} (bool false)))`;
     return 'true';
   }
 
   equal(a: Value, b: Value): string {
-    if (a.kind === 'any' || b.kind === 'any') return this.fresh();
+    if (a.kind === 'any' || b.kind === 'any') return this.fresh(standsFor(a, b));
     if (a.kind === 'constant' && b.kind === 'constant') return keyOf(a.value) === keyOf(b.value) ? 'true' : 'false';
+    for (const [one, other] of [[a, b] as const, [b, a] as const])
+      if (one.kind === 'term' && other.kind === 'constant' && other.value === 0) return not(one.some);
     const [x, y] = [this.term(a), this.term(b)];
     if (x !== undefined && y !== undefined) {
       if (x === y) return 'true';
-      if (a.kind === 'constant' || b.kind === 'constant') return `(= ${x} ${y})`;
+      if ([a, b].some(({ kind }) => kind === 'constant' || kind === 'term')) return `(= ${x} ${y})`;
       return `(ite ${this.composite(`(and (= ${x} other) (= ${y} other))`)} ${this.fresh()} (= ${x} ${y}))`;
     }
     if (x !== undefined || y !== undefined) {
@@ -188,10 +219,15 @@ export class Formula {
   }
 
   less(a: Value, b: Value): string {
-    if (a.kind === 'any' || b.kind === 'any') return this.fresh();
+    if (a.kind === 'constant' && b.kind === 'constant' && typeof a.value === 'number' && typeof b.value === 'number')
+      return String(a.value < b.value);
+    // Counts are whole: above 0 is what most policies ask of them, and needs no arithmetic.
+    if (a.kind === 'constant' && a.value === 0 && b.kind === 'term') return b.some;
+    if (a.kind === 'term' && b.kind === 'constant' && b.value === 1) return not(a.some);
+    if (a.kind === 'any' || b.kind === 'any') return this.fresh(standsFor(a, b));
     const [x, y] = [this.term(a), this.term(b)];
     if (x !== undefined && y !== undefined)
-      return a.kind === 'constant' || b.kind === 'constant'
+      return [a, b].some(({ kind }) => kind === 'constant' || kind === 'term')
         ? `(below ${x} ${y})`
         : `(ite ${this.composite(`(and (= ${x} other) (= ${y} other))`)} ${this.fresh()} (below ${x} ${y}))`;
     if (x === undefined && y === undefined) throw new Outside('the order of two composite values');
@@ -202,7 +238,7 @@ export class Formula {
 
   /** `value` is an element of `collection`; of what is no collection, nothing is. */
   member(value: Value, collection: Value): string {
-    if (value.kind === 'any' || collection.kind === 'any') return this.fresh();
+    if (value.kind === 'any' || collection.kind === 'any') return this.fresh(standsFor(value, collection));
     if (collection.kind === 'constant') {
       const items = elementsOf(collection.value)?.map(([, item]) => item) ?? [];
       return this.name(or(...items.map((item) => this.equal(value, constantValue(item)))));
@@ -228,52 +264,7 @@ export class Formula {
 
   #next(prefix: string): string {
     this.#count += 1;
-    if (this.#count > MAX_DEFINITIONS) throw new TooLarge();
+    if (this.#count > this.#limit) throw new TooLarge();
     return `${prefix}${this.#count}`;
   }
-}
-
-/** Key and value of each element; undefined for what can't be iterated. */
-export function elementsOf(value: Constant): readonly (readonly [Constant, Constant])[] | undefined {
-  if (value instanceof RegoSet) return value.items.map((item) => [item, item]);
-  if (Array.isArray(value)) return (value as readonly Constant[]).map((item, index) => [index, item]);
-  return isRecord(value) ? Object.entries(value) : undefined;
-}
-
-function entriesOf(value: Value): ReadonlyMap<string, Cases> | undefined {
-  if (value.kind === 'object') return value.entries;
-  if (value.kind !== 'constant' || !isRecord(value.value)) return undefined;
-  return new Map(Object.entries(value.value).map(([key, item]) => [key, [{ guard: 'true', value: constantValue(item) }]]));
-}
-
-/** The elements of an array, place by place. */
-function itemsOf(value: Value): readonly Cases[] | undefined {
-  if (value.kind === 'tuple') return value.items;
-  if (value.kind !== 'constant' || !Array.isArray(value.value)) return undefined;
-  return (value.value as readonly Constant[]).map((item) => [{ guard: 'true', value: constantValue(item) }]);
-}
-
-/** The guard of each member of a set, where every member is a constant. */
-export function membersOf(value: Value): ReadonlyMap<string, string> | undefined {
-  const result = new Map<string, string>();
-  const members: Cases | undefined =
-    value.kind === 'set'
-      ? value.members
-      : value.kind === 'constant' && value.value instanceof RegoSet
-        ? value.value.items.map((item) => ({ guard: 'true', value: constantValue(item) }))
-        : undefined;
-  for (const { guard, value: member } of members ?? []) {
-    if (member.kind !== 'constant') return undefined;
-    const key = keyOf(member.value);
-    result.set(key, or(result.get(key) ?? 'false', guard));
-  }
-  return members === undefined ? undefined : result;
-}
-
-function kindOf(value: Value): string {
-  if (value.kind === 'set') return 'set';
-  if (value.kind === 'tuple' || value.kind === 'bag') return 'array';
-  if (value.kind !== 'constant') return value.kind;
-  if (value.value instanceof RegoSet) return 'set';
-  return Array.isArray(value.value) ? 'array' : isRecord(value.value) ? 'object' : 'scalar';
 }

@@ -1,17 +1,18 @@
-import { InternalError } from '../../core/errors.ts';
+import type { Progress } from '../../core/context.ts';
 import type { Location } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
 import { constant, type Definition, definitionsOf } from '../definitions.ts';
-import { type InputPath, pathText, valueAt } from '../domain.ts';
 import { type Counterexample, checkProgram, confirm, type ProofOptions, tracedCheck } from '../prove.ts';
 import type { Side } from '../side.ts';
-import { isObject } from '../source.ts';
-import { decode } from './decode.ts';
-import { type Construct, Formula, TooLarge } from './formula.ts';
-import { type RuleBook, ruleBook } from './rulebook.ts';
-import { type Answer, findZ3, solve, Z3_PACKAGE } from './solver.ts';
-import { Translator } from './translate.ts';
-import { and, type Case, type Cases, defined, not, or } from './values.ts';
+import { boundsText, constructText, type Judgement, type Limit } from './judge.ts';
+import { arraysOf, Questions } from './questions.ts';
+import { ruleBook } from './rulebook.ts';
+import { type Inquiry, inquire, type Stage } from './schedule.ts';
+import { findZ3, Z3_PACKAGE } from './solver.ts';
+import type { Construct } from './values.ts';
+
+/** Seconds that a proof over every input may take unless told otherwise. */
+export const DEFAULT_SMT_SECONDS = 120;
 
 /** What SMT can say about one clause of an invariant (one `violation` rule), over every input there is. */
 export interface SmtResult {
@@ -21,8 +22,10 @@ export interface SmtResult {
   /** `bounded`: proved for arrays of the input that are not longer than the domain's base input has them. */
   readonly status: 'proved' | 'bounded' | 'broken' | 'outside' | 'unknown';
   readonly detail: string;
-  /** Constructs that were taken as any value. */
+  /** Constructs that were taken as any value and on which the answer may depend. */
   readonly outside: readonly Construct[];
+  /** The clock cut an answer short, so that on another machine there may be more of it. */
+  readonly cut: boolean;
 }
 export interface SmtProof {
   /** What z3 says it is; undefined when it isn't installed. */
@@ -35,27 +38,27 @@ export const NOT_ATTEMPTED = `not attempted: z3-solver is not installed (npm ins
 
 export interface SmtOptions extends Pick<ProofOptions, 'entrypoint' | 'invariants' | 'packages' | 'domain' | 'other'> {
   readonly signal: AbortSignal;
+  readonly progress: Progress;
+  /** After so many seconds what has no answer yet is `unknown`; default DEFAULT_SMT_SECONDS. */
+  readonly maxSeconds?: number | undefined;
+  /** What the enumeration of the domain showed of invariants that are not broken, e.g. `proved on 4 of 4`. */
+  readonly onDomain?: string | undefined;
   /** Invariants of which a counterexample is known already. */
   readonly broken?: ReadonlySet<string>;
   /** The installed z3-solver; default: the one beside mixgate. */
   readonly z3?: string | undefined;
 }
 
-/** Questions to one z3 process. */
-const BATCH = 4;
-/** Elements that are followed where the arrays of the domain are too long. */
+/** Elements that are followed before the arrays of the domain are tried at their full length. */
 const FEW = 2;
-/** Work for a question about arrays: a proof takes little of it, an order that matters would take any. */
-const BOUNDED_RLIMIT = 6_000_000;
 
-interface Clause {
-  readonly invariant: string;
-  readonly clause: Definition;
-}
-interface Question extends Clause {
-  readonly formula: Formula;
-  readonly goals: readonly string[];
-}
+const LIMITS: { readonly [limit in Limit]: string } = {
+  work: "z3's limit of work",
+  memory: "z3's limit of memory",
+  time: 'time limit',
+  lost: 'z3 ended without an answer',
+  interrupted: 'interrupted',
+};
 
 /**
  * Asks z3 for an input, of any shape, on which an invariant is broken. `unsat` is a proof: what has no translation is
@@ -65,188 +68,105 @@ interface Question extends Clause {
 export async function proveAll(side: Side, options: SmtOptions): Promise<SmtProof> {
   const z3 = 'z3' in options ? options.z3 : findZ3();
   if (z3 === undefined) return { version: undefined, results: [], counterexamples: [] };
+  const deadline = performance.now() + (options.maxSeconds ?? DEFAULT_SMT_SECONDS) * 1000;
   const asts = new Map([...side.asts, ...(await side.opa.parse(options.invariants))]);
   const definitions = definitionsOf(asts);
-  const asking: Asking = {
-    z3,
-    options,
-    book: ruleBook(asts, definitions, side.source.data),
-    programs: new Programs(side, options),
-    counterexamples: [],
-  };
+  const book = ruleBook(asts, definitions, side.source.data);
   const broken = options.packages.filter((name) => options.broken?.has(name) === true);
   const clauses = options.packages
     .filter((name) => !broken.includes(name))
     .flatMap((invariant) =>
-      definitions.filter((d) => d.rule === `${invariant}.violation`).map((clause): Clause => ({ invariant, clause })),
+      definitions.filter((d) => d.rule === `${invariant}.violation`).map((clause) => ({ invariant, clause })),
     );
-  const first = await ask(asking, clauses, undefined);
-  // What is not proved for every input may be for arrays that are no longer than those of the domain.
-  const lengths = arraysOf(options.domain.base);
-  const settled = new Map(first.results);
-  for (const most of lengths.size === 0 ? [] : [...new Set([Number.POSITIVE_INFINITY, FEW])]) {
-    const open = clauses.filter((c) => ['outside', 'unknown'].includes(settled.get(c.clause)!.status));
-    if (open.length === 0) break;
-    const some = new Map([...lengths].map(([path, length]) => [path, Math.min(length, most)]));
-    const { results } = await ask(asking, open, some);
-    // A weaker claim takes the place of none; what stays open keeps the reason that the longest arrays gave.
-    for (const [clause, result] of results)
-      if (most === Number.POSITIVE_INFINITY || ['bounded', 'broken'].includes(result.status)) settled.set(clause, result);
-  }
-  const results = [...settled.values()];
-  for (const invariant of broken)
-    results.push({ invariant, location: undefined, status: 'broken', detail: 'broken on the declared domain', outside: [] });
-  const order = new Map(options.packages.map((name, index) => [name, index]));
-  return {
-    version: first.version,
-    results: results.sort(
-      (a, b) =>
-        order.get(a.invariant)! - order.get(b.invariant)! ||
-        compare(a.location?.file ?? '', b.location?.file ?? '') ||
-        (a.location?.line ?? 0) - (b.location?.line ?? 0),
-    ),
-    counterexamples: asking.counterexamples,
-  };
-}
-
-interface Asking {
-  readonly z3: string;
-  readonly options: SmtOptions;
-  readonly book: RuleBook;
-  readonly programs: Programs;
-  readonly counterexamples: Counterexample[];
-}
-
-/** Every clause as a question of its own; `lengths` are those of arrays of the input that are followed element by element. */
-async function ask(
-  asking: Asking,
-  clauses: readonly Clause[],
-  lengths: ReadonlyMap<string, number> | undefined,
-): Promise<{ readonly version: string; readonly results: ReadonlyMap<Definition, SmtResult> }> {
-  const { z3, options, book, programs } = asking;
-  const results = new Map<Definition, SmtResult>();
-  const questions: Question[] = [];
-  for (const { invariant, clause } of clauses) {
-    try {
-      questions.push(question(new Formula((path) => lengths?.get(JSON.stringify(path))), book, { invariant, clause }, options));
-    } catch (error) {
-      if (!(error instanceof TooLarge)) throw error;
-      const detail = 'outside the subset: the formula is too large';
-      results.set(clause, { invariant, location: clause.location, status: 'outside', detail, outside: [] });
-    }
-  }
-  const limits = lengths === undefined ? {} : { rlimit: BOUNDED_RLIMIT };
-  const { version, answers } = await solveAll(z3, questions, options.signal, limits);
-  const retry: Question[] = [];
-  const judge = async (asked: Question, answer: Answer, last: boolean): Promise<void> => {
-    const { invariant, clause, formula } = asked;
-    const outside = distinct(formula.outside);
-    const say = (status: SmtResult['status'], detail: string): void => {
-      results.set(clause, { invariant, location: clause.location, status, detail, outside });
-    };
-    if (answer.verdict === 'unsat' && !last) {
-      const taken =
-        outside.length === 0 ? '' : `; ${outside.length} construct${outside.length === 1 ? '' : 's'} taken as any value`;
-      const bounds = formula.arrays().map(({ path, length }) => `${pathText(path)} of up to ${length} elements`);
-      if (bounds.length === 0) return say('proved', `proved for every input (SMT, z3 ${version}${taken})`);
-      return say('bounded', `proved for ${bounds.join(', ')} (SMT, z3 ${version}${taken})`);
-    }
-    if (answer.verdict === 'unknown') return say('unknown', `unknown: ${answer.reason}`);
-    const model = answer.verdict === 'sat' ? decode(answer.values, formula.inputs(), formula.arrays()) : undefined;
-    const found = model === undefined ? undefined : await programs.confirm(invariant, model.input, messageOf(clause));
-    if (found !== undefined) {
-      const differs = formula.inputs().flatMap(({ path }) => (valueAt(found.input, path) === undefined ? [] : [pathText(path)]));
-      asking.counterexamples.push({ ...found, count: 1, differs });
-      return say('broken', `broken (SMT, z3 ${version}), replayed through WASM`);
-    }
-    if (!last && formula.inexact.length > 0) {
-      retry.push(asked);
-      return;
-    }
-    if (outside.length > 0) return say('outside', `outside the subset: ${constructText(outside[0]!)}`);
-    if (model === undefined)
-      return say('unknown', 'unknown: it may be broken where rules conflict or composite values are compared');
-    if (!model.exact) return say('unknown', 'unknown: only on values that JSON does not hold');
-    throw new InternalError(
-      `z3 and the WASM module disagree about ${invariant}; input: ${JSON.stringify(model.input).slice(0, 2000)}`,
-    );
-  };
-  for (const [index, asked] of questions.entries()) await judge(asked, answers[index]!, false);
-  if (retry.length > 0) {
-    // Once more, without what makes a model inexact.
-    const again = await solveAll(
-      z3,
-      retry.map((q) => ({ ...q, goals: [...q.goals, ...q.formula.inexact.map(not)] })),
-      options.signal,
-      limits,
-    );
-    for (const [index, asked] of retry.entries()) await judge(asked, again.answers[index]!, true);
-  }
-  return { version, results };
-}
-
-/** Arrays of an input, by path, with their lengths; empty ones are left out. */
-function arraysOf(input: Json, path: InputPath = [], found = new Map<string, number>()): Map<string, number> {
-  if (Array.isArray(input)) {
-    const key = JSON.stringify(path);
-    if (input.length > 0) found.set(key, Math.max(input.length, found.get(key) ?? 0));
-    // Elements of a list are alike: what one has inside may any of them.
-    for (const item of input as readonly Json[])
-      for (let index = 0; index < input.length; index += 1) arraysOf(item, [...path, index], found);
-  } else if (isObject(input)) for (const [key, value] of Object.entries(input)) arraysOf(value, [...path, key], found);
-  return found;
-}
-
-/** Questions in batches, so that a process that is stopped takes few answers with it. */
-async function solveAll(
-  z3: string,
-  questions: readonly Question[],
-  signal: AbortSignal,
-  limits: { readonly rlimit?: number },
-): Promise<{ readonly version: string; readonly answers: readonly Answer[] }> {
-  const answers: Answer[] = [];
-  let version = 'unknown';
-  for (let from = 0; from < questions.length; from += BATCH) {
-    const part = await solve(
-      z3,
-      questions.slice(from, from + BATCH).map((q) => query(q)),
-      signal,
-      limits,
-    );
-    answers.push(...part.answers);
-    if (part.version !== 'unknown') version = part.version;
-  }
-  return { version, answers };
-}
-
-function question(
-  formula: Formula,
-  book: ReturnType<typeof ruleBook>,
-  { invariant, clause }: Clause,
-  { entrypoint, domain }: SmtOptions,
-): Question {
-  const translator = new Translator(formula, book);
-  const input: Cases = [{ guard: 'true', value: { kind: 'input', path: [] } }];
-  const decision = translator.rule(entrypoint.replaceAll('/', '.'), input);
-  // As the generated check module has it: {input, decision}, or {input} where nothing is decided.
-  const decided = formula.name(defined(decision));
-  const document = (guard: string, entries: readonly (readonly [string, Cases])[]): Case => ({
-    guard,
-    value: { kind: 'object', entries: new Map([['input', input], ...entries]) },
+  const programs = new Programs(side, options);
+  const { version, inquiries } = await inquire({
+    z3,
+    clauses,
+    stages: stagesOf(options.domain.base, (lengths) => new Questions(book, options.entrypoint, options.domain, lengths)),
+    replay: ({ invariant, clause }, input) => programs.confirm(invariant, input, messageOf(clause)),
+    deadline,
+    signal: options.signal,
+    progress: options.progress,
   });
-  const judged: Cases = [document(decided, [['decision', decision]]), document(not(decided), [])];
-  const violation = translator.clause(clause, judged);
-  const goals = [violation.kind === 'set' ? defined(violation.members) : formula.fresh()];
-  if (domain.where !== undefined) {
-    const where = translator.path(domain.where, input);
-    goals.push(or(...where.map((c) => and(c.guard, formula.equal(c.value, { kind: 'constant', value: true })))));
-  }
-  return { invariant, clause, formula, goals };
+  const results = inquiries.map((inquiry) => resultOf(inquiry, version, options.onDomain));
+  for (const invariant of broken)
+    results.push({ ...nothing(invariant), status: 'broken', detail: 'broken on the declared domain' });
+  const order = new Map(options.packages.map((name, index) => [name, index]));
+  const before = (a: SmtResult, b: SmtResult): number =>
+    order.get(a.invariant)! - order.get(b.invariant)! ||
+    compare(a.location?.file ?? '', b.location?.file ?? '') ||
+    (a.location?.line ?? 0) - (b.location?.line ?? 0);
+  return {
+    version,
+    results: results.sort(before),
+    counterexamples: inquiries.flatMap(({ judgements }) =>
+      [...judgements.values()].flatMap((judgement) => (judgement.kind === 'broken' ? [judgement.example] : [])),
+    ),
+  };
 }
 
-function query({ formula, goals }: Question): { readonly text: string; readonly names: readonly string[] } {
-  return { text: formula.query(goals), names: [...formula.inputs().map((i) => i.name), ...formula.arrays().map((a) => a.flag)] };
+/** Every input first, then what is not proved so for a few elements of each array, then for as many as the domain has. */
+function stagesOf(base: Json, questions: (lengths: ReadonlyMap<string, number>) => Questions): readonly Stage[] {
+  const lengths = arraysOf(base);
+  const limited = (most: number): Questions =>
+    questions(new Map([...lengths].map(([path, length]) => [path, Math.min(length, most)])));
+  return [
+    { name: 'every input', questions: questions(new Map()) },
+    ...([...lengths.values()].some((length) => length > FEW)
+      ? [{ name: `arrays of up to ${FEW}`, questions: limited(FEW) }]
+      : []),
+    ...(lengths.size > 0 ? [{ name: 'arrays of the domain', questions: limited(Number.POSITIVE_INFINITY) }] : []),
+  ];
 }
+
+/** The strongest claim that an answer allows; where there is none, what the longest arrays gave as the reason. */
+function resultOf({ invariant, clause, judgements, stages }: Inquiry, version: string, onDomain: string | undefined): SmtResult {
+  const asked = stages.flatMap((stage) => {
+    const judgement = judgements.get(stage);
+    return judgement === undefined ? [] : [{ stage, judgement }];
+  });
+  const last = asked.at(-1)?.judgement;
+  const cut = asked.length === 0 || asked.some(({ judgement }) => judgement.kind === 'limit' && isClock(judgement.limit));
+  const say = (status: SmtResult['status'], detail: string, of: Judgement | undefined = last): SmtResult => ({
+    ...nothing(invariant),
+    location: clause.location,
+    status,
+    detail,
+    outside: of?.outside ?? [],
+    cut,
+  });
+  const broken = asked.find(({ judgement }) => judgement.kind === 'broken');
+  if (broken !== undefined) return say('broken', `broken (SMT, z3 ${version}), replayed through WASM`, broken.judgement);
+  // The first is for every input, and of the others the last is for the longest arrays.
+  const proofs = asked.filter(({ judgement }) => judgement.kind === 'proved');
+  const proof = proofs[0]?.stage === stages[0] ? proofs[0] : proofs.at(-1);
+  if (proof !== undefined) {
+    const { outside } = proof.judgement;
+    const taken =
+      outside.length === 0 ? '' : `; ${outside.length} construct${outside.length === 1 ? '' : 's'} taken as any value`;
+    const by = `(SMT, z3 ${version}${taken})`;
+    const bounds = boundsText(proof.stage.questions.of(clause)!.arrays);
+    if (bounds === undefined) return say('proved', `proved for every input ${by}`, proof.judgement);
+    const longer = last?.kind === 'limit' ? `; longer ones: ${LIMITS[last.limit]}` : '';
+    return say('bounded', `proved for ${bounds} ${by}${longer}`, proof.judgement);
+  }
+  const domain = onDomain === undefined ? '' : `; on the domain ${onDomain}`;
+  if (last?.kind === 'outside') return say('outside', `outside the subset: ${constructText(last.construct)}`);
+  if (last?.kind === 'unknown') return say('unknown', `unknown: ${last.reason}${domain}`);
+  if (last?.kind === 'too-large') return say('outside', 'outside the subset: the formula is too large');
+  return say('unknown', `unknown: ${LIMITS[last?.kind === 'limit' ? last.limit : 'time']}${domain}`);
+}
+
+const isClock = (limit: Limit): boolean => limit === 'time' || limit === 'interrupted';
+
+const nothing = (invariant: string): SmtResult => ({
+  invariant,
+  location: undefined,
+  status: 'unknown',
+  detail: '',
+  outside: [],
+  cut: false,
+});
 
 /** Compiled on the first input that is to be executed. */
 class Programs {
@@ -274,11 +194,3 @@ function messageOf(clause: Definition): Json | undefined {
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-
-export function constructText({ construct, location }: Construct): string {
-  return location === undefined ? construct : `${construct} at ${location.file}:${location.line}`;
-}
-
-function distinct(constructs: readonly Construct[]): readonly Construct[] {
-  return [...new Map(constructs.map((c) => [constructText(c), c])).values()];
-}

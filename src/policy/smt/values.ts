@@ -19,12 +19,13 @@ export interface Construct {
 }
 
 /**
- * A Rego value that depends on the input: `term` is SMT text of sort V; `input` a node of the input, whose members can
+ * A Rego value that depends on the input: `term` is a count; `input` a node of the input, whose members can
  * still be read; `tuple` and `bag` are arrays (see arrays.ts); `any` stands for every value there is, where a construct is outside the subset.
  */
 export type Value =
   | { readonly kind: 'constant'; readonly value: Constant }
-  | { readonly kind: 'term'; readonly smt: string }
+  /** A number, as SMT text; `some` says when it is above 0, of one that counts. */
+  | { readonly kind: 'term'; readonly smt: string; readonly some: string }
   | { readonly kind: 'input'; readonly path: InputPath }
   | { readonly kind: 'object'; readonly entries: ReadonlyMap<string, Cases> }
   | { readonly kind: 'set'; readonly members: Cases }
@@ -39,7 +40,7 @@ export type Value =
       /** What ordered them. */
       readonly order: Construct | undefined;
     }
-  | { readonly kind: 'any' };
+  | { readonly kind: 'any'; readonly standsFor: readonly Construct[] };
 /** What an expression can be: under `guard` (SMT text of sort Bool) it is `value`; under none of them it is undefined. */
 export type Cases = readonly Case[];
 export interface Case {
@@ -48,10 +49,27 @@ export interface Case {
 }
 
 export const constantValue = (value: Constant): Value => ({ kind: 'constant', value });
-export const ANY: Value = { kind: 'any' };
+export const anyValue = (...standsFor: readonly Construct[]): Value => ({ kind: 'any', standsFor });
+
+/** The constructs for which any of the values is taken. */
+export function standsFor(...values: readonly Value[]): readonly Construct[] {
+  return [...new Set(values.flatMap((value) => (value.kind === 'any' ? value.standsFor : [])))];
+}
+
+const keys = new WeakMap<object, string>();
 
 /** Equal text exactly for equal values. */
 export function keyOf(value: Constant): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  let key = keys.get(value);
+  if (key === undefined) {
+    key = compositeKey(value);
+    keys.set(value, key);
+  }
+  return key;
+}
+
+function compositeKey(value: Constant): string {
   if (value instanceof RegoSet) return `{${value.items.map(keyOf).sort().join(',')}}`;
   if (Array.isArray(value)) return `[${(value as readonly Constant[]).map(keyOf).join(',')}]`;
   if (isRecord(value))
@@ -102,15 +120,23 @@ function stringLiteral(value: string): string | undefined {
 }
 
 export function and(...guards: readonly string[]): string {
-  if (guards.includes('false')) return 'false';
-  const rest = [...new Set(guards.filter((guard) => guard !== 'true'))];
-  return rest.length === 0 ? 'true' : rest.length === 1 ? rest[0]! : `(and ${rest.join(' ')})`;
+  const rest = new Set(guards);
+  rest.delete('true');
+  if (rest.has('false') || contradicts(rest)) return 'false';
+  return rest.size === 0 ? 'true' : rest.size === 1 ? [...rest][0]! : `(and ${[...rest].join(' ')})`;
 }
 
 export function or(...guards: readonly string[]): string {
-  if (guards.includes('true')) return 'true';
-  const rest = [...new Set(guards.filter((guard) => guard !== 'false'))];
-  return rest.length === 0 ? 'false' : rest.length === 1 ? rest[0]! : `(or ${rest.join(' ')})`;
+  const rest = new Set(guards);
+  rest.delete('false');
+  if (rest.has('true') || contradicts(rest)) return 'true';
+  return rest.size === 0 ? 'false' : rest.size === 1 ? [...rest][0]! : `(or ${[...rest].join(' ')})`;
+}
+
+/** One of the guards is the opposite of another. */
+function contradicts(guards: ReadonlySet<string>): boolean {
+  for (const guard of guards) if (guard.startsWith('(not ') && guards.has(guard.slice(5, -1))) return true;
+  return false;
 }
 
 export function not(guard: string): string {
@@ -122,3 +148,23 @@ export function not(guard: string): string {
 
 /** The expression has a value. */
 export const defined = (cases: Cases): string => or(...cases.map((c) => c.guard));
+
+/** Cases of the same value become one, where that is plain to see: of constants, and of the same term or node of the input. */
+export function merged(cases: Cases): Cases {
+  if (cases.length < 2) return cases;
+  const result = new Map<string, { readonly guards: string[]; readonly value: Value }>();
+  for (const [index, { guard, value }] of cases.entries()) {
+    const key = identity(value) ?? `#${index}`;
+    const known = result.get(key);
+    if (known === undefined) result.set(key, { guards: [guard], value });
+    else known.guards.push(guard);
+  }
+  return [...result.values()].map(({ guards, value }) => ({ guard: or(...guards), value }));
+}
+
+/** Equal text only for values that are equal on every input. */
+export function identity(value: Value): string | undefined {
+  if (value.kind === 'constant') return `constant ${keyOf(value.value)}`;
+  if (value.kind === 'term') return `term ${value.smt}`;
+  return value.kind === 'input' ? `input ${JSON.stringify(value.path)}` : undefined;
+}

@@ -1,8 +1,9 @@
 /**
- * The process that z3 runs in: argv[2] is the file of the installed z3-solver; standard input has one JSON object
- * {queries, rlimit, memoryMb}, standard output gets {version, answers}. Its parent stops it when it takes too long.
+ * The process that z3 runs in: argv[2] is the file of the installed z3-solver, argv[3] its memory limit in MiB. It prints a
+ * line of JSON {version}, then reads questions, one a line as {text, rlimit, timeoutMs}, and prints a line {answer} for
+ * each. Its parent stops it when an answer takes too long; z3's own timer only ends what an orphan would go on with.
  */
-import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 
 interface Low {
@@ -22,15 +23,11 @@ interface Low {
   };
 }
 
-const { queries, rlimit, memoryMb } = JSON.parse(readFileSync(0, 'utf8')) as {
-  readonly queries: readonly string[];
-  readonly rlimit: number;
-  readonly memoryMb: number;
-};
-const loaded = (await import(pathToFileURL(process.argv[2]!).href)) as { default?: unknown; init?: unknown };
+const [, , file, memoryMb] = process.argv;
+const loaded = (await import(pathToFileURL(file!).href)) as { default?: unknown; init?: unknown };
 const { init } = (loaded.init === undefined ? loaded.default : loaded) as { init: () => Promise<Low> };
 const { em, Z3 } = await init();
-Z3.global_param_set('memory_max_size', String(memoryMb));
+Z3.global_param_set('memory_max_size', memoryMb!);
 
 /**
  * The package's own Z3.eval_smtlib2_string hands a string on the stack to another thread, which may read it after it is
@@ -49,7 +46,17 @@ function ask(text: string): string {
   }
 }
 
-const version = /"([^"]+)"/.exec(ask('(get-info :version)'))?.[1] ?? 'unknown';
-const answers = queries.map((query) => ask(`(set-option :rlimit ${rlimit})\n${query}`));
+const print = (line: unknown): void => {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+};
+print({ version: /"([^"]+)"/.exec(ask('(get-info :version)'))?.[1] ?? 'unknown' });
+for await (const line of createInterface({ input: process.stdin })) {
+  const { text, rlimit, timeoutMs } = JSON.parse(line) as {
+    readonly text: string;
+    readonly rlimit: number;
+    readonly timeoutMs: number;
+  };
+  print({ answer: ask(`(set-option :rlimit ${rlimit})\n(set-option :timeout ${timeoutMs})\n${text}`) });
+}
 // z3's threads would keep the process alive.
-process.stdout.write(JSON.stringify({ version, answers }), () => process.exit(0));
+process.stdout.write('', () => process.exit(0));
