@@ -7,6 +7,7 @@ import { connect, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
+import { wholeLines } from './support/lines.ts';
 import { microModel, temporary } from './support/models.ts';
 
 const CLI = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
@@ -51,7 +52,10 @@ const ask = (url: string): Promise<Response> =>
 
 describe('the end', () => {
   it('answers what a drain has no time for with 503 draining, as the last event of its stream, and ends', async () => {
-    await using runtime = await startRuntimeProcess(['--config', configuration('drain.json', { limits: { drainMs: 200 } })]);
+    const [decisions, spans] = [dir.file('decisions.ndjson'), dir.file('spans.ndjson')];
+    const telemetry = { decisionLog: { file: decisions }, traces: { file: spans } };
+    const config = configuration('drain.json', { limits: { drainMs: 200 }, telemetry });
+    await using runtime = await startRuntimeProcess(['--config', config]);
     const ended = once(runtime.child, 'close');
     const response = await ask(runtime.url);
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
@@ -64,6 +68,8 @@ describe('the end', () => {
       error: { type: 'service_unavailable', code: 'draining' },
     });
     expect(await ended).toEqual([0, null]);
+    // What waited to be written is: its line and its spans.
+    expect([wholeLines(decisions).length, wholeLines(spans).length]).toEqual([1, 1]);
   });
 
   it('closes the connection of a client that reads nothing, and ends', async () => {
