@@ -173,6 +173,9 @@ describe('bodies', () => {
     const before = await count();
     await raw('{');
     expect(await count()).toBe(before + 1);
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1', () => socket.write('GARBAGE\r\n\r\n'));
+    await new Promise((resolve) => socket.resume().on('close', resolve));
+    expect(await count()).toBe(before + 2);
   });
 
   it('may begin with a byte order mark, and name a member __proto__', async () => {

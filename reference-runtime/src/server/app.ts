@@ -1,11 +1,12 @@
 // The whole HTTP surface on one page.
 import type { Server } from 'node:https';
+import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ServerCertificate } from './certificate.ts';
 import { errorBody, HttpError, internal, methodNotAllowed, notFound, unavailable } from './errors.ts';
 import { handleCompletion } from './handle.ts';
 import { credentialsOf, type Identity } from './identity.ts';
-import { clientErrorHandler, invalidBody, readJson } from './intake.ts';
+import { answerClientError, invalidBody, readJson } from './intake.ts';
 import { moeEndpoints } from './moe-endpoints.ts';
 import { refreshMetrics } from './refresh-metrics.ts';
 import { servedModels, unknownModel } from './route.ts';
@@ -32,7 +33,8 @@ export function buildApp(runtime: Runtime): FastifyInstance {
     forceCloseConnections: 'idle' as const,
     // What Fastify refuses before a route is found, in the same shape as everything else.
     frameworkErrors: (error: unknown, _request: FastifyRequest, reply: FastifyReply) => void sendError(runtime, error, reply),
-    clientErrorHandler,
+    clientErrorHandler: (error: Error, socket: Socket) =>
+      answerClientError(error, socket, (failure) => countRefusal(runtime, failure)),
   };
   const app =
     certificate === undefined
@@ -120,10 +122,15 @@ async function identified(runtime: Runtime, request: FastifyRequest): Promise<Id
   return runtime.identify(credentialsOf(request));
 }
 
+/** What no stage of a request saw: bodies, paths and identities of other endpoints. */
+function countRefusal(runtime: Runtime, failure: HttpError): void {
+  runtime.metrics.instruments.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });
+}
+
 function sendError(runtime: Runtime, error: unknown, reply: FastifyReply): FastifyReply {
   const failure = error instanceof HttpError ? error : fromFastify(runtime, error);
   if (failure.code === 'internal_error') runtime.log(`request failed: ${error instanceof Error ? error.stack : String(error)}`);
-  runtime.metrics.instruments.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });
+  countRefusal(runtime, failure);
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
   if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
   return reply.status(failure.status).send(errorBody(failure));

@@ -33,8 +33,8 @@ const CLIENT_ERRORS: Record<string, [number, string, string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'the request did not arrive in time'],
 };
 
-/** Answers what is no HTTP request, and ends the connection. */
-export function clientErrorHandler(error: Error & { code?: string }, socket: Socket): void {
+/** Answers what is no HTTP request, and ends the connection. @param refused told of each that is answered */
+export function answerClientError(error: Error & { code?: string }, socket: Socket, refused: (failure: HttpError) => void): void {
   // Behind an answer that has begun nothing can be said; `_httpMessage` is what Node's documentation of `clientError` names for it.
   const { _httpMessage: answer } = socket as Socket & { _httpMessage?: { headersSent: boolean } };
   if (error.code === 'ECONNRESET' || !socket.writable || answer?.headersSent === true) {
@@ -42,7 +42,9 @@ export function clientErrorHandler(error: Error & { code?: string }, socket: Soc
     return;
   }
   const [status, phrase, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'Bad Request', 'this is not a valid HTTP request'];
-  const body = JSON.stringify(errorBody(invalidBody(status, message)));
+  const failure = invalidBody(status, message);
+  refused(failure);
+  const body = JSON.stringify(errorBody(failure));
   socket.end(
     `HTTP/1.1 ${status} ${phrase}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
