@@ -7,6 +7,7 @@ import { type Fit, fitReference, memoryFinding } from './fit.ts';
 import { type FlagList, flagFindings, flagTable } from './flags.ts';
 import { type ArtifactFacts, metadataFindings, modelTitle, PLACEHOLDER_DIGEST, versionFindings } from './metadata.ts';
 import type { Catalog, CatalogModel, Pool } from './model.ts';
+import { type PolicyPrice, priceMismatches, stalePrices } from './prices.ts';
 import { bitsPerWeight } from './quantisation.ts';
 import { type ModelReference, textOf } from './references.ts';
 import { catalogFinding } from './rules.ts';
@@ -24,6 +25,8 @@ export interface CatalogInput {
   readonly flags: FlagList | readonly Finding[] | undefined;
   /** What the modules of the routing policy refer to; undefined when no policy is configured. */
   readonly policyUses: readonly RegoUse[] | undefined;
+  /** What the data of the routing policy says that pools cost; undefined when no policy is configured, or no pool has a price. */
+  readonly policyPrices: readonly PolicyPrice[] | undefined;
   /** ISO time: prices and flags age against it. */
   readonly now: string;
 }
@@ -35,7 +38,8 @@ export function evaluateCatalog(input: CatalogInput): GateResult {
     ...input.head.findings,
     ...models.flatMap((model) => metadataFindings(model, input.artifacts.get(model.file))),
     ...versionFindings(models, input.base?.models),
-    ...priceFindings([...(input.pools?.values() ?? [])], input.now),
+    ...stalePrices([...(input.pools?.values() ?? [])], input.now),
+    ...priceMismatches([...(input.pools?.values() ?? [])], input.policyPrices ?? []),
   ];
   const flags = input.flags !== undefined && 'locate' in input.flags ? input.flags : undefined;
   if (flags !== undefined) findings.push(...flagFindings(flags, input.policyUses, input.now));
@@ -85,27 +89,6 @@ export function evaluateCatalog(input: CatalogInput): GateResult {
         : models.length === 0 && findings.length === 0
           ? 'The catalogue has no model: nothing was judged.'
           : undefined,
-  });
-}
-
-/** A price is stale after its age in whole days, and before the day it was looked up. */
-function priceFindings(pools: readonly Pool[], now: string): readonly Finding[] {
-  return pools.flatMap(({ id, price }) => {
-    if (price === undefined) return [];
-    const age = Math.floor((Date.parse(now) - Date.parse(price.asOf)) / 86_400_000);
-    if (age >= 0 && age <= price.maxAgeDays) return [];
-    return [
-      catalogFinding('catalog-price-stale', {
-        message:
-          age < 0
-            ? `The price of pool ${id} was looked up on ${price.asOf}, which lies ahead.`
-            : `The price of pool ${id} is ${age} days old, more than ${price.maxAgeDays}.`,
-        location: price.location,
-        subject: id,
-        evidence: { asOf: price.asOf, maxAgeDays: price.maxAgeDays },
-        fix: 'Look the price up again and set `price.asOf` to that day.',
-      }),
-    ];
   });
 }
 
@@ -276,7 +259,7 @@ function planChart(fits: readonly Fit[]) {
     kind: 'bar' as const,
     title: 'Memory needed and available',
     yLabel: 'GiB',
-    categories: fits.map((fit) => `${fit.pool.id} ${modelTitle(fit.model)}`),
+    categories: planLabels(fits),
     series: [
       { name: 'weights', values: fits.map((fit) => gib(fit.plan.weights)) },
       { name: 'KV cache', values: fits.map((fit) => gib(fit.plan.kvCache)) },
@@ -284,6 +267,15 @@ function planChart(fits: readonly Fit[]) {
       { name: 'available', values: fits.map((fit) => gib(fit.plan.available)) },
     ],
   };
+}
+
+/** Pool and model; with the workload where a pool has several of the same model, such as a `next` slot. */
+function planLabels(fits: readonly Fit[]): readonly string[] {
+  const short = fits.map((fit) => `${fit.pool.id} ${modelTitle(fit.model)}`);
+  return fits.map(({ reference }, index) => {
+    const label = short[index]!;
+    return short.indexOf(label) === short.lastIndexOf(label) ? label : `${label} (${reference.workload})`;
+  });
 }
 
 function subjectOf(model: CatalogModel): readonly Subject[] {

@@ -11,6 +11,7 @@ import { readFlags } from './flags.ts';
 import { readModel } from './gguf.ts';
 import type { ArtifactFacts } from './metadata.ts';
 import { type CatalogModel, readModels, readPools } from './model.ts';
+import { readPolicyPrices } from './policy-prices.ts';
 import { type ModelReference, modelReferences } from './references.ts';
 
 /** Model metadata, the files it names, and the deployments of every cluster that run its models. */
@@ -26,14 +27,19 @@ export async function runCatalogGate(context: GateContext, section: Section<'cat
   const references: ModelReference[] = [];
   for (const cluster of config.clusters ?? [])
     references.push(...modelReferences(cluster.name, await renderFolder(context.head, cluster.overlay, context)));
+  const pools = section.pools === undefined ? undefined : await readPools(context.head, section.pools);
   return evaluateCatalog({
     head,
     base,
     artifacts: await readArtifacts(context.head, head.models),
-    pools: section.pools === undefined ? undefined : await readPools(context.head, section.pools),
+    pools,
     references,
     flags: section.flags === undefined ? undefined : await readFlags(context.head, section.flags),
     policyUses: section.flags === undefined ? undefined : await policyUses(context, config),
+    policyPrices:
+      config.policy !== undefined && [...(pools?.values() ?? [])].some((pool) => pool.price !== undefined)
+        ? await readPolicyPrices(context.head, config.policy)
+        : undefined,
     now: context.now,
   });
 }

@@ -74,6 +74,10 @@ export interface Pool {
 
 /** What a pool's tokens cost, and where that stands. */
 export interface PoolPrice {
+  /** ISO 4217. */
+  readonly currency: string;
+  readonly perMtokInput: number;
+  readonly perMtokOutput: number;
   /** ISO date. */
   readonly asOf: string;
   readonly maxAgeDays: number;
@@ -126,6 +130,9 @@ export async function readPools(tree: FileTree, file: string): Promise<ReadonlyM
         pool.price === undefined
           ? undefined
           : {
+              currency: pool.price.currency,
+              perMtokInput: pool.price.perMtokInput,
+              perMtokOutput: pool.price.perMtokOutput,
               asOf: pool.price.asOf,
               maxAgeDays: pool.price.maxAgeDays ?? PRICE_MAX_AGE_DAYS,
               location: source.locate(['pools', index, 'price', 'asOf']),

@@ -27,6 +27,11 @@ export const RULES = [
     summary: 'The parameter count is not the total of the architecture, e.g. the active count.',
   },
   { id: 'catalog-price-stale', level: 'warning', summary: 'The price of a pool is old, so that costs may be wrong.' },
+  {
+    id: 'catalog-price-mismatch',
+    level: 'error',
+    summary: 'The policy ranks a pool by a cost that contradicts its price in the catalogue.',
+  },
   { id: 'catalog-flag-invalid', level: 'error', summary: 'A feature flag lacks something or has the wrong form.' },
   { id: 'catalog-flag-owner-missing', level: 'error', summary: 'A feature flag has no owner.' },
   { id: 'catalog-flag-expired', level: 'error', summary: 'A feature flag is past the day on which it ends.' },

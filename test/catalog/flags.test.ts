@@ -155,29 +155,3 @@ describe('feature flags', () => {
     expect(found('2026-01-16T00:00:00Z')).toEqual(['catalog-flag-expired']);
   });
 });
-
-describe('prices of pools', () => {
-  const pools = (asOf: string, more = ''): Files =>
-    catalogFiles({
-      'catalog/pools.yaml': `pools:
-  - id: us-east-gpu
-    cluster: us-east
-    accelerator: gpu
-    memory: 80GiB
-    price: {currency: EUR, asOf: "${asOf}", perMtokInput: 0.5, perMtokOutput: 1.5${more}}
-`,
-    });
-
-  it.each([
-    ['2026-01-15', '', []],
-    ['2025-10-17', '', []],
-    ['2025-10-16', '', ['The price of pool us-east-gpu is 91 days old, more than 90.']],
-    ['2025-12-01', ', maxAgeDays: 30', ['The price of pool us-east-gpu is 45 days old, more than 30.']],
-    ['2026-02-01', '', ['The price of pool us-east-gpu was looked up on 2026-02-01, which lies ahead.']],
-  ])('of %s%s', async (asOf, more, messages) => {
-    const { findings } = await catalogOf(pools(asOf, more));
-    expect(findings.map(({ message }) => message)).toEqual(messages);
-    for (const { ruleId, level, location } of findings)
-      expect([ruleId, level, location?.line]).toEqual(['catalog-price-stale', 'warning', 6]);
-  });
-});

@@ -34,6 +34,14 @@ describe('a complete catalogue', () => {
     ]);
   });
 
+  it('names the workload in the chart where a pool has two of the same model, and only there', async () => {
+    const next = DEPLOYMENT.split('---\n')[0]!.replace('{name: vllm,', '{name: vllm-next,');
+    const chart = (await catalogOf(catalogFiles({ 'git/all.yaml': `${DEPLOYMENT}---\n${next}` }))).charts?.[0];
+    const label = 'us-east-gpu mixtral-8x7b-instruct 1.0.0';
+    expect(chart).toMatchObject({ categories: [`${label} (Deployment/llm/vllm)`, `${label} (Deployment/llm/vllm-next)`] });
+    expect((await catalogOf(catalogFiles())).charts?.[0]).toMatchObject({ categories: [label] });
+  });
+
   it('the digest of mixtral-micro in the example fleet is that of the file in the repository', () => {
     const { artifact } = parse(readFileSync(join(FLEET, 'catalog/models/mixtral-micro-1.0.0.yaml'), 'utf8')) as {
       artifact: { digest: string; bytes: number };
