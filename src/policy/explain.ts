@@ -5,7 +5,7 @@ import { compileProgram } from './compile.ts';
 import { allows, decisionOf } from './decision.ts';
 import { type Definition, importsOf, splitBody } from './definitions.ts';
 import { type Domain, type InputPath, pathText, valueAt, withValue } from './domain.ts';
-import { OpaRefused } from './opa.ts';
+import { OpaRefused } from './opa-problems.ts';
 import type { Side } from './side.ts';
 import { type Outcome, PolicyLoadError } from './wasm.ts';
 

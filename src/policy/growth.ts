@@ -5,7 +5,7 @@ import { summarise } from './bench.ts';
 import { compileProgram } from './compile.ts';
 import { type Definition, splitBody } from './definitions.ts';
 import { type InputPath, pathText, valueAt, withValue } from './domain.ts';
-import { OpaRefused } from './opa.ts';
+import { OpaRefused } from './opa-problems.ts';
 import type { Side } from './side.ts';
 import { isObject, type Modules } from './source.ts';
 import { EvaluationLimit } from './tasks.ts';

@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { ExternalError } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import type { Tool } from '../core/gate-context.ts';
@@ -8,25 +8,20 @@ import type { JsonObject } from '../core/json.ts';
 import { type ExecResult, exec, OutputLimit } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
 import { untarMember } from './bundle.ts';
+import {
+  compare,
+  limitProblem,
+  type OpaProblem,
+  OpaRefused,
+  placeOf,
+  problemsOf,
+  type RawLocation,
+  sorted,
+  TIMEOUT_MS,
+  tidyPath,
+} from './opa-problems.ts';
+import { stageFiles } from './opa-stage.ts';
 import type { Modules } from './source.ts';
-
-/** One error of OPA, with its place. */
-export interface OpaProblem {
-  readonly message: string;
-  /** OPA's own code, e.g. `rego_type_error`. */
-  readonly code: string;
-  readonly location: Location | undefined;
-}
-
-/** What OPA refused: the modules are at fault, not the run. */
-export class OpaRefused extends Error {
-  readonly problems: readonly OpaProblem[];
-  constructor(problems: readonly OpaProblem[]) {
-    super(problems.map((p) => p.message).join('; '));
-    this.name = 'OpaRefused';
-    this.problems = problems;
-  }
-}
 
 export interface TestResult {
   readonly name: string;
@@ -63,7 +58,6 @@ const HOOKS = [
   { name: 'mixgate.fired', decl: { type: 'function', args: [{ type: 'string' }, { type: 'any' }], result: { type: 'boolean' } } },
 ];
 
-const TIMEOUT_MS = 60_000;
 const MAX_OUTPUT = 256 * 1024 * 1024;
 /** A module of ten thousand rules has a tree of 40 MiB. */
 const MAX_TREE = 128 * 1024 * 1024;
@@ -297,112 +291,8 @@ interface RawTest {
   readonly output?: string;
   readonly error?: { readonly message?: string };
 }
-interface RawLocation {
-  readonly file?: string;
-  readonly row?: number;
-  readonly col?: number;
-}
 interface RawCoverage {
   readonly not_covered?: readonly { readonly start: { readonly row: number }; readonly end: { readonly row: number } }[];
   readonly covered_lines?: number;
   readonly not_covered_lines?: number;
-}
-
-async function stageFiles(modules: Modules, data: JsonObject): Promise<{ readonly dir: string } & AsyncDisposable> {
-  const dir = await mkdtemp(join(tmpdir(), 'mixgate-rego-'));
-  const made = new Set<string>();
-  for (const [path, text] of modules) {
-    const target = join(dir, path);
-    if (!made.has(dirname(target))) await mkdir(dirname(target), { recursive: true });
-    made.add(dirname(target));
-    await writeFile(target, text);
-  }
-  await writeFile(join(dir, 'data.json'), JSON.stringify(data));
-  return { dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
-}
-
-/** OPA's paths are relative to the bundle root, sometimes with a leading slash. */
-function tidyPath(path: string): string {
-  return path.replace(/^(?:\.?\/)+/, '');
-}
-
-function placeOf(raw: RawLocation | undefined, fallback?: string): Location | undefined {
-  const file = raw?.file === undefined || raw.file === '' ? fallback : tidyPath(raw.file);
-  if (file === undefined) return undefined;
-  return {
-    file,
-    ...(raw?.row === undefined ? {} : { line: Math.max(1, raw.row) }),
-    ...(raw?.col === undefined ? {} : { column: Math.max(1, raw.col) }),
-  };
-}
-
-/** Errors come as JSON on stdout or stderr (`check`, `parse`, `eval`), or as text lines `file:row: code: message`. */
-function problemsOf(result: ExecResult, fallback?: string): OpaProblem[] {
-  for (const text of [result.stdout, result.stderr]) {
-    try {
-      const parsed = JSON.parse(text) as { errors?: RawError[] } | RawError[];
-      const errors = Array.isArray(parsed) ? parsed : (parsed.errors ?? []);
-      if (errors.length > 0) {
-        return sorted(
-          errors.map((e) => ({
-            message: e.message ?? 'error',
-            code: e.code ?? 'opa_error',
-            location: placeOf(e.location, fallback),
-          })),
-        );
-      }
-    } catch {
-      // Not JSON: the text form below.
-    }
-  }
-  const problems: OpaProblem[] = [];
-  for (const line of `${result.stderr}\n${result.stdout}`.split('\n')) {
-    const match =
-      /^(?:\d+ errors? occurred(?: during loading)?: )?(?:error: )?(?:load error: )?(?<file>[^\s:][^:]*\.rego):(?<row>\d+)(?::(?<col>\d+))?: (?:(?<code>rego_\w+): )?(?<message>.+)$/.exec(
-        line.trim(),
-      );
-    if (match === null) continue;
-    const g = match.groups!;
-    problems.push({
-      message: g['message']!,
-      code: g['code'] ?? 'opa_error',
-      location: {
-        file: tidyPath(g['file']!),
-        line: Number(g['row']),
-        ...(g['col'] === undefined ? {} : { column: Number(g['col']) }),
-      },
-    });
-  }
-  if (problems.length > 0) return sorted(problems);
-  const text = (result.stderr || result.stdout).trim().split('\n').slice(0, 5).join(' ').replaceAll(/\s+/g, ' ').slice(0, 500);
-  return [
-    {
-      message: text === '' ? `opa ended with ${result.code}` : text,
-      code: 'opa_error',
-      location: fallback === undefined ? undefined : { file: fallback },
-    },
-  ];
-}
-
-interface RawError {
-  readonly message?: string;
-  readonly code?: string;
-  readonly location?: RawLocation;
-}
-
-function limitProblem(what: string): OpaProblem {
-  return { message: `${what} took longer than ${TIMEOUT_MS / 1000} s and was stopped`, code: 'limit', location: undefined };
-}
-
-function sorted(problems: readonly OpaProblem[]): OpaProblem[] {
-  return [...problems].sort(
-    (a, b) =>
-      compare(a.location?.file ?? '', b.location?.file ?? '') ||
-      (a.location?.line ?? 0) - (b.location?.line ?? 0) ||
-      compare(a.message, b.message),
-  );
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 import type { Finding } from '../core/finding.ts';
 import { canonicalJson, type Json } from '../core/json.ts';
 import { decisionOf } from './decision.ts';
-import { OpaRefused } from './opa.ts';
+import { OpaRefused } from './opa-problems.ts';
 import { policyFinding } from './rules.ts';
 import type { Side } from './side.ts';
 

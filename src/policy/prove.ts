@@ -7,7 +7,7 @@ import { decisionOf } from './decision.ts';
 import { type Definition, definitionsOf } from './definitions.ts';
 import { type Domain, digitsOf, inputOf } from './domain.ts';
 import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
-import { OpaRefused } from './opa.ts';
+import { OpaRefused } from './opa-problems.ts';
 import { coveringStrength, requireStrength, samplePoints, take } from './sampling.ts';
 import { shrink } from './shrink.ts';
 import { type Side, tracedProgramWith } from './side.ts';

@@ -6,7 +6,8 @@ import { sourceText } from './ast.ts';
 import { type Definition, definitionsOf } from './definitions.ts';
 import { applyEdits, type Edit, offsetOf } from './edits.ts';
 import { bodyEdits, valueText } from './instrument.ts';
-import { type Opa, OpaRefused, type TestResult } from './opa.ts';
+import type { Opa, TestResult } from './opa.ts';
+import { OpaRefused } from './opa-problems.ts';
 import type { Modules, PolicySource } from './source.ts';
 
 /** Which definitions held while the policy's own tests ran, and what its entrypoints decided meanwhile. */

@@ -6,7 +6,8 @@ import { callsOf, compileProgram, missingBuiltins, type Program } from './compil
 import { type Definition, definitionsOf, type Graph, graphOf } from './definitions.ts';
 import { type Domain, readDomain } from './domain.ts';
 import { instrument } from './instrument.ts';
-import { FORBIDDEN_BUILTINS, type Opa, type OpaProblem, OpaRefused } from './opa.ts';
+import { FORBIDDEN_BUILTINS, type Opa } from './opa.ts';
+import { type OpaProblem, OpaRefused } from './opa-problems.ts';
 import type { EvaluatorPool } from './pool.ts';
 import { policyFinding } from './rules.ts';
 import type { Modules, PolicySource } from './source.ts';

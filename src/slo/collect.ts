@@ -5,7 +5,7 @@ import type { ObjectiveEvidence } from './evaluate.ts';
 import type { Counted, EventOptions } from './events.ts';
 import { coverageSelectors, measureSeries, measureWindow } from './measure.ts';
 import type { AlertRule, Objective } from './model.ts';
-import type { Matcher } from './promql.ts';
+import type { Matcher } from './promql-expr.ts';
 import type { MetricSource } from './source.ts';
 
 export interface CollectOptions {

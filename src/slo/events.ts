@@ -1,5 +1,5 @@
 import { decimal, type Objective, type Sli } from './model.ts';
-import { type Expr, type Matcher, mapSelectors, type Selector } from './promql.ts';
+import { type Expr, type Matcher, mapSelectors, type Selector } from './promql-expr.ts';
 
 export interface EventOptions {
   /**

@@ -3,7 +3,7 @@ import { MIN_BAD_EVENTS } from './burn.ts';
 import { formatDuration, HOUR } from './duration.ts';
 import { eventQueries } from './events.ts';
 import { type AlertRule, decimal, errorBudget, type Objective } from './model.ts';
-import { formatPromql } from './promql.ts';
+import { formatPromql } from './promql-format.ts';
 
 export interface RecordingRule {
   readonly record: string;

@@ -1,7 +1,7 @@
 import { formatDuration, HOUR, MINUTE, parsePromDuration } from './duration.ts';
 import { type AlertingRule, rulesFor } from './generate-rules.ts';
 import type { Objective } from './model.ts';
-import { type Matcher, type Selector, selectorsOf } from './promql.ts';
+import { type Matcher, type Selector, selectorsOf } from './promql-expr.ts';
 import { type Labels, matcherTest } from './series.ts';
 
 interface InputSeries {

@@ -1,6 +1,7 @@
 import type { Finding } from '../core/finding.ts';
 import type { Objective, Query, Sli } from './model.ts';
-import { formatPromql, type Matcher, type Selector, selectorsOf } from './promql.ts';
+import { type Matcher, type Selector, selectorsOf } from './promql-expr.ts';
+import { formatPromql } from './promql-format.ts';
 import { sloFinding } from './rules.ts';
 
 /**

@@ -1,7 +1,8 @@
 import { MINUTE } from './duration.ts';
 import { type Counted, type Counts, countsFrom, type EventOptions, eventQueries, overWindow, withMatch } from './events.ts';
 import { isAbove, type Objective } from './model.ts';
-import { type Expr, formatPromql, type Selector, selectorsOf } from './promql.ts';
+import { type Expr, type Selector, selectorsOf } from './promql-expr.ts';
+import { formatPromql } from './promql-format.ts';
 import { type MetricSource, singleValue } from './source.ts';
 
 /** Good, bad and total events of an objective over the window that ends at `at` (ms), by its budgeting method. */

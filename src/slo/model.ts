@@ -1,5 +1,5 @@
 import type { Location } from '../core/finding.ts';
-import type { Expr } from './promql.ts';
+import type { Expr } from './promql-expr.ts';
 
 /** A PromQL query of an SLO and where it stands. */
 export interface Query {

@@ -8,8 +8,9 @@ import {
   seconds,
   unexpected,
 } from '../prometheus/api.ts';
-import { type Expr, formatPromql, type Selector } from './promql.ts';
 import type { Vector } from './promql-eval.ts';
+import type { Expr, Selector } from './promql-expr.ts';
+import { formatPromql } from './promql-format.ts';
 import { type MetricSource, severalSeries } from './source.ts';
 
 export type { PrometheusOptions } from '../prometheus/api.ts';

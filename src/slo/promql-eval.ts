@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../core/errors.ts';
-import { type Expr, formatPromql, type Selector } from './promql.ts';
+import type { Expr, Selector } from './promql-expr.ts';
+import { formatPromql } from './promql-format.ts';
 import { type Labels, labelKey, type Series, type SeriesStore, selectSeries, upperBound } from './series.ts';
 
 export interface VectorSample {

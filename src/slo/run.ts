@@ -7,7 +7,7 @@ import { judgeObjective, type ObjectiveOutcome } from './evaluate.ts';
 import type { MaintenanceWindow } from './maintenance.ts';
 import { coverageSelectors } from './measure.ts';
 import type { Objective } from './model.ts';
-import { type Matcher, unsupportedOf } from './promql.ts';
+import { type Matcher, unsupportedOf } from './promql-expr.ts';
 import { burnResult } from './results.ts';
 import type { MetricSource } from './source.ts';
 

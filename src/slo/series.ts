@@ -1,5 +1,5 @@
 import { RE2JS } from 're2js';
-import type { Matcher, Selector } from './promql.ts';
+import type { Matcher, Selector } from './promql-expr.ts';
 
 export type Labels = { readonly [label: string]: string };
 

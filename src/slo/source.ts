@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../core/errors.ts';
-import type { Expr, Selector } from './promql.ts';
 import { evaluatePromql, type Vector } from './promql-eval.ts';
+import type { Expr, Selector } from './promql-expr.ts';
 import { type SeriesStore, selectSeries } from './series.ts';
 
 /** Where samples come from: a Prometheus, or a file of recorded samples. Times in ms. */

@@ -1,5 +1,5 @@
+import type { Alternative } from './alternative.ts';
 import { binomialCdf, binomialSf, hypergeometricLogPmf } from './distributions.ts';
-import type { Alternative } from './mann-whitney.ts';
 
 /**
  * Fisher's exact test of the 2x2 table [[a, b], [c, d]] (rows are arms, first column events); `greater` says the first row has

@@ -1,7 +1,6 @@
+import { type Alternative, exactTail } from './alternative.ts';
 import { normalSf } from './distributions.ts';
 import { countPairs, midranks, sortedCopy } from './ranks.ts';
-
-export type Alternative = 'two-sided' | 'less' | 'greater';
 
 export interface RankSumResult {
   /** U of the first sample: pairs with x > y, ties as one half. 0 .. m*n. */
@@ -62,16 +61,7 @@ function exactP(x: ArrayLike<number>, y: ArrayLike<number>, u: number, alternati
   pooled.set(y, m);
   const doubled = Int32Array.from(midranks(pooled).ranks, (rank) => Math.round(2 * rank));
   const distribution = subsetSumDistribution(doubled, m);
-  const observed = Math.round(2 * u + m * (m + 1));
-  let less = 0;
-  let greater = 0;
-  for (let s = 0; s < distribution.length; s++) {
-    if (s <= observed) less += distribution[s]!;
-    if (s >= observed) greater += distribution[s]!;
-  }
-  if (alternative === 'less') return Math.min(1, less);
-  if (alternative === 'greater') return Math.min(1, greater);
-  return Math.min(1, 2 * Math.min(less, greater));
+  return exactTail(distribution, Math.round(2 * u + m * (m + 1)), alternative);
 }
 
 /** Probability of each sum of a uniformly random subset of `size` of the positive integers `items` (dynamic programme). */

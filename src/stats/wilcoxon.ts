@@ -1,5 +1,5 @@
+import { type Alternative, exactTail } from './alternative.ts';
 import { normalSf } from './distributions.ts';
-import type { Alternative } from './mann-whitney.ts';
 import { midranks } from './ranks.ts';
 
 export interface SignedRankResult {
@@ -46,16 +46,7 @@ export function wilcoxonSignedRank(
 
 function exactP(ranks: Float64Array, w: number, alternative: Alternative): number {
   const distribution = signFlipDistribution(Int32Array.from(ranks, (rank) => Math.round(2 * rank)));
-  const observed = Math.round(2 * w);
-  let less = 0;
-  let greater = 0;
-  for (let s = 0; s < distribution.length; s++) {
-    if (s <= observed) less += distribution[s]!;
-    if (s >= observed) greater += distribution[s]!;
-  }
-  if (alternative === 'less') return Math.min(1, less);
-  if (alternative === 'greater') return Math.min(1, greater);
-  return Math.min(1, 2 * Math.min(less, greater));
+  return exactTail(distribution, Math.round(2 * w), alternative);
 }
 
 /** Distribution of the sum of positive integers, each included with chance 1/2 (or `chance`), independently. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Alternative } from '../../src/stats/alternative.ts';
 import { conditionalRateTest, fisherExact, mcNemarExact } from '../../src/stats/fisher.ts';
-import { type Alternative, mannWhitney, subsetSumDistribution } from '../../src/stats/mann-whitney.ts';
+import { mannWhitney, subsetSumDistribution } from '../../src/stats/mann-whitney.ts';
 import { signFlipTest } from '../../src/stats/permutation.ts';
 import { createRng } from '../../src/stats/rng.ts';
 import { signFlipDistribution, wilcoxonSignedRank } from '../../src/stats/wilcoxon.ts';

@@ -1,7 +1,7 @@
 // What one generation does with its samples: text, stop sequences, log probabilities, grammar. No clock, no native code of its own.
 import { mulberry32, type Uniform } from '../gguf/random.ts';
 import { GRAMMAR_END } from './grammar.ts';
-import type { GrammarState } from './native-context.ts';
+import type { GrammarState, SamplerConfig } from './native-context.ts';
 import { logProbability, pick } from './sampling.ts';
 import type { Distribution } from './scheduler.ts';
 import { TextStream } from './text-stream.ts';
@@ -55,14 +55,7 @@ export class Generation {
   }
 
   /** How llama.cpp samples. With own sampling it only hands over the distribution, and the grammar is applied here. */
-  samplerConfig(): {
-    temperature: number;
-    minP: number;
-    topK: number;
-    topP: number;
-    seed: number;
-    grammarEvaluationState?: object;
-  } {
+  samplerConfig(): SamplerConfig {
     const { request } = this.#run;
     if (this.ownSampling) return { temperature: 0, minP: 0, topK: 0, topP: 1, seed: 0 };
     return {

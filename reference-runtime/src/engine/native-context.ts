@@ -4,16 +4,19 @@
 // used of it is checked here, and a version without it is refused by name.
 import type { LlamaContext, LlamaGrammar, LlamaModel } from 'node-llama-cpp';
 
+/** Settings of llama.cpp's sampler chain, by node-llama-cpp's names. */
+export interface SamplerConfig {
+  temperature: number;
+  minP: number;
+  topK: number;
+  topP: number;
+  seed: number;
+  grammarEvaluationState?: object;
+}
+
 /** A native sampler chain; one per generation, as it holds the random state. */
 export interface NativeSampler {
-  applyConfig(config: {
-    temperature: number;
-    minP: number;
-    topK: number;
-    topP: number;
-    seed: number;
-    grammarEvaluationState?: object;
-  }): void;
+  applyConfig(config: SamplerConfig): void;
   dispose(): void;
 }
 

@@ -1,6 +1,6 @@
 // Messages between the server process and the engine's child process.
 import type { GpuLayers } from '../gguf/preflight.ts';
-import type { DeviceMemory, EngineErrorCode, EngineEvent, EngineInfo, GenerateRequest } from './types.ts';
+import type { DeviceMemory, EngineErrorCode, EngineEvent, EngineInfo, GenerateRequest, TraceCounters } from './types.ts';
 
 /** What to load and how. `traceRecords` is the ring's size in token-layers; 0 leaves the tracing addon unloaded. */
 export interface LlamaOptions {
@@ -33,17 +33,7 @@ export interface EngineEventItem {
 export interface ChildStats {
   rssBytes: number;
   vram?: DeviceMemory;
-  trace?: {
-    recorded: number;
-    dropped: number;
-    unattributed: number;
-    pending: number;
-    capacity: number;
-    steps: number;
-    rows: number;
-    /** Rows by the ggml backend that computed them, of the process that runs now. */
-    backends: Record<string, number>;
-  };
+  trace?: TraceCounters;
 }
 
 export type FromChild =

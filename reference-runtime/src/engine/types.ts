@@ -130,6 +130,19 @@ export interface UpstreamStats {
   hedges: number;
 }
 
+/** Tokens that the router tracer recorded or lost, and the rows it saw. */
+export interface TraceCounters {
+  recorded: number;
+  dropped: number;
+  unattributed: number;
+  pending: number;
+  capacity: number;
+  steps: number;
+  rows: number;
+  /** Rows by the ggml backend that computed them, of the process that runs now. */
+  backends: Record<string, number>;
+}
+
 /** Counters and gauges; bytes where the name says so. */
 export interface EngineStats {
   /** `unloaded`: no process, but the next request starts one. */
@@ -141,17 +154,7 @@ export interface EngineStats {
   /** Absent without a GPU, and while no process asks it. */
   vram?: DeviceMemory;
   upstream?: UpstreamStats;
-  trace?: {
-    recorded: number;
-    dropped: number;
-    unattributed: number;
-    pending: number;
-    capacity: number;
-    steps: number;
-    rows: number;
-    /** Rows by the ggml backend that computed them, of the process that runs now. */
-    backends: Record<string, number>;
-  };
+  trace?: TraceCounters;
 }
 
 /** Who asks and in which trace: for engines that pass a request on to another server. */

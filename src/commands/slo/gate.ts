@@ -5,7 +5,7 @@ import { subjectsOf } from '../../slo/gate.ts';
 import { type LoadedSlos, loadSlos, readSloFiles } from '../../slo/load.ts';
 import { parseMaintenance } from '../../slo/maintenance.ts';
 import type { Preset } from '../../slo/presets.ts';
-import type { Matcher } from '../../slo/promql.ts';
+import type { Matcher } from '../../slo/promql-expr.ts';
 import { runBurnGate } from '../../slo/run.ts';
 import { folderTree } from '../../workspace/tree.ts';
 import type { CommandSpec, Invocation } from '../framework.ts';
