@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest';
+import { circles, type Import, importsBelow, importsOf } from './imports.ts';
+
+const SRC = importsBelow('src');
+const RUNTIME = importsBelow('reference-runtime/src');
+const GATES = ['telemetry', 'policy', 'catalog', 'drift', 'canary', 'slo', 'promotion'];
+
+/** The part of src that a file belongs to: `policy`, `core`; the two shells are `shell`. */
+function part(file: string): string {
+  return /^src\/(?<part>[^/]+)\//.exec(file)?.groups?.['part'] ?? (file.startsWith('src/') ? 'shell' : file);
+}
+
+function breaking(wrong: (from: string, to: string) => boolean): string[] {
+  return SRC.filter(({ from, to }) => part(from) !== part(to) && wrong(part(from), part(to))).map(
+    ({ from, to }) => `${from} -> ${to}`,
+  );
+}
+
+describe('imports point down', () => {
+  test('core and stats import nothing of ours', () =>
+    expect(breaking((from) => from === 'core' || from === 'stats')).toEqual([]));
+  test('reporters import core alone', () => expect(breaking((from, to) => from === 'report' && to !== 'core')).toEqual([]));
+  test('gates do not import each other', () =>
+    expect(breaking((from, to) => GATES.includes(from) && GATES.includes(to))).toEqual([]));
+  test('only the shells import commands', () =>
+    expect(breaking((from, to) => to === 'commands' && from !== 'shell' && from !== 'action')).toEqual([]));
+  test('nothing imports a shell, and what gates stand on imports no gate', () =>
+    expect(
+      breaking((from, to) =>
+        to === 'shell' || to === 'action' ? from !== 'shell' : GATES.includes(to) && !GATES.includes(from) && from !== 'commands',
+      ),
+    ).toEqual([]));
+  test('the runtime takes pages, the WASM evaluator, checks of documents and the reader of Prometheus text from src, src nothing back', () => {
+    expect(SRC.filter(({ to }) => to.startsWith('reference-runtime/'))).toEqual([]);
+    const parts = new Set(RUNTIME.filter(({ to }) => to.startsWith('src/')).map(({ to }) => part(to)));
+    expect([...parts].filter((name) => !['policy', 'report', 'config', 'core', 'slo'].includes(name))).toEqual([]);
+  });
+});
+
+describe('no circles', () => {
+  const now = ({ lazy }: Import): boolean => !lazy;
+  test('in src, types included', () => expect(circles(SRC.filter(now))).toEqual([]));
+  test('in the runtime, of what is loaded', () =>
+    expect(circles(RUNTIME.filter((each) => now(each) && !each.typeOnly))).toEqual([]));
+});
+
+describe('the check itself', () => {
+  test('finds a circle of three, and none in a chain', () => {
+    const edge = (from: string, to: string): Import => ({ from, to, typeOnly: false, lazy: false });
+    expect(circles([edge('a', 'b'), edge('b', 'c'), edge('c', 'a'), edge('c', 'd')])).toEqual([['a', 'b', 'c']]);
+    expect(circles([edge('a', 'b'), edge('b', 'c'), edge('a', 'c')])).toEqual([]);
+  });
+  test('reads every form of import', () => {
+    const text = [
+      "import { a } from './a.ts';",
+      "import type { B } from '../b.ts';",
+      "import {\n  type C,\n  type D,\n} from './c.ts';",
+      "import { type E, e } from './e.ts';",
+      "export { f } from './f.ts';",
+      "import './g.ts';",
+      "const h = await import('./h.ts');",
+      "import { outside } from 'yaml';",
+    ].join('\n');
+    expect(importsOf('src/x/y.ts', text).map(({ to, typeOnly, lazy }) => [to, typeOnly, lazy])).toEqual([
+      ['src/x/a.ts', false, false],
+      ['src/b.ts', true, false],
+      ['src/x/c.ts', true, false],
+      ['src/x/e.ts', false, false],
+      ['src/x/f.ts', false, false],
+      ['src/x/g.ts', false, false],
+      ['src/x/h.ts', false, true],
+    ]);
+  });
+  test('there are imports to look at', () => expect(Math.min(SRC.length, RUNTIME.length)).toBeGreaterThan(300));
+});
