@@ -51,8 +51,8 @@ export async function startBranch(repo: FleetRepo, branch: string, change: strin
 }
 
 /**
- * Makes the good change name another version and model file: catalogue entry, digest, the `next` slot of every cluster and the
- * routing policy's data.
+ * Makes the good change name another version and model file: catalogue entry, digest and the `next` slot of every cluster. The
+ * routing policy's data stay as they are: what they say of a slot is changed by those who own the policy.
  */
 export async function nameVersion(repo: FleetRepo, version: string, model: string): Promise<void> {
   const template = join(ROOT, 'examples/fleet-changes/good/catalog/models/mixtral-micro-1.1.0.yaml');
@@ -61,11 +61,6 @@ export async function nameVersion(repo: FleetRepo, version: string, model: strin
   // Versions are never changed once they are on main.
   if (version !== '1.1.0') await repo.git('checkout', '-q', 'main', '--', 'catalog/models/mixtral-micro-1.1.0.yaml');
   await stampModelDigest(entry, model);
-  await edit(join(repo.dir, 'policies/routing/data.json'), (data) =>
-    data
-      .replaceAll(/("[a-z-]+-cpu-next": .*"version": )"[^"]+"/g, `$1"${version}"`)
-      .replace(/("mixtral-micro": \{ "versions": \{).*(\} \})/, `$1 "1.0.0": "production", "${version}": "canary" $2`),
-  );
   for (const cluster of CLUSTERS)
     await edit(join(repo.dir, 'clusters', cluster, 'models.yaml'), (yaml) => yaml.replaceAll('1.1.0', version));
 }
