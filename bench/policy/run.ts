@@ -18,7 +18,7 @@ import { openWorkbench } from '../../src/policy/operations.ts';
 import { prove } from '../../src/policy/prove.ts';
 import { domainInputs } from '../../src/policy/replay.ts';
 import { prepareSide, type Side } from '../../src/policy/side.ts';
-import { loadPolicySource, type PolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource, type PolicySource } from '../../src/rego/source.ts';
 import { exec } from '../../src/tools/exec.ts';
 import { resolveTool } from '../../src/tools/resolve.ts';
 import { folderTree } from '../../src/workspace/tree.ts';

@@ -3,8 +3,8 @@ import type { Section } from '../config/load.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
-import type { Json } from '../core/json.ts';
-import { isObject, loadPolicySource, parseData } from '../policy/source.ts';
+import { isObject, type Json } from '../core/json.ts';
+import { loadPolicySource, parseData } from '../rego/source.ts';
 import { normalise } from '../workspace/tree.ts';
 import type { PolicyPrice } from './prices.ts';
 

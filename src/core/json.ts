@@ -37,3 +37,7 @@ export function sha256(data: string | Uint8Array): string {
 export function digestJson(value: unknown): string {
   return sha256(canonicalJson(value));
 }
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,8 +1,9 @@
 import type { Finding } from '../core/finding.ts';
+import { isObject } from '../core/json.ts';
 import { show } from '../kubernetes/mask.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { groupOf, objectKey, objectName } from '../kubernetes/object.ts';
-import { isObject, parsePointer, textAt, valueAt, within } from '../kubernetes/path.ts';
+import { parsePointer, textAt, valueAt, within } from '../kubernetes/path.ts';
 import { type Change, changesOf, matchObjects, movingImages } from './changes.ts';
 import { type DriftClass, isPolicyBundle, isRouting } from './classify.ts';
 import { type Contract, type Rollout, rolloutState } from './contract.ts';

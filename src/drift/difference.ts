@@ -1,8 +1,7 @@
 import type { Path } from '../config/document.ts';
-import type { Json } from '../core/json.ts';
-import { canonicalJson } from '../core/json.ts';
+import { canonicalJson, isObject, type Json } from '../core/json.ts';
 import { keysOf } from '../kubernetes/lists.ts';
-import { isList, isObject } from '../kubernetes/path.ts';
+import { isList } from '../kubernetes/path.ts';
 
 /** One field that differs. A side without the field has no value there. */
 export interface Difference {

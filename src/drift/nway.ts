@@ -1,11 +1,11 @@
 import type { Path } from '../config/document.ts';
-import { digestJson, type Json } from '../core/json.ts';
+import { digestJson, isObject, type Json } from '../core/json.ts';
 import { modelServer, podContainers } from '../kubernetes/argv.ts';
 import { canonicalForm } from '../kubernetes/lists.ts';
 import { show } from '../kubernetes/mask.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { groupOf } from '../kubernetes/object.ts';
-import { isObject, parsePointer, textAt, textsAt, valueAt } from '../kubernetes/path.ts';
+import { parsePointer, textAt, textsAt, valueAt } from '../kubernetes/path.ts';
 import { isPolicyBundle } from './classify.ts';
 import { percent, poolVersions, ruleShares } from './traffic.ts';
 

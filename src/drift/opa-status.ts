@@ -1,7 +1,7 @@
 import type { Path, SourceDocument } from '../config/document.ts';
 import type { Location } from '../core/finding.ts';
-import type { Json } from '../core/json.ts';
-import { isList, isObject, textAt, valueAt } from '../kubernetes/path.ts';
+import { isObject, type Json } from '../core/json.ts';
+import { isList, textAt, valueAt } from '../kubernetes/path.ts';
 
 /** What one policy engine says about one bundle (OPA Status API, `bundles.<name>`). */
 export interface BundleStatus {

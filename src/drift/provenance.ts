@@ -1,7 +1,6 @@
 import type { Path } from '../config/document.ts';
-import type { Json, JsonObject } from '../core/json.ts';
-import { canonicalJson } from '../core/json.ts';
-import { isList, isObject, textAt, valueAt } from '../kubernetes/path.ts';
+import { canonicalJson, isObject, type Json, type JsonObject } from '../core/json.ts';
+import { isList, textAt, valueAt } from '../kubernetes/path.ts';
 
 export interface FieldManager {
   readonly manager: string;

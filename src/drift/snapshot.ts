@@ -1,9 +1,9 @@
 import type { Location } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
-import type { Json } from '../core/json.ts';
+import { isObject, type Json } from '../core/json.ts';
 import { type OtherDocument, readManifestFiles } from '../kubernetes/load.ts';
 import { type KubeObject, kubeObject } from '../kubernetes/object.ts';
-import { isList, isObject, textAt, valueAt } from '../kubernetes/path.ts';
+import { isList, textAt, valueAt } from '../kubernetes/path.ts';
 import { type BundleStatus, bundleStatuses, isOpaStatus } from './opa-status.ts';
 
 /** What a cluster looked like at one time. */

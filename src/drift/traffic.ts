@@ -1,8 +1,8 @@
 import type { Path } from '../config/document.ts';
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
 import { keysOf } from '../kubernetes/lists.ts';
 import type { KubeObject } from '../kubernetes/object.ts';
-import { isList, isObject, textAt, textsAt, valueAt } from '../kubernetes/path.ts';
+import { isList, textAt, textsAt, valueAt } from '../kubernetes/path.ts';
 
 /** Where a part of a rule's traffic goes. */
 export interface BackendShare {

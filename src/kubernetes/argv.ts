@@ -1,5 +1,5 @@
-import type { Json, JsonObject } from '../core/json.ts';
-import { isList, isObject, textAt } from './path.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
+import { isList, textAt } from './path.ts';
 
 /** Flags of a model server as a map, whatever way they were written. */
 export interface Flags {

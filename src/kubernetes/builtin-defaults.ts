@@ -1,8 +1,8 @@
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
 import type { DefaultsNode } from './defaults.ts';
 import { applyDefaults } from './defaults.ts';
 import { parseImage } from './image.ts';
-import { isList, isObject, textAt } from './path.ts';
+import { isList, textAt } from './path.ts';
 
 /*
  * Defaults of built-in kinds. They aren't in a CRD: they are code in Kubernetes (pkg/apis/core/v1/defaults.go and

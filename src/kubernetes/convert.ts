@@ -1,6 +1,6 @@
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
 import { groupOf } from './object.ts';
-import { isObject, textAt } from './path.ts';
+import { textAt } from './path.ts';
 
 export interface Converted {
   readonly value: JsonObject;

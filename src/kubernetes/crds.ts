@@ -1,10 +1,10 @@
 import { decodeText, parseYamlStream } from '../config/document.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { FileTree } from '../core/gate-context.ts';
+import { isObject } from '../core/json.ts';
 import { glob } from '../workspace/tree.ts';
 import { type DefaultsNode, type DefaultsRegistry, defaultsOfCrd } from './defaults.ts';
 import { GATEWAY_DEFAULTS } from './gateway-defaults.ts';
-import { isObject } from './path.ts';
 
 /** The built-in defaults of Gateway API kinds, with those of the named CustomResourceDefinition files over them. */
 export async function loadDefaults(tree: FileTree, patterns: readonly string[]): Promise<DefaultsRegistry> {

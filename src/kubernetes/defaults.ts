@@ -1,5 +1,5 @@
-import type { Json, JsonObject } from '../core/json.ts';
-import { isList, isObject, textAt, valueAt } from './path.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
+import { isList, textAt, valueAt } from './path.ts';
 
 /** The parts of an OpenAPI v3 schema that decide defaults: everything else is left out. */
 export interface DefaultsNode {

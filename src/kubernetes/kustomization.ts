@@ -2,8 +2,8 @@ import { posix } from 'node:path';
 import { decodeText, parseYaml, parseYamlStream, type SourceDocument } from '../config/document.ts';
 import { ConfigurationError, isMixgateError, type Problem } from '../core/errors.ts';
 import type { FileTree } from '../core/gate-context.ts';
-import type { Json } from '../core/json.ts';
-import { isList, isObject, textAt } from './path.ts';
+import { isObject, type Json } from '../core/json.ts';
+import { isList, textAt } from './path.ts';
 
 const NAMES = ['kustomization.yaml', 'kustomization.yml', 'Kustomization'];
 const MAX_FOLDERS = 200;

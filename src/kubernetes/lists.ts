@@ -1,6 +1,5 @@
 import type { Path } from '../config/document.ts';
-import { canonicalJson, type Json, type JsonObject } from '../core/json.ts';
-import { isObject } from './path.ts';
+import { canonicalJson, isObject, type Json, type JsonObject } from '../core/json.ts';
 
 /** How the members of a list are told apart; undefined: by their place, because order means something. */
 export type ListKey = (item: Json) => string | undefined;

@@ -1,9 +1,9 @@
 import { decodeText, type Path, parseYamlStream, type SourceDocument } from '../config/document.ts';
 import { ConfigurationError, isMixgateError, type Problem } from '../core/errors.ts';
 import type { FileTree } from '../core/gate-context.ts';
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
 import { type KubeObject, kubeObject } from './object.ts';
-import { isList, isObject, textAt } from './path.ts';
+import { isList, textAt } from './path.ts';
 
 /** A snapshot of a busy cluster is megabytes; past this a file is a mistake. */
 const MAX_MANIFEST_BYTES = 32 * 1024 * 1024;

@@ -1,13 +1,12 @@
 import type { Path } from '../config/document.ts';
-import type { Json, JsonObject } from '../core/json.ts';
-import { canonicalJson, sha256 } from '../core/json.ts';
+import { canonicalJson, isObject, type Json, type JsonObject, sha256 } from '../core/json.ts';
 import { commandLine, modelServer, parseArgv } from './argv.ts';
 import { applyBuiltinDefaults, hasBuiltinDefaults } from './builtin-defaults.ts';
 import { convertGeneration } from './convert.ts';
 import { applyDefaults, type DefaultsRegistry } from './defaults.ts';
 import { isMasked, mask, namesSecret } from './mask.ts';
 import { groupOf, type KubeObject, kubeObject } from './object.ts';
-import { isList, isObject, textAt } from './path.ts';
+import { isList, textAt } from './path.ts';
 import { canonicalDuration, canonicalQuantity } from './quantity.ts';
 import { regoDigest } from './rego.ts';
 

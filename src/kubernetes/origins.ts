@@ -1,7 +1,7 @@
 import type { Path, SourceDocument } from '../config/document.ts';
 import type { Location } from '../core/finding.ts';
-import type { Json } from '../core/json.ts';
-import { isList, isObject, parsePointer, textAt, valueAt, within } from './path.ts';
+import { isObject, type Json } from '../core/json.ts';
+import { isList, parsePointer, textAt, valueAt, within } from './path.ts';
 
 /**
  * Finds the line of a source file that gives a rendered field its value. Kustomize doesn't say where a field comes from, so

@@ -1,9 +1,5 @@
 import type { Path } from '../config/document.ts';
-import type { Json, JsonObject } from '../core/json.ts';
-
-export function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+import { isObject, type Json } from '../core/json.ts';
 
 /** Narrows to a list; `Array.isArray` alone turns a readonly list into `any[]`. */
 export function isList(value: Json | undefined): value is readonly Json[] {

@@ -1,8 +1,7 @@
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
 import type { AstModule, AstRule, AstTerm } from './ast.ts';
 import { refPath } from './ast.ts';
 import { importsOf, packageName } from './definitions.ts';
-import { isObject } from './source.ts';
 
 /** A number that the policy compares a named field with. */
 export interface Comparison {

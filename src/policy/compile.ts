@@ -1,8 +1,8 @@
 import type { Location } from '../core/finding.ts';
 import { type JsonObject, sha256 } from '../core/json.ts';
+import type { Modules } from '../rego/source.ts';
 import { type AstModule, locationOf, sourceText, walkTerms } from './ast.ts';
 import type { Opa } from './opa.ts';
-import type { Modules } from './source.ts';
 import { compileModule, HOST_BUILTINS, PolicyInstance, SDK_BUILTINS } from './wasm.ts';
 import { memoryMinimum } from './wasm-memory.ts';
 

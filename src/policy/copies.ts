@@ -1,7 +1,7 @@
 import type { JsonObject } from '../core/json.ts';
+import type { Modules } from '../rego/source.ts';
 import { type AstModule, type AstTerm, sourceText, walkTerms } from './ast.ts';
 import { applyEdits, type Edit, offsetOf } from './edits.ts';
-import type { Modules } from './source.ts';
 
 /** A module, and where its names of packages and data start: what a copy under another root has to change. */
 interface Relocatable {

@@ -1,8 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import { decodeText } from '../config/document.ts';
 import { ConfigurationError } from '../core/errors.ts';
-import type { Json } from '../core/json.ts';
-import { isObject } from './source.ts';
+import { isObject, type Json } from '../core/json.ts';
 
 /** One input to replay, with the traffic it stands for. */
 export interface ReplayInput {

@@ -1,6 +1,7 @@
 import type { Finding } from '../core/finding.ts';
 import type { Measurement, Table } from '../core/gate.ts';
 import { canonicalJson, type Json } from '../core/json.ts';
+import type { PolicySource } from '../rego/source.ts';
 import { decisionOf } from './decision.ts';
 import { type DecisionValue, decisionValues, ValueTally } from './decision-values.ts';
 import type { Definition } from './definitions.ts';
@@ -10,7 +11,6 @@ import { type MeasuredCoverage, measureRules, type RuleCoverage } from './rule-c
 import { policyFinding } from './rules.ts';
 import { pointsOf, take } from './sampling.ts';
 import { entrypointLocation, type Side } from './side.ts';
-import type { PolicySource } from './source.ts';
 
 /** Points of the domain on which reachable decision values are looked for. */
 export const DEFAULT_VALUE_POINTS = 20_000;

@@ -1,6 +1,5 @@
-import type { Json } from '../core/json.ts';
+import { isObject, type Json } from '../core/json.ts';
 import { allows, jurisdictionOf } from './decision.ts';
-import { isObject } from './source.ts';
 
 /** One thing that a decision says: `outcome` `deny`, `reason` `QUOTA_EXCEEDED`, `target.pool` `eu-west-gpu`. */
 export interface DecisionValue {

@@ -1,5 +1,4 @@
-import { canonicalJson, type Json } from '../core/json.ts';
-import { isObject } from './source.ts';
+import { canonicalJson, isObject, type Json } from '../core/json.ts';
 import type { Outcome } from './wasm.ts';
 
 /** Classes of a decision diff, worst first. */

@@ -1,10 +1,9 @@
-import { digestJson, type Json } from '../core/json.ts';
+import { digestJson, isObject, type Json } from '../core/json.ts';
 import { type Attribution, attribute, sameOutcome } from './attribution.ts';
 import { withData } from './compile.ts';
 import type { ReplayInput } from './corpus.ts';
 import { classify, DIFF_CLASSES, type DiffClass, decisionOf, jurisdictionOf } from './decision.ts';
 import { type Side, tracedProgram } from './side.ts';
-import { isObject } from './source.ts';
 import type { EvaluationFailure, Outcome } from './wasm.ts';
 
 /** What made a decision change: the Rego, the data document, or only both together. */

@@ -1,5 +1,4 @@
-import { canonicalJson, type Json, type JsonObject } from '../core/json.ts';
-import { isObject } from './source.ts';
+import { canonicalJson, isObject, type Json, type JsonObject } from '../core/json.ts';
 
 /** Where a value of a domain document comes from, when it is read from the policy's data document. */
 export interface DataMarker {

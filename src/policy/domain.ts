@@ -2,10 +2,9 @@ import type { SourceDocument } from '../config/document.ts';
 import { checked } from '../config/schema.ts';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
-import { canonicalJson, digestJson, type Json, type JsonObject } from '../core/json.ts';
+import { canonicalJson, digestJson, isObject, type Json, type JsonObject } from '../core/json.ts';
 import { boundariesOf, type Comparison, unknownString } from './boundaries.ts';
 import { type DataMarker, dataMarker, valuesOfData, withData } from './domain-data.ts';
-import { isObject } from './source.ts';
 
 export type InputPath = readonly (string | number)[];
 

@@ -1,6 +1,5 @@
-import type { Json } from '../core/json.ts';
+import { isObject, type Json } from '../core/json.ts';
 import { type Domain, type InputPath, valueAt } from './domain.ts';
-import { isObject } from './source.ts';
 
 type Part =
   | { readonly bytes: Uint8Array }

@@ -1,5 +1,5 @@
 import type { Finding } from '../core/finding.ts';
-import type { Json } from '../core/json.ts';
+import { isObject, type Json } from '../core/json.ts';
 import { type Attribution, attribute } from './attribution.ts';
 import { allows, decisionOf } from './decision.ts';
 import type { Definition } from './definitions.ts';
@@ -8,7 +8,6 @@ import { type Domain, type InputPath, inputOf, pathText, withValue } from './dom
 import { policyFinding } from './rules.ts';
 import { spreadPoints } from './sampling.ts';
 import { entrypointLocation, type Side } from './side.ts';
-import { isObject } from './source.ts';
 import type { Outcome } from './wasm.ts';
 
 /** Inputs from which fields are dropped one by one. */

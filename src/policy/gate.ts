@@ -1,6 +1,7 @@
 import type { Config, Section } from '../config/load.ts';
 import { type GateResult, gateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
+import { loadPolicySource, sourceDigest } from '../rego/source.ts';
 import { judgeBehaviour } from './gate/behaviour.ts';
 import { nothingCollected } from './gate/collected.ts';
 import { baseSource, prepareBase } from './gate/sides.ts';
@@ -8,7 +9,6 @@ import { judgeCoverage, judgeMutants, judgeTests } from './gate/tests.ts';
 import { Opa } from './opa.ts';
 import { EvaluatorPool } from './pool.ts';
 import { prepareSide, refusedFindings, strictFindings, wholePolicy } from './side.ts';
-import { loadPolicySource, sourceDigest } from './source.ts';
 
 /**
  * The policy gate on base..head. Policies come from head; the tests, invariants, domain and replay corpus that judge

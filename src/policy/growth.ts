@@ -1,5 +1,6 @@
 import type { LineChart, Measurement, Table } from '../core/gate.ts';
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
+import type { Modules } from '../rego/source.ts';
 import { sourceText } from './ast.ts';
 import { summarise } from './bench.ts';
 import { compileProgram } from './compile.ts';
@@ -7,7 +8,6 @@ import { type Definition, splitBody } from './definitions.ts';
 import { type InputPath, pathText, valueAt, withValue } from './domain.ts';
 import { OpaRefused } from './opa-problems.ts';
 import type { Side } from './side.ts';
-import { isObject, type Modules } from './source.ts';
 import { EvaluationLimit } from './tasks.ts';
 import { PolicyLoadError } from './wasm.ts';
 

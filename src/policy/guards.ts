@@ -2,9 +2,9 @@ import type { SourceDocument } from '../config/document.ts';
 import { readYaml } from '../config/read.ts';
 import type { Finding } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
+import { type Modules, testNames } from '../rego/source.ts';
 import { normalise } from '../workspace/tree.ts';
 import { policyFinding } from './rules.ts';
-import { type Modules, testNames } from './source.ts';
 
 /** What judges the policy: kept from base, so that a change cannot weaken its own gate. */
 export interface Guards {

@@ -1,7 +1,7 @@
+import type { Modules } from '../rego/source.ts';
 import { sourceText } from './ast.ts';
 import { type Definition, ownText, splitBody } from './definitions.ts';
 import { applyEdits, type Edit, offsetOf } from './edits.ts';
-import type { Modules } from './source.ts';
 
 export interface Instrumented {
   readonly modules: Modules;

@@ -1,7 +1,7 @@
 import { ConfigurationError, type Problem } from '../core/errors.ts';
+import type { Modules } from '../rego/source.ts';
 import type { AstModule } from './ast.ts';
 import { definitionsOf, packageName } from './definitions.ts';
-import type { Modules } from './source.ts';
 
 /** Package of the generated module; never part of what a user writes. */
 const PACKAGE = 'mixgate_gate';

@@ -3,9 +3,9 @@ import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
+import { loadPolicySource, type PolicySource, parseData } from '../rego/source.ts';
 import { openGit } from '../workspace/git.ts';
 import { commitTree, folderTree, type Tree } from '../workspace/tree.ts';
-import { loadPolicySource, type PolicySource, parseData } from './source.ts';
 
 /** A folder on the command line, as a tree and a root in it; paths in findings are relative to `dir` where they can be. */
 async function openFolder(dir: string, folder: string): Promise<{ readonly tree: Tree; readonly root: string }> {

@@ -1,9 +1,9 @@
 import type { Location } from '../core/finding.ts';
+import type { Modules } from '../rego/source.ts';
 import { type AstExpression, type AstTerm, isTerm, locationOf, sourceText } from './ast.ts';
 import type { Definition } from './definitions.ts';
 import { applyEdits, type Edit, offsetOf } from './edits.ts';
 import { bodyEdits } from './instrument.ts';
-import type { Modules } from './source.ts';
 
 export type MutantKind = 'comparison' | 'arithmetic' | 'negation' | 'expression' | 'definition' | 'constant';
 

@@ -1,5 +1,6 @@
 import type { Progress } from '../core/context.ts';
 import type { Json, JsonObject } from '../core/json.ts';
+import type { Modules } from '../rego/source.ts';
 import { sameOutcome } from './attribution.ts';
 import { compileProgram } from './compile.ts';
 import { copyUnder, dataUnder, type Relocations, relocationsOf } from './copies.ts';
@@ -13,7 +14,6 @@ import { OpaRefused } from './opa-problems.ts';
 import type { EvaluatorPool } from './pool.ts';
 import { pointsOf, spreadIndices, take } from './sampling.ts';
 import type { Side } from './side.ts';
-import type { Modules } from './source.ts';
 import { PolicyLoadError } from './wasm.ts';
 
 /** More mutants than this are sampled, spread over the policy. */

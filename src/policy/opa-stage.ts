@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { JsonObject } from '../core/json.ts';
-import type { Modules } from './source.ts';
+import type { Modules } from '../rego/source.ts';
 
 /** Modules and data in a temporary folder, as a bundle that `opa` reads. Dispose to remove it. */
 export async function stageFiles(modules: Modules, data: JsonObject): Promise<{ readonly dir: string } & AsyncDisposable> {

@@ -5,6 +5,7 @@ import { ExternalError } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import type { Tool } from '../core/gate-context.ts';
 import type { JsonObject } from '../core/json.ts';
+import type { Modules } from '../rego/source.ts';
 import { type ExecResult, exec, OutputLimit } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
 import { untarMember } from './bundle.ts';
@@ -21,7 +22,6 @@ import {
   tidyPath,
 } from './opa-problems.ts';
 import { stageFiles } from './opa-stage.ts';
-import type { Modules } from './source.ts';
 
 export interface TestResult {
   readonly name: string;

@@ -1,6 +1,7 @@
 import type { Progress } from '../core/context.ts';
 import { ConfigurationError, InternalError } from '../core/errors.ts';
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
+import type { Modules } from '../rego/source.ts';
 import { type Attribution, attribute } from './attribution.ts';
 import { compileProgram } from './compile.ts';
 import { decisionOf } from './decision.ts';
@@ -11,7 +12,6 @@ import { OpaRefused } from './opa-problems.ts';
 import { coveringStrength, requireStrength, samplePoints, take } from './sampling.ts';
 import { shrink } from './shrink.ts';
 import { type Side, tracedProgramWith } from './side.ts';
-import { isObject, type Modules } from './source.ts';
 import type { ProveResult, TaskDomain, Violation } from './tasks.ts';
 import { EvaluationLimit } from './tasks.ts';
 import type { EvaluationFailure, Outcome } from './wasm.ts';

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Json } from '../core/json.ts';
+import type { Modules, PolicySource } from '../rego/source.ts';
 import { OutputLimit } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
 import { sourceText } from './ast.ts';
@@ -8,7 +9,6 @@ import { applyEdits, type Edit, offsetOf } from './edits.ts';
 import { bodyEdits, valueText } from './instrument.ts';
 import type { Opa, TestResult } from './opa.ts';
 import { OpaRefused } from './opa-problems.ts';
-import type { Modules, PolicySource } from './source.ts';
 
 /** Which definitions held while the policy's own tests ran, and what its entrypoints decided meanwhile. */
 export interface RuleCoverage {

@@ -1,5 +1,6 @@
 import type { SourceDocument } from '../config/document.ts';
 import type { Finding, Location } from '../core/finding.ts';
+import type { Modules, PolicySource } from '../rego/source.ts';
 import type { AstModule } from './ast.ts';
 import { comparisonsOf } from './boundaries.ts';
 import { callsOf, compileProgram, missingBuiltins, type Program } from './compile.ts';
@@ -10,7 +11,6 @@ import { FORBIDDEN_BUILTINS, type Opa } from './opa.ts';
 import { type OpaProblem, OpaRefused } from './opa-problems.ts';
 import type { EvaluatorPool } from './pool.ts';
 import { policyFinding } from './rules.ts';
-import type { Modules, PolicySource } from './source.ts';
 import { EvaluationLimit } from './tasks.ts';
 import { isLimit, PolicyLoadError } from './wasm.ts';
 

@@ -1,10 +1,9 @@
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json.ts';
 import { type AstExpression, type AstTerm, isTerm } from './ast.ts';
 import { operatorName } from './boundaries.ts';
 import { type Definition, graphOf } from './definitions.ts';
 import { valueAt, withValue } from './domain.ts';
 import type { Side } from './side.ts';
-import { isObject } from './source.ts';
 import { EvaluationLimit } from './tasks.ts';
 
 /** Conflicts that get an input; a policy with more has other worries. */

@@ -1,11 +1,11 @@
 import type { Finding } from '../core/finding.ts';
 import type { Measurement, Table } from '../core/gate.ts';
 import type { JsonObject } from '../core/json.ts';
+import type { Modules } from '../rego/source.ts';
 import type { Coverage, Opa, TestResult } from './opa.ts';
 import { OpaRefused } from './opa-problems.ts';
 import { policyFinding } from './rules.ts';
 import { refusedFindings, wholePolicy } from './side.ts';
-import type { Modules } from './source.ts';
 
 export interface TestOutcome {
   readonly findings: readonly Finding[];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseYaml } from '../../src/config/document.ts';
 import { lintPolicy } from '../../src/policy/operations.ts';
-import { loadPolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource } from '../../src/rego/source.ts';
 import { ROOT } from '../support/cli.ts';
 import { memoryTree, shown, testBench } from './support.ts';
 

@@ -5,7 +5,7 @@ import type { JsonObject } from '../../src/core/json.ts';
 import { decisionValues, MAX_VALUES, ValueTally } from '../../src/policy/decision-values.ts';
 import { runPolicyGate } from '../../src/policy/gate.ts';
 import { type CoverageTestOptions, testPolicy } from '../../src/policy/operations.ts';
-import { loadPolicySource, type PolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource, type PolicySource } from '../../src/rego/source.ts';
 import { domainDocument, memoryTree, opaTool, run, shown, testBench } from './support.ts';
 
 const bench = await testBench();

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { parseYaml } from '../../src/config/document.ts';
 import type { Json, JsonObject } from '../../src/core/json.ts';
 import { provePolicy } from '../../src/policy/operations.ts';
-import { loadPolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource } from '../../src/rego/source.ts';
 import { ROOT } from '../support/cli.ts';
 import { domainDocument, memoryTree, testBench } from './support.ts';
 

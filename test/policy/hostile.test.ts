@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readCorpus } from '../../src/policy/corpus.ts';
 import { checkPolicy, diffPolicies, evaluatePolicy, lintPolicy, provePolicy, testPolicy } from '../../src/policy/operations.ts';
-import { loadPolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource } from '../../src/rego/source.ts';
 import { domainDocument, memoryTree, policy, shown, testBench } from './support.ts';
 
 const bench = await testBench(700);

@@ -5,7 +5,7 @@ import { parseYaml } from '../../src/config/document.ts';
 import type { Json, JsonObject } from '../../src/core/json.ts';
 import { refPath, walkTerms } from '../../src/policy/ast.ts';
 import { evaluatePolicy, provePolicy, testPolicy } from '../../src/policy/operations.ts';
-import { loadPolicySource, type PolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource, type PolicySource } from '../../src/rego/source.ts';
 import { links } from '../docs/support.ts';
 import { ROOT } from '../support/cli.ts';
 import { domainDocument, memoryTree, testBench } from './support.ts';

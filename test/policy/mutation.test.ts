@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { runPolicyGate } from '../../src/policy/gate.ts';
 import type { MutationTestOptions } from '../../src/policy/operations.ts';
 import { testPolicy } from '../../src/policy/operations.ts';
-import { loadPolicySource, type PolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource, type PolicySource } from '../../src/rego/source.ts';
 import { domainDocument, memoryTree, opaTool, run, shown, testBench } from './support.ts';
 
 const bench = await testBench();

@@ -5,7 +5,7 @@ import { provePolicy } from '../../src/policy/operations.ts';
 import { replay } from '../../src/policy/replay.ts';
 import { type PolicyRuleId, RULES } from '../../src/policy/rules.ts';
 import { checkFinding, wholePolicy } from '../../src/policy/side.ts';
-import { loadPolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource } from '../../src/rego/source.ts';
 import { renderAnnotations } from '../../src/report/annotations.ts';
 import { renderSarif } from '../../src/report/sarif.ts';
 import { reportOf } from '../report/sample.ts';

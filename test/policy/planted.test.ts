@@ -6,7 +6,7 @@ import { allows } from '../../src/policy/decision.ts';
 import { checkPolicy, evaluatePolicy, lintPolicy, provePolicy, testPolicy } from '../../src/policy/operations.ts';
 import { replay } from '../../src/policy/replay.ts';
 import { prepareSide, type Side, tracedProgram } from '../../src/policy/side.ts';
-import { loadPolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource } from '../../src/rego/source.ts';
 import { BASE_DATA, DIFF_INPUTS, DIFF_PLANTS, HEAD_DATA } from './plants/diff.ts';
 import { LINT_DOMAIN, LINT_PLANTS } from './plants/lint.ts';
 import { marksIn } from './plants/marks.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
 import { provePolicy } from '../../src/policy/operations.ts';
-import { loadPolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource } from '../../src/rego/source.ts';
 import { domainDocument, memoryTree, policy, shown, testBench } from './support.ts';
 
 const bench = await testBench();

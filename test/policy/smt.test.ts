@@ -13,7 +13,7 @@ import { decode } from '../../src/policy/smt/decode.ts';
 import { NOT_ATTEMPTED, proveAll, type SmtProof } from '../../src/policy/smt/proof.ts';
 import { smtReport } from '../../src/policy/smt/report.ts';
 import { findZ3, Z3 } from '../../src/policy/smt/solver.ts';
-import { loadPolicySource, withoutTests } from '../../src/policy/source.ts';
+import { loadPolicySource, withoutTests } from '../../src/rego/source.ts';
 import { runCli } from '../support/cli.ts';
 import { domainDocument, memoryTree, policy, shown, side, signal, testBench } from './support.ts';
 

@@ -7,7 +7,7 @@ import type { FileTree } from '../../src/core/gate-context.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { openWorkbench, type Workbench } from '../../src/policy/operations.ts';
 import { prepareSide, type Side } from '../../src/policy/side.ts';
-import { loadPolicySource, type PolicySource } from '../../src/policy/source.ts';
+import { loadPolicySource, type PolicySource } from '../../src/rego/source.ts';
 import { resolveTool } from '../../src/tools/resolve.ts';
 
 export const signal = new AbortController().signal;

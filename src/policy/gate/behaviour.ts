@@ -3,6 +3,7 @@ import { ConfigurationError } from '../../core/errors.ts';
 import type { Finding } from '../../core/finding.ts';
 import type { GateContext } from '../../core/gate-context.ts';
 import type { Json } from '../../core/json.ts';
+import type { PolicySource } from '../../rego/source.ts';
 import { normalise } from '../../workspace/tree.ts';
 import { type Corpus, readCorpus } from '../corpus.ts';
 import type { Domain } from '../domain.ts';
@@ -15,7 +16,6 @@ import { compareCorpusWithOpa } from '../parity.ts';
 import { DEFAULT_DIFF_POINTS, domainInputs, replay } from '../replay.ts';
 import { policyFinding } from '../rules.ts';
 import { domainOf, entrypointLocation, type Side } from '../side.ts';
-import type { PolicySource } from '../source.ts';
 import { type Collected, collect } from './collected.ts';
 import { judgeInvariants } from './invariants.ts';
 

@@ -1,5 +1,6 @@
 import type { Section } from '../../config/load.ts';
 import type { GateContext } from '../../core/gate-context.ts';
+import { withoutTests } from '../../rego/source.ts';
 import type { Domain } from '../domain.ts';
 import { proofFindings, proofTable } from '../findings.ts';
 import type { Guards } from '../guards.ts';
@@ -7,7 +8,6 @@ import { invariantPackages } from '../invariants.ts';
 import { coverageText, DEFAULT_MAX_POINTS, prove } from '../prove.ts';
 import { entrypointLocation, refusedFindings, type Side, wholePolicy } from '../side.ts';
 import { smtProof } from '../smt/report.ts';
-import { withoutTests } from '../source.ts';
 import type { Collected } from './collected.ts';
 
 /** @param suffix what tells head's own invariants from those of base */

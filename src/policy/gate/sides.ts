@@ -1,11 +1,11 @@
 import type { Section } from '../../config/load.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { FileTree } from '../../core/gate-context.ts';
+import { loadPolicySource, type PolicySource } from '../../rego/source.ts';
 import { normalise } from '../../workspace/tree.ts';
 import type { Opa } from '../opa.ts';
 import type { EvaluatorPool } from '../pool.ts';
 import { type Prepared, prepareSide, type Side } from '../side.ts';
-import { loadPolicySource, type PolicySource } from '../source.ts';
 import type { Collected } from './collected.ts';
 
 /** The policy of base, as far as base has the files that the section names. */

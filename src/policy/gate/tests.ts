@@ -1,5 +1,6 @@
 import type { Section } from '../../config/load.ts';
 import type { GateContext } from '../../core/gate-context.ts';
+import type { PolicySource } from '../../rego/source.ts';
 import { coverageReport, DEFAULT_VALUE_POINTS } from '../coverage-report.ts';
 import { changedGuards, judgeBaseTests, readGuards } from '../guards.ts';
 import { DEFAULT_MUTANT_POINTS, DEFAULT_MUTATION_SECONDS, mutate } from '../mutation.ts';
@@ -7,7 +8,6 @@ import { mutationReport } from '../mutation-report.ts';
 import type { Opa } from '../opa.ts';
 import type { EvaluatorPool } from '../pool.ts';
 import { domainOf, type Side } from '../side.ts';
-import type { PolicySource } from '../source.ts';
 import { runTests } from '../tests.ts';
 import { type Collected, collect } from './collected.ts';
 

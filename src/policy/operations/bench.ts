@@ -1,10 +1,10 @@
 import type { SourceDocument } from '../../config/document.ts';
 import type { GateResult } from '../../core/gate.ts';
+import type { PolicySource } from '../../rego/source.ts';
 import { type GrowthOptions, type GrowthReport, growthReport, measureGrowth } from '../growth.ts';
 import { judgeLatency } from '../latency.ts';
 import { domainInputs } from '../replay.ts';
 import { domainOf, prepareSide } from '../side.ts';
-import type { PolicySource } from '../source.ts';
 import { guarded, policyResult, type Workbench } from './workbench.ts';
 
 /** Evaluations at each size of the growth measurement; there are up to nine sizes. */

@@ -1,8 +1,8 @@
 import type { Finding } from '../../core/finding.ts';
 import type { GateResult } from '../../core/gate.ts';
+import type { Modules, PolicySource } from '../../rego/source.ts';
 import { definitionsOf } from '../definitions.ts';
 import { prepareSide, strictFindings } from '../side.ts';
-import type { Modules, PolicySource } from '../source.ts';
 import { policyResult, type Workbench } from './workbench.ts';
 
 /** `opa check --strict`, compilation and the builtin gate; without entrypoints every rule that takes no arguments is compiled. */

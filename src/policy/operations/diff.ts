@@ -2,10 +2,10 @@ import type { SourceDocument } from '../../config/document.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { GateResult } from '../../core/gate.ts';
 import type { Json } from '../../core/json.ts';
+import type { PolicySource } from '../../rego/source.ts';
 import type { Corpus } from '../corpus.ts';
 import { replay } from '../replay.ts';
 import { domainOf, prepareSide } from '../side.ts';
-import type { PolicySource } from '../source.ts';
 import { guarded, policyResult, type Workbench } from './workbench.ts';
 
 export async function diffPolicies(

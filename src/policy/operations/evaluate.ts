@@ -1,13 +1,13 @@
 import type { SourceDocument } from '../../config/document.ts';
 import type { GateResult, Table } from '../../core/gate.ts';
 import { canonicalJson, type Json } from '../../core/json.ts';
+import type { PolicySource } from '../../rego/source.ts';
 import { attribute, describeDefinition, sameOutcome } from '../attribution.ts';
 import { decisionOf } from '../decision.ts';
 import { absentFields, counterfactual, unfiredOf } from '../explain.ts';
 import { explainFacts, explainTables } from '../explain-report.ts';
 import { failureFinding } from '../findings.ts';
 import { domainOf, entrypointLocation, prepareSide, tracedProgram } from '../side.ts';
-import type { PolicySource } from '../source.ts';
 import { guarded, policyResult, type Workbench } from './workbench.ts';
 
 /**

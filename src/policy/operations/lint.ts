@@ -1,10 +1,10 @@
 import type { SourceDocument } from '../../config/document.ts';
 import type { GateResult } from '../../core/gate.ts';
+import type { PolicySource } from '../../rego/source.ts';
 import { reaches } from '../definitions.ts';
 import { analysedText, lintOnDomain } from '../lint.ts';
 import { lintStatic, withoutKnown } from '../lint-static.ts';
 import { domainOf, prepareSide, type Side } from '../side.ts';
-import type { PolicySource } from '../source.ts';
 import { everyRule } from './check.ts';
 import { guarded, policyResult, type Workbench } from './workbench.ts';
 

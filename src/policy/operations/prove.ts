@@ -1,11 +1,11 @@
 import type { SourceDocument } from '../../config/document.ts';
 import type { GateResult } from '../../core/gate.ts';
+import { type Modules, type PolicySource, withoutTests } from '../../rego/source.ts';
 import { proofFindings, proofTable } from '../findings.ts';
 import { invariantPackages } from '../invariants.ts';
 import { coverageText, prove } from '../prove.ts';
 import { domainOf, entrypointLocation, prepareSide, refusedFindings, strictFindings, wholePolicy } from '../side.ts';
 import { smtProof } from '../smt/report.ts';
-import { type Modules, type PolicySource, withoutTests } from '../source.ts';
 import { policyResult, type Workbench } from './workbench.ts';
 
 export async function provePolicy(

@@ -1,10 +1,10 @@
 import type { SourceDocument } from '../../config/document.ts';
 import type { GateResult } from '../../core/gate.ts';
+import type { PolicySource } from '../../rego/source.ts';
 import { type CoverageReport, coverageReport, DEFAULT_VALUE_POINTS } from '../coverage-report.ts';
 import { type MutationOptions, mutate } from '../mutation.ts';
 import { type MutationReport, mutationReport } from '../mutation-report.ts';
 import { domainOf, prepareSide, strictFindings } from '../side.ts';
-import type { PolicySource } from '../source.ts';
 import { runTests } from '../tests.ts';
 import { policyResult, type Workbench } from './workbench.ts';
 

@@ -2,10 +2,10 @@ import type { RunContext } from '../../core/context.ts';
 import type { Finding } from '../../core/finding.ts';
 import { type GateResult, gateResult, type Table } from '../../core/gate.ts';
 import type { Tool } from '../../core/gate-context.ts';
+import { type PolicySource, sourceDigest } from '../../rego/source.ts';
 import { Opa } from '../opa.ts';
 import { EvaluatorPool } from '../pool.ts';
 import { refusedFindings, wholePolicy } from '../side.ts';
-import { type PolicySource, sourceDigest } from '../source.ts';
 
 /** What every operation runs on. */
 export interface Workbench extends AsyncDisposable {

@@ -1,7 +1,6 @@
-import type { Json } from '../../core/json.ts';
+import { isObject, type Json } from '../../core/json.ts';
 import type { Definition } from '../definitions.ts';
 import type { Domain, InputPath } from '../domain.ts';
-import { isObject } from '../source.ts';
 import { Formula, type InputArray, type Slice, TooLarge } from './formula.ts';
 import type { RuleBook } from './rulebook.ts';
 import { Translator } from './translate.ts';

@@ -1,7 +1,6 @@
 import type { Location } from '../../core/finding.ts';
-import type { Json } from '../../core/json.ts';
+import { isObject, type Json } from '../../core/json.ts';
 import type { InputPath } from '../domain.ts';
-import { isObject } from '../source.ts';
 
 /** A ground Rego value. Sets exist only in policies, never in JSON. */
 export type Constant = null | boolean | number | string | readonly Constant[] | RegoSet | { readonly [key: string]: Constant };

@@ -13,7 +13,7 @@ import {
 import { compareWithOpa } from '../../../src/policy/parity.ts';
 import { replay } from '../../../src/policy/replay.ts';
 import type { PolicyRuleId } from '../../../src/policy/rules.ts';
-import { loadPolicySource } from '../../../src/policy/source.ts';
+import { loadPolicySource } from '../../../src/rego/source.ts';
 import { domainDocument, memoryTree, policy, side } from '../support.ts';
 import { BASE_DATA, DIFF_INPUTS, DIFF_PLANTS, HEAD_DATA } from './diff.ts';
 import { LINT_DOMAIN, LINT_PLANTS } from './lint.ts';

@@ -1,7 +1,7 @@
 import { decodeText, parseYaml } from '../config/document.ts';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
 import type { FileTree } from '../core/gate-context.ts';
-import { digestJson, type Json, type JsonObject } from '../core/json.ts';
+import { digestJson, isObject, type Json, type JsonObject } from '../core/json.ts';
 import { normalise } from '../workspace/tree.ts';
 
 /** Rego text by path (relative to the repository root). */
@@ -156,10 +156,6 @@ function merge(a: JsonObject, b: JsonObject, file: string, path: readonly string
     }
   }
   return result;
-}
-
-export function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Modules without the unit tests among them. */
