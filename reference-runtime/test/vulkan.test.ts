@@ -10,8 +10,8 @@ import { compareRouter, reference } from './support/router-reference.ts';
 /** Of the 64 sequences of the reference, 20 tokens in 4 layers each: 1,040 token-layers. The device computes on one CPU thread. */
 const SEQUENCES = 13;
 /**
- * Rows a step. Mesa 22.3 (Debian 12) crashes in its own thread, with and without the tracing addon, when a step of many rows is followed by
- * one of few; up to 8 rows llama.cpp uses its matrix-vector shaders, and the device compiles each once (about 25 s, then they are cached).
+ * Rows a step. Mesa 22.3 (Debian 12) crashes in its own thread, with and without the tracing addon, and whether all layers are on it or some,
+ * when a step of many rows is followed by one of few; up to 8 rows llama.cpp uses its matrix-vector shaders, and the device compiles each once (about 25 s, then they are cached).
  */
 const ROWS = 4;
 
@@ -20,9 +20,11 @@ for (const [name, value] of Object.entries(softwareVulkan())) vi.stubEnv(name, v
 const engine = new LlamaEngine(engineOptions(microModel(), { gpu: 'vulkan', sequences: SEQUENCES, batch: ROWS }));
 let info: EngineInfo;
 
+/** A machine that has none of the shaders yet compiles two sets of them while the model loads. */
+const FIRST_LOAD_MS = 600_000;
 beforeAll(async () => {
   info = await engine.load();
-});
+}, FIRST_LOAD_MS);
 afterAll(() => engine.dispose());
 
 /**
@@ -70,6 +72,33 @@ describe('llama engine on Vulkan', () => {
     // The last layer is computed only where logits are asked for: the last prompt token and what was generated.
     const computed = traced.trace?.tokensTraced;
     expect(traced.trace?.layers.map(({ rows }) => rows)).toEqual([computed, computed, computed, 4]);
+  });
+
+  it('computes some layers there and the rest on the host, traced alike, and names both when it crashes', async () => {
+    const wanted = { text: 'The Congress', maxTokens: 4 };
+    const whole = await collect(engine, request(wanted));
+    const logs: string[] = [];
+    const options = engineOptions(microModel(), { gpu: 'vulkan', sequences: 1, batch: ROWS, gpuLayers: 2 });
+    const partial = new LlamaEngine(options, (message) => logs.push(message));
+    try {
+      const { memory } = await partial.load();
+      expect(memory?.gpuLayers).toBe(2);
+      expect(memory?.vram?.weights).toBeLessThan(info.memory?.vram?.weights ?? 0);
+      expect(memory?.vram?.kvCache).toBe((256 * 2 * 4 * 2 * 32 * 2) / 4);
+      const traced = await collect(partial, request({ ...wanted, trace: 'summary' }));
+      expect(traced.text).toBe(whole.text);
+      const { backends, rows } = partial.stats().trace!;
+      // The last layer is the device's, the first three are the host's.
+      expect(Object.keys(backends).sort()).toEqual(['CPU', 'Vulkan0']);
+      expect((backends['CPU'] ?? 0) + (backends['Vulkan0'] ?? 0)).toBe(rows);
+      process.kill(partial.pid as number, 'SIGSEGV');
+      await vi.waitUntil(() => logs.length > 0);
+      expect(logs[0]).toMatch(
+        /crashed \(SIGSEGV\) on vulkan \(llvmpipe[^)]*\)?[^)]*\), 2 of 5 layers on the GPU; try a newer driver/,
+      );
+    } finally {
+      await partial.dispose();
+    }
   });
 
   it('refuses a plan that the device has no room for, before it loads anything', async () => {

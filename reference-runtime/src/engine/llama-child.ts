@@ -40,7 +40,7 @@ function flush(): void {
 
 async function load(message: Extract<ToChild, { type: 'load' }>): Promise<void> {
   try {
-    core = await LlamaCore.load(message.options, flush);
+    core = await LlamaCore.load(message.options, flush, (device) => send({ type: 'device', device }));
     vram = await core.vram();
     send({ type: 'ready', info: core.info, stats: stats() });
   } catch (error) {

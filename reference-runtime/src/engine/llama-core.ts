@@ -4,6 +4,7 @@ import { planMemory } from '../gguf/memory.ts';
 import { planGpu, preflight } from '../gguf/preflight.ts';
 import { loadShim, type Shim } from '../native/shim.ts';
 import { ChatFormatError, mistralInstruct } from './chat-template.ts';
+import { type Device, nvidiaDriver } from './crash.ts';
 import { Generation, type Run } from './generation.ts';
 import { Grammars } from './grammar.ts';
 import { backend, memoryOf } from './llama-backend.ts';
@@ -52,9 +53,14 @@ export class LlamaCore {
   /**
    * Preflight, tracing addon, model, context, self-test: in this order.
    * @param afterStep called once after every decoding step: what it emitted can go out together
+   * @param onDevice told what the model goes to, before anything is there
    * @throws GgufError, PreflightError, Error
    */
-  static async load(options: LlamaOptions, afterStep: () => void): Promise<LlamaCore> {
+  static async load(
+    options: LlamaOptions,
+    afterStep: () => void,
+    onDevice: (device: Device) => void = () => {},
+  ): Promise<LlamaCore> {
     const started = performance.now();
     const { shape } = preflight(options.modelPath, {
       context: options.context,
@@ -74,6 +80,15 @@ export class LlamaCore {
     const memory = await memoryOf(llama);
     const wanted = { ...options, gpuLayers: options.gpuLayers ?? 'auto', required: options.gpu !== 'auto' };
     const planned = planGpu(options.modelPath, shape, wanted, memory);
+    const gpu = llama.gpu === false ? 'false' : llama.gpu;
+    const driver = llama.gpu === false ? undefined : nvidiaDriver();
+    onDevice({
+      gpu,
+      names: llama.gpu === false ? [] : await llama.getGpuDeviceNames(),
+      gpuLayers: planned.gpuLayers,
+      layers: shape.layers + 1,
+      ...(driver === undefined ? {} : { driver }),
+    });
     const model = await llama.loadModel({
       modelPath: options.modelPath,
       // node-llama-cpp may know of less room than was planned with, and then takes fewer.
@@ -95,6 +110,8 @@ export class LlamaCore {
       collector?.drain();
       afterStep();
     });
+    // Before the self-test: Mesa 22.3 crashes when a step of one row comes first.
+    if (llama.gpu !== false) await warmUp(scheduler, native, Math.min(options.batch, options.context - 2), vocabulary.bos ?? 0);
     if (collector !== undefined) {
       const reason = await selfTest(scheduler, native, collector, shape.layers, vocabulary.bos ?? 0);
       if (reason !== undefined) {
@@ -108,7 +125,7 @@ export class LlamaCore {
       context: options.context,
       sequences: options.sequences,
       threads: options.threads,
-      gpu: llama.gpu === false ? 'false' : llama.gpu,
+      gpu,
       loadMs: performance.now() - started,
       layers: shape.layers,
       experts: shape.experts,
@@ -264,6 +281,23 @@ export class LlamaCore {
   }
 }
 
+/** A lane that samples nothing of interest. */
+function testLane(native: Native, tokens: number[], next: Lane['next']): Lane {
+  const sampler = native.sampler();
+  sampler.applyConfig({ temperature: 0, minP: 0, topK: 0, topP: 1, seed: 0 });
+  const signal = new AbortController().signal;
+  return { sequence: 0, priority: 3, sampler, tokens, scoreAll: false, probabilities: false, signal, paused: false, next };
+}
+
+/**
+ * The largest step a GPU will see, then one of a single row: kernels are compiled before anybody waits for them, and a driver that crashes
+ * on them does so while the model loads, not with the first request.
+ */
+async function warmUp(scheduler: Scheduler, native: Native, rows: number, token: number): Promise<void> {
+  let left = 1;
+  await scheduler.run(testLane(native, new Array<number>(rows).fill(token), () => (left-- > 0 ? token : undefined)));
+}
+
 /** One traced token through the model: undefined when every layer was seen exactly once, else why tracing must stay off. */
 async function selfTest(
   scheduler: Scheduler,
@@ -272,22 +306,10 @@ async function selfTest(
   layers: number,
   token: number,
 ): Promise<string | undefined> {
-  const sequence = 0;
-  const sampler = native.sampler();
-  sampler.applyConfig({ temperature: 0, minP: 0, topK: 0, topP: 1, seed: 0 });
-  collector.begin(sequence, 'summary');
-  await scheduler.run({
-    sequence,
-    priority: 3,
-    sampler,
-    tokens: [token],
-    scoreAll: false,
-    probabilities: false,
-    signal: new AbortController().signal,
-    paused: false,
-    next: () => undefined,
-  });
-  const trace = collector.end(sequence);
+  const lane = testLane(native, [token], () => undefined);
+  collector.begin(lane.sequence, 'summary');
+  await scheduler.run(lane);
+  const trace = collector.end(lane.sequence);
   const seen = trace?.layers.filter((layer) => layer.rows === 1).length ?? 0;
   if (trace === undefined || seen !== layers || trace.dropped > 0)
     return `self-test: expected one router row in each of ${layers} layers, saw ${seen}`;

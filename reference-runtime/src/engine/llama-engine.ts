@@ -1,6 +1,7 @@
 // The llama engine as the server sees it: a child process that is started, watched, restarted with backoff, and never waited for in vain.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { CRASHES_IN_A_ROW, crashed, crashReport, type Device } from './crash.ts';
 import { EventQueue } from './event-queue.ts';
 import type { ChildStats, FromChild, LlamaOptions, ToChild } from './protocol.ts';
 import { type Engine, EngineError, type EngineEvent, type EngineInfo, type EngineStats, type GenerateRequest } from './types.ts';
@@ -38,6 +39,11 @@ export class LlamaEngine implements Engine {
   #state: EngineStats['state'] = 'unloaded';
   #restarts = 0;
   #failures = 0;
+  /** Since a request was served to its end. */
+  #crashes = 0;
+  #device: Device | undefined;
+  /** Why there is no other start. */
+  #reason: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #pings: NodeJS.Timeout | undefined;
   readonly #watchdog: Watchdog;
@@ -59,6 +65,7 @@ export class LlamaEngine implements Engine {
   /** Starts the child and loads the model: at first, and again after `unload`. @throws EngineError LOAD_FAILED with the reason */
   async load(): Promise<EngineInfo> {
     this.#state = 'loading';
+    this.#reason = undefined;
     try {
       return await this.#start();
     } catch (error) {
@@ -82,7 +89,9 @@ export class LlamaEngine implements Engine {
       });
       let settled = false;
       child.on('message', (message: FromChild) => {
-        if (message.type === 'ready') {
+        if (message.type === 'device') {
+          this.#device = message.device;
+        } else if (message.type === 'ready') {
           settled = true;
           this.#state = 'ready';
           this.#failures = 0;
@@ -108,9 +117,11 @@ export class LlamaEngine implements Engine {
       child.on('exit', (code, signal) => {
         const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
         const detail = stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n').at(-1)}`;
-        if (!settled) reject(new EngineError('LOAD_FAILED', `the engine process ended while loading (${how})${detail}`));
+        const fault = crashed(signal) ? crashReport(String(signal), this.#device, this.#options.batch) : undefined;
+        const why = fault === undefined ? `the engine process ended while loading (${how})${detail}` : `${fault}${detail}`;
+        if (!settled) reject(new EngineError('LOAD_FAILED', why));
         settled = true;
-        if (this.#child === child) this.#onExit(how, detail);
+        if (this.#child === child) this.#onExit(how, detail, fault);
       });
       this.#send({ type: 'load', options: this.#options });
     });
@@ -137,7 +148,8 @@ export class LlamaEngine implements Engine {
     child.kill('SIGKILL');
   }
 
-  #onExit(how: string, detail: string): void {
+  /** @param fault what to say of a process that crashed by itself */
+  #onExit(how: string, detail: string, fault?: string): void {
     this.#child = undefined;
     clearInterval(this.#pings);
     const trace = this.#last.trace;
@@ -160,19 +172,25 @@ export class LlamaEngine implements Engine {
             },
           }),
     };
+    const last = fault !== undefined && ++this.#crashes >= CRASHES_IN_A_ROW;
+    const next = last ? 'it is not started again' : 'it is being restarted';
     for (const [id, queue] of this.#running) {
       this.#running.delete(id);
-      queue.fail(
-        new EngineError('ENGINE_DIED', `the engine process ended (${how}) while this request was running; it is being restarted`),
-      );
+      queue.fail(new EngineError('ENGINE_DIED', `the engine process ended (${how}) while this request was running; ${next}`));
     }
     // A model that never loaded is refused by load(); only an engine that once served is brought back.
     if (this.#state === 'disposed' || this.#info === undefined) return;
+    if (last) {
+      this.#state = 'failed';
+      this.#reason = `${fault}. It crashed ${this.#crashes} times without serving a request and is not started again`;
+      this.#log(this.#reason);
+      return;
+    }
     this.#state = 'restarting';
     this.#failures++;
     this.#restarts++;
     const wait = backoffMs(this.#failures);
-    this.#log(`engine ended (${how})${detail}; restart in ${wait} ms`);
+    this.#log(`engine ended (${how})${detail}${fault === undefined ? '' : `: ${fault}`}; restart in ${wait} ms`);
     this.#timer = setTimeout(() => {
       this.#start().catch((error: unknown) => {
         this.#log(`engine restart failed: ${error instanceof Error ? error.message : String(error)}`);
@@ -192,7 +210,10 @@ export class LlamaEngine implements Engine {
     else if (event.type === 'cancelled') queue.end();
     else {
       queue.push(event);
-      if (event.type === 'done') queue.end();
+      if (event.type === 'done') {
+        this.#crashes = 0;
+        queue.end();
+      }
     }
     if (event.type === 'error' || event.type === 'cancelled' || event.type === 'done') this.#running.delete(id);
   }
@@ -204,6 +225,7 @@ export class LlamaEngine implements Engine {
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    if (this.#state === 'failed' && this.#reason !== undefined) throw new EngineError('ENGINE_UNAVAILABLE', this.#reason);
     if (this.#state !== 'ready') throw new EngineError('ENGINE_UNAVAILABLE', `the engine is ${this.#state}; try again shortly`);
     if (signal.aborted) return;
     if (this.#running.has(request.id)) throw new EngineError('BAD_PROMPT', `a request with id ${request.id} is already running`);
@@ -243,6 +265,7 @@ export class LlamaEngine implements Engine {
       active: this.#running.size,
       sequences: this.#options.sequences,
       restarts: this.#restarts,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
       rssBytes: this.#last.rssBytes,
       ...(this.#last.vram === undefined ? {} : { vram: this.#last.vram }),
       ...(trace === undefined

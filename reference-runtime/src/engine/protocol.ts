@@ -1,5 +1,6 @@
 // Messages between the server process and the engine's child process.
 import type { GpuLayers } from '../gguf/preflight.ts';
+import type { Device } from './crash.ts';
 import type { DeviceMemory, EngineErrorCode, EngineEvent, EngineInfo, GenerateRequest, TraceCounters } from './types.ts';
 
 /** What to load and how. `traceRecords` is the ring's size in token-layers; 0 leaves the tracing addon unloaded. */
@@ -37,6 +38,7 @@ export interface ChildStats {
 }
 
 export type FromChild =
+  | { type: 'device'; device: Device }
   | { type: 'ready'; info: EngineInfo; stats: ChildStats }
   | { type: 'failed'; message: string }
   | { type: 'pong'; stats: ChildStats }

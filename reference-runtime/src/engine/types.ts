@@ -150,6 +150,8 @@ export interface EngineStats {
   active: number;
   sequences: number;
   restarts: number;
+  /** Why a failed engine stays failed, where there is more to say than that. */
+  reason?: string;
   rssBytes: number;
   /** Absent without a GPU, and while no process asks it. */
   vram?: DeviceMemory;

@@ -53,13 +53,13 @@ export function buildApp(runtime: Runtime): FastifyInstance {
 
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async () => {
-    const { state } = runtime.local.stats();
+    const { state, reason } = runtime.local.stats();
     if (runtime.draining) throw unavailable('draining', 'this runtime is shutting down', 'server');
     if (runtime.residency?.failing === true)
       throw unavailable('load_failed', 'the model could not be loaded; the log says why', 'engine');
     // A model that is loaded on demand is as good as there.
     if (state !== 'ready' && (runtime.residency === undefined || state === 'restarting'))
-      throw unavailable('engine_unavailable', `the engine is ${state}`, 'engine');
+      throw unavailable('engine_unavailable', `the engine is ${state}${reason === undefined ? '' : `: ${reason}`}`, 'engine');
     return { status: 'ready', engine: runtime.info, policy_revision: runtime.policy.active.bundle.revision };
   });
   app.get('/metrics', async (_request, reply) => {
