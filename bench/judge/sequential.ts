@@ -1,7 +1,7 @@
 import { judgeCase } from '../../src/canary/judge/judge.ts';
-import type { CaseInput } from '../../src/canary/judge/types.ts';
+import type { CaseInput, Design } from '../../src/canary/judge/types.ts';
 import { createRng, type Rng } from '../../src/stats/rng.ts';
-import { ar1, lognormal, pairs } from './generate.ts';
+import { ar1, lognormal, pairs, pareto, ties } from './generate.ts';
 
 export interface SequentialRow {
   readonly name: string;
@@ -10,119 +10,85 @@ export interface SequentialRow {
   readonly horizon: number;
 }
 
-interface Plan {
+export interface Plan {
   readonly name: string;
+  readonly design: Design;
   readonly horizon: number;
   readonly looks: number;
   /** Looks declared to the judge; above 50 it uses the anytime-valid boundary. */
   readonly declared: number;
-  readonly design: 'paired' | 'unpaired';
-  readonly correlation: number;
+  /** What the candidate's values are multiplied by. */
   readonly factor: number;
-  /** Serial correlation of each arm. */
-  readonly phi?: number;
+  readonly make: (rng: Rng) => { baseline: number[]; candidate: number[] };
 }
 
-export const PLANS: readonly Plan[] = [1, 1.2]
-  .flatMap((factor): Plan[] => [
-    {
-      name: `unpaired 20 looks to 60, x${factor}`,
-      horizon: 60,
-      looks: 20,
-      declared: 20,
-      design: 'unpaired',
-      correlation: 0,
-      factor,
-    },
-    {
-      name: `unpaired 20 looks to 120, x${factor}`,
-      horizon: 120,
-      looks: 20,
-      declared: 20,
-      design: 'unpaired',
-      correlation: 0,
-      factor,
-    },
-    {
-      name: `paired rho=0 20 looks to 60, x${factor}`,
-      horizon: 60,
-      looks: 20,
-      declared: 20,
-      design: 'paired',
-      correlation: 0,
-      factor,
-    },
-    {
-      name: `paired rho=0 20 looks to 120, x${factor}`,
-      horizon: 120,
-      looks: 20,
-      declared: 20,
-      design: 'paired',
-      correlation: 0,
-      factor,
-    },
-    {
-      name: `paired rho=0.8 20 looks to 60, x${factor}`,
-      horizon: 60,
-      looks: 20,
-      declared: 20,
-      design: 'paired',
-      correlation: 0.8,
-      factor,
-    },
-    {
-      name: `paired rho=0.8 anytime to 60, x${factor}`,
-      horizon: 60,
-      looks: 20,
-      declared: 1000,
-      design: 'paired',
-      correlation: 0.8,
-      factor,
-    },
-  ])
-  .concat(
-    [0.3, 0.6].map((phi) => ({
-      name: `unpaired AR(1) phi=${phi} 20 looks to 180, x1`,
-      horizon: 180,
-      looks: 20,
-      declared: 20,
-      design: 'unpaired',
-      correlation: 0,
-      factor: 1,
-      phi,
-    })),
-  )
-  .concat(
-    [60, 180].flatMap((horizon) =>
-      [0.3, 0.6].map((phi) => ({
-        name: `paired AR(1) phi=${phi} 20 looks to ${horizon}, x1`,
-        horizon,
-        looks: 20,
-        declared: 20,
-        design: 'paired' as const,
-        correlation: 0,
-        factor: 1,
-        phi,
-      })),
-    ),
+const LOOKS = 20;
+
+function plan(design: Design, what: string, horizon: number, factor: number, make: Plan['make'], declared = LOOKS): Plan {
+  const often = declared === LOOKS ? `${LOOKS} looks` : 'anytime';
+  const name = `${design}${what === '' ? '' : ` ${what}`} ${often} to ${horizon}, x${factor}`;
+  return { name, design, horizon, looks: LOOKS, declared, factor, make };
+}
+
+/** Arms drawn one after the other, each by itself. */
+function arms(make: (rng: Rng) => number[]): Plan['make'] {
+  return (rng) => ({ baseline: make(rng), candidate: make(rng) });
+}
+
+const series = (horizon: number, factor: number): Plan =>
+  plan('unpaired', '', horizon, factor, (rng) => ({
+    baseline: lognormal(horizon, rng),
+    candidate: lognormal(horizon, rng, factor),
+  }));
+
+const correlated = (correlation: number, horizon: number, factor: number, declared?: number): Plan =>
+  plan('paired', `rho=${correlation}`, horizon, factor, (rng) => pairs(horizon, correlation, rng, factor), declared);
+
+const dependent = (design: Design, phi: number, horizon: number): Plan =>
+  plan(
+    design,
+    `AR(1) phi=${phi}`,
+    horizon,
+    1,
+    arms((rng) => ar1(horizon, phi, rng)),
   );
 
-function series(plan: Plan, rng: Rng): { baseline: number[]; candidate: number[] } {
-  const { horizon, factor, phi } = plan;
-  if (phi === undefined) return { baseline: lognormal(horizon, rng), candidate: lognormal(horizon, rng, factor) };
-  return { baseline: ar1(horizon, phi, rng), candidate: ar1(horizon, phi, rng, factor) };
-}
+export const PLANS: readonly Plan[] = [
+  ...[1, 1.2].flatMap((factor) => [
+    series(60, factor),
+    series(120, factor),
+    correlated(0, 60, factor),
+    correlated(0, 120, factor),
+    correlated(0.8, 60, factor),
+    correlated(0.8, 60, factor, 1000),
+  ]),
+  ...(['unpaired', 'paired'] as const).flatMap((design) =>
+    [60, 180].flatMap((horizon) => [0.15, 0.3, 0.6].map((phi) => dependent(design, phi, horizon))),
+  ),
+  ...(['unpaired', 'paired'] as const).flatMap((design) => [
+    plan(
+      design,
+      'Pareto 1.5',
+      60,
+      1,
+      arms((rng) => pareto(60, rng)),
+    ),
+    plan(
+      design,
+      'ties',
+      60,
+      1,
+      arms((rng) => ties(60, rng)),
+    ),
+  ]),
+];
 
 /** Judges growing data at every look until the first fail. */
-export function runSequential(plan: Plan, runs: number): SequentialRow {
+export function runSequential(plan: Plan, runs: number, seed = 'sequential'): SequentialRow {
   let fails = 0;
   const stops: number[] = [];
   for (let run = 0; run < runs; run++) {
-    const rng = createRng(`sequential/${plan.name}/${run}`);
-    const data =
-      plan.design === 'paired' && plan.phi === undefined
-        ? pairs(plan.horizon, plan.correlation, rng, plan.factor)
-        : series(plan, rng);
+    const data = plan.make(createRng(`${seed}/${plan.name}/${run}`));
     let stop = plan.horizon;
     for (let look = 1; look <= plan.looks; look++) {
       const n = Math.round((plan.horizon * look) / plan.looks);
@@ -130,6 +96,7 @@ export function runSequential(plan: Plan, runs: number): SequentialRow {
         id: 'look',
         design: plan.design,
         looks: plan.declared,
+        look,
         metrics: [
           {
             name: 'm',

@@ -183,6 +183,7 @@ export async function runCanaryGate(
       locate,
       seed: context.seed,
       looks: rounds.length,
+      look: index + 1,
       ...(run.aborted === undefined ? {} : { aborted: run.aborted }),
     });
     const last = index === rounds.length - 1;

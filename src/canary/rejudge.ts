@@ -17,6 +17,8 @@ export interface RejudgeInput {
   readonly alpha: number | undefined;
   /** How often the growing run was judged; default: the rounds that the profile plans. */
   readonly looks?: number | undefined;
+  /** Which of them this is; default: the round that the kept pairs end. */
+  readonly look?: number | undefined;
   /** Why the record is not whole. */
   readonly aborted?: string | undefined;
   readonly seed: number;
@@ -47,6 +49,8 @@ export async function rejudgeRun(input: RejudgeInput): Promise<GateResult> {
     ...(lines.length === 0 ? [] : labelled(joined)).filter((name) => !named.has(name)).map((name) => ({ name, bySegment: true })),
   ] as CanaryProfileDocument['metrics'];
   const looks = input.looks ?? (profile === undefined ? 1 : Math.ceil((profile.maxPairs ?? profile.pairs) / profile.pairs));
+  const round = profile === undefined || input.looks !== undefined ? undefined : Math.ceil(pairs.size / profile.pairs);
+  const look = input.look ?? (round === undefined ? undefined : Math.min(looks, round));
   const result = analyseCanary({
     samples: { ...samples, points: [...samples.points, ...joined.points] },
     profile: {
@@ -58,7 +62,7 @@ export async function rejudgeRun(input: RejudgeInput): Promise<GateResult> {
     ...(input.loaded === undefined ? {} : { locate: input.loaded.locate }),
     seed: input.seed,
     now: input.now,
-    ...(looks > 1 ? { looks } : {}),
+    ...(looks > 1 ? { looks, ...(look === undefined ? {} : { look }) } : {}),
     ...(input.aborted === undefined ? {} : { aborted: input.aborted }),
     findings: unmatchedFindings(joined),
   });

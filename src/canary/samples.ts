@@ -23,6 +23,8 @@ export interface SampleCaseOptions {
   readonly alpha?: number;
   readonly seed?: number | string;
   readonly looks?: number;
+  /** Which of the looks this one is. */
+  readonly look?: number;
   /** Metrics to judge; without it all trends and rates of the file except k6's own connection phases. */
   readonly metrics?: readonly MetricSetting[];
   /** Exit code of the k6 run, when known: see k6Problem. */
@@ -90,13 +92,14 @@ export function samplesToCase(
       ...(paired ? joinPairs(b, c) : inTimeOrder(b, c)),
     };
   });
-  const { id = 'samples', alpha, seed, looks } = options;
+  const { id = 'samples', alpha, seed, looks, look } = options;
   const input: CaseInput = {
     id,
     design: paired ? 'paired' : 'unpaired',
     ...(alpha === undefined ? {} : { alpha }),
     ...(seed === undefined ? {} : { seed }),
     ...(looks === undefined ? {} : { looks }),
+    ...(look === undefined ? {} : { look }),
     metrics,
   };
   return { input, invalid: invalidReasons(baseline, candidate, arms, options.k6ExitCode) };

@@ -1,9 +1,9 @@
 import type { LineChart } from '../core/gate.ts';
 import { normalQuantile } from '../stats/distributions.ts';
 import { DEFAULT_ALPHA } from './judge/defaults.ts';
-import { nominalLevel } from './judge/error-control.ts';
+import { nominalLevel, planLooks, pointsBeforeStop } from './judge/error-control.ts';
 import { judgeCase } from './judge/judge.ts';
-import type { CaseInput, CaseResult, MetricInput, MetricResult } from './judge/types.ts';
+import type { CaseInput, CaseResult, MetricInput, MetricKind, MetricResult } from './judge/types.ts';
 import { armsOf, type JudgedMetric } from './judged-metrics.ts';
 import { metricDefinition } from './run/metrics.ts';
 
@@ -21,18 +21,16 @@ const [LEAST, MOST] = [-2, 12];
 export function sequentialChart(metrics: readonly JudgedMetric[], input: CaseInput, judged: CaseResult): LineChart[] {
   const { looks } = judged;
   if (looks <= 1 || metrics.length === 0) return [];
-  const drawn = Math.min(looks, MAX_DRAWN_LOOKS);
-  const at = Array.from({ length: drawn }, (_, i) => Math.round(((i + 1) * looks) / drawn));
-  const level = (input.alpha ?? DEFAULT_ALPHA) / Math.max(1, judged.family.size);
+  const now = judged.look ?? looks;
+  const drawn = Math.min(now, MAX_DRAWN_LOOKS);
+  const at = Array.from({ length: drawn }, (_, i) => Math.round(((i + 1) * now) / drawn));
   const series = metrics.flatMap((metric) => {
-    const points = statisticByLook(metric.input, input, at, looks);
+    const points = statisticByLook(metric.input, input, at, looks, now);
     return points.length === 0 ? [] : [{ name: shortName(metric.result), points }];
   });
   if (series.length === 0) return [];
-  const size = Math.min(...metrics.map(({ result }) => Math.min(...result.nEff)));
-  const boundary = at.map(
-    (look) => [look, round(-normalQuantile(nominalLevel(level, looks, Math.max(1, (size * look) / looks))))] as const,
-  );
+  const boundaries = boundariesOf(metrics, input, judged, at, now);
+  const level = boundaries.length === 1 ? levelOf(boundaries[0]!.points) : undefined;
   return [
     {
       kind: 'line',
@@ -40,12 +38,50 @@ export function sequentialChart(metrics: readonly JudgedMetric[], input: CaseInp
       xLabel: 'look',
       yLabel: 'statistic (normal quantile of the p-value)',
       fitY: true,
-      ...(boundary.every(([, z]) => z === boundary[0]![1])
-        ? { series, limits: [{ name: 'boundary', value: boundary[0]![1] }] }
-        : { series: [{ name: 'boundary', points: boundary }, ...series] }),
-      note: `A metric whose line reaches the boundary is certainly worse, whatever the number of looks up to ${looks}; it fails when the change matters as well. Looks before the last are computed from the points in order of time, equally many a look. The boundary is that of the first metric of ${judged.family.size} (Holm).`,
+      ...(level === undefined
+        ? { series: [...boundaries, ...series] }
+        : { series, limits: [{ name: 'boundary', value: level }] }),
+      note: `A metric whose line reaches the boundary is certainly worse, whatever the number of looks up to ${looks}; it fails when the change matters as well. Looks before this one are computed from the points in order of time, equally many a look. The boundary is that of the first metric of ${judged.family.size} (Holm).`,
     },
   ];
+}
+
+interface Boundary {
+  readonly name: string;
+  readonly points: readonly (readonly [number, number])[];
+}
+
+/** One boundary, or two where counts and rates may stop before the other metrics can. It starts at the first look that can stop. */
+function boundariesOf(
+  metrics: readonly JudgedMetric[],
+  input: CaseInput,
+  { looks, look: current, family }: CaseResult,
+  at: readonly number[],
+  now: number,
+): Boundary[] {
+  const alpha = input.alpha ?? DEFAULT_ALPHA;
+  const size = Math.min(...metrics.map(({ result }) => Math.min(...result.nEff)));
+  const longest = Math.max(...metrics.map(({ result }) => Math.min(...result.n)));
+  const kinds = new Map<number, MetricKind[]>();
+  for (const { input: metric } of metrics) {
+    const points = pointsBeforeStop(metric.kind, input.design, looks);
+    kinds.set(points, [...(kinds.get(points) ?? []), metric.kind]);
+  }
+  return [...kinds].map(([fewest, [kind]]) => ({
+    name: kinds.size > 1 && kind !== 'continuous' ? 'boundary (counts, rates)' : 'boundary',
+    points: at.flatMap((look) => {
+      const plan = planLooks(looks, current === undefined ? undefined : look, alpha, fewest, (longest * look) / now);
+      if (plan.look !== undefined && (longest * look) / now < fewest - 0.5) return [];
+      const nominal = nominalLevel(alpha / Math.max(1, family.size), plan, Math.max(1, (size * look) / now));
+      return [[look, round(-normalQuantile(nominal))] as const];
+    }),
+  }));
+}
+
+/** The value of a boundary that is the same at every look. */
+function levelOf(points: Boundary['points']): number | undefined {
+  const [first] = points;
+  return first !== undefined && points.every(([, z]) => z === first[1]) ? first[1] : undefined;
 }
 
 /** The segment first: a legend has room for little more. */
@@ -59,12 +95,12 @@ function statisticByLook(
   input: CaseInput,
   at: readonly number[],
   looks: number,
+  now: number,
 ): (readonly [number, number])[] {
   const arms = armsOf(metric, input.design);
   // Values that come sorted have no order of time to cut at.
   if (!arms.ordered) return [];
-  const part = (values: Float64Array, look: number): Float64Array =>
-    values.subarray(0, Math.floor((values.length * look) / looks));
+  const part = (values: Float64Array, look: number): Float64Array => values.subarray(0, Math.floor((values.length * look) / now));
   return at.flatMap((look) => {
     const { times: _times, cumulative: _cumulative, ...rest } = metric;
     const times = [part(arms.times[0], look), ...(input.design === 'paired' ? [] : [part(arms.times[1], look)])];

@@ -68,9 +68,13 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
   // Each arm is sorted once for all tests: at 10,000 points an arm sorting is most of the judge's work.
   const sorted = [sortedCopy(baseline), sortedCopy(candidate)] as const;
   const differences = design === 'paired' ? candidate.map((v, i) => v - baseline[i]!) : undefined;
-  const { location, armPhi } =
+  const { location, armPhi, level } =
     differences === undefined
-      ? { location: unpairedLocation(baseline, candidate, sorted, arms, levelOf(looks)), armPhi: 0 }
+      ? {
+          location: unpairedLocation(baseline, candidate, sorted, arms, levelOf(looks)),
+          armPhi: 0,
+          level: PAIRED_DEPENDENCE_LEVEL,
+        }
       : pairedWithArms(differences, baseline, candidate, sorted, arms, looks);
   if (looks > FEW_LOOKS && differences !== undefined && fewest < LOOKS_MIN_PAIRS && (fewest < LOOKS_FEWEST_PAIRS || armPhi > 0)) {
     const reason = `${fewest} pairs are too few to rule out that they depend on each other, and this run is looked at repeatedly: at least ${LOOKS_MIN_PAIRS} are needed`;
@@ -81,7 +85,7 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
       estimate: { scale, delta: location.delta, bounds: location.bounds },
     };
   }
-  const trend = assessTrend(arms, differences, trends);
+  const trend = assessTrend(arms, differences, trends, looks > 1 ? level : PAIRED_DEPENDENCE_LEVEL);
   const effective = Math.min(...location.nEff);
   if (
     location.dependence.detected &&
@@ -136,11 +140,11 @@ function pairedWithArms(
   [x, y]: readonly [Float64Array, Float64Array],
   { slots }: Arms,
   looks: number,
-): { location: Location; armPhi: number } {
+): { location: Location; armPhi: number; level: number } {
   const levels = looks > 1 ? SUSPECTED_DEPENDENCE.manyLooks : SUSPECTED_DEPENDENCE.oneLook;
   const own = estimateDependence([midranks(baseline, x).ranks, midranks(candidate, y).ranks], levels.arms, slots);
   const level = own.detected ? levels.differences : PAIRED_DEPENDENCE_LEVEL;
-  return { location: pairedLocation(differences, slots?.[0], level), armPhi: own.phi };
+  return { location: pairedLocation(differences, slots?.[0], level), armPhi: own.phi, level };
 }
 
 /**

@@ -80,8 +80,8 @@ export const LOOKS_MIN_PAIRS = 30;
 /** So few looks add little to what one look at pairs risks. */
 export const FEW_LOOKS = 4;
 
-/** Fewest pairs of which a correlation in time can be read at all. */
-export const LOOKS_FEWEST_PAIRS = 8;
+/** Fewest pairs whose differences show a correlation in time at all (estimateDependence reads none from fewer points). */
+export const LOOKS_FEWEST_PAIRS = 16;
 
 /** Share of missing points in an arm above which nothing can pass. */
 export const MAX_MISSING = 0.2;

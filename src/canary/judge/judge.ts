@@ -8,8 +8,8 @@ import { assessContinuous } from './continuous.ts';
 import { countedIncrements } from './counters.ts';
 import { blockedResult, decide, type Levels, type MetricP, metricP } from './decide.ts';
 import { DEFAULT_ALPHA, marginInForce, WARN_LEVEL } from './defaults.ts';
-import { adjustForLooks, nominalLevel } from './error-control.ts';
-import { decidePool, pools } from './pooled.ts';
+import { adjustForLooks, type Looks, nominalLevel, planLooks, pointsBeforeStop } from './error-control.ts';
+import { decidePool, type Pool, pools } from './pooled.ts';
 import { assessBinary, assessCount } from './rates.ts';
 import type { ArmSummary, CaseInput, CaseResult, Design, MetricInput, MetricKind, MetricResult } from './types.ts';
 import { checkCase } from './validate.ts';
@@ -23,10 +23,13 @@ export function judgeCase(input: CaseInput): CaseResult {
   if (checked.value === undefined) return errorResult(input, checked.problems);
   const { id, design, seed, metrics } = checked.value;
   const alpha = checked.value.alpha ?? DEFAULT_ALPHA;
-  const looks = checked.value.looks ?? 1;
+  const { looks = 1, look } = checked.value;
 
   const prepared = metrics.map((metric) => prepareArms(metric.cumulative === true ? countedIncrements(metric) : metric, design));
   const states = metrics.map((metric, index) => assess(metric, prepared[index]!, design, looks));
+  const longest = prepared.reduce((most, arms) => Math.max(most, Math.min(arms.baseline.length, arms.candidate.length)), 0);
+  const plans = metrics.map(({ kind }) => planLooks(looks, look, alpha, pointsBeforeStop(kind, design, looks), longest));
+  const planOf = (pool: Pool): Looks => earliest(plans.filter((_, index) => metrics[index]!.name === pool.metric.name));
   const tested: { index: number; state: Assessment; p: MetricP; size: number }[] = [];
   states.forEach((state, index) => {
     if (!isBlocked(state))
@@ -35,36 +38,36 @@ export function judgeCase(input: CaseInput): CaseResult {
   const pooling = pools(metrics, states);
   const pooled = pooling.filter((pool) => pool.tested);
   const nominalPs = [
-    ...tested.map(({ p, size }) => adjustForLooks(p.combined, looks, size, alpha)),
-    ...pooled.map(({ pHarm, size }) => adjustForLooks(pHarm, looks, size, alpha)),
+    ...tested.map(({ index, p, size }) => adjustForLooks(p.combined, plans[index]!, size, alpha)),
+    ...pooled.map((pool) => adjustForLooks(pool.pHarm, planOf(pool), pool.size, alpha)),
   ];
   const adjusted = holm(nominalPs);
 
   const family = Math.max(1, nominalPs.length);
   const warn = Math.min(WARN_LEVEL, alpha / family);
-  const levelsAt = (size: number): Pick<Levels, 'nominal' | 'alone'> => ({
-    nominal: nominalLevel(alpha, looks, size),
-    alone: nominalLevel(alpha / family, looks, size),
+  const levelsAt = (plan: Looks, size: number): Pick<Levels, 'nominal' | 'alone'> => ({
+    nominal: nominalLevel(alpha, plan, size),
+    alone: nominalLevel(alpha / family, plan, size),
   });
   // Holm multiplies a hypothesis' p by a factor; its sub-tests are held to the same factor.
-  const levelsOf = (position: number, size: number): Levels => {
+  const levelsOf = (position: number, plan: Looks, size: number): Levels => {
     const own = nominalPs[position] ?? 0;
     const factor = own > 0 ? Math.max(1, adjusted[position]! / own) : 1;
-    const adjust = (value: number): number => Math.min(1, factor * adjustForLooks(Math.min(1, value), looks, size, alpha));
-    return { alpha, ...levelsAt(size), warn, adjust };
+    const adjust = (value: number): number => Math.min(1, factor * adjustForLooks(Math.min(1, value), plan, size, alpha));
+    return { alpha, ...levelsAt(plan, size), warn, adjust };
   };
   const results: MetricResult[] = states.map((state, index) =>
     isBlocked(state)
-      ? blockedResult(metrics[index]!, state, levelsAt(Math.min(...state.nEff)))
-      : blockedResult(metrics[index]!, NOT_DECIDED, levelsAt(0)),
+      ? blockedResult(metrics[index]!, state, levelsAt(plans[index]!, Math.min(...state.nEff)))
+      : blockedResult(metrics[index]!, NOT_DECIDED, levelsAt(plans[index]!, 0)),
   );
   tested.forEach(({ index, state, p, size }, position) => {
-    results[index] = decide(metrics[index]!, state, p, levelsOf(position, size));
+    results[index] = decide(metrics[index]!, state, p, levelsOf(position, plans[index]!, size));
   });
 
   const over = pooling.map((pool) => {
     const position = pooled.indexOf(pool);
-    return decidePool(pool, levelsOf(position < 0 ? nominalPs.length : tested.length + position, pool.size));
+    return decidePool(pool, levelsOf(position < 0 ? nominalPs.length : tested.length + position, planOf(pool), pool.size));
   });
 
   const counted: Counted[] = [
@@ -83,6 +86,7 @@ export function judgeCase(input: CaseInput): CaseResult {
     design,
     alpha,
     looks,
+    ...(look === undefined ? {} : { look }),
     ...(seed === undefined ? {} : { seed }),
     family: {
       method: 'holm',
@@ -92,6 +96,11 @@ export function judgeCase(input: CaseInput): CaseResult {
     metrics: results.map((result, index) => ({ ...result, arms: summarise(metrics[index]!.kind, prepared[index]!) })),
     ...(over.length === 0 ? {} : { pooled: over }),
   };
+}
+
+/** Segments of one metric can differ in what they need to stop; the plan that pays for most looks holds for all. */
+function earliest(plans: readonly Looks[]): Looks {
+  return plans.reduce((one, other) => ((other.first ?? 1) < (one.first ?? 1) ? other : one));
 }
 
 /** What counts towards the verdict of a case. */

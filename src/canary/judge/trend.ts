@@ -46,16 +46,18 @@ export function detrended(values: Float64Array, times: Float64Array, slope: numb
 
 /**
  * Does the candidate drift away from the baseline during the run (a leak, a cache that fills, heat)? The slope of the paired
- * differences, or the difference of the arms' slopes; a trend that both arms share cancels. Undefined when there is no order, no time or too few points.
+ * differences (`level`: of the test whether its residuals depend on each other), or the difference of the arms' slopes; a trend that both
+ * arms share cancels. Undefined when there is no order, no time or too few points.
  */
 export function assessTrend(
   arms: Arms,
   differences: Float64Array | undefined,
   trends: ArmTrends | undefined,
+  level = PAIRED_DEPENDENCE_LEVEL,
 ): TrendAssessment | undefined {
   if (differences !== undefined) {
     if (!arms.ordered) return undefined;
-    const fit = robustTrend(differences, runTimes(arms)[0], PAIRED_DEPENDENCE_LEVEL, arms.slots?.[0]);
+    const fit = robustTrend(differences, runTimes(arms)[0], level, arms.slots?.[0]);
     return fit === undefined ? undefined : trendOf(fit.slope, fit.slopeSe, fit.end, fit.endSe, fit.nEff - 2);
   }
   if (trends === undefined) return undefined;

@@ -43,6 +43,8 @@ export interface CaseInput {
   readonly seed?: number | string;
   /** How often the growing data is judged, this time included. Default 1. */
   readonly looks?: number;
+  /** Which of the planned looks this one is, 1 .. looks; each adds as many points. With it, looks that are too early to stop cost nothing. */
+  readonly look?: number;
   readonly metrics: readonly MetricInput[];
 }
 
@@ -132,6 +134,7 @@ export interface CaseResult {
   readonly design?: Design;
   readonly alpha: number;
   readonly looks: number;
+  readonly look?: number;
   readonly seed?: number | string;
   /** The hypotheses over which a false `fail` has probability at most alpha. */
   readonly family: { readonly method: 'holm'; readonly size: number; readonly over: string };

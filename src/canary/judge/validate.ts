@@ -10,7 +10,7 @@ export interface Checked {
   readonly problems: readonly string[];
 }
 
-const CASE_KEYS = ['id', 'design', 'alpha', 'seed', 'looks', 'metrics'];
+const CASE_KEYS = ['id', 'design', 'alpha', 'seed', 'looks', 'look', 'metrics'];
 const METRIC_KEYS = ['name', 'segment', 'kind', 'direction', 'margin', 'baseline', 'candidate', 'times', 'cumulative', 'noData'];
 
 /** Checks a parsed JSON value against the case shape. Collects every problem; `value` is present only when there are none. */
@@ -18,7 +18,7 @@ export function checkCase(input: unknown): Checked {
   const problems: string[] = [];
   if (!isRecord(input)) return { problems: ['a case must be a JSON object with id, design and metrics'] };
   unknownKeys(input, CASE_KEYS, 'case', problems);
-  const { id, design, alpha, seed, looks, metrics } = input;
+  const { id, design, alpha, seed, looks, look, metrics } = input;
   if (typeof id !== 'string' || id === '') problems.push('id: expected a non-empty text');
   if (design !== 'paired' && design !== 'unpaired') problems.push(`design: expected paired or unpaired, got ${show(design)}`);
   if (alpha !== undefined && !(isNumber(alpha) && alpha > 0 && alpha < 0.5))
@@ -27,6 +27,9 @@ export function checkCase(input: unknown): Checked {
     problems.push(`seed: expected a number or a text, got ${show(seed)}`);
   if (looks !== undefined && !(Number.isInteger(looks) && (looks as number) >= 1 && (looks as number) <= MAX_LOOKS)) {
     problems.push(`looks: expected a whole number from 1 to ${MAX_LOOKS}, got ${show(looks)}`);
+  }
+  if (look !== undefined && !(Number.isInteger(look) && (look as number) >= 1 && (look as number) <= ((looks as number) ?? 1))) {
+    problems.push(`look: expected a whole number from 1 to looks (which of them this one is), got ${show(look)}`);
   }
   if (!Array.isArray(metrics)) problems.push('metrics: expected a list');
   else if (metrics.length > MAX_METRICS) problems.push(`metrics: ${metrics.length} are more than the limit of ${MAX_METRICS}`);

@@ -31,6 +31,8 @@ export interface AnalyseInput {
   readonly seed: number;
   /** How often the growing run is judged, when that is more than once. */
   readonly looks?: number;
+  /** Which of them this is. */
+  readonly look?: number;
   /** RFC 3339; prices age against it. */
   readonly now?: string;
   /** Set when k6 did not end well: the run is then at best inconclusive. */
@@ -46,8 +48,8 @@ export function analyseCanary(input: AnalyseInput): GateResult {
   const { profile, samples, seed } = input;
   const alpha = profile.alpha ?? DEFAULTS.alpha;
   const judgeNoise = noisesOf(samples.points);
-  const { looks = 1 } = input;
-  const canary = buildCase(samples.points, profile, { block: 'ab', seed, alpha, ...(looks > 1 ? { looks } : {}) });
+  const { looks = 1, look } = input;
+  const canary = buildCase(samples.points, profile, { block: 'ab', seed, alpha, ...(looks > 1 ? { looks, look } : {}) });
   const judged = withJudgeNoise(judgeCase(canary), judgeNoise, (name) => baselineMean(samples, name));
   const noise =
     (profile.aaPairs ?? DEFAULTS.aaPairs) >= 10

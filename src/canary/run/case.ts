@@ -36,7 +36,13 @@ function joinPairs(points: readonly CanaryPoint[], definition: MetricDefinition,
 export function buildCase(
   points: readonly CanaryPoint[],
   profile: CanaryProfileDocument,
-  options: { readonly block: 'aa' | 'ab'; readonly seed: number; readonly alpha: number; readonly looks?: number },
+  options: {
+    readonly block: 'aa' | 'ab';
+    readonly seed: number;
+    readonly alpha: number;
+    readonly looks?: number;
+    readonly look?: number | undefined;
+  },
 ): CaseInput {
   const metrics: MetricInput[] = [];
   for (const wanted of profile.metrics) {
@@ -47,8 +53,16 @@ export function buildCase(
     metrics.push(metricInput(definition, wanted, pairs));
     for (const { name, own } of groups(pairs, wanted)) metrics.push(metricInput(definition, wanted, own, name));
   }
-  const { block, alpha, seed, looks } = options;
-  return { id: block, design: 'paired', alpha, seed, ...(looks === undefined ? {} : { looks }), metrics };
+  const { block, alpha, seed, looks, look } = options;
+  return {
+    id: block,
+    design: 'paired',
+    alpha,
+    seed,
+    ...(looks === undefined ? {} : { looks }),
+    ...(look === undefined ? {} : { look }),
+    metrics,
+  };
 }
 
 function groupsOf({ tags }: CanaryPoint): Groups {

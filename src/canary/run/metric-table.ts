@@ -38,7 +38,8 @@ export function metricTable(judged: CaseResult, pairedBy: string): Table {
   const few = metrics.some(tooFew)
     ? ` n < ${MIN_POINTS}: too few points to tell their noise, and with it what could be found.`
     : '';
-  const looks = judged.looks > 1 ? ` and ${judged.looks} looks` : '';
+  const which = judged.look === undefined ? '' : ` (this is look ${judged.look})`;
+  const looks = judged.looks > 1 ? ` and ${judged.looks} looks${which}` : '';
   return {
     title: 'Canary metrics',
     columns: columns.map(([name]) => name),

@@ -12,7 +12,7 @@ export async function judgeLabels(invocation: Invocation, baseline: string, cand
       message: '--labels needs both arms in one file.',
       expected: 'the file that `mixgate canary run --samples FILE` keeps, as --baseline and as --candidate',
     });
-  const stray = (['looks', 'k6-exit-code'] as const).find((name) => options.number(name) !== undefined);
+  const stray = (['looks', 'look', 'k6-exit-code'] as const).find((name) => options.number(name) !== undefined);
   if (stray !== undefined) throw new ConfigurationError({ message: `--${stray} does not go with --labels.` });
   return judgeKeptRun(invocation, baseline, { labels: options.strings('labels') });
 }
@@ -24,13 +24,18 @@ export async function judgeKeptRun(
   { labels = [], truncated = false }: { readonly labels?: readonly string[]; readonly truncated?: boolean },
 ): Promise<CommandOutcome> {
   const { options, dir } = invocation;
-  const [alpha, looks, code] = [options.number('alpha'), options.number('looks'), options.number('k6-exit-code')];
+  const [alpha, looks, look, code] = [
+    options.number('alpha'),
+    options.number('looks'),
+    options.number('look'),
+    options.number('k6-exit-code'),
+  ];
   checkAlpha(alpha);
   const { rejudgeRun } = await import('../../canary/rejudge.ts');
   const { k6Problem } = await import('../../canary/samples.ts');
   const { MAX_LOOKS } = await import('../../canary/judge/validate.ts');
   const { openWorkspace } = await import('../open-workspace.ts');
-  checkLooks(looks, MAX_LOOKS);
+  checkLooks(looks, look, MAX_LOOKS);
   const workspace = await openWorkspace(invocation, { configRequired: false, gitRequired: false });
   const result = await rejudgeRun({
     run: { path: resolve(dir, run), name: run },
@@ -38,6 +43,7 @@ export async function judgeKeptRun(
     loaded: await profileFlag(invocation, workspace),
     alpha,
     looks,
+    look,
     aborted: truncated ? 'its record is cut short' : code === undefined ? undefined : k6Problem(code),
     seed: workspace.context.seed,
     now: workspace.context.now,

@@ -31,19 +31,21 @@ export async function judgeSets(
   const { options } = invocation;
   const workspace = await openWorkspace(invocation, { configRequired: false, gitRequired: false });
   const profile = (await profileFlag(invocation, workspace))?.profile;
-  const [alpha, looks, code] = [
+  const [alpha, looks, look, code] = [
     options.number('alpha') ?? profile?.alpha,
     options.number('looks'),
+    options.number('look'),
     options.number('k6-exit-code'),
   ];
   checkAlpha(alpha);
-  checkLooks(looks, MAX_LOOKS);
+  checkLooks(looks, look, MAX_LOOKS);
   const metrics =
     live === undefined ? profile?.metrics : [{ ...profile?.metrics.find((metric) => metric.name === live.name), ...live }];
   const judged = judgeSampleCase(left, right, {
     seed: invocation.seed,
     ...(alpha === undefined ? {} : { alpha }),
     ...(looks === undefined ? {} : { looks }),
+    ...(look === undefined ? {} : { look }),
     ...(code === undefined ? {} : { k6ExitCode: code }),
     ...(metrics === undefined ? {} : { metrics }),
     ...(live === undefined ? {} : { design: 'unpaired' as const }),

@@ -7,7 +7,7 @@ import { judgeFiles } from './judge-samples.ts';
 import { PROFILE } from './options.ts';
 
 const LIVE = ['baseline-query', 'candidate-query', 'start', 'end', 'step', 'metric', 'kind', 'direction'] as const;
-const NOT_WITH_BATCH = ['baseline', 'prometheus', ...LIVE, 'candidate', 'profile', 'alpha', 'looks', 'k6-exit-code'];
+const NOT_WITH_BATCH = ['baseline', 'prometheus', ...LIVE, 'candidate', 'profile', 'alpha', 'looks', 'look', 'k6-exit-code'];
 
 export const judgeCommand: CommandSpec = {
   name: 'judge',
@@ -47,6 +47,11 @@ A run that \`canary run --samples\` kept is judged as the run was: its pairs, by
     batch: { type: 'string', value: 'FILE', description: 'cases, one a line of NDJSON; - reads standard input' },
     alpha: { type: 'number', value: 'P', description: 'chance of a false fail over the whole case (default 0.05)' },
     looks: { type: 'integer', value: 'N', description: 'how often the growing data is judged, this time included (default 1)' },
+    look: {
+      type: 'integer',
+      value: 'N',
+      description: 'which of the --looks this one is (pairs): looks too early to stop then cost nothing',
+    },
     'k6-exit-code': { type: 'integer', value: 'N', description: 'exit code of the k6 run, when known' },
   },
   examples: [
@@ -74,7 +79,7 @@ A run that \`canary run --samples\` kept is judged as the run was: its pairs, by
       if (unused !== undefined || options.strings('labels').length > 0) {
         throw new ConfigurationError({
           message: `--${unused ?? 'labels'} does not go with --batch.`,
-          fix: 'each case carries its own data, metrics, alpha and looks.',
+          fix: 'each case carries its own data, metrics, alpha, looks and look.',
         });
       }
       return judgeBatchFile(invocation, batch);

@@ -21,6 +21,7 @@ export function checkAlpha(alpha: number | undefined): void {
   checkRange('alpha', alpha, 'a number between 0 and 0.5', (value) => value > 0 && value < 0.5);
 }
 
-export function checkLooks(looks: number | undefined, most: number): void {
+export function checkLooks(looks: number | undefined, look: number | undefined, most: number): void {
   checkRange('looks', looks, 'a whole number of at least 1', (value) => value >= 1 && value <= most);
+  checkRange('look', look, 'a whole number from 1 to --looks', (value) => value >= 1 && value <= (looks ?? 1));
 }

@@ -121,6 +121,22 @@ describe('charts of a judged case', () => {
     },
   );
 
+  it('a run that knows which look this is draws the looks so far, and the boundary from the first that can stop', () => {
+    const pairs = Array.from({ length: 30 }, (_, i) => 100 + (i % 2 === 0 ? 1 : -1) * (1 + i / 30));
+    const noise = latencies(7, 30, 0.012);
+    const one = metric('ttft_ms', 1, 30, { baseline: pairs, candidate: pairs.map((v, i) => v * noise[i]!) });
+    const { lines, judged } = drawn({ id: 'a', design: 'paired', looks: 20, look: 10, metrics: [one] });
+    const { series } = find(lines, /^Sequential boundary/);
+    const boundary = series.find(({ name }) => name === 'boundary')!.points;
+    expect(boundary.map(([look]) => look)).toEqual([6, 7, 8, 9, 10]);
+    // Lower at the earlier looks, and nowhere above Pocock's for 20 looks.
+    expect(boundary.map(([, z]) => z)).toEqual(boundary.map(([, z]) => z).sort((a, b) => a - b));
+    expect(boundary.at(-1)![1]).toBeLessThan(2.392);
+    const statistic = series.find(({ name }) => name !== 'boundary')!.points.at(-1)!;
+    expect(statistic[0]).toBe(10);
+    expect(statistic[1] >= boundary.at(-1)![1]).toBe(judged.metrics[0]!.pAdjusted! <= judged.alpha);
+  });
+
   it('data judged once has no boundary; a series that came sorted has no looks to cut at', () => {
     const sorted = metric('m', 1.2, 200);
     const input = {

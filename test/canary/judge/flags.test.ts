@@ -20,6 +20,8 @@ describe('flags of canary judge', () => {
     ['a batch and an alpha', ['--batch', 'cases.ndjson', '--alpha', '0.1'], '--alpha does not go with --batch'],
     ['an alpha above one', [...FILES, '--alpha', '3'], '--alpha is 3. Expected a number between 0 and 0.5'],
     ['no looks', [...FILES, '--looks', '0'], '--looks is 0. Expected a whole number of at least 1'],
+    ['a look past the last', [...FILES, '--looks', '3', '--look', '4'], '--look is 4. Expected a whole number from 1 to --looks'],
+    ['a look of unknown looks', [...FILES, '--look', '2'], '--look is 2. Expected a whole number from 1 to --looks'],
   ])('%s is a usage error', async (_title, args, message) => {
     const ran = await runCli(['canary', 'judge', ...args], { cwd: dir });
     expect([ran.code, ran.stdout]).toEqual([2, '']);

@@ -321,6 +321,8 @@ describe('bad input is collected, never thrown', () => {
     ['metrics missing', { id: 'x', design: 'paired' }, 'metrics: expected a list'],
     ['alpha out of range', one(good, { alpha: 2 }), 'alpha: expected a number between 0 and 0.5, got 2'],
     ['looks of zero', one(good, { looks: 0 }), 'looks: expected a whole number'],
+    ['look without looks', one(good, { look: 2 }), 'look: expected a whole number from 1 to looks'],
+    ['a look past the last', one(good, { looks: 3, look: 4 }), 'look: expected a whole number from 1 to looks'],
     ['unknown key', one({ ...good, colour: 'red' }), 'unknown key "colour" (known: name, segment'],
     ['unknown kind', one({ ...good, kind: 'histogram' }), 'kind: expected one of continuous, count, binary'],
     ['unknown direction', one({ ...good, direction: 'up' }), 'direction: expected one of lower, higher, either'],
