@@ -22,7 +22,7 @@ import {
 /** What is said where an element is taken from a place that is not followed. */
 const PLACES: Construct = { construct: 'the places of an array', location: undefined };
 
-export type Bag = Extract<Value, { readonly kind: 'bag' }>;
+type Bag = Extract<Value, { readonly kind: 'bag' }>;
 
 /** What iterates: the elements that may be there, each with its key. */
 export function elementCases(

@@ -96,7 +96,7 @@ export class Formula {
 
   /** The guard holds; it only limits `about`, to something for every value of everything else. */
   assume(guard: string, about: string): void {
-    this.#lines.assume(guard, [about]);
+    this.#lines.assume(guard, about);
   }
 
   freshReal(): string {

@@ -13,7 +13,7 @@ interface Line {
 export class Lines {
   readonly #lines: Line[] = [];
   readonly #defined = new Map<string, number>();
-  /** By each name that they are about. */
+  /** By the name that they are about. */
   readonly #assumptions = new Map<string, number[]>();
 
   define(name: string, sort: string, text: string): void {
@@ -25,12 +25,12 @@ export class Lines {
   }
 
   /**
-   * Says something of the names in `about`, for every value of the others: who doesn't ask about those names loses nothing
-   * by leaving it out.
+   * Limits the name `about`, to something for every value of the others: who doesn't ask about that name loses nothing by
+   * leaving it out.
    */
-  assume(guard: string, about: readonly string[]): void {
+  assume(guard: string, about: string): void {
     const index = this.#add(`(assert ${guard})`, guard);
-    for (const name of about) this.#assumptions.set(name, [...(this.#assumptions.get(name) ?? []), index]);
+    this.#assumptions.set(about, [...(this.#assumptions.get(about) ?? []), index]);
   }
 
   /** What the names in `texts` depend on. */
@@ -57,7 +57,7 @@ export class Lines {
   }
 }
 
-export interface Cone {
+interface Cone {
   readonly names: ReadonlySet<string>;
   readonly lines: readonly string[];
 }

@@ -7,7 +7,7 @@ import { Translator } from './translate.ts';
 import { and, type Case, type Cases, type Construct, defined, not, or } from './values.ts';
 
 /** How many elements of each array of the input are followed, by path; none where the question is for every input. */
-export type Lengths = ReadonlyMap<string, number>;
+type Lengths = ReadonlyMap<string, number>;
 
 /** Whether a clause of an invariant (one `violation` rule) can be broken. */
 export interface Question {

@@ -23,7 +23,7 @@ export interface Inquiry extends Clause {
   readonly judgements: ReadonlyMap<Stage, Judgement>;
 }
 
-export interface InquiryOptions {
+interface InquiryOptions {
   /** The installed z3-solver. */
   readonly z3: string;
   readonly clauses: readonly Clause[];

@@ -18,7 +18,7 @@ export interface Query {
   /** What a model is to be read from. */
   readonly names: readonly string[];
 }
-export interface QueryLimits {
+interface QueryLimits {
   /** z3's own count of work, so that where it gives up doesn't depend on the machine; 0 is none. */
   readonly rlimit: number;
   /** Wall clock, after which the process is killed. */
