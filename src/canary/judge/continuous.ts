@@ -1,6 +1,7 @@
 import { estimateDependence } from '../../stats/effective-sample-size.ts';
 import { quantileDifference } from '../../stats/quantile-difference.ts';
 import { midranks, sortedCopy } from '../../stats/ranks.ts';
+import { selectMedian } from '../../stats/select.ts';
 import { MAD_TO_SD, mean, medianAbsoluteDeviation, medianSorted, quantileSorted, variance } from '../../stats/summary.ts';
 import type { Arms } from './arms.ts';
 import type { Assessment, Blocked, QuantileChange, TailAssessment } from './assessment.ts';
@@ -67,7 +68,7 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
   }
   // Each arm is sorted once for all tests: at 10,000 points an arm sorting is most of the judge's work.
   const sorted = [sortedCopy(baseline), sortedCopy(candidate)] as const;
-  const differences = design === 'paired' ? candidate.map((v, i) => v - baseline[i]!) : undefined;
+  const differences = design === 'paired' ? pairedDifferences(baseline, candidate, scale) : undefined;
   const { location, armPhi, level } =
     differences === undefined
       ? {
@@ -126,6 +127,28 @@ export function assessContinuous(arms: Arms, design: Design, margin: Margin | un
         ? []
         : [`both arms moved ${formatEffect(scale.toEffect(shared), scale.unit)} during the run, which was taken out of both`],
   };
+}
+
+/** Far above what rounding makes of equal differences, far below what anyone measures. */
+const GRID = 2 ** -42;
+
+/** The largest working value of a logarithm: |ln 5e-324| is 744. */
+const LARGEST_LOG = 1024;
+
+/**
+ * Candidate less baseline, pair by pair. Differences that are equal but for rounding become equal (2 to 3 and 4 to 6 are one ratio, and in
+ * another unit they would be rounded otherwise): ties decide which test is asked. The grid goes by the typical size of the values, so that
+ * an outlier does not coarsen it.
+ */
+function pairedDifferences(baseline: Float64Array, candidate: Float64Array, { kind }: Scale): Float64Array {
+  const size =
+    kind === 'log' ? LARGEST_LOG : selectMedian(candidate.map((value, i) => Math.max(Math.abs(value), Math.abs(baseline[i]!))));
+  const grid = GRID * 2 ** Math.ceil(Math.log2(size));
+  return candidate.map((value, i) => {
+    const difference = value - baseline[i]!;
+    const steps = Math.round(difference / grid);
+    return Number.isSafeInteger(steps) ? steps * grid : difference;
+  });
 }
 
 function levelOf(looks: number): number {

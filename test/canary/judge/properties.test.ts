@@ -24,6 +24,21 @@ const shape = fc.constantFrom(
 );
 
 describe('properties', () => {
+  test.each([1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9])('pairs of one ratio are ties in every unit: x %d', (unit) => {
+    const pairs = (factor: number): CaseInput => {
+      const baseline = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? 1 : 2 / 3) * factor);
+      return caseOf(
+        baseline,
+        baseline.map((v, i) => (i % 2 === 0 ? 1.5 * factor : Math.max(v, factor))),
+        {},
+        { design: 'paired' },
+      );
+    };
+    const [one, two] = [judgeCase(pairs(1)).metrics[0]!, judgeCase(pairs(unit)).metrics[0]!];
+    expect([two.verdict, two.method]).toEqual([one.verdict, one.method]);
+    expect(two.pValue! / one.pValue!).toBeCloseTo(1, 9);
+  });
+
   test('the unit does not matter, from 1e-9 to 1e9', () => {
     fc.assert(
       fc.property(arm, design, fc.constantFrom(1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9), shape, (a, d, unit, as) => {
