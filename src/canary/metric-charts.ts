@@ -45,8 +45,8 @@ export function forestCharts(judged: CaseResult): Chart[] {
       title: `Segments: change of ${metricDefinition(name).title}`,
       xLabel: axisOfChange(first),
       reference: 0,
-      margin: first.margin,
-      rows: [...rows.map((metric) => forestRow(metric, metric.segment ?? 'all')), ...pooledRow(judged, name, first.effectUnit)],
+      margin: drawn(first.margin, first),
+      rows: [...rows.map((metric) => forestRow(metric, metric.segment ?? 'all')), ...pooledRow(judged, first)],
     });
   }
   const relative = metrics.filter(
@@ -56,7 +56,7 @@ export function forestCharts(judged: CaseResult): Chart[] {
     charts.push({
       kind: 'forest',
       title: 'Metrics: relative change',
-      xLabel: 'relative change of the candidate',
+      xLabel: RELATIVE_AXIS,
       reference: 0,
       rows: relative.map((metric) => forestRow(metric, metricDefinition(metric.name).title)),
     });
@@ -64,12 +64,12 @@ export function forestCharts(judged: CaseResult): Chart[] {
 }
 
 /** All segments together, where the case has no verdict of the whole. */
-function pooledRow(judged: CaseResult, name: string, unit: MetricResult['effectUnit']): ForestChart['rows'] {
-  const pool = judged.pooled?.find((one) => one.name === name && one.effectUnit === unit);
+function pooledRow(judged: CaseResult, metric: MetricResult): ForestChart['rows'] {
+  const pool = judged.pooled?.find((one) => one.name === metric.name && one.effectUnit === metric.effectUnit);
   if (pool?.verdict === undefined) return [];
-  const [low, high] = pool.interval;
+  const [effect, low, high] = [pool.effect, ...pool.interval].map((value) => drawn(value, metric)) as [number, number, number];
   const share = (100 * pool.heterogeneity.iSquared).toFixed(0);
-  return [{ label: `pooled, I² ${share} %`, effect: pool.effect, low, high, verdict: pool.verdict }];
+  return [{ label: `pooled, I² ${share} %`, effect, low, high, verdict: pool.verdict }];
 }
 
 function forestRow(metric: MetricResult, name: string): ForestChart['rows'][number] {
@@ -77,16 +77,24 @@ function forestRow(metric: MetricResult, name: string): ForestChart['rows'][numb
   return {
     // The centre is drawn: a row that fails by its tail would look like a mistake.
     label: metric.verdict === 'fail' && metric.reason.startsWith(TAIL) ? `${name} (tail)` : name,
-    effect: metric.effect!,
-    low: low ?? Number.NEGATIVE_INFINITY,
-    high: high ?? Number.POSITIVE_INFINITY,
+    effect: drawn(metric.effect!, metric),
+    low: low === null ? Number.NEGATIVE_INFINITY : drawn(low, metric),
+    high: high === null ? Number.POSITIVE_INFINITY : drawn(high, metric),
     verdict: metric.verdict,
   };
 }
 
+const RELATIVE_AXIS = 'relative change of the candidate, %';
+
+/** An effect as the tables show it: ratios and rates in hundredths. */
+function drawn(value: number, metric: MetricResult): number {
+  const hundredths = metric.effectUnit === 'relative' || metric.arms?.statistic === 'rate';
+  return Number((hundredths ? 100 * value : value).toPrecision(4));
+}
+
 function axisOfChange(metric: MetricResult): string {
-  if (metric.effectUnit === 'relative') return 'relative change of the candidate';
-  if (metric.arms?.statistic === 'rate') return 'difference of rates';
+  if (metric.effectUnit === 'relative') return RELATIVE_AXIS;
+  if (metric.arms?.statistic === 'rate') return 'difference of rates, percentage points';
   return `change, ${metricDefinition(metric.name).unit.replace(/[{}]/g, '')}`;
 }
 

@@ -155,7 +155,7 @@ describe('charts of a judged case', () => {
     const metrics = Array.from({ length: 20 }, (_, i) => metric('ttft_ms', 1.6, 80, { segment: `s${i}` }));
     const { charts, lines } = drawn({ id: 'a', design: 'unpaired', metrics });
     const [forest] = charts;
-    expect(forest).toMatchObject({ kind: 'forest', title: 'Segments: change of time to first token', margin: 0.25 });
+    expect(forest).toMatchObject({ kind: 'forest', title: 'Segments: change of time to first token', margin: 25 });
     expect(forest?.kind === 'forest' && forest.rows.map((row) => row.label)).toEqual([
       ...metrics.map((one) => one.segment),
       'pooled, I² 0 %',
