@@ -6,7 +6,7 @@ import { MAX_SAMPLES, MAX_SERIES, type SampleSet, type Series } from './sample-s
 
 /**
  * Reads samples: NDJSON of `k6 run --out json` (tags `arm`, `segment`; pair id in metadata `pair`) or CSV with the header
- * `metric,value[,arm][,segment][,time][,pair]` (also `k6 run --out csv`), plain or gzipped. Streaming; throws ConfigurationError with
+ * `metric,value[,arm][,segment][,time][,pair]` (also `k6 run --out csv`) or with a column for each metric, plain or gzipped. Streaming; throws ConfigurationError with
  * file and line for up to ten bad lines. A last line that is cut short marks the set as truncated instead.
  */
 export async function readSamples(file: string): Promise<SampleSet> {
@@ -82,9 +82,9 @@ export async function readSamples(file: string): Promise<SampleSet> {
       if (typeof header === 'string') throw new ConfigurationError({ message: header, location: { file, line: lineNumber } });
       columns = header;
     } else {
-      const row = parseCsvLine(line, columns);
-      if (typeof row === 'string') pending = { message: row, location: { file, line: lineNumber } };
-      else add(row);
+      const rows = parseCsvLine(line, columns);
+      if (typeof rows === 'string') pending = { message: rows, location: { file, line: lineNumber } };
+      else rows.forEach(add);
     }
   }
   // A record that does not parse at the very end of the file was cut off; a whole last row without a newline is fine.

@@ -57,57 +57,71 @@ function row(metric: string, value: number, time: number, arm?: string, segment?
 
 /** Column numbers of a CSV header; our names and those of `k6 run --out csv`. */
 export interface CsvColumns {
-  readonly metric: number;
-  readonly value: number;
+  /** Where each value is, and where its metric's name is: a column (a sample a line), or the header (a column a metric). */
+  readonly values: readonly { readonly column: number; readonly metric: number | string }[];
   readonly time: number;
   readonly arm: number;
   readonly segment: number;
   readonly pair: number;
   /** k6's `extra_tags`: `name=value&name=value`. */
   readonly extra: number;
-  readonly width: number;
+  readonly names: readonly string[];
 }
 
-/** Columns from the header line, or a sentence saying what is missing. */
+/** Columns from the header line, or a sentence saying what is wrong with it. */
 export function csvColumns(header: string): CsvColumns | string {
-  const names = splitCsv(header.replace(/^\uFEFF/, '')).map((name) => name.trim().toLowerCase());
+  const fields = splitCsv(header.replace(/^\uFEFF/, '')).map((name) => name.trim());
+  const names = fields.map((name) => name.toLowerCase());
   const find = (...options: string[]): number => names.findIndex((name) => options.includes(name));
+  const [metric, value] = [find('metric', 'metric_name'), find('value', 'metric_value')];
   const columns = {
-    metric: find('metric', 'metric_name'),
-    value: find('value', 'metric_value'),
     time: find('time', 'timestamp'),
     arm: find('arm'),
     segment: find('segment'),
     pair: find('pair', 'pair_id'),
     extra: find('extra_tags'),
-    width: names.length,
+    names: fields,
   };
-  if (columns.metric < 0 || columns.value < 0)
-    return `the header must name the columns metric and value (and may name arm, segment, time, pair), got ${names.slice(0, 12).join(',')}`;
-  return columns;
+  if (metric >= 0 && value >= 0) return { ...columns, values: [{ column: value, metric }] };
+  const { names: _, ...known } = columns;
+  const others = fields.flatMap((name, column) => (Object.values(known).includes(column) ? [] : [{ column, metric: name }]));
+  const named = (name: string): boolean => name !== '' && Number.isNaN(Number(name)) && !/[\p{Cc}\ufffd]/u.test(name);
+  const unusable = !others.every(({ metric: name }) => named(name)) || new Set(fields).size < fields.length;
+  if (metric < 0 && others.length > 0 && !unusable && !/[;\t]/.test(header)) return { ...columns, values: others };
+  const separated = names.length === 1 && /[;\t]/.test(header) ? '; fields are separated by commas' : '';
+  return `the header must name the columns metric and value, or each metric as a column of its own (and may name arm, segment, time, pair), got ${fields.slice(0, 12).join(',')}${separated}`;
 }
 
-/** One CSV line. A sentence when it does not fit the header. */
-export function parseCsvLine(line: string, columns: CsvColumns): SampleRow | string {
+/** Numbers as other programs write them that JavaScript does not read; none of them is a measured value. */
+const NOT_FINITE = /^(nan|null|na|n\/a|[+-]?inf(inity)?)$/i;
+
+/** The samples of one CSV line. A sentence when it does not fit the header. */
+export function parseCsvLine(line: string, columns: CsvColumns): readonly SampleRow[] | string {
   const fields = splitCsv(line);
-  if (fields.length !== columns.width) return `expected ${columns.width} fields, got ${fields.length}`;
+  if (fields.length !== columns.names.length) return `expected ${columns.names.length} fields, got ${fields.length}`;
   const at = (index: number): string | undefined => (index < 0 || fields[index] === '' ? undefined : fields[index]);
-  const raw = at(columns.value);
-  const value = raw === undefined ? Number.NaN : Number(raw);
-  if (raw !== undefined && Number.isNaN(value) && !/^(nan|null|na)$/i.test(raw.trim()))
-    return `expected a number as value, got ${JSON.stringify(raw.slice(0, 40))}`;
-  const metric = at(columns.metric);
-  if (metric === undefined) return 'the metric has no name';
   const extra = new URLSearchParams(at(columns.extra) ?? '');
-  const time = at(columns.time);
-  return row(
-    metric,
-    value,
-    parseTime(time),
-    at(columns.arm) ?? extra.get('arm') ?? undefined,
-    at(columns.segment) ?? extra.get('segment') ?? undefined,
-    at(columns.pair) ?? extra.get('pair_id') ?? extra.get('pair') ?? undefined,
-  );
+  const time = parseTime(at(columns.time));
+  const rows: SampleRow[] = [];
+  for (const { column, metric } of columns.values) {
+    const raw = at(column);
+    const value = raw === undefined ? Number.NaN : Number(raw);
+    if (raw !== undefined && Number.isNaN(value) && !NOT_FINITE.test(raw.trim()))
+      return `expected a number as ${columns.names[column]}, got ${JSON.stringify(raw.slice(0, 40))}`;
+    const name = typeof metric === 'string' ? metric : at(metric);
+    if (name === undefined) return 'the metric has no name';
+    rows.push(
+      row(
+        name,
+        value,
+        time,
+        at(columns.arm) ?? extra.get('arm') ?? undefined,
+        at(columns.segment) ?? extra.get('segment') ?? undefined,
+        at(columns.pair) ?? extra.get('pair_id') ?? extra.get('pair') ?? undefined,
+      ),
+    );
+  }
+  return rows;
 }
 
 function parseTime(value: string | undefined): number {

@@ -63,15 +63,16 @@ export function samplesToCase(
     if (!wanted(one.metric) || (options.metrics === undefined && (type === 'gauge' || type === 'counter'))) continue;
     keys.set(seriesKey(one), { metric: one.metric, ...(one.segment === undefined ? {} : { segment: one.segment }) });
   }
-  for (const name of settings.keys())
-    if (![...keys.values()].some((key) => key.metric === name)) keys.set(JSON.stringify([name, '']), { metric: name });
+  const present = new Set([...keys.values()].map((key) => key.metric));
+  for (const name of settings.keys()) if (!present.has(name)) keys.set(JSON.stringify([name, '']), { metric: name });
   if (keys.size === 0)
     throw new ConfigurationError({
       message: `no metric to judge in ${baseline.file} and ${candidate.file}.`,
       expected: 'trends or rates, in both arms',
     });
   const found = [...keys.entries()].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  const pick = (side: 0 | 1, key: string): Series | undefined => arms[side].find((one) => seriesKey(one) === key);
+  const byKey = arms.map((arm) => new Map(arm.map((one) => [seriesKey(one), one])));
+  const pick = (side: 0 | 1, key: string): Series | undefined => byKey[side]!.get(key);
   const paired =
     options.design === undefined ? found.every(([key]) => canPair(pick(0, key), pick(1, key))) : options.design === 'paired';
   const metrics = found.map(([key, { metric, segment }]): MetricInput => {
@@ -150,10 +151,15 @@ function select(set: SampleSet, arm: 'baseline' | 'candidate', shared: boolean):
   if (set.live === true && !shared && tagged.length === untagged.length) return [];
   if (shared || untagged.length === 0)
     throw new ConfigurationError({
-      message: `${set.file} has no samples of the arm ${arm}.`,
+      message: `${set.file} has no samples of the arm ${arm}${armsIn(set)}.`,
       expected: `an arm column or tag with the value ${arm}, or one file an arm`,
     });
   return untagged;
+}
+
+function armsIn(set: SampleSet): string {
+  const arms = [...new Set(set.series.flatMap(({ arm }) => (arm === undefined ? [] : [arm])))];
+  return arms.length === 0 ? '' : `, only of ${arms.slice(0, 5).join(', ')}`;
 }
 
 function seriesKey(one: Series): string {

@@ -93,7 +93,11 @@ export function judgeCase(input: CaseInput): CaseResult {
       size: nominalPs.length,
       over: pooled.length === 0 ? 'metrics x segments' : 'metrics x segments, and each metric over its segments',
     },
-    metrics: results.map((result, index) => ({ ...result, arms: summarise(metrics[index]!.kind, prepared[index]!) })),
+    metrics: results.map((result, index) => ({
+      ...result,
+      direction: metrics[index]!.direction,
+      arms: summarise(metrics[index]!.kind, prepared[index]!),
+    })),
     ...(over.length === 0 ? {} : { pooled: over }),
   };
 }

@@ -72,6 +72,8 @@ export interface MetricResult {
   readonly segment?: string;
   readonly verdict: Verdict;
   readonly reason: string;
+  /** Which way is better, as it was judged. */
+  readonly direction?: Direction;
   /** Candidate against baseline: relative change (0.1 = +10 %) or, with effectUnit `absolute`, a difference in the metric's unit. null = could not be estimated. */
   readonly effect: number | null;
   readonly effectUnit: 'relative' | 'absolute';

@@ -46,8 +46,23 @@ export function metricTable(judged: CaseResult, pairedBy: string): Table {
     rows: metrics.map((metric) => columns.map(([, cell]) => cell(metric))),
     details: open.map(sentence),
     fold: { from: open.length, what: 'pass' },
-    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capital(judged.family.method)}). ${intervalText(metrics)}Smallest detectable: the true change of one metric that 4 of 5 such runs tell from none; it fails if it also reaches the margin.${few}${points}`,
+    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capital(judged.family.method)}). ${intervalText(metrics)}Smallest detectable: the true change of one metric that 4 of 5 such runs tell from none; below a margin that was given it does not fail.${few}${points}${directionText(metrics)}`,
   };
+}
+
+/** Which way was taken for better: the names of samples do not say it for certain. */
+function directionText(metrics: readonly MetricResult[]): string {
+  const named = (direction: MetricResult['direction']): string =>
+    [...new Set(metrics.flatMap((metric) => (metric.direction === direction ? [metricDefinition(metric.name).title] : [])))].join(
+      ', ',
+    );
+  const [higher, either] = [named('higher'), named('either')];
+  const others = metrics.some(({ direction }) => direction === 'lower');
+  return [
+    ...(higher === '' ? [] : [` Higher is better for ${higher}.`]),
+    ...(either === '' ? [] : [` Any change counts for ${either}.`]),
+    ...(others ? [` Lower is better${higher === '' && either === '' ? '' : ' for the others'}.`] : []),
+  ].join('');
 }
 
 /** The share of runs whose interval holds the true change: metrics whose tails are tested as well have wider ones. */

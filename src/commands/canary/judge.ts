@@ -13,7 +13,7 @@ export const judgeCommand: CommandSpec = {
   name: 'judge',
   summary: 'judge samples alone: k6 NDJSON, CSV, or a batch of cases',
   details: `--baseline and --candidate name sample files: k6 \`--out json\` or CSV with the header metric,value[,arm][,segment][,time][,pair]
-(one file with an \`arm\` column serves as both), or the saved answer of a Prometheus range query. With --prometheus URL the two
+or with a column for each metric (one file with an \`arm\` column serves as both), or the saved answer of a Prometheus range query. With --prometheus URL the two
 queries are asked instead (bearer token in MIXGATE_PROMETHEUS_TOKEN); segments come from the label \`segment\`. Segments (clusters, say) are
 judged each, and together where nothing else covers them all. Samples with pair ids are judged as pairs, others as two series.
 A run that \`canary run --samples\` kept is judged as the run was: its pairs, by the names of its profile. With --labels, each line of which is

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { metricTable } from '../../../src/canary/run/metric-table.ts';
 import { splitCsv } from '../../../src/canary/sample-rows.ts';
 import { judgeSamples, k6Problem, readSamples, samplesToCase } from '../../../src/canary/samples.ts';
 import { lognormal } from './cases.ts';
@@ -160,6 +161,32 @@ describe('CSV', () => {
     expect(result.verdict).toBe('pass');
     expect(result.metrics[0]!.n).toEqual([120, 119]);
   });
+  test('a column for each metric; an empty field and what is not finite are missing points', async () => {
+    const rows = ['1,de,p1,100,0', '2,de,p2,,1', '3,en,p3,+Inf,0', '4,en,p4,-inf,0', '5,en,p5,130,n/a'];
+    const set = await readSamples(file('w.csv', `\uFEFFtime,segment,pair,TTFT_ms,error\r\n${rows.join('\r\n')}\r\n`));
+    expect(set.series.map(({ metric, segment, values, pairs }) => [metric, segment, values, pairs])).toEqual([
+      ['TTFT_ms', 'de', [100, Number.NaN], ['p1', 'p2']],
+      ['error', 'de', [0, 1], ['p1', 'p2']],
+      ['TTFT_ms', 'en', [Number.NaN, Number.NaN, 130], ['p3', 'p4', 'p5']],
+      ['error', 'en', [0, 0, Number.NaN], ['p3', 'p4', 'p5']],
+    ]);
+  });
+
+  test('says which arms a file has', async () => {
+    const set = await readSamples(file('arms.csv', 'metric,value,arm\nm,1,control\nm,2,canary\n'));
+    expect(() => judgeSamples(set, set)).toThrow(/no samples of the arm baseline, only of control, canary/);
+  });
+
+  test('the report says which way was taken for better', async () => {
+    const rows = Array.from({ length: 40 }, (_, i) => `${100 + (i % 7)},${0.9 + (i % 5) / 100}`);
+    const [b, c] = await Promise.all(
+      ['b', 'c'].map((name) => readSamples(file(`${name}.csv`, `ms,accuracy\n${rows.join('\n')}\n`))),
+    );
+    expect(metricTable(judgeSamples(b!, c!), 'pair id').note).toMatch(
+      /Higher is better for accuracy\. Lower is better for the others\.$/,
+    );
+  });
+
   test("k6's own CSV header and extra tags", async () => {
     const rows = [
       ...A.map((v, i) => `lat,${1000 + i},${v},arm=baseline&segment=de`),
@@ -180,7 +207,11 @@ describe('bad files end in one clear message', () => {
     ],
     ['bad.csv', 'metric,value\nm,1\nm,abc\nm,2\n', /bad\.csv:3: expected a number as value, got "abc"/],
     ['wide.csv', 'metric,value\nm,1,2\nm,2\n', /wide\.csv:2: expected 2 fields, got 3/],
-    ['header.csv', 'latency\n1\n', /header must name the columns metric and value/],
+    ['header.csv', 'latency,value\nttft,1\n', /header\.csv:2: expected a number as latency, got "ttft"/],
+    ['typo.csv', 'metric,vaule\nm,1\n', /header must name the columns metric and value, or each metric/],
+    ['none.csv', 'm,102.3\nm,99\n', /header must name the columns metric and value/],
+    ['twice.csv', 'a,a\n1,2\n', /header must name the columns metric and value/],
+    ['semicolon.csv', 'metric;value\nm;1\n', /got metric;value; fields are separated by commas/],
     ['empty.ndjson', '', /holds no samples/],
     ['long.csv', `metric,value\n${'x'.repeat(1_200_000)}`, /line longer than/],
     ['binary.bin', new Uint8Array([0, 1, 2, 3, 250, 251, 10, 0]), /header must name the columns/],
