@@ -38,15 +38,19 @@ export function fillTemplate(template: string, prompt: PromptRecord, answer: str
   });
 }
 
+/** A reply that is one code block as a whole: many models write JSON so, whatever they are told. */
+const FENCED = /^\s*```(?:json)?[ \t]*\r?\n([^`]*)\n[ \t]*```\s*$/i;
+
 /**
- * The verdict of one poll: `{"answer": true|false}` with an optional string `reasoning`, and nothing else. Anything else is undefined, no
+ * The verdict of one poll: `{"answer": true|false}` with an optional string `reasoning`, and nothing else (but a code fence around it all). Anything else is undefined, no
  * data: a reply that has to be guessed at may have been written by the answer it judges.
  */
 export function parsePoll(content: unknown): boolean | undefined {
   if (typeof content !== 'string' || content.length > MAX_PART_CHARS) return undefined;
+  const text = FENCED.exec(content)?.[1] ?? content;
   let value: unknown;
   try {
-    value = JSON.parse(content);
+    value = JSON.parse(text);
   } catch {
     return undefined;
   }
@@ -55,6 +59,6 @@ export function parsePoll(content: unknown): boolean | undefined {
   if (typeof answer !== 'boolean' || Object.keys(rest).length > 0) return undefined;
   if (reasoning !== undefined && typeof reasoning !== 'string') return undefined;
   // JSON.parse keeps the last of two equal keys: a reply with two verdicts has none.
-  const keys = content.replace(/"(?:[^"\\]|\\.)*"/g, '').split(':').length - 1;
+  const keys = text.replace(/"(?:[^"\\]|\\.)*"/g, '').split(':').length - 1;
   return keys === (reasoning === undefined ? 1 : 2) ? answer : undefined;
 }

@@ -122,7 +122,12 @@ describe('a judge model', () => {
   });
 
   it('is inconclusive when too many polls give no verdict, and never guesses one', async () => {
-    const replies = ['{"answer": true}', 'The answer is true.', '```json\n{"answer": false}\n```', '{"answer": "false"}'];
+    const replies = [
+      '{"answer": true}',
+      'The answer is true.',
+      'Verdict:\n```json\n{"answer": false}\n```',
+      '{"answer": "false"}',
+    ];
     await using judge = await loopback((_, count) => says(replies[count % 4]!));
     const { result, noises, points } = await judgeRun(
       profileFor(judge.url),
@@ -211,6 +216,10 @@ describe('what a judge is asked', () => {
   it.each([
     ['{"answer": true}', true],
     ['{"reasoning": "a: \\"b\\"", "answer": false}\n', false],
+    ['```json\n{"answer": true}\n```\n', true],
+    ['```\n{"reasoning": "x",\n "answer": false}\n```', false],
+    ['It says:\n```json\n{"answer": true}\n```', undefined],
+    ['```json\n{"answer": true}\n```\n```json\n{"answer": false}\n```', undefined],
     ['{"answer": true, "answer": false}', undefined],
     ['{"answer": true} {"answer": true}', undefined],
     ['{"answer": 1}', undefined],
