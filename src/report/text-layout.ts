@@ -40,6 +40,8 @@ export function wrap(text: string, width: number): string[] {
 
 function pieces(word: string, width: number): string[] {
   if (displayWidth(word) <= width) return [word];
+  // What a space should hold together breaks there before a number does.
+  if (word.includes('\u00a0')) return word.split('\u00a0').flatMap((part) => pieces(part, width));
   const parts: string[] = [];
   let part = '';
   for (const char of word) {
@@ -71,7 +73,10 @@ export function textTable(
   const cells = rows.map((row) => columns.map((_, index) => row[index] ?? ''));
   const natural = columns.map((name, index) => Math.max(displayWidth(name), ...cells.map((row) => longestLine(row[index]!))));
   const words = columns.map((name, index) => Math.max(longestWord(name), ...cells.map((row) => longestWord(row[index]!))));
-  const widths = shrink(natural, words, width - GAP * (columns.length - 1));
+  const tight = columns.map((name, index) =>
+    Math.max(longestWord(name, true), ...cells.map((row) => longestWord(row[index]!, true))),
+  );
+  const widths = shrink(natural, [words, tight], width - GAP * (columns.length - 1));
   const right = columns.map((_, index) => {
     const filled = cells.map((row) => row[index]!).filter((cell) => cell !== '');
     return filled.length > 0 && filled.every((cell) => NUMERIC.test(cell));
@@ -113,17 +118,21 @@ function longestLine(text: string): number {
   return Math.max(0, ...text.split('\n').map(displayWidth));
 }
 
-/** The longest piece that a line break should leave whole; longer ones than this are broken all the same. */
-function longestWord(text: string): number {
+/** The longest piece that a line break should leave whole; longer ones than this are broken all the same. @param tight breaks at every space */
+function longestWord(text: string, tight = false): number {
   const LONGEST = 16;
-  return Math.min(LONGEST, Math.max(0, ...text.split(/ +|\n|(?<=[./_:-])(?=\p{L})/u).map(displayWidth)));
+  const breaks = tight ? /[ \u00a0]+|\n|(?<=[./_:-])(?=\p{L})/u : / +|\n|(?<=[./_:-])(?=\p{L})/u;
+  return Math.min(LONGEST, Math.max(0, ...text.split(breaks).map(displayWidth)));
 }
 
 /** Shrinks the widest columns until the sum fits: first as far as their words stay whole, then down to eight columns. */
-function shrink(natural: readonly number[], words: readonly number[], available: number): number[] {
+function shrink(natural: readonly number[], words: readonly (readonly number[])[], available: number): number[] {
   const LEAST = 8;
   const widths = [...natural];
-  for (const floors of [words.map((word, index) => Math.min(widths[index]!, word)), widths.map(() => LEAST)]) {
+  for (const floors of [
+    ...words.map((own) => own.map((word, index) => Math.min(natural[index]!, word))),
+    widths.map(() => LEAST),
+  ]) {
     let excess = widths.reduce((sum, width) => sum + width, 0) - available;
     while (excess > 0) {
       const open = widths.map((width, index) => (width > floors[index]! ? width : 0));
