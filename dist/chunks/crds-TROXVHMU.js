@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{loadDefaults}from"./chunk-TRGS3KPE.js";import"./chunk-Q56PXAVK.js";import"./chunk-IUPTALQM.js";import"./chunk-L6GNIJZ7.js";import"./chunk-XYRYEKTV.js";import"./chunk-HFZMCS3K.js";import"./chunk-7VCPHPEQ.js";import"./chunk-57HGPWDU.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{loadDefaults};

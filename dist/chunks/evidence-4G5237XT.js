@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{readEvidence,signingKey,writeEvidence}from"./chunk-II34I6J6.js";import"./chunk-KXIKQKCW.js";import"./chunk-GCKYNN6T.js";import"./chunk-GBB3DQSA.js";import"./chunk-VIHPKZVI.js";import"./chunk-L6GNIJZ7.js";import"./chunk-PXGNOOZQ.js";import"./chunk-7VCPHPEQ.js";import"./chunk-57HGPWDU.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{readEvidence,signingKey,writeEvidence};

@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{runTelemetryGate}from"./chunk-K4EBEG6B.js";import"./chunk-YV3VIB5E.js";import"./chunk-RIHXKWFR.js";import"./chunk-7GEIT4U7.js";import"./chunk-GCKYNN6T.js";import"./chunk-VIHPKZVI.js";import"./chunk-L6GNIJZ7.js";import"./chunk-XYRYEKTV.js";import"./chunk-HFZMCS3K.js";import"./chunk-PXGNOOZQ.js";import"./chunk-7VCPHPEQ.js";import"./chunk-57HGPWDU.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{runTelemetryGate};

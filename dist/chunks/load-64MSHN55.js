@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{CONFIG_FILE,loadConfig}from"./chunk-4TBZE45C.js";import"./chunk-RDW4KNDU.js";import"./chunk-GBB3DQSA.js";import"./chunk-VIHPKZVI.js";import"./chunk-L6GNIJZ7.js";import"./chunk-XYRYEKTV.js";import"./chunk-HFZMCS3K.js";import"./chunk-PXGNOOZQ.js";import"./chunk-7VCPHPEQ.js";import"./chunk-57HGPWDU.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{CONFIG_FILE,loadConfig};

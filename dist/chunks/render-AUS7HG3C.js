@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{renderFolder}from"./chunk-742ETYEQ.js";import"./chunk-VPAPGE5H.js";import"./chunk-YDHGMNMS.js";import"./chunk-VTM4YCJQ.js";import"./chunk-IUPTALQM.js";import"./chunk-JT4V5NR2.js";import"./chunk-L6GNIJZ7.js";import"./chunk-XYRYEKTV.js";import"./chunk-HFZMCS3K.js";import"./chunk-7VCPHPEQ.js";import"./chunk-57HGPWDU.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{renderFolder};

@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{CAPTURED_AT,CLUSTER,readSnapshot}from"./chunk-I7LMGS66.js";import"./chunk-VPAPGE5H.js";import"./chunk-VTM4YCJQ.js";import"./chunk-IUPTALQM.js";import"./chunk-L6GNIJZ7.js";import"./chunk-7VCPHPEQ.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{CAPTURED_AT,CLUSTER,readSnapshot};
