@@ -84,7 +84,12 @@ function telling(
   mark: string,
 ): Told {
   const asked = new Map(entrypoints.map((e) => [e.replaceAll('/', '.'), e]));
-  const byRule = Map.groupBy(definitions, (d) => d.rule);
+  const byRule = new Map<string, Definition[]>();
+  for (const definition of definitions) {
+    const same = byRule.get(definition.rule);
+    if (same === undefined) byRule.set(definition.rule, [definition]);
+    else same.push(definition);
+  }
   const edits = new Map<string, Edit[]>();
   const edit = (file: string, ...more: readonly Edit[]): void => {
     const list = edits.get(file);

@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ROOT, runProcess } from '../support/cli.ts';
 import { circles, type Import, importsBelow, importsOf } from './imports.ts';
 
 const SRC = importsBelow('src');
@@ -42,6 +44,16 @@ describe('no circles', () => {
   test('in src, types included', () => expect(circles(SRC.filter(now))).toEqual([]));
   test('in the runtime, of what is loaded', () =>
     expect(circles(RUNTIME.filter((each) => now(each) && !each.typeOnly))).toEqual([]));
+});
+
+test('what is bundled uses no builtin that Node 20 lacks (ES2024: Map.groupBy, Promise.withResolvers, ...)', async () => {
+  // The entry of the package itself: `.bin` has a shell script on some systems.
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const { code, stdout, stderr } = await runProcess(process.execPath, [tsc, '-p', 'tsconfig.src.json', '--noEmit'], {
+    cwd: ROOT,
+  });
+  expect(`${stdout}${stderr}`).toBe('');
+  expect(code).toBe(0);
 });
 
 describe('the check itself', () => {

@@ -154,8 +154,11 @@ export class Z3 implements AsyncDisposable {
 
 function spawnZ3(file: string, memoryMb: number): Running {
   const child = spawn(process.execPath, [script(), file, String(memoryMb)], { stdio: ['pipe', 'pipe', 'ignore'], env: {} });
-  const ended = Promise.withResolvers<void>();
-  const running: Running = { child, closed: ended.promise, waiting: undefined, lines: [] };
+  let ended = (): void => undefined;
+  const closed = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  const running: Running = { child, closed, waiting: undefined, lines: [] };
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     text += part;
@@ -169,7 +172,7 @@ function spawnZ3(file: string, memoryMb: number): Running {
     }
   });
   const end = (): void => {
-    ended.resolve();
+    ended();
     running.waiting?.(undefined);
     running.waiting = undefined;
   };
