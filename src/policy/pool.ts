@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { entryUrl } from '../core/entry-url.ts';
 import { InternalError } from '../core/errors.ts';
 import type { Program } from './compile.ts';
 import { EvaluationLimit, type Task, type TaskResults, type Trace, type TraceItem } from './tasks.ts';
@@ -37,12 +36,6 @@ interface Slot {
 const LOAD_LIMIT_MS = 20_000;
 const WATCH_MS = 50;
 const MAX_TIMEOUTS = 3;
-
-/** The bundle keeps policy-worker.js at its top and this code perhaps in a chunk below; from source it is worker.ts. */
-function workerUrl(): URL {
-  const bundled = ['./policy-worker.js', '../policy-worker.js'].map((path) => new URL(path, import.meta.url));
-  return bundled.find((url) => existsSync(fileURLToPath(url))) ?? new URL('./worker.ts', import.meta.url);
-}
 
 /**
  * Worker threads that evaluate policies. A runaway evaluation is stopped by ending its worker: WASM can't be
@@ -180,7 +173,7 @@ export class EvaluatorPool implements AsyncDisposable {
   #spawn(): Slot {
     const beat = new Int32Array(new SharedArrayBuffer(8));
     beat[1] = -1;
-    const worker = new Worker(workerUrl(), {
+    const worker = new Worker(entryUrl('policy-worker', new URL('./worker.ts', import.meta.url)), {
       workerData: { beat, maxPages: this.#maxPages } satisfies WorkerSetup,
       resourceLimits: { maxOldGenerationSizeMb: 512 },
     });

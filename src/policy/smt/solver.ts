@@ -1,8 +1,8 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { entryUrl } from '../../core/entry-url.ts';
 import { InternalError } from '../../core/errors.ts';
 
 /** The version of z3-solver that mixgate is tested with. */
@@ -42,10 +42,8 @@ export function findZ3(from: string = import.meta.url): string | undefined {
   }
 }
 
-/** The bundle keeps smt-process.js at its top and this code perhaps in a chunk below. */
 function script(): string {
-  const bundled = ['./smt-process.js', '../smt-process.js'].map((path) => new URL(path, import.meta.url));
-  return fileURLToPath(bundled.find((url) => existsSync(fileURLToPath(url))) ?? new URL('./z3-process.ts', import.meta.url));
+  return fileURLToPath(entryUrl('smt-process', new URL('./z3-process.ts', import.meta.url)));
 }
 
 interface Running {
