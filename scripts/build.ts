@@ -1,5 +1,5 @@
 /**
- * Builds dist/: the CLI, the Action, the worker and the solver's process, as ES modules that share chunks, and the licences of what is bundled.
+ * Builds dist/: the CLI, the Action, the workers and the solver's process, as ES modules that share chunks, and the licences of what is bundled.
  * `--check` builds into a temporary folder and compares with what is committed.
  */
 import { createHash } from 'node:crypto';
@@ -16,6 +16,7 @@ const ENTRIES = {
   cli: 'src/cli.ts',
   action: 'src/action.ts',
   'policy-worker': 'src/policy/worker.ts',
+  'judge-worker': 'src/canary/serve/worker.ts',
   'smt-process': 'src/policy/smt/z3-process.ts',
 };
 

@@ -1,11 +1,10 @@
 import { parsePromDuration } from '../../prometheus/duration.ts';
 import { DEFAULT_ALPHA } from '../judge/defaults.ts';
-import type { CaseResult, Direction, Margin, MetricInput } from '../judge/types.ts';
+import type { CaseInput, Direction, Margin, MetricInput } from '../judge/types.ts';
 import { MAX_LOOKS } from '../judge/validate.ts';
 import { queryRange } from '../prometheus-samples.ts';
 import { type MetricSetting, samplesToCase } from '../samples.ts';
 import { HttpProblem, isRecord } from './http.ts';
-import { judgeWindow } from './windows.ts';
 
 /** One live comparison: two queries of the configured Prometheus over a window that ends now. */
 export interface AnalysisMetric extends MetricSetting {
@@ -176,8 +175,15 @@ export interface LiveOptions {
   readonly now: number;
 }
 
-/** Queries both arms of every metric over the window and judges them as one case, so that the error level covers all of them. */
-export async function analyse(request: AnalysisRequest, live: LiveOptions): Promise<CaseResult> {
+/** What judgeWindow takes. */
+export interface LiveWindow {
+  readonly input: CaseInput;
+  readonly alpha: number;
+  readonly looks: number;
+}
+
+/** Queries both arms of every metric over the window, as one case, so that the error level covers all of them. */
+export async function fetchWindow(request: AnalysisRequest, live: LiveOptions): Promise<LiveWindow> {
   const { step, window } = request;
   const end = Math.floor(live.now / step) * step;
   const inputs: MetricInput[] = [];
@@ -192,5 +198,5 @@ export async function analyse(request: AnalysisRequest, live: LiveOptions): Prom
     inputs.push(...samplesToCase(baseline, candidate, { metrics: [metric], design: 'unpaired' }).input.metrics);
   }
   const alpha = request.alpha ?? live.alpha ?? DEFAULT_ALPHA;
-  return judgeWindow({ id: 'live', design: 'unpaired', metrics: inputs }, alpha, request.looks ?? 1);
+  return { input: { id: 'live', design: 'unpaired', metrics: inputs }, alpha, looks: request.looks ?? 1 };
 }

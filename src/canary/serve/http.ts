@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isMixgateError } from '../../core/errors.ts';
 
 /** An answer that is not a judgement, as RFC 9457 problem details. */
 export class HttpProblem extends Error {
@@ -13,6 +14,7 @@ export class HttpProblem extends Error {
 
 export interface Reply {
   readonly status: number;
+  /** Text and bytes are sent as they are, anything else as JSON. */
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -25,6 +27,7 @@ const TITLES: Readonly<Record<number, string>> = {
   408: 'The request took too long',
   413: 'The request is too large',
   415: 'The request is not JSON',
+  422: 'The case is more than this server judges',
   500: 'A fault of mixgate',
   502: 'Prometheus did not answer the query',
   503: 'Too many judgements at once',
@@ -51,22 +54,24 @@ export function problemReply(problem: HttpProblem): Reply {
 }
 
 export function send(response: ServerResponse, reply: Reply): void {
-  const text = typeof reply.body === 'string' ? reply.body : `${JSON.stringify(reply.body)}\n`;
+  const { body } = reply;
+  const bytes =
+    body instanceof Uint8Array ? body : Buffer.from(typeof body === 'string' ? body : `${JSON.stringify(body)}\n`, 'utf8');
   response.writeHead(reply.status, {
     'content-type': 'application/json',
-    'content-length': String(Buffer.byteLength(text)),
+    'content-length': String(bytes.byteLength),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...reply.headers,
   });
-  response.end(text);
+  response.end(bytes);
 }
 
 /** Deepest accepted nesting; a Kayenta request has about ten levels. */
 const MAX_DEPTH = 64;
 
-/** The JSON body, bounded in size and depth. A type other than JSON is refused: a page in a browser can then not send one unasked. */
-export async function jsonBody(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+/** The body, not yet parsed, bounded in size. A type other than JSON is refused: a page in a browser can then not send one unasked. */
+export async function bodyOf(request: IncomingMessage, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
   if (!/^application\/(?:[\w.-]+\+)?json\b/i.test(request.headers['content-type'] ?? ''))
     throw new HttpProblem(415, 'The body must be JSON: send `content-type: application/json`.');
   const chunks: Buffer[] = [];
@@ -76,7 +81,19 @@ export async function jsonBody(request: IncomingMessage, maxBytes: number): Prom
     if (size > maxBytes) throw new HttpProblem(413, `The body holds more than ${maxBytes} bytes; judge fewer samples.`);
     chunks.push(chunk);
   }
-  const text = Buffer.concat(chunks).toString('utf8');
+  // Not Buffer.concat: that may lie in Node's pool, which cannot be handed to a thread.
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return bytes;
+}
+
+/** @throws HttpProblem 400 for what is not JSON or nested too deeply */
+export function parseJson(bytes: Uint8Array<ArrayBuffer>): unknown {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   if (nestingOf(text) > MAX_DEPTH) throw new HttpProblem(400, `The body is nested deeper than ${MAX_DEPTH} levels.`);
   try {
     return JSON.parse(text);
@@ -97,6 +114,13 @@ function nestingOf(text: string): number {
     else if (c === 93 || c === 125) depth--;
   }
   return deepest;
+}
+
+/** Bad input is the caller's, an unreachable Prometheus is a gateway's; anything else is ours and says no more than that. */
+export function asProblem(error: unknown): HttpProblem {
+  if (error instanceof HttpProblem) return error;
+  if (isMixgateError(error)) return new HttpProblem(error.exitCode === 2 ? 400 : 502, error.message.slice(0, 2_000));
+  return new HttpProblem(500, 'The request could not be judged.');
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -14,7 +14,8 @@ export class ServerMetrics {
     this.#answers.set(status, (this.#answers.get(status) ?? 0) + 1);
   }
 
-  text(active: number): string {
+  /** `active`: requests to judge under way; `cases`: those that wait for a thread or are judged in one. */
+  text(active: number, cases: number): string {
     return [
       '# HELP mixgate_canary_judgements_total Judgements by endpoint and verdict.',
       '# TYPE mixgate_canary_judgements_total counter',
@@ -27,6 +28,9 @@ export class ServerMetrics {
       '# HELP mixgate_canary_judgements_active Judgements under way.',
       '# TYPE mixgate_canary_judgements_active gauge',
       `mixgate_canary_judgements_active ${active}`,
+      '# HELP mixgate_canary_cases Cases that wait for a thread or are judged in one.',
+      '# TYPE mixgate_canary_cases gauge',
+      `mixgate_canary_cases ${cases}`,
       '',
     ].join('\n');
   }

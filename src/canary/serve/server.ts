@@ -1,14 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { isMixgateError } from '../../core/errors.ts';
 import type { Verdict } from '../../core/verdict.ts';
-import { judgeCase } from '../judge/judge.ts';
-import type { CaseInput, CaseResult } from '../judge/types.ts';
 import type { MetricSetting } from '../samples.ts';
-import { analyse, analysisRequest, flatRequest } from './analysis.ts';
-import { HttpProblem, isRecord, jsonBody, problemReply, type Reply, send } from './http.ts';
-import { judgeKayenta } from './kayenta.ts';
+import { analysisRequest, fetchWindow, flatRequest } from './analysis.ts';
+import { asProblem, bodyOf, HttpProblem, isRecord, parseJson, problemReply, type Reply, send } from './http.ts';
 import { ServerMetrics } from './metrics.ts';
+import { JudgePool, type JudgePoolOptions } from './pool.ts';
+import type { Judged } from './work.ts';
 
 export interface ServeOptions {
   /** The one Prometheus that live analyses query: never named by a request. */
@@ -20,28 +18,37 @@ export interface ServeOptions {
   readonly metrics: readonly MetricSetting[];
   readonly alpha?: number | undefined;
   readonly maxBodyBytes: number;
+  /** Requests to judge that are read, wait or are judged, at most. */
   readonly maxConcurrent: number;
+  /** Bounds of the threads that judge. */
+  readonly pool?: JudgePoolOptions | undefined;
   readonly now: () => number;
 }
 
 /** A request that has not arrived, or a query that has not answered, after this long is given up. */
 const REQUEST_MS = 60_000;
 
-type Handler = (request: IncomingMessage, url: URL, signal: AbortSignal) => Promise<{ reply: Reply; verdict: Verdict }>;
+/** `gone` tells that the client does not wait any more. */
+type Handler = (request: IncomingMessage, url: URL, gone: AbortSignal) => Promise<{ reply: Reply; verdict: Verdict }>;
 
 /** The judge as an HTTP server; not yet listening. Endpoints: `mixgate canary serve --help`. */
 export function judgeServer(options: ServeOptions): Server {
   const metrics = new ServerMetrics();
-  const routes = handlers(options);
+  const pool = new JudgePool(options.pool);
+  const routes = handlers(options, pool);
   let active = 0;
 
-  async function answer(request: IncomingMessage, url: URL): Promise<Reply> {
+  async function answer(request: IncomingMessage, url: URL, gone: AbortSignal): Promise<Reply> {
     const { pathname } = url;
     if (pathname === '/healthz' || pathname === '/metrics') {
       if (request.method !== 'GET' && request.method !== 'HEAD') throw new HttpProblem(405, `${pathname} takes GET.`);
       return pathname === '/healthz'
         ? { status: 200, body: { status: 'ok' } }
-        : { status: 200, body: metrics.text(active), headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
+        : {
+            status: 200,
+            body: metrics.text(active, pool.cases),
+            headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
+          };
     }
     const route = routes.get(pathname);
     if (route === undefined) throw new HttpProblem(404, `There is ${[...routes.keys(), '/healthz', '/metrics'].join(', ')}.`);
@@ -52,7 +59,7 @@ export function judgeServer(options: ServeOptions): Server {
     if (active >= options.maxConcurrent) throw new HttpProblem(503, `${active} judgements are under way; try again.`);
     active++;
     try {
-      const { reply, verdict } = await handler(request, url, AbortSignal.timeout(REQUEST_MS));
+      const { reply, verdict } = await handler(request, url, gone);
       metrics.judged(route.name, verdict);
       return reply;
     } finally {
@@ -69,9 +76,12 @@ export function judgeServer(options: ServeOptions): Server {
       } catch {
         url = new URL('http://localhost/-');
       }
-      answer(request, url)
+      const gone = new AbortController();
+      response.once('close', () => gone.abort());
+      answer(request, url, gone.signal)
         .catch((error: unknown) => problemReply(asProblem(error)))
         .then((reply) => {
+          if (gone.signal.aborted) return;
           metrics.answered(reply.status);
           // What was not read of a refused body must not be taken for the next request.
           if (!request.complete) response.setHeader('connection', 'close');
@@ -81,14 +91,8 @@ export function judgeServer(options: ServeOptions): Server {
     },
   );
   server.maxConnections = 256;
+  server.once('close', () => void pool[Symbol.asyncDispose]());
   return server;
-}
-
-/** Bad input is the caller's, an unreachable Prometheus is a gateway's; anything else is ours and says no more than that. */
-function asProblem(error: unknown): HttpProblem {
-  if (error instanceof HttpProblem) return error;
-  if (isMixgateError(error)) return new HttpProblem(error.exitCode === 2 ? 400 : 502, error.message.slice(0, 2_000));
-  return new HttpProblem(500, 'The request could not be judged.');
 }
 
 /** Compares digests, so that the time it takes tells nothing about the token. */
@@ -103,44 +107,37 @@ interface Route {
   readonly methods: ReadonlyMap<string, Handler>;
 }
 
-function handlers(options: ServeOptions): ReadonlyMap<string, Route> {
-  const body = (request: IncomingMessage): Promise<unknown> => jsonBody(request, options.maxBodyBytes);
-  const live = async (asked: unknown, signal: AbortSignal): Promise<CaseResult> => {
+function handlers(options: ServeOptions, pool: JudgePool): ReadonlyMap<string, Route> {
+  const body = (request: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> => bodyOf(request, options.maxBodyBytes);
+  const json = async (request: IncomingMessage): Promise<unknown> => parseJson(await body(request));
+  const live = async (asked: unknown, gone: AbortSignal): Promise<Judged> => {
     if (options.prometheus === undefined)
       throw new HttpProblem(
         400,
         'This server has no Prometheus: start it with --prometheus URL, or send samples to /api/v1/judge.',
       );
     const { prometheus, token, alpha } = options;
-    const judged = await analyse(analysisRequest(asked, options.metrics), {
+    const window = await fetchWindow(analysisRequest(asked, options.metrics), {
       prometheus,
       token,
       alpha,
-      signal,
+      signal: AbortSignal.any([gone, AbortSignal.timeout(REQUEST_MS)]),
       now: options.now(),
     });
-    if (judged.verdict === 'error') throw new HttpProblem(400, judged.reason);
-    return judged;
+    return pool.run({ kind: 'window', ...window }, gone);
   };
-  const judge: Handler = async (request) => {
-    const judged = judgeCase((await body(request)) as CaseInput);
-    if (judged.verdict === 'error') throw new HttpProblem(400, judged.reason, judged.reason.split('; '));
-    return { reply: { status: 200, body: judged }, verdict: judged.verdict };
-  };
-  const kayenta: Handler = async (request) => {
-    const result = judgeKayenta(await body(request), options.alpha);
-    const { classification } = result.score;
-    const verdict = classification === 'Pass' ? 'pass' : classification === 'Fail' ? 'fail' : 'inconclusive';
-    return { reply: { status: 200, body: result }, verdict };
-  };
-  const analysed = (judged: CaseResult): { reply: Reply; verdict: Verdict } => ({
-    reply: { status: 200, body: withConditions(judged) },
-    verdict: judged.verdict,
+  const answered = ({ json: bytes, verdict }: Judged): { reply: Reply; verdict: Verdict } => ({
+    reply: { status: 200, body: bytes },
+    verdict,
   });
-  const post: Handler = async (request, _url, signal) => analysed(await live(await body(request), signal));
-  const get: Handler = async (_request, url, signal) => analysed(await live(flatRequest(new Map(url.searchParams)), signal));
-  const flagger: Handler = async (request, _url, signal) => {
-    const payload = await body(request);
+  const judge: Handler = async (request, _url, gone) =>
+    answered(await pool.run({ kind: 'case', body: await body(request) }, gone));
+  const kayenta: Handler = async (request, _url, gone) =>
+    answered(await pool.run({ kind: 'kayenta', body: await body(request), alpha: options.alpha }, gone));
+  const post: Handler = async (request, _url, gone) => answered(await live(await json(request), gone));
+  const get: Handler = async (_request, url, gone) => answered(await live(flatRequest(new Map(url.searchParams)), gone));
+  const flagger: Handler = async (request, _url, gone) => {
+    const payload = await json(request);
     if (!isRecord(payload) || !isRecord(payload['metadata']))
       throw new HttpProblem(
         400,
@@ -153,7 +150,7 @@ function handlers(options: ServeOptions): ReadonlyMap<string, Route> {
     if (inconclusive !== 'hold' && inconclusive !== 'proceed')
       throw new HttpProblem(400, 'metadata.inconclusive: expected hold (answered 425) or proceed (answered 200).');
     const fields = new Map(Object.entries(metadata).map(([key, value]) => [key, String(value)]));
-    const { verdict, reason } = await live(flatRequest(fields), signal);
+    const { verdict, reason } = await live(flatRequest(fields), gone);
     // 412: worse. 425: not known yet. Flagger takes both as "not now", and shows the body in its events: so it is short.
     const open = inconclusive === 'proceed' ? 200 : 425;
     const status = { pass: 200, warn: 200, fail: 412, inconclusive: open, error: 500 }[verdict];
@@ -174,9 +171,4 @@ function handlers(options: ServeOptions): ReadonlyMap<string, Route> {
     ['/api/v1/flagger', { name: 'flagger', methods: new Map([['POST', flagger]]) }],
     ['/judge', { name: 'kayenta', methods: new Map([['POST', kayenta]]) }],
   ]);
-}
-
-/** The verdict also as two conditions, for controllers that compare one value: undecided is neither. */
-function withConditions(judged: CaseResult): CaseResult & { readonly success: boolean; readonly failure: boolean } {
-  return { ...judged, success: judged.verdict === 'pass' || judged.verdict === 'warn', failure: judged.verdict === 'fail' };
 }

@@ -7,7 +7,8 @@ export const serveCommand: CommandSpec = {
   summary: 'answer judgements over HTTP, for Argo Rollouts, Flagger, Spinnaker and others',
   details: `POST /api/v1/judge takes a case as \`judge --batch\` does; POST /judge is a remote judge of Kayenta; /api/v1/analysis (GET, POST) and
 POST /api/v1/flagger query the Prometheus of --prometheus, and no other (bearer token in MIXGATE_PROMETHEUS_TOKEN).
-GET /healthz and /metrics tell how it is. It listens on loopback unless --host says otherwise. With MIXGATE_SERVE_TOKEN set, clients must send
+GET /healthz and /metrics tell how it is, also while cases are judged: that is done in threads, with 8 cases waiting or judged at most (503 over
+that), and 60 s and 1 GiB of heap for each (422 over that). It listens on loopback unless --host says otherwise. With MIXGATE_SERVE_TOKEN set, clients must send
 it as bearer token (Argo Rollouts can; Flagger and Kayenta cannot: admit only them by a NetworkPolicy).`,
   options: {
     port: { type: 'integer', value: 'N', description: 'port; 0 takes a free one (default 8085)' },
@@ -38,7 +39,7 @@ it as bearer token (Argo Rollouts can; Flagger and Kayenta cannot: admit only th
       metrics: profile?.metrics ?? [],
       alpha: profile?.alpha,
       maxBodyBytes: 16 * 1024 * 1024,
-      maxConcurrent: 8,
+      maxConcurrent: 16,
       now: Date.now,
     });
     return {
