@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{__name}from"./chunk-SXFYYG2E.js";import{existsSync}from"node:fs";import{fileURLToPath}from"node:url";function entryUrl(name,source){return[`./${name}.js`,`../${name}.js`].map(path=>new URL(path,import.meta.url)).find(url=>existsSync(fileURLToPath(url)))??source}__name(entryUrl,"entryUrl");export{entryUrl};

@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{readSnapshot}from"./chunk-FC4HSOGT.js";import"./chunk-UCFGOLQH.js";import"./chunk-ELH2BWQK.js";import"./chunk-KWWO5W57.js";import"./chunk-3LYIGBUB.js";import"./chunk-7VCPHPEQ.js";import"./chunk-CFHU727Q.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{readSnapshot};
