@@ -1,6 +1,6 @@
 // The client of the gateway's benchmark: one round against both servers, each a process of its own, asked in turn at an open rate.
 import { fork } from 'node:child_process';
-import { Agent, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { GatewayFigures, GatewaySetup } from './gateway-server.ts';
 import { machineNow, type Usage, watchProcess } from './pauses.ts';
@@ -37,7 +37,8 @@ export interface Load {
 
 interface Server {
   port: number;
-  agent: Agent;
+  /** Connections that wait for a request. */
+  idle: Connection[];
   samples: Sample[];
   measure(): void;
   figures(): Promise<GatewayFigures>;
@@ -55,10 +56,10 @@ async function start(setup: GatewaySetup, execArgv: string[]): Promise<Server> {
     });
   child.send(setup);
   const { port } = await next<{ port: number }>();
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  const idle: Connection[] = [];
   return {
     port,
-    agent,
+    idle,
     samples: [],
     measure: () => child.send({ measure: true }),
     async figures() {
@@ -66,7 +67,7 @@ async function start(setup: GatewaySetup, execArgv: string[]): Promise<Server> {
       return (await next<{ figures: GatewayFigures }>()).figures;
     },
     async stop() {
-      agent.destroy();
+      for (const { socket } of idle) socket.destroy();
       const ended = new Promise((resolve) => child.once('exit', resolve));
       // The end of the channel ends the process, which a profile is written by.
       child.disconnect();
@@ -77,34 +78,80 @@ async function start(setup: GatewaySetup, execArgv: string[]): Promise<Server> {
 
 const body = JSON.stringify({ model: 'mixtral-micro', messages: [{ role: 'user', content: 'The Congress shall have power' }] });
 
-/** Asks once. Resolves with the answer's text, undefined when it was not 200. */
-function ask({ port, agent, samples }: Server, token: string, measured: boolean): Promise<string | undefined> {
-  const headers = {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    authorization: `Bearer ${token}`,
-  };
+const HEAD_END = '\r\n\r\n';
+
+interface HttpAnswer {
+  head: string;
+  body: string;
+}
+
+/**
+ * A connection that stays open and has one request at a time. Straight on the socket: node:http as a client costs as much as the server
+ * that does nothing, and its pauses would be counted as the gateway's.
+ */
+class Connection {
+  readonly socket: Socket;
+  #received = '';
+  #answered: ((answer: HttpAnswer | undefined) => void) | undefined;
+
+  constructor(port: number) {
+    this.socket = connect({ host: '127.0.0.1', port, noDelay: true }).setEncoding('latin1');
+    this.socket
+      .on('data', (chunk: string) => this.#receive(chunk))
+      .on('error', () => this.#end(undefined))
+      .on('close', () => this.#end(undefined));
+  }
+
+  send(text: string, answered: (answer: HttpAnswer | undefined) => void): void {
+    this.#answered = answered;
+    this.#received = '';
+    this.socket.write(text);
+  }
+
+  #receive(chunk: string): void {
+    this.#received += chunk;
+    const at = this.#received.indexOf(HEAD_END);
+    if (at < 0) return;
+    const head = this.#received.slice(0, at);
+    const body = this.#received.slice(at + HEAD_END.length);
+    const length = /^content-length: *(\d+)/im.exec(head)?.[1];
+    if (length === undefined) this.#end(undefined);
+    else if (body.length >= Number(length)) this.#end({ head, body });
+  }
+
+  #end(answer: HttpAnswer | undefined): void {
+    const answered = this.#answered;
+    this.#answered = undefined;
+    answered?.(answer);
+  }
+}
+
+/** Asks once. Resolves with the answer's text (ASCII), undefined when it was not 200. */
+function ask({ port, idle, samples }: Server, token: string, measured: boolean): Promise<string | undefined> {
+  const head = [
+    'POST /v1/chat/completions HTTP/1.1',
+    `host: 127.0.0.1:${port}`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `authorization: Bearer ${token}`,
+  ].join('\r\n');
   return new Promise((resolve) => {
+    let connection = idle.pop();
+    // A server closes what was idle for long.
+    while (connection?.socket.writable === false) connection = idle.pop();
+    const used = connection ?? new Connection(port);
     const begin = machineNow();
-    const call = request(
-      { host: '127.0.0.1', port, path: '/v1/chat/completions', method: 'POST', agent, headers },
-      (response) => {
-        let text = '';
-        response
-          .setEncoding('utf8')
-          .on('data', (chunk: string) => {
-            text += chunk;
-          })
-          .on('end', () => {
-            const ms = machineNow() - begin;
-            if (response.statusCode !== 200) return resolve(undefined);
-            if (measured) samples.push({ begin, ms, serverMs: Number(response.headers['x-mixgate-overhead-ms'] ?? Number.NaN) });
-            resolve(text);
-          });
-      },
-    );
-    call.on('error', () => resolve(undefined));
-    call.end(body);
+    used.send(`${head}\r\n\r\n${body}`, (answer) => {
+      const ms = machineNow() - begin;
+      if (!answer?.head.startsWith('HTTP/1.1 200 ')) {
+        used.socket.destroy();
+        return resolve(undefined);
+      }
+      idle.push(used);
+      const serverMs = Number(/^x-mixgate-overhead-ms: *(\S+)/im.exec(answer.head)?.[1] ?? Number.NaN);
+      if (measured) samples.push({ begin, ms, serverMs });
+      resolve(answer.body);
+    });
   });
 }
 
