@@ -14,14 +14,14 @@ import {
   type Value,
 } from './values.ts';
 
+/** What is said where an element is taken from a place that is not followed. */
+const PLACES: Construct = { construct: 'the places of an array', location: undefined };
+
 /**
  * Arrays whose length or order depends on the input. A `tuple` has its elements at their places; a `bag` has elements
  * that may be there, in an order that is not known: reading a place of it gives any of them, which allows every order
  * that OPA could give and more.
  */
-/** What is said where an element is taken from a place that is not followed. */
-const PLACES: Construct = { construct: 'the places of an array', location: undefined };
-
 type Bag = Extract<Value, { readonly kind: 'bag' }>;
 
 /** What iterates: the elements that may be there, each with its key. */
