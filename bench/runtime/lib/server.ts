@@ -112,7 +112,8 @@ export async function startOurs(
       ...process.env,
       ...(probe
         ? {
-            NODE_OPTIONS: `--import=${here('bench/runtime/lib/heap-probe.mjs')}`,
+            // V8's young generation grows to its limit at some busy moment, and what it keeps about its pages counts as in use: a step of 1.2 MiB.
+            NODE_OPTIONS: `--max-semi-space-size=8 --import=${here('bench/runtime/lib/heap-probe.mjs')}`,
             MIXGATE_HEAP_PROBE: probeFile,
             MIXGATE_MALLOC_PROBE: buildMallocProbe(folder),
           }
