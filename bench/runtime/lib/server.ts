@@ -80,12 +80,12 @@ async function ready(child: ChildProcess, url: string): Promise<void> {
   throw new Error(`no answer from ${url}: ${tail}`);
 }
 
-/** Our server. `more` is merged into the configuration file, section by section; `probe` loads the memory probe into its processes, `https` is for `listen.tls` in it. */
+/** Our server. `more` is merged into the configuration file, section by section; `probe` loads the memory probe into its processes, `semiSpace` (MiB, 0: V8's own rule) bounds V8's young generation beside it, `https` is for `listen.tls` in it. */
 export async function startOurs(
   model: string,
   options: { sequences: number; context: number },
   more: Record<string, object> = {},
-  { probe = false, https = false } = {},
+  { probe = false, semiSpace = 0, https = false } = {},
 ): Promise<Peer> {
   const given = (more['listen'] as { port?: number } | undefined)?.port;
   const port = given ?? (await freePort());
@@ -112,8 +112,7 @@ export async function startOurs(
       ...process.env,
       ...(probe
         ? {
-            // V8's young generation grows to its limit at some busy moment, and what it keeps about its pages counts as in use: a step of 1.2 MiB.
-            NODE_OPTIONS: `--max-semi-space-size=8 --import=${here('bench/runtime/lib/heap-probe.mjs')}`,
+            NODE_OPTIONS: `${semiSpace > 0 ? `--max-semi-space-size=${semiSpace} ` : ''}--import=${here('bench/runtime/lib/heap-probe.mjs')}`,
             MIXGATE_HEAP_PROBE: probeFile,
             MIXGATE_MALLOC_PROBE: buildMallocProbe(folder),
           }
