@@ -124,12 +124,27 @@ describe('router arithmetic', () => {
     ['entropy of 8 even experts', gateEntropy(new Array(8).fill(1 / 8)), Math.log(8)],
     ['entropy of one expert', gateEntropy([1, 0, 0, 0]), 0],
     ['margin', top2Margin([0.1, 0.6, 0.3]), 0.3],
+    ['margin of a single expert', top2Margin([1]), 0],
     ['skew of even usage', usageBalance([5, 5, 5, 5]).skew, 1],
     ['skew of two of eight', usageBalance([4, 4, 0, 0, 0, 0, 0, 0]).skew, 4],
     ['Jain of one of four', usageBalance([9, 0, 0, 0]).jain, 0.25],
     ['entropy ratio of two of four', usageBalance([1, 1, 0, 0]).normalizedEntropy, 0.5],
-    ['nothing used', usageBalance([0, 0]).jain, 0],
+    ['Jain of two of four, unevenly', usageBalance([3, 1, 0, 0]).jain, 16 / (4 * 10)],
   ])('%s', (_name, value, expected) => expect(value).toBeCloseTo(expected, 12));
+  it('are all 0 where nothing was used', () =>
+    expect(usageBalance([0, 0])).toEqual({ share: [0, 0], normalizedEntropy: 0, skew: 0, jain: 0 }));
+  it('takes the largest first', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 0, max: 9 }),
+        (values, count) => {
+          const ids = values.map((_, index) => index).sort((a, b) => (values[b] as number) - (values[a] as number) || a - b);
+          expect(topExperts(values, count)).toEqual(ids.slice(0, count));
+        },
+      ),
+    );
+  });
   it('takes the lower id on a tie', () => expect(topExperts([0.2, 0.4, 0.4, 0.4], 2)).toEqual([1, 2]));
   it('renormalises the weights of the chosen', () =>
     expect(expertWeights([0.1, 0.6, 0.2, 0.1], [1, 2])).toEqual(
@@ -157,6 +172,9 @@ describe('batching', () => {
           expect(rows).toBeGreaterThan(0);
           expect(rows).toBeLessThanOrEqual(lane.tokens.length);
         }
+        // Nobody who could take more has two rows less than another.
+        const most = Math.max(...shares.map((share) => share.rows));
+        for (const { lane, rows } of shares) expect(rows === lane.tokens.length || rows >= most - 1).toBe(true);
         expect(shares).toHaveLength(Math.min(size, all.length));
         const ids = shares.map((share) => share.lane.sequence);
         expect(ids).toEqual([...ids].sort((a, b) => a - b));
@@ -233,10 +251,24 @@ describe('admission', () => {
       ),
     );
   });
-  it('refuses at once what the queue cannot hold', async () => {
-    const admission = new Admission(1, 0);
-    await admission.acquire(3, never);
+  it('refuses at once what the queue cannot hold, and who gives up makes room', async () => {
+    const none = new Admission(1, 0);
+    await none.acquire(3, never);
+    await expect(none.acquire(5, never)).rejects.toMatchObject({ status: 503, code: 'queue_full' });
+    const admission = new Admission(1, 1);
+    const release = await admission.acquire(3, never);
+    const controller = new AbortController();
+    const waiting = admission.acquire(3, controller.signal);
     await expect(admission.acquire(5, never)).rejects.toMatchObject({ status: 503, code: 'queue_full' });
+    expect([admission.running, admission.waiting]).toEqual([1, 1]);
+    controller.abort();
+    await expect(waiting).rejects.toMatchObject({ status: 504, code: 'deadline_exceeded' });
+    await expect(admission.acquire(5, controller.signal)).rejects.toMatchObject({ status: 504 });
+    expect([admission.running, admission.waiting]).toEqual([1, 0]);
+    const last = admission.acquire(1, never);
+    release();
+    (await last)();
+    expect([admission.running, admission.waiting]).toEqual([0, 0]);
   });
 });
 
@@ -287,6 +319,7 @@ describe('decisions', () => {
     ['interactive', 5],
     ['batch', 1],
     ['unknown', 3],
+    ['constructor', 3],
     [Number.NaN, 3],
   ])('priority %s becomes %i', (priority, expected) =>
     expect(priorityOf({ allow: true, ...(priority === undefined ? {} : { priority }) })).toBe(expected),

@@ -66,6 +66,7 @@ describe('arithmetic', () => {
     expect(exhaustionRange(1, 30 * DAY, [5, 10])).toEqual([3 * DAY, 6 * DAY]);
     expect(exhaustionRange(0.5, 30 * DAY, [0, undefined])).toEqual([Infinity, Infinity]);
     expect(exhaustionRange(-0.1, 30 * DAY, [1])).toEqual([0, 0]);
+    expect(exhaustionRange(0, 30 * DAY, [0])).toEqual([0, 0]);
     expect(exhaustionRange(1, DAY, [undefined])).toBeUndefined();
   });
 });
@@ -81,11 +82,22 @@ describe('judgeAlert', () => {
     ['a burn that has ended', { bad: 10, total: 100 }, { bad: 0, total: 10 }, 'quiet'],
     ['a burn after which all traffic stopped', { bad: 10, total: 100 }, { bad: 0, total: 0 }, 'inconclusive'],
     ['exactly the threshold', { bad: 5, total: 100 }, { bad: 5, total: 100 }, 'quiet'],
+    ['a burn of 10x and no short window', { bad: 10, total: 100 }, undefined, 'firing'],
   ] as const)('%s', (_title, long, short, condition) => expect(judgeAlert(rule(5), 0.99, long, short).condition).toBe(condition));
   it('says how many events are missing', () =>
     expect(judgeAlert(rule(5), 0.999, { bad: 0, total: 40 }, undefined)).toMatchObject({ floor: 600, needed: 560 }));
   it('asks for no fewer events than configured', () =>
     expect(judgeAlert(rule(5), 0.99, { bad: 0, total: 60 }, undefined, 1000)).toMatchObject({ floor: 1000, needed: 940 }));
+  // Clopper and Pearson 1934, one-sided 95 %: no bad event of n bounds the ratio by 1 - 0.05^(1/n), n bad of n by 0.05^(1/n) from below.
+  it.each([
+    ['none bad of 59, below 0.05', { bad: 0, total: 59 }, 'quiet'],
+    ['none bad of 58, not below 0.05', { bad: 0, total: 58 }, 'inconclusive'],
+    ['one of two is at least 0.0253', { bad: 1, total: 2 }, 'inconclusive'],
+    ['two of two are at least 0.22', { bad: 2, total: 2 }, 'firing'],
+    ['what extrapolation left of two events', { bad: 1.9, total: 1.9 }, 'firing'],
+  ] as const)('decides below the floor where the exact bound does: %s', (_title, long, condition) =>
+    expect(judgeAlert(rule(5), 0.99, long, undefined, 1000).condition).toBe(condition),
+  );
   it('never fires without a burn above the threshold, and never passes above it', () => {
     const counts = fc.tuple(fc.nat(5000), fc.nat(5000)).map(([a, b]) => ({ bad: Math.min(a, b), total: Math.max(a, b) }));
     fc.assert(
@@ -107,6 +119,12 @@ describe('countsFrom', () => {
     ['no total', 'good', 1, undefined, { ok: false, problem: 'no-data' }],
     ['NaN', 'good', Number.NaN, 1, { ok: false, problem: 'not-a-number' }],
     ['more good than total', 'good', 150, 100, { ok: false, problem: 'more-good-than-total' }],
+    ['NaN as the total', 'bad', 1, Number.NaN, { ok: false, problem: 'not-a-number' }],
+    ['one more good than total of few', 'good', 11, 10, { ok: true, counts: { bad: 0, total: 10 } }],
+    ['two more good than total of few', 'good', 12, 10, { ok: false, problem: 'more-good-than-total' }],
+    ['1 % more good than total of many', 'good', 1010, 1000, { ok: true, counts: { bad: 0, total: 1000 } }],
+    ['more bad than total', 'bad', 12, 10, { ok: false, problem: 'more-good-than-total' }],
+    ['one more bad than total', 'bad', 11, 10, { ok: true, counts: { bad: 10, total: 10 } }],
     ['extrapolation noise', 'good', 100.4, 100, { ok: true, counts: { bad: 0, total: 100 } }],
   ] as const)('reads %s', (_title, counts, part, total, expected) => expect(countsFrom(counts, part, total)).toEqual(expected));
 });
@@ -132,4 +150,9 @@ describe('alertHistory', () => {
     const history = alertHistory(points(pattern), hold * MINUTE, escalate === undefined ? undefined : escalate * MINUTE);
     expect([history.state, history.spells.length]).toEqual([state, spells]);
   });
+  it('says when each spell began, ended and escalated', () =>
+    expect(alertHistory(points('xxxxxx.xxx?x'), 2 * MINUTE, 2 * MINUTE).spells).toEqual([
+      { start: 2 * MINUTE, end: 5 * MINUTE, escalatedAt: 5 * MINUTE },
+      { start: 9 * MINUTE, end: 9 * MINUTE },
+    ]));
 });

@@ -3,9 +3,7 @@ import { deadline, unavailable } from './errors.ts';
 
 interface Waiting {
   priority: number;
-  order: number;
   grant: () => void;
-  refuse: (error: Error) => void;
 }
 
 /** Slots of one engine and the queue for them. */
@@ -13,7 +11,6 @@ export class Admission {
   readonly #slots: number;
   readonly #limit: number;
   #used = 0;
-  #order = 0;
   #waiting: Waiting[] = [];
 
   /** @param slots requests at once @param limit requests waiting at most */
@@ -60,12 +57,10 @@ export class Admission {
       };
       const entry: Waiting = {
         priority,
-        order: this.#order++,
         grant: () => {
           signal.removeEventListener('abort', giveUp);
           resolve();
         },
-        refuse: reject,
       };
       if (signal.aborted) {
         giveUp();

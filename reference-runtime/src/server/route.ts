@@ -198,22 +198,22 @@ export function decide(runtime: Runtime, context: RequestContext): Decision {
   return decision;
 }
 
-const NAMED_PRIORITY: Record<string, Priority> = {
-  low: 1,
-  batch: 1,
-  background: 1,
-  standard: 3,
-  normal: 3,
-  default: 3,
-  high: 5,
-  interactive: 5,
-  critical: 5,
-};
+const NAMED_PRIORITY: ReadonlyMap<string, Priority> = new Map([
+  ['low', 1],
+  ['batch', 1],
+  ['background', 1],
+  ['standard', 3],
+  ['normal', 3],
+  ['default', 3],
+  ['high', 5],
+  ['interactive', 5],
+  ['critical', 5],
+]);
 
 /** The decision's priority as 1 (last) to 5 (first); 3 where it says nothing usable. */
 export function priorityOf(decision: Decision): Priority {
   const { priority } = decision;
-  if (typeof priority === 'string') return NAMED_PRIORITY[priority] ?? 3;
+  if (typeof priority === 'string') return NAMED_PRIORITY.get(priority) ?? 3;
   if (priority === undefined || !Number.isFinite(priority)) return 3;
   return Math.min(5, Math.max(1, Math.round(priority))) as Priority;
 }
