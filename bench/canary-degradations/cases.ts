@@ -175,7 +175,7 @@ const clean = (id: string, name: string, change: Partial<Case> = {}): Case => ({
   ...change,
 });
 
-export const CLEAN: readonly Case[] = [
+const CLEAN: readonly Case[] = [
   clean('same', 'the same file, another process'),
   clean('rebuilt', 'rebuilt: tensors reordered, metadata added', variant('--kind', 'rebuild')),
   clean('rebuilt-again', 'rebuilt in another order', variant('--kind', 'rebuild', '--seed', '2')),

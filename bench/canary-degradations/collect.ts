@@ -16,7 +16,7 @@ import { MODEL, prefer, startBaseline, startCandidate, startServer, TOKEN } from
 import { type Answer, ask, constructed, measured, type Truth, truthOf } from './truth.ts';
 
 export const SEED = 6;
-export const CACHE = process.env['MIXGATE_DEGRADATIONS'] ?? join(tmpdir(), 'mixgate-degradations');
+const CACHE = process.env['MIXGATE_DEGRADATIONS'] ?? join(tmpdir(), 'mixgate-degradations');
 
 /** What is known of a driven case beside its samples. */
 export interface Collected {

@@ -106,12 +106,7 @@ export function samplesToCase(
   return { input, invalid: invalidReasons(baseline, candidate, arms, options.k6ExitCode) };
 }
 
-/** Judges sample files. A run that is not valid is `inconclusive` whatever its numbers say: never a pass, and no ground for a fail. */
-export function judgeSamples(baseline: SampleSet, candidate: SampleSet, options: SampleCaseOptions = {}): CaseResult {
-  return judgeSampleCase(baseline, candidate, options).judged;
-}
-
-/** As judgeSamples, with the case that was judged. */
+/** Judges sample files: the case they make, and its result. A run that is not valid is `inconclusive` whatever its numbers say: never a pass, and no ground for a fail. */
 export function judgeSampleCase(
   baseline: SampleSet,
   candidate: SampleSet,

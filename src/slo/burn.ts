@@ -14,16 +14,6 @@ export function burnRate(counts: Counts, target: number): number | undefined {
   return counts.total > 0 ? decimal(counts.bad / counts.total / errorBudget(target)) : undefined;
 }
 
-/** Threshold of a window pair that spends `budgetShare` of the budget of a period in one long window. All times in ms. */
-export function burnFactor(budgetShare: number, periodMs: number, longMs: number): number {
-  return decimal((budgetShare * periodMs) / longMs);
-}
-
-/** Time in ms after which a total outage raises a window's average over the threshold. */
-export function detectionTimeMs(factor: number, target: number, longMs: number): number {
-  return decimal(longMs * factor * errorBudget(target));
-}
-
 /** Events a window needs before the threshold can be told from chance: ceil(3 / (factor * B)), or what the configuration asks for if more. */
 export function eventFloor(factor: number, target: number, minEvents = 1): number {
   const rate = factor * errorBudget(target);

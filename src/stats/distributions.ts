@@ -73,11 +73,6 @@ export function chiSquareSf(x: number, df: number): number {
   return Math.min(1, tail);
 }
 
-/** Student's t distribution function. */
-export function tCdf(t: number, df: number): number {
-  return tSf(-t, df);
-}
-
 /** Student's t quantile by safeguarded bisection on the tail (1e-13 relative). */
 export function tQuantile(p: number, df: number): number {
   if (!(p > 0 && p < 1)) return p === 0 ? Number.NEGATIVE_INFINITY : p === 1 ? Number.POSITIVE_INFINITY : Number.NaN;
@@ -102,11 +97,6 @@ function tUpperQuantile(tail: number, df: number): number {
     else high = middle;
   }
   return (low + high) / 2;
-}
-
-/** Beta(a, b) distribution function. */
-export function betaCdf(x: number, a: number, b: number): number {
-  return incompleteBeta(x, a, b);
 }
 
 /** Beta(a, b) quantile by bisection. */
@@ -135,14 +125,6 @@ export function binomialSf(k: number, n: number, p: number): number {
   if (k <= 0) return 1;
   if (k > n) return 0;
   return incompleteBeta(p, Math.ceil(k), n - Math.ceil(k) + 1);
-}
-
-/** P(X = k) for X ~ Binomial(n, p). */
-export function binomialPmf(k: number, n: number, p: number): number {
-  if (k < 0 || k > n) return 0;
-  if (p <= 0) return k === 0 ? 1 : 0;
-  if (p >= 1) return k === n ? 1 : 0;
-  return Math.exp(logChoose(n, k) + k * Math.log(p) + (n - k) * Math.log1p(-p));
 }
 
 /** ln P(X = k): k marked items among `draws` drawn without replacement from `total` of which `marked` are marked. */

@@ -6,7 +6,7 @@ export const MAX_PLANNED_LOOKS = 50;
 const GRID = 81;
 
 /** The exponent at which the boundary is the same at every look (Pocock 1977). */
-export const POCOCK = 0.5;
+const POCOCK = 0.5;
 
 /**
  * Equally many points are added between looks 1 .. `looks`; the looks before `first` don't test (default 1: all do). The boundary at look

@@ -1,4 +1,4 @@
-import { normalCdf, normalQuantile } from './distributions.ts';
+import { normalQuantile } from './distributions.ts';
 
 /** Smallest effect that a one-sided test at `alpha` finds with probability `power`, given the standard error: (z_{1-alpha} + z_power) * se. */
 export function minimumDetectableEffect(standardError: number, alpha: number, power = 0.8): number {
@@ -35,11 +35,6 @@ export function detectableDifference(errors: DifferenceErrors, sign: 1 | -1, alp
     else low = middle;
   }
   return high;
-}
-
-/** Power of a one-sided z test for a true effect. */
-export function powerOf(effect: number, standardError: number, alpha: number): number {
-  return normalCdf(effect / standardError + normalQuantile(alpha));
 }
 
 /**

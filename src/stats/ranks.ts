@@ -86,24 +86,13 @@ function bucketSearch(sorted: Float64Array): (value: number) => number {
   };
 }
 
-/** Number of elements of a sorted array below `x`, and below or equal. */
+/** Number of elements of a sorted array below `x`. */
 export function countBelow(sorted: ArrayLike<number>, x: number): number {
   let low = 0;
   let high = sorted.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (sorted[middle]! < x) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-export function countAtMost(sorted: ArrayLike<number>, x: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (sorted[middle]! <= x) low = middle + 1;
     else high = middle;
   }
   return low;

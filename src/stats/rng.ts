@@ -11,7 +11,7 @@ export interface Rng {
 }
 
 /** FNV-1a (32 bit) of a text, so that a commit id can be a seed. */
-export function hashSeed(text: string): number {
+function hashSeed(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) {
     hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
@@ -90,15 +90,4 @@ export function createRng(seed: number | string): Rng {
     words.push(step.value | 0);
   }
   return xoshiro128([words[0]!, words[1]!, words[2]!, words[3]! || 1]);
-}
-
-/** Shuffles in place (Fisher-Yates) and returns the same array. */
-export function shuffle<T extends Float64Array | Int32Array | Uint8Array | unknown[]>(items: T, rng: Rng): T {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = rng.int(i + 1);
-    const held = items[i];
-    (items as unknown[])[i] = items[j];
-    (items as unknown[])[j] = held;
-  }
-  return items;
 }

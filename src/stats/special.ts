@@ -53,16 +53,6 @@ export function erfc(x: number): number {
   return (Math.exp(-x * x) * 0.5641895835477563) / (x + tail);
 }
 
-/** Riemann zeta(s) for s > 1 (Euler-Maclaurin, 20 terms). */
-export function zeta(s: number): number {
-  const n = 20;
-  let sum = 0;
-  for (let k = 1; k < n; k++) sum += k ** -s;
-  sum += n ** (1 - s) / (s - 1) + 0.5 * n ** -s + (s / 12) * n ** (-s - 1);
-  sum -= ((s * (s + 1) * (s + 2)) / 720) * n ** (-s - 3);
-  return sum + ((s * (s + 1) * (s + 2) * (s + 3) * (s + 4)) / 30240) * n ** (-s - 5);
-}
-
 function betaContinuedFraction(a: number, b: number, x: number): number {
   const tiny = 1e-300;
   let c = 1;

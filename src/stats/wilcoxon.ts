@@ -13,7 +13,7 @@ export interface SignedRankResult {
 }
 
 /** Largest number of non-zero differences for which `auto` is exact. */
-export const SIGNED_RANK_EXACT_LIMIT = 50;
+const SIGNED_RANK_EXACT_LIMIT = 50;
 
 /**
  * Wilcoxon signed-rank test on paired differences; zeros are dropped (Wilcoxon's rule), ties get average ranks. Exact = the

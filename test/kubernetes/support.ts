@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseYaml } from '../../src/config/document.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { GATEWAY_DEFAULTS } from '../../src/kubernetes/gateway-defaults.ts';
 import { type NormalisedObject, normalise } from '../../src/kubernetes/normalise.ts';
@@ -16,15 +15,6 @@ export const OPTIONS = { defaults: GATEWAY_DEFAULTS, maskKey: Buffer.from('test 
 export function object(value: JsonObject, file = 'x.yaml'): NormalisedObject {
   return normalise(
     kubeObject(value, () => ({ file, line: 1 })),
-    OPTIONS,
-  );
-}
-
-/** An object from YAML text, with real places. */
-export function parsed(text: string, file = 'x.yaml'): NormalisedObject {
-  const source = parseYaml(text, file);
-  return normalise(
-    kubeObject(source.value as JsonObject, (path) => source.locate(path)),
     OPTIONS,
   );
 }

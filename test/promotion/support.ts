@@ -11,7 +11,7 @@ import { type TestRepo, testRepo } from '../support/repo.ts';
 export const NOW = '2026-02-01T12:00:00.000Z';
 
 /** A small policy: every required gate has a passing statement about the commit. */
-export const POLICY = `package promotion
+const POLICY = `package promotion
 
 import rego.v1
 
@@ -48,7 +48,7 @@ ${options.signed === true ? '      signed: true\n' : ''}  policy: policies/promo
 ${options.keys === undefined ? '' : `  publicKeys: [${options.keys.join(', ')}]\n`}${options.extra ?? ''}`;
 }
 
-export const PIN = `# Which commit production runs.
+const PIN = `# Which commit production runs.
 environment: production
 revision: null # set by mixgate promote
 # Ask the on-call before touching this by hand.

@@ -9,7 +9,7 @@ import { VERDICTS } from '../../src/core/verdict.ts';
 fc.configureGlobal({ seed: 20260101 });
 
 /** Text that a pull request or a model may hold, biased to what breaks formats. */
-export const hostileText: fc.Arbitrary<string> = fc
+const hostileText: fc.Arbitrary<string> = fc
   .array(
     fc.oneof(
       fc.string({ unit: 'grapheme', maxLength: 12 }),

@@ -5,7 +5,7 @@ import { resolveTool } from '../../src/tools/resolve.ts';
 import { ROOT } from './cli.ts';
 
 /** The configuration that the documentation shows. */
-export const COLLECTOR_CONFIG = join(ROOT, 'reference-runtime/deploy/otel/collector.yaml');
+const COLLECTOR_CONFIG = join(ROOT, 'reference-runtime/deploy/otel/collector.yaml');
 
 export interface RunningCollector extends AsyncDisposable {
   readonly url: string;

@@ -31,7 +31,7 @@ const CORRECTIONS: ReadonlyArray<readonly [from: string, to: string]> = [
 ];
 
 /** A schema's grammar, with the rules that allow more than the schema does put right. */
-export function correctGrammar(grammar: string): string {
+function correctGrammar(grammar: string): string {
   return CORRECTIONS.reduce((text, [from, to]) => text.replaceAll(from, () => to), grammar);
 }
 

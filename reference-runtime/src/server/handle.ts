@@ -47,7 +47,7 @@ function attributesOf(headers: FastifyRequest['headers']): RequestAttributes {
 }
 
 /** The context of a new request. */
-export function contextOf(request: FastifyRequest): RequestContext {
+function contextOf(request: FastifyRequest): RequestContext {
   const { receivedAt, headers } = request;
   const unixMs = performance.timeOrigin + receivedAt;
   return newContext(receivedAt, unixMs, attributesOf(headers), parseTraceparent(header(headers, 'traceparent')), request.ip);

@@ -4,7 +4,7 @@ import type { LoadConfig } from '../config/types.ts';
 import { type ServerLoad, serverLoad } from '../engine/server-load.ts';
 import { reasonOf } from '../engine/upstream-call.ts';
 
-export const LOAD_DEFAULTS = { path: '/metrics', intervalMs: 5000, timeoutMs: 2000, maxBytes: 4 * 1024 * 1024 };
+const LOAD_DEFAULTS = { path: '/metrics', intervalMs: 5000, timeoutMs: 2000, maxBytes: 4 * 1024 * 1024 };
 
 /** Readings older than so many intervals are stale, unless the configuration says how old they may be. */
 const STALE_INTERVALS = 3;

@@ -67,7 +67,7 @@ const SEGMENTS = 256;
 /** Bytes of routing that are kept in all traces together; the oldest go first. */
 const KEPT_BYTES = 64 * 1024 * 1024;
 /** What a request that names no segment is counted under. */
-export const NO_SEGMENT = '(none)';
+const NO_SEGMENT = '(none)';
 
 interface LayerTotals {
   rows: number;

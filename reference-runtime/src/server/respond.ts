@@ -14,7 +14,7 @@ export interface Usage {
   completionTokens: number;
 }
 
-export function usageBody(usage: Usage): object {
+function usageBody(usage: Usage): object {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
@@ -26,7 +26,7 @@ export function usageBody(usage: Usage): object {
  * OpenAI's legacy log probabilities (also vLLM's): parallel arrays; the first token of a scored prompt has null. `text_offset` counts
  * characters (Unicode code points, as Python counts them) of `text` before the token; a control token takes none.
  */
-export function legacyLogprobs(scores: TokenScore[], offset = 0): { logprobs: object; length: number } {
+function legacyLogprobs(scores: TokenScore[], offset = 0): { logprobs: object; length: number } {
   const out = {
     tokens: [] as string[],
     token_logprobs: [] as Array<number | null>,
@@ -58,7 +58,7 @@ function topName(entry: TokenScore['top'][number], all: TokenScore['top']): stri
 }
 
 /** Chat log probabilities: {content: [{token, logprob, bytes, top_logprobs}]}. */
-export function chatLogprobs(scores: TokenScore[]): object {
+function chatLogprobs(scores: TokenScore[]): object {
   return {
     content: scores.map((score) => ({
       token: score.text,

@@ -122,7 +122,7 @@ export function priceOf(runtime: Pick<Runtime, 'config'>, pool: string): PriceCo
 }
 
 /** The policy's input for a request; the live state of pools replaces the configured one. */
-export function policyInput(runtime: Runtime, context: RequestContext): PolicyInput {
+function policyInput(runtime: Runtime, context: RequestContext): PolicyInput {
   const { config } = runtime;
   const { attributes, identity, request } = context;
   const fleet = fleetOf(config.pools);

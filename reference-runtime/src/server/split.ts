@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import type { Arm, Split } from '../policy/policy.ts';
 
 /** A number in (0, 1), the same for the same parts: the first 52 bits of SHA-256 over the parts, each ended by a zero byte. */
-export function uniform(...parts: string[]): number {
+function uniform(...parts: string[]): number {
   const digest = hash('sha256', parts.map((part) => `${part}\0`).join(''), 'hex');
   return (Number.parseInt(digest.slice(0, 13), 16) + 0.5) / 2 ** 52;
 }

@@ -5,7 +5,7 @@ import { type Attributes, attributes, type Resource, SCHEMA_URL, type Scope } fr
 export type Body = string | number | boolean | readonly Body[] | { readonly [key: string]: Body | undefined };
 
 /** Severity numbers of the specification's short list (Logs Data Model, "Severity Fields"). */
-export const SEVERITY = { INFO: 9, WARN: 13, ERROR: 17 } as const;
+const SEVERITY = { INFO: 9, WARN: 13, ERROR: 17 } as const;
 
 /** One record. Times are nanoseconds since the epoch. With `eventName` it is an event. */
 export interface LogRecord {

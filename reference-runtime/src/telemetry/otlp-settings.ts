@@ -148,7 +148,7 @@ function environmentEndpoint(signal: Signal, protocol: Protocol, env: Environmen
 }
 
 /** `a=1,b=2` with percent-encoded values. @throws ConfigurationError that names the variable and no value */
-export function parseHeaderList(text: string, variable: string): Record<string, string> {
+function parseHeaderList(text: string, variable: string): Record<string, string> {
   return Object.fromEntries(
     pairs(text, variable).map(([name, value]) => {
       if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || !/^[\t\x20-\x7e]*$/.test(value))

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { LlamaOptions } from '../../src/engine/protocol.ts';
 import { type RandomModelOptions, writeRandomModel } from '../../src/gguf/random-model.ts';
 
-export const MICRO = fileURLToPath(new URL('../../models/mixtral-micro-q8_0.gguf', import.meta.url));
+const MICRO = fileURLToPath(new URL('../../models/mixtral-micro-q8_0.gguf', import.meta.url));
 
 /** The shipped model; a missing one is an error of the checkout, not a reason to skip. */
 export function microModel(): string {

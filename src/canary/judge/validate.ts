@@ -1,8 +1,8 @@
 import type { CaseInput, Direction, Margin, MetricKind, NoDataPolicy } from './types.ts';
 
 /** Limits on one case: everything here may come from outside. */
-export const MAX_METRICS = 20_000;
-export const MAX_POINTS = 5_000_000;
+const MAX_METRICS = 20_000;
+const MAX_POINTS = 5_000_000;
 export const MAX_LOOKS = 1_000_000;
 
 export interface Checked {

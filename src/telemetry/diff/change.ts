@@ -1,4 +1,4 @@
-import { compareText, type Finding, type Level, type Location } from '../../core/finding.ts';
+import { compareText, type Level, type Location } from '../../core/finding.ts';
 import type { Metric, Signal } from '../model.ts';
 import type { TelemetryRule } from '../rules.ts';
 
@@ -66,8 +66,6 @@ export function levelOf(change: Change, mode: CompatibilityMode, uses: readonly 
   if (change.severity === 'fail-if-used') return 'warning';
   return isGuarded(change.breaks, mode) ? 'error' : 'warning';
 }
-
-export type MakeFinding = (change: Change, level: Level, uses: readonly UseOfTelemetry[]) => Finding;
 
 /** One stable order: by item, field and rule. */
 export function compareChanges(a: Change, b: Change): number {

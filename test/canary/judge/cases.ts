@@ -1,4 +1,5 @@
-import type { CaseInput, MetricInput } from '../../../src/canary/judge/types.ts';
+import type { CaseInput, CaseResult, MetricInput } from '../../../src/canary/judge/types.ts';
+import { judgeSampleCase } from '../../../src/canary/samples.ts';
 import { createRng } from '../../../src/stats/rng.ts';
 
 /** Lognormal values with sigma 0.3 around `median`, from a seed. */
@@ -34,4 +35,9 @@ export function caseOf(
     metrics: [{ name: 'latency', kind: 'continuous', direction: 'lower', baseline, candidate, ...metric }],
     ...rest,
   };
+}
+
+/** What the judge says of sample files. */
+export function judgeSamples(...sides: Parameters<typeof judgeSampleCase>): CaseResult {
+  return judgeSampleCase(...sides).judged;
 }

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { judgeSamples, k6Problem, readSamples, samplesToCase } from '../../../src/canary/samples.ts';
+import { k6Problem, readSamples, samplesToCase } from '../../../src/canary/samples.ts';
 import { exec } from '../../../src/tools/exec.ts';
 import { resolveTool } from '../../../src/tools/resolve.ts';
+import { judgeSamples } from './cases.ts';
 
 /** Forty pairs of a trend and a rate; the candidate is 20 % slower. No network. */
 const SCRIPT = `

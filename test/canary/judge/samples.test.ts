@@ -5,8 +5,8 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { metricTable } from '../../../src/canary/run/metric-table.ts';
 import { splitCsv } from '../../../src/canary/sample-rows.ts';
-import { judgeSamples, k6Problem, readSamples, samplesToCase } from '../../../src/canary/samples.ts';
-import { lognormal } from './cases.ts';
+import { k6Problem, readSamples, samplesToCase } from '../../../src/canary/samples.ts';
+import { judgeSamples, lognormal } from './cases.ts';
 
 let folder = '';
 beforeAll(() => {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
@@ -14,9 +14,9 @@ import { ROOT } from '../../support/cli.ts';
 import { asLive, type SnapshotOptions, snapshotText } from './api-server.ts';
 
 export type Files = { readonly [path: string]: string };
-export const CLUSTERS = ['us-east', 'eu-west', 'ap-south'] as const;
+const CLUSTERS = ['us-east', 'eu-west', 'ap-south'] as const;
 export const CAPTURED = '2026-01-15T06:00:00Z';
-export const NOW = '2026-01-15T08:00:00Z';
+const NOW = '2026-01-15T08:00:00Z';
 export const FLEET = join(ROOT, 'examples/fleet');
 
 /** Files in a temporary folder, removed when the caller disposes of it. */
@@ -146,8 +146,4 @@ export async function driftOf(files: Files, options: { readonly base?: Files; re
 /** `rule cluster level`, sorted: what a result found. */
 export function found(result: GateResult): readonly string[] {
   return result.findings.map((finding) => `${finding.ruleId} ${finding.subject} ${finding.level}`).sort();
-}
-
-export function readFleet(path: string): string {
-  return readFileSync(join(FLEET, path), 'utf8');
 }

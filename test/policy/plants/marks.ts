@@ -1,5 +1,5 @@
 /** `rule-id file:line` of every `# <- rule-id, rule-id` in a module: what must be reported, and all that may be. */
-export function marksOf(file: string, text: string): string[] {
+function marksOf(file: string, text: string): string[] {
   return text.split('\n').flatMap((line, index) => {
     const ids = / # <- (?<ids>.+)$/.exec(line)?.groups?.['ids'] ?? '';
     return ids === '' ? [] : ids.split(', ').map((id) => `${id} ${file}:${index + 1}`);
