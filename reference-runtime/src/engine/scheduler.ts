@@ -143,8 +143,21 @@ export class Scheduler {
         );
       });
       await this.#native.decodeBatch();
-      // Sampling runs on the thread pool, lanes side by side.
-      await Promise.all(shares.map((share, index) => this.#sample(share, logits[index] as ArrayLike<number>)));
+      // Sampling runs on the thread pool, lanes side by side ...
+      const samples = shares.map((share, index) => () => this.#sample(share, logits[index] as ArrayLike<number>));
+      // ... but lanes of unequal length end in several micro-batches, not in the order of the batch. llama.cpp swaps their logits into order when
+      // the first of them is asked for (llama_context::output_reorder), without a lock: two at once would get each other's.
+      if (shares.some(({ rows }) => rows !== shares[0]?.rows)) {
+        const [first] = samples.splice(
+          Math.max(
+            0,
+            logits.findIndex(({ length }) => length > 0),
+          ),
+          1,
+        );
+        await first?.();
+      }
+      await Promise.all(samples.map((sample) => sample()));
     } catch (error) {
       // The batch's state in the cache is unknown: everyone in it is told.
       for (const { lane } of shares) lane.outcome ??= { error: asError(error) };
