@@ -22,7 +22,8 @@
 #include <string.h>
 
 #define MAX_SEQUENCES 1024
-#define MAX_EXPERTS 256
+#define MAX_EXPERTS 1024
+#define MAX_CHOSEN 64
 #define MAX_BACKENDS 8
 #define BACKEND_CHARS 32
 #define EXPORTED __attribute__((visibility("default")))
@@ -81,6 +82,15 @@ static pthread_mutex_t ring_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint8_t *ring;
 static size_t ring_records, ring_head, ring_count, record_bytes;
 static int32_t experts, layers;
+// The router logits of llama.cpp's graph: before a router's own bias, or after it. The softmax of such a router comes after the choice, so
+// that its "probabilities" are the biased logits, and are called so last.
+static const char plain_logits[] = "ffn_moe_logits-", biased_logits[] = "ffn_moe_probs-";
+static const char *logits_name = plain_logits;
+// For the self-test: the experts that llama.cpp itself chose, `choices_of` a layer, of steps of one row. Reading them is not for every day:
+// it keeps GPU backends from computing the choice in one kernel.
+static const char topk_name[] = "ffn_moe_topk-";
+static int32_t *choices;
+static int32_t choices_of;
 static uint64_t recorded_total, dropped_total, unattributed_total, decodes_total, decodes_traced_total, rows_total, steps_total;
 static uint8_t traced[MAX_SEQUENCES];
 static int traced_count;
@@ -104,7 +114,7 @@ static __thread struct {
   int32_t ubatch_count;
   int32_t *outputs;      // the ones of them with logits requested
   int32_t output_count;
-  bool positions_checked, awaiting_positions;
+  bool positions_checked, awaiting_positions, step_counted;
   float *scratch;
   size_t scratch_bytes;
 } decode;
@@ -150,6 +160,7 @@ static bool next_ubatch(int32_t n) {
 static bool take_tokens(const int32_t *tokens, int32_t n) {
   decode.ubatch_count = 0;
   decode.output_count = 0;
+  decode.step_counted = false;
   if (n > decode.count || !next_ubatch(n)) return false;
   for (int32_t i = 0; i < n; i++) {
     if (decode.rows[decode.ubatch[i]].token != tokens[i]) return false;
@@ -189,7 +200,9 @@ static void record_layer(void *tensor, int32_t layer, const int32_t *rows, int32
   pthread_mutex_lock(&ring_lock);
   rows_total += (uint64_t)count;
   count_backend(tensor, count);
-  if (layer == 0) steps_total++;
+  // The first router of the micro-batch: the first layers of some models have none.
+  if (!decode.step_counted) steps_total++;
+  decode.step_counted = true;
   for (int32_t i = 0; i < count; i++) {
     const struct row *row = &decode.rows[rows[i]];
     if (!row->wanted) continue;
@@ -207,20 +220,39 @@ static void record_layer(void *tensor, int32_t layer, const int32_t *rows, int32
   pthread_mutex_unlock(&ring_lock);
 }
 
+// The layer in a tensor's name, -1 for another tensor: views of one are called "ffn_moe_probs-0 (reshaped)".
+static int32_t layer_of(const char *name, const char *prefix) {
+  size_t length = strlen(prefix);
+  if (name == NULL || strncmp(name, prefix, length) != 0) return -1;
+  char *end;
+  long layer = strtol(name + length, &end, 10);
+  return end != name + length && *end == '\0' && layer >= 0 && layer < INT32_MAX ? (int32_t)layer : -1;
+}
+
+// A view of the sorted experts, whose rows lie apart: of a single row the first are the chosen ones.
+static void read_choice(void *tensor, int32_t layer) {
+  int32_t chosen[MAX_CHOSEN];
+  size_t bytes = (size_t)choices_of * sizeof *chosen;
+  if (decode.count != 1 || layer >= layers || real_nbytes(tensor) != bytes) return;
+  real_tensor_get(tensor, chosen, 0, bytes);
+  memcpy(choices + (size_t)layer * (size_t)choices_of, chosen, bytes);
+}
+
 static bool on_tensor(void *tensor, bool ask, void *user_data) {
   (void)user_data;
-  static const char prefix[] = "ffn_moe_logits-";
   const char *name = real_get_name(tensor);
-  bool router = name != NULL && strncmp(name, prefix, sizeof prefix - 1) == 0;
-  if (ask) return router && decode.wanted && !decode.broken;
-  if (!router || decode.broken) return true;
+  int32_t layer = layer_of(name, logits_name);
+  int32_t choice = choices == NULL ? -1 : layer_of(name, topk_name);
+  if (ask) return (layer >= 0 || choice >= 0) && decode.wanted && !decode.broken;
+  if (decode.broken) return true;
+  if (choice >= 0) read_choice(tensor, choice);
+  if (layer < 0) return true;
   size_t bytes = real_nbytes(tensor);
   size_t row_bytes = (size_t)experts * sizeof(float);
   int32_t count = (int32_t)(bytes / row_bytes);
-  int32_t layer = (int32_t)strtol(name + sizeof prefix - 1, NULL, 10);
   // The last layer is computed only for rows whose logits were asked for.
   const int32_t *rows = count == decode.ubatch_count ? decode.ubatch : count == decode.output_count ? decode.outputs : NULL;
-  if (rows == NULL || bytes % row_bytes != 0 || layer < 0 || layer >= layers || !decode.positions_checked) {
+  if (rows == NULL || bytes % row_bytes != 0 || layer >= layers || !decode.positions_checked) {
     break_trace((uint64_t)count);
     return true;
   }
@@ -348,15 +380,17 @@ static napi_value fail(napi_env env, const char *message) {
   return NULL;
 }
 
-// configure(experts, layers, records): sets the record format and an empty ring of that many records.
+// configure(experts, layers, records, biased): sets the record format and an empty ring of that many records, and which logits are read.
 static napi_value js_configure(napi_env env, napi_callback_info info) {
-  size_t argc = 3;
-  napi_value argv[3];
+  size_t argc = 4;
+  napi_value argv[4];
   int32_t values[3];
+  bool biased;
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
   for (size_t i = 0; i < 3; i++) {
-    if (i >= argc || napi_get_value_int32(env, argv[i], &values[i]) != napi_ok) return fail(env, "configure(experts, layers, records) takes three integers");
+    if (i >= argc || napi_get_value_int32(env, argv[i], &values[i]) != napi_ok) return fail(env, "configure(experts, layers, records, biased) takes three integers and a boolean");
   }
+  if (argc < 4 || napi_get_value_bool(env, argv[3], &biased) != napi_ok) return fail(env, "configure: biased is a boolean");
   if (values[0] < 1 || values[0] > MAX_EXPERTS || values[1] < 1 || values[1] > 4096 || values[2] < 1 || values[2] > 16777216) {
     return fail(env, "configure: a value is out of range");
   }
@@ -371,8 +405,42 @@ static napi_value js_configure(napi_env env, napi_callback_info info) {
   record_bytes = bytes;
   experts = values[0];
   layers = values[1];
+  logits_name = biased ? biased_logits : plain_logits;
+  free(choices);
+  choices = NULL;
   pthread_mutex_unlock(&ring_lock);
   return NULL;
+}
+
+// observeChoices(used): from the next decode on the experts that llama.cpp chooses are kept too, `used` a layer; 0 ends it.
+static napi_value js_observe_choices(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  int32_t used;
+  napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+  if (argc < 1 || napi_get_value_int32(env, argv[0], &used) != napi_ok || used < 0 || used > MAX_CHOSEN || used > experts) {
+    return fail(env, "observeChoices(used) takes how many experts a token uses");
+  }
+  free(choices);
+  choices = used == 0 ? NULL : malloc((size_t)layers * (size_t)used * sizeof *choices);
+  if (used > 0 && choices == NULL) return fail(env, "observeChoices: no memory");
+  choices_of = used;
+  if (choices != NULL) memset(choices, 0xff, (size_t)layers * (size_t)used * sizeof *choices);
+  return NULL;
+}
+
+// choices(): what was kept of the last step, layer by layer, as 32-bit integers; -1 where there is nothing. Not while a decode runs.
+static napi_value js_choices(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value out;
+  void *data = NULL;
+  size_t bytes = choices == NULL ? 0 : (size_t)layers * (size_t)choices_of * sizeof *choices;
+  if (napi_create_arraybuffer(env, bytes, &data, &out) != napi_ok) return fail(env, "choices: no memory");
+  if (bytes > 0) {
+    memcpy(data, choices, bytes);
+    memset(choices, 0xff, bytes);
+  }
+  return out;
 }
 
 // trace(sequence, on): whether rows of that sequence are recorded from the next decode on.
@@ -440,7 +508,8 @@ static napi_value js_stats(napi_env env, napi_callback_info info) {
 
 static napi_value init(napi_env env, napi_value exports) {
   const struct { const char *name; napi_callback call; } functions[] = {
-      {"configure", js_configure}, {"trace", js_trace}, {"drain", js_drain}, {"stats", js_stats}};
+      {"configure", js_configure}, {"trace", js_trace}, {"drain", js_drain}, {"stats", js_stats},
+      {"observeChoices", js_observe_choices}, {"choices", js_choices}};
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
     napi_value function;
     napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function);

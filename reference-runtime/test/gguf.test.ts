@@ -147,7 +147,8 @@ describe('preflight', () => {
       layers: 2,
       experts: 8,
       expertsUsed: 2,
-      softmaxGate: true,
+      routedLayers: [0, 1],
+      gating: { known: true, gating: { score: 'softmax', biasedLogits: false } },
       fileBytes: bytes.length,
     });
     // 2 x layers x KV heads x head size x 2 bytes x context x sequences

@@ -123,6 +123,7 @@ function trace(usage: number[], rows = 0): RequestTrace {
             position: column,
             token: column,
             layer: column,
+            chosen: new Uint16Array(2 * rows),
             probabilities: new Float32Array(4 * rows),
           },
         }),
@@ -187,10 +188,10 @@ describe('the store', () => {
     expect(store.list('b', 5000)).toEqual([]);
     expect(store.list('a', 63_000).map(({ decision_id }) => decision_id)).toEqual(['d4']);
     expect(store.get('d4', 'a', 64_000)).toBeUndefined();
-    // 700,000 rows of four experts are 19.6 MB: three of them fit, the fourth pushes the first out.
+    // 700,000 rows of four experts are 22.4 MB: two of them fit, the third pushes the first out.
     const wide = new MoeStore(100, 60, 0);
     for (let index = 0; index < 4; index++) wide.add({ ...request, id: `w${index}` }, trace([1, 1, 0, 0], 700_000), 0);
-    expect(['w0', 'w1', 'w3'].map((id) => wide.get(id, 'a', 1) !== undefined)).toEqual([false, true, true]);
+    expect(['w0', 'w1', 'w2', 'w3'].map((id) => wide.get(id, 'a', 1) !== undefined)).toEqual([false, false, true, true]);
   });
 });
 

@@ -172,6 +172,9 @@ describe('a trace', () => {
           ...rows,
           position: Int32Array.from(at, (from) => rows.position[from]!),
           layer: Int32Array.from(at, (from) => rows.layer[from]!),
+          chosen: Uint16Array.from(
+            Array.from(at).flatMap((from) => [...rows.chosen.subarray(from * rows.expertsUsed, (from + 1) * rows.expertsUsed)]),
+          ),
           probabilities: Float32Array.from(
             Array.from(at).flatMap((from) => [...rows.probabilities.subarray(from * experts, (from + 1) * experts)]),
           ),

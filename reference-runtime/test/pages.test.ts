@@ -11,6 +11,7 @@ import { percent, short } from '../src/report/number.ts';
 import { pageStyle } from '../src/report/style.ts';
 import { tracePage } from '../src/report/trace-page.ts';
 import { contrast, type Element, elements, mix } from './support/html.ts';
+import { mostProbable } from './support/large-trace.ts';
 import { microModel, randomModel, temporary } from './support/models.ts';
 
 const CLI = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
@@ -269,6 +270,7 @@ describe('a page', () => {
   it('stays bounded and whole for a long trace of a wide model', () => {
     const [positions, layers, experts] = [600, 32, 64];
     const count = positions * layers;
+    const probabilities = Float32Array.from({ length: count * experts }, (_, at) => ((at * 7919) % 101) / 5050);
     const trace: RequestTrace = {
       tokensTraced: positions,
       prefixTokensReused: 0,
@@ -286,7 +288,8 @@ describe('a page', () => {
         position: Int32Array.from({ length: count }, (_, row) => Math.floor(row / layers)),
         token: new Int32Array(count),
         layer: Int32Array.from({ length: count }, (_, row) => row % layers),
-        probabilities: Float32Array.from({ length: count * experts }, (_, at) => ((at * 7919) % 101) / 5050),
+        chosen: mostProbable(probabilities, experts, 2),
+        probabilities,
       },
       text: { promptTokens: 600, ids: new Int32Array(positions), texts: new Array<string>(positions).fill('\u202e<b>') },
     };

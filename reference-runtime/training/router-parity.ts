@@ -50,7 +50,7 @@ export async function compareRouter(modelPath: string, reference: RouterReferenc
   const llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, maxThreads: 1, progressLogs: false });
   const model = await llama.loadModel({ modelPath });
   const sequence = (await model.createContext({ contextSize: 512, threads: 1 })).getSequence();
-  shim.configure(reference.experts, reference.layers, 65_536);
+  shim.configure(reference.experts, reference.layers, 65_536, false);
   const differences: number[] = [];
   let equal = 0;
   let margin = 0;

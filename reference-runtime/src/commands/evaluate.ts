@@ -1,8 +1,9 @@
 // mixgate-runtime evaluate
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { topExperts, usageBalance } from '../engine/trace-math.ts';
+import { usageBalance } from '../engine/trace-math.ts';
 import type { RequestTrace, TokenScore } from '../engine/types.ts';
+import { chosenExperts } from '../server/moe.ts';
 import { type EvaluationReport, evaluationTable, type Figures } from './evaluation-report.ts';
 import { loadOffline } from './offline.ts';
 import { writePage } from './output.ts';
@@ -123,10 +124,7 @@ function addExperts(into: Map<number, Sum[]>, usage: Map<number, number[]>, trac
     const counts = usage.get(layer) ?? new Array<number>(rows.experts).fill(0);
     into.set(layer, sums);
     usage.set(layer, counts);
-    for (const expert of topExperts(
-      rows.probabilities.subarray(index * rows.experts, (index + 1) * rows.experts),
-      rows.expertsUsed,
-    )) {
+    for (const expert of chosenExperts(rows, index)) {
       addTo(sums[expert] as Sum, next);
       counts[expert] = (counts[expert] ?? 0) + 1;
     }

@@ -1,6 +1,8 @@
 // The engine itself, inside the child process: one model, one context, a pool of leased sequences, driven token by token.
 import type { Llama, LlamaContext, LlamaModel, Token } from 'node-llama-cpp';
+import type { Gating } from '../gguf/gating.ts';
 import { planMemory } from '../gguf/memory.ts';
+import type { ModelShape } from '../gguf/model-shape.ts';
 import { planGpu, preflight } from '../gguf/preflight.ts';
 import { loadShim, type Shim } from '../native/shim.ts';
 import { ChatFormatError, mistralInstruct } from './chat-template.ts';
@@ -12,6 +14,7 @@ import { type GrammarState, type Native, nativeOf } from './native-context.ts';
 import type { ChildStats, LlamaOptions } from './protocol.ts';
 import { type Lane, Scheduler } from './scheduler.ts';
 import { TraceCollector } from './trace-collector.ts';
+import { traceSelfTest } from './trace-self-test.ts';
 import { type DeviceMemory, EngineError, type EngineEvent, type EngineInfo, type GenerateRequest, type Prompt } from './types.ts';
 import { readVocabulary, traceText, type Vocabulary } from './vocabulary.ts';
 
@@ -69,13 +72,7 @@ export class LlamaCore {
       gpu: options.gpu !== false,
     });
     const vocabulary = readVocabulary(options.modelPath);
-    const traceable = options.traceRecords > 0 && shape.softmaxGate;
-    const loaded = traceable
-      ? loadShim()
-      : {
-          available: false as const,
-          reason: options.traceRecords === 0 ? 'tracing is switched off' : 'the router is not a plain softmax over experts',
-        };
+    const loaded = tracer(options.traceRecords, shape);
     const llama = await backend(options);
     const memory = await memoryOf(llama);
     const wanted = { ...options, gpuLayers: options.gpuLayers ?? 'auto', required: options.gpu !== 'auto' };
@@ -105,19 +102,24 @@ export class LlamaCore {
     native.context.setThreads(options.threads);
     const shim = loaded.available ? loaded.shim : undefined;
     let trace = { available: loaded.available, reason: loaded.available ? '' : loaded.reason };
-    let collector = shim === undefined ? undefined : new TraceCollector(shim, shape, options.traceRecords);
+    let collector: TraceCollector | undefined;
     const scheduler = new Scheduler(native.context, options.batch, () => {
       collector?.drain();
       afterStep();
     });
     // Before the self-test: Mesa 22.3 crashes when a step of one row comes first.
     if (llama.gpu !== false) await warmUp(scheduler, native, Math.min(options.batch, options.context - 2), vocabulary.bos ?? 0);
-    if (collector !== undefined) {
-      const reason = await selfTest(scheduler, native, collector, shape.layers, vocabulary.bos ?? 0);
-      if (reason !== undefined) {
-        collector = undefined;
-        trace = { available: false, reason };
-      }
+    if (loaded.available) {
+      const tokens = testTokens(vocabulary);
+      const decode = (token: number): Promise<void> => scheduler.run(testLane(native, [token], () => undefined));
+      const reason = await traceSelfTest(loaded.shim, {
+        shape: { ...shape, gating: loaded.gating },
+        tokens,
+        sequence: 0,
+        decode,
+      });
+      trace = { available: reason === undefined, reason: reason ?? '' };
+      if (reason === undefined) collector = loaded.collector;
     }
     const info: EngineInfo = {
       engine: 'llama',
@@ -281,6 +283,29 @@ export class LlamaCore {
   }
 }
 
+type Tracer = { available: true; shim: Shim; collector: TraceCollector; gating: Gating } | { available: false; reason: string };
+
+/** The tracing addon, ready for the model, or why it is not used. */
+function tracer(records: number, shape: ModelShape): Tracer {
+  const { gating } = shape;
+  if (records === 0) return { available: false, reason: 'tracing is switched off' };
+  if (!gating.known) return { available: false, reason: gating.reason };
+  const loaded = loadShim();
+  if (!loaded.available) return loaded;
+  try {
+    const collector = new TraceCollector(loaded.shim, { ...shape, gating: gating.gating }, records);
+    return { available: true, shim: loaded.shim, collector, gating: gating.gating };
+  } catch (error) {
+    // A wider model than the addon has room for is served untraced.
+    return { available: false, reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Tokens of the self-test: of different kinds, as tokens far apart in a vocabulary are. */
+function testTokens({ size, bos = 0 }: Vocabulary): number[] {
+  return [bos, ...[0.2, 0.4, 0.6, 0.8].map((share) => Math.floor(size * share))];
+}
+
 /** A lane that samples nothing of interest. */
 function testLane(native: Native, tokens: number[], next: Lane['next']): Lane {
   const sampler = native.sampler();
@@ -296,22 +321,4 @@ function testLane(native: Native, tokens: number[], next: Lane['next']): Lane {
 async function warmUp(scheduler: Scheduler, native: Native, rows: number, token: number): Promise<void> {
   let left = 1;
   await scheduler.run(testLane(native, new Array<number>(rows).fill(token), () => (left-- > 0 ? token : undefined)));
-}
-
-/** One traced token through the model: undefined when every layer was seen exactly once, else why tracing must stay off. */
-async function selfTest(
-  scheduler: Scheduler,
-  native: Native,
-  collector: TraceCollector,
-  layers: number,
-  token: number,
-): Promise<string | undefined> {
-  const lane = testLane(native, [token], () => undefined);
-  collector.begin(lane.sequence, 'summary');
-  await scheduler.run(lane);
-  const trace = collector.end(lane.sequence);
-  const seen = trace?.layers.filter((layer) => layer.rows === 1).length ?? 0;
-  if (trace === undefined || seen !== layers || trace.dropped > 0)
-    return `self-test: expected one router row in each of ${layers} layers, saw ${seen}`;
-  return undefined;
 }

@@ -52,19 +52,23 @@ export interface LayerTrace {
   layer: number;
   rows: number;
   usage: number[];
-  /** Mean entropy of the full softmax over experts, in nats (0 to ln experts). */
+  /** Mean entropy of the gate over all experts, in nats (0 to ln experts). */
   gateEntropyNats: number;
   /** Mean difference between the first and the second gate probability (0 to 1). */
   top2Margin: number;
 }
 
-/** Every token-layer of a request, column by column; `probabilities` has `experts` values a row. */
+/**
+ * Every token-layer of a request, column by column. `probabilities` has `experts` values a row, which sum to 1; `chosen` has `expertsUsed`,
+ * most probable first: the most probable ones, unless the router chooses by more than its scores (gguf/gating.ts).
+ */
 export interface TraceRows {
   experts: number;
   expertsUsed: number;
   position: Int32Array;
   token: Int32Array;
   layer: Int32Array;
+  chosen: Uint16Array;
   probabilities: Float32Array;
 }
 

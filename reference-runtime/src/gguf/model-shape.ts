@@ -1,3 +1,5 @@
+import type { GatingFound } from './gating.ts';
+
 /** What the rest of the runtime needs to know about a model. Sizes in bytes. */
 export interface ModelShape {
   architecture: string;
@@ -18,6 +20,7 @@ export interface ModelShape {
   /** Bytes of the output matrix; where it is tied, of the embedding that it is. */
   outputBytes: number;
   tiedOutput: boolean;
-  /** True when a host-side softmax and top-k over the router logits is what the model does (plain softmax gating). */
-  softmaxGate: boolean;
+  /** Layers with a router; others are dense (the first ones of DeepSeek's models). */
+  routedLayers: number[];
+  gating: GatingFound;
 }

@@ -1,4 +1,5 @@
 // Looks at a model file before anything loads it: is it a mixture of experts this runtime can serve and trace, and does it fit.
+import { readGating } from './gating.ts';
 import {
   availableMemory,
   gpuLayersThatFit,
@@ -9,14 +10,17 @@ import {
   refusal,
 } from './memory.ts';
 import type { ModelShape } from './model-shape.ts';
-import { metaNumber, metaString, openGguf } from './reader.ts';
-import type { GgufHeader } from './types.ts';
+import { type GgufFile, metaNumber, metaString, openGguf } from './reader.ts';
 
 /** A model that must not be loaded, and why. */
 export class PreflightError extends Error {}
 
-/** Reads the shape from a header. @throws PreflightError */
-function modelShape(header: GgufHeader, path: string): ModelShape {
+const MERGED_EXPERTS = /^blk\.(?<layer>\d+)\.ffn_down_exps\.weight$/;
+const SPLIT_EXPERTS = /^blk\.\d+\.ffn_down\.0\.weight$/;
+
+/** Reads the shape from a file's header. @throws PreflightError */
+function modelShape(file: GgufFile): ModelShape {
+  const { header, path } = file;
   const architecture = metaString(header, 'general.architecture');
   if (architecture === undefined) throw new PreflightError(`${path}: the metadata names no general.architecture`);
   const need = (key: string): number => {
@@ -30,12 +34,20 @@ function modelShape(header: GgufHeader, path: string): ModelShape {
   const heads = need('attention.head_count');
   const experts = metaNumber(header, `${architecture}.expert_count`) ?? 0;
   const names = new Set(header.tensors.map((tensor) => tensor.name));
-  if (experts > 0 && !names.has('blk.0.ffn_down_exps.weight')) {
-    const split = names.has('blk.0.ffn_down.0.weight');
+  // Layers that predict further tokens ahead come last, and llama.cpp leaves them out.
+  const predictors = metaNumber(header, `${architecture}.nextn_predict_layers`) ?? 0;
+  const routedLayers = [...names]
+    .flatMap((name) => MERGED_EXPERTS.exec(name)?.groups?.['layer'] ?? [])
+    .map(Number)
+    .filter((layer) => layer < layers - predictors)
+    .sort((a, b) => a - b);
+  // Not every layer has experts: the first ones of some models are dense.
+  if (experts > 0 && routedLayers.length === 0) {
+    const split = [...names].some((name) => SPLIT_EXPERTS.test(name));
     throw new PreflightError(
       split
         ? `${path}: experts are stored one tensor each (a file converted before April 2024); llama.cpp needs merged experts: convert the model again`
-        : `${path}: tensor blk.0.ffn_down_exps.weight is missing although the metadata declares ${experts} experts`,
+        : `${path}: no layer has a tensor ffn_down_exps.weight although the metadata declares ${experts} experts`,
     );
   }
   const tiedOutput = !names.has('output.weight');
@@ -60,7 +72,8 @@ function modelShape(header: GgufHeader, path: string): ModelShape {
     layerBytes: Array.from({ length: layers }, (_, layer) => bytesOf((name) => name.startsWith(`blk.${layer}.`))),
     outputBytes: bytesOf((name) => name === (tiedOutput ? 'token_embd.weight' : 'output.weight')),
     tiedOutput,
-    softmaxGate: architecture === 'llama' && experts > 0 && !names.has('blk.0.exp_probs_b.bias'),
+    routedLayers,
+    gating: readGating(file, { architecture, experts, layers, vocabulary: vocabulary.value.length }),
   };
 }
 
@@ -70,7 +83,7 @@ function modelShape(header: GgufHeader, path: string): ModelShape {
  */
 export function preflight(path: string, options: MemoryOptions & { gpu: boolean }): { shape: ModelShape; plan: MemoryPlan } {
   using file = openGguf(path);
-  const shape = modelShape(file.header, path);
+  const shape = modelShape(file);
   const memory = { ram: availableMemory() };
   const plan = planMemory(shape, options, memory);
   const reason = options.gpu ? undefined : refusal(plan, options, memory);

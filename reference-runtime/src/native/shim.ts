@@ -20,10 +20,15 @@ export interface ShimStats {
 
 /** The addon's functions; see native/moe_trace.c. */
 export interface Shim {
-  configure(experts: number, layers: number, records: number): void;
+  /** `biased`: the logits after the router's own bias are read. */
+  configure(experts: number, layers: number, records: number, biased: boolean): void;
   trace(sequence: number, on: boolean): void;
   drain(): ArrayBuffer;
   stats(): ShimStats;
+  /** From the next decode on the experts that llama.cpp itself chose are kept too, `used` a layer; 0 ends it. */
+  observeChoices(used: number): void;
+  /** What was kept of the last step of one row: 32-bit integers, layer by layer, -1 where there is nothing. */
+  choices(): ArrayBuffer;
 }
 
 export type ShimLoad = { available: true; shim: Shim } | { available: false; reason: string };
@@ -35,7 +40,9 @@ function isShim(value: unknown): value is Shim {
     'configure' in value &&
     'drain' in value &&
     'trace' in value &&
-    'stats' in value
+    'stats' in value &&
+    'observeChoices' in value &&
+    'choices' in value
   );
 }
 

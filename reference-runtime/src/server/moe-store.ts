@@ -130,7 +130,7 @@ interface SegmentTotals {
 const key = (...parts: string[]): string => JSON.stringify(parts);
 
 function bytesOf({ rows, text }: RequestTrace): number {
-  const columns = rows === undefined ? 0 : rows.probabilities.byteLength + 3 * rows.position.byteLength;
+  const columns = rows === undefined ? 0 : rows.probabilities.byteLength + rows.chosen.byteLength + 3 * rows.position.byteLength;
   return columns + (text === undefined ? 0 : text.ids.byteLength + text.texts.reduce((sum, piece) => sum + 2 * piece.length, 0));
 }
 

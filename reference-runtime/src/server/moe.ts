@@ -1,5 +1,5 @@
 // What the routing of one request says, in the shapes of the HTTP surface.
-import { expertWeights, gateEntropy, top2Margin, topExperts, usageBalance } from '../engine/trace-math.ts';
+import { expertWeights, gateEntropy, top2Margin, usageBalance } from '../engine/trace-math.ts';
 import type { LayerTrace, RequestTrace, TraceRows } from '../engine/types.ts';
 
 /** What the response's `mixgate.moe` object holds. */
@@ -53,6 +53,11 @@ export function layerStats({ layer, rows, usage, gateEntropyNats, top2Margin: ma
   };
 }
 
+/** The chosen experts of one row, most probable first. */
+export function chosenExperts({ chosen, expertsUsed }: TraceRows, row: number): number[] {
+  return [...chosen.subarray(row * expertsUsed, (row + 1) * expertsUsed)];
+}
+
 /**
  * The experts of each position and layer, `[position][layer][expert ids, most probable first]`: enough to attribute a change of
  * likelihood to experts, a hundredth of a full trace. A layer that was not computed for a position has an empty list.
@@ -64,7 +69,7 @@ export function expertIds(rows: TraceRows): number[][][] {
     while (ids.length <= position) ids.push([]);
     const layers = ids[position] as number[][];
     while (layers.length <= layer) layers.push([]);
-    layers[layer] = topExperts(rows.probabilities.subarray(index * rows.experts, (index + 1) * rows.experts), rows.expertsUsed);
+    layers[layer] = chosenExperts(rows, index);
   }
   return ids;
 }
@@ -83,7 +88,7 @@ export interface LayerGate {
   layer: number;
   experts: number[];
   weights: number[];
-  /** The softmax over all experts. */
+  /** The gate over all experts: their scores as shares. */
   probabilities: number[];
   gate_entropy_nats: number;
   top2_margin: number;
@@ -114,7 +119,7 @@ export function* eachToken({ rows, text }: RequestTrace): Generator<TokenTrace, 
   const { start, order } = byPosition(rows.position, text.texts.length);
   const gateOf = (index: number): LayerGate => {
     const gate = rows.probabilities.subarray(index * rows.experts, (index + 1) * rows.experts);
-    const experts = topExperts(gate, rows.expertsUsed);
+    const experts = chosenExperts(rows, index);
     return {
       layer: rows.layer[index] as number,
       experts,

@@ -1,4 +1,11 @@
+import { topExperts } from '../../src/engine/trace-math.ts';
 import type { RequestTrace } from '../../src/engine/types.ts';
+
+/** The most probable experts of each row: what a router with a plain softmax chooses. */
+export function mostProbable(probabilities: Float32Array, experts: number, used: number): Uint16Array {
+  const rows = Array.from({ length: probabilities.length / experts }, (_, row) => row);
+  return Uint16Array.from(rows.flatMap((row) => topExperts(probabilities.subarray(row * experts, (row + 1) * experts), used)));
+}
 
 /** A trace of any size: rows layer by layer, as batches of a long prompt record them. */
 export function largeTrace(shape: {
@@ -10,6 +17,7 @@ export function largeTrace(shape: {
 }): RequestTrace {
   const { layers, tokens, experts, used = 2, text = ' word' } = shape;
   const count = layers * tokens;
+  const probabilities = Float32Array.from({ length: count * experts }, (_, at) => (((at * 7919) % 101) + 1) / (51 * experts));
   return {
     tokensTraced: tokens,
     prefixTokensReused: 0,
@@ -27,7 +35,8 @@ export function largeTrace(shape: {
       position: Int32Array.from({ length: count }, (_, row) => row % tokens),
       token: new Int32Array(count),
       layer: Int32Array.from({ length: count }, (_, row) => Math.floor(row / tokens)),
-      probabilities: Float32Array.from({ length: count * experts }, (_, at) => (((at * 7919) % 101) + 1) / (51 * experts)),
+      chosen: mostProbable(probabilities, experts, used),
+      probabilities,
     },
     text: { promptTokens: tokens - 1, ids: new Int32Array(tokens), texts: new Array<string>(tokens).fill(text) },
   };
