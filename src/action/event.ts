@@ -55,3 +55,14 @@ export async function refuseUntrustedCheckout(
     fix: 'use `on: pull_request`; or check out the base (and fetch the head without checking it out); or set `allow-untrusted-checkout: true` after reading docs/action.md.',
   });
 }
+
+/** Refuses a push whose commit before is in no clone any more, with what that means; a shallow clone has a sentence of its own. */
+export async function requireCommitBefore(change: ChangeEvent, git: Git): Promise<void> {
+  if (change.event !== 'push' || change.base === undefined) return;
+  if ((await git.exists(change.base)) || (await git.isShallow())) return;
+  throw new ConfigurationError({
+    message: `the commit before this push, ${change.base.slice(0, 12)}, is not in this clone: the branch was rewritten (a forced push).`,
+    expected: 'a commit to compare with',
+    fix: 'set the input `base` to a branch that was not rewritten, for example `base: origin/main`.',
+  });
+}

@@ -12,7 +12,7 @@ import { oneLine, withoutCommands } from '../report/escape.ts';
 import { packageVersion } from '../tools/package-root.ts';
 import { type Git, openGit } from '../workspace/git.ts';
 import { commitTree, folderTree, subtree } from '../workspace/tree.ts';
-import { readEvent, refuseUntrustedCheckout } from './event.ts';
+import { readEvent, refuseUntrustedCheckout, requireCommitBefore } from './event.ts';
 import { failureReport } from './failure.ts';
 import { type ActionInputs, readInputs } from './inputs.ts';
 import { publish, say } from './publish.ts';
@@ -63,6 +63,7 @@ async function judge(inputs: ActionInputs, run: ActionRun, remember: (more: Surr
   const pathPrefix = relative(realpathSync(git.root), realpathSync(dir)).split(sep).join('/');
   remember({ pathPrefix });
   await refuseUntrustedCheckout(change, git, { trustedSha: run.env['GITHUB_SHA'], allowed: inputs.allowUntrustedCheckout });
+  if (inputs.base === undefined) await requireCommitBefore(change, git);
   const base = inputs.base ?? change.base;
   const head = inputs.head ?? change.head;
   remember({ tree: folderTree(dir) });

@@ -1,6 +1,7 @@
 import { nearest } from '../config/suggest.ts';
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Subject, type Table } from '../core/gate.ts';
+import { plural } from '../core/words.ts';
 import type { RegoUse } from '../rego/uses.ts';
 import { formatBytes } from './bytes.ts';
 import { type Fit, fitReference, memoryFinding } from './fit.ts';
@@ -82,7 +83,7 @@ export function evaluateCatalog(input: CatalogInput): GateResult {
     ],
     charts: fits.length === 0 ? [] : [planChart(fits)],
     subjects: models.flatMap(subjectOf),
-    passReason: `${models.length} model versions are complete${fits.length === 0 ? '' : `, ${fitting} of ${fits.length} deployments fit their pool`}${flags === undefined ? '' : `, feature flags in force: ${flags.flags.length}`}`,
+    passReason: `${plural(models.length, 'model version')} ${models.length === 1 ? 'is' : 'are'} complete${fits.length === 0 ? '' : `, ${fitting} of ${fits.length} deployments fit their pool`}${flags === undefined ? '' : `, feature flags in force: ${flags.flags.length}`}`,
     inconclusive:
       unknown.length > 0
         ? unknown.join(' ')
@@ -107,7 +108,9 @@ function unknownReference(reference: ModelReference, models: readonly CatalogMod
       versions.length > 0
         ? `Set the pod label mixgate.dev/model-version to one of ${versions.join(', ')}, or add metadata for this version.`
         : guess === undefined
-          ? 'Add metadata for this model and version.'
+          ? reference.version === undefined
+            ? 'Set the pod labels mixgate.dev/model and mixgate.dev/model-version to a model of the catalogue; add its metadata where there is none yet.'
+            : 'Add metadata for this model and version.'
           : `Did you mean ${guess}? Else add metadata for this model.`,
     subject: `${reference.cluster} ${reference.workload}`,
   });
@@ -219,15 +222,14 @@ function poolsOf(
 function modelTable(models: readonly CatalogModel[]): Table {
   return {
     title: 'Model catalogue',
-    columns: ['model', 'version', 'lifecycle', 'experts', 'parameters', 'active', 'quantisation', 'licence', 'owner', 'identity'],
+    columns: ['model', 'version', 'lifecycle', 'experts', 'parameters', 'quantisation', 'licence', 'owner', 'identity'],
     rows: models
       .map(({ value }) => [
         value.id,
         value.version,
         value.lifecycle,
         value.architecture.experts > 1 ? `${value.architecture.activeExperts} of ${value.architecture.experts}` : 'dense',
-        value.parameters.total.toLocaleString('en-US'),
-        value.parameters.active.toLocaleString('en-US'),
+        `${short(value.parameters.total)}${value.parameters.active === value.parameters.total ? '' : `, ${short(value.parameters.active)} active`}`,
         value.quantisation,
         value.licence,
         value.owner,
@@ -236,6 +238,12 @@ function modelTable(models: readonly CatalogModel[]): Table {
       ])
       .sort((a, b) => (`${a[0]} ${a[1]}` < `${b[0]} ${b[1]}` ? -1 : 1)),
   };
+}
+
+/** `46.7 B`, `5.5 M`: the exact numbers are in the metadata. */
+function short(parameters: number): string {
+  const [unit, size] = parameters >= 1e9 ? ['B', 1e9] : ['M', 1e6];
+  return `${(parameters / Number(size)).toFixed(1)}\u00a0${unit}`;
 }
 
 function planTable(fits: readonly Fit[]): Table {

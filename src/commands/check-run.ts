@@ -8,7 +8,7 @@ import type { GateContext } from '../core/gate-context.ts';
 import { buildReport, type Report } from '../core/report.ts';
 import { applyWaivers } from '../core/waiver.ts';
 import { type Git, openGit } from '../workspace/git.ts';
-import { commitTree, folderTree, subtree, type Tree } from '../workspace/tree.ts';
+import { commitTree, folderTree, normalise, subtree, type Tree } from '../workspace/tree.ts';
 import { PULL_REQUEST_GATES, runGate } from './gates.ts';
 import { provenanceOf, toolBox } from './provenance.ts';
 import { seedFromCommit } from './seed.ts';
@@ -55,10 +55,11 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
       fix: 'add a section (telemetry, policy, catalog, clusters, slo); `mixgate init` shows each.',
     });
   }
+  const edited = fromBase && sides.changed?.includes(normalise(file)) === true;
   const results = [];
   for (const gate of active) {
     run.progress.step(`${gate.id}: checking`);
-    results.push(await runGate(gate, context, config));
+    results.push(await runGate(gate, context, config, edited ? file : undefined));
   }
   const outcome = applyWaivers(
     results,

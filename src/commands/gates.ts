@@ -1,5 +1,5 @@
 import type { Config } from '../config/load.ts';
-import { ConfigurationError, formatLocation, isMixgateError, type MixgateError } from '../core/errors.ts';
+import { ConfigurationError, formatLocation, isMixgateError, type MixgateError, type Problem } from '../core/errors.ts';
 import { finding } from '../core/finding.ts';
 import type { GateId, GateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
@@ -40,8 +40,16 @@ export const PULL_REQUEST_GATES: readonly PullRequestGate[] = [
   },
 ];
 
-/** Runs one gate; what it throws becomes the verdict `error` with the problem as a finding, so that the other gates still report. */
-export async function runGate(gate: PullRequestGate, context: GateContext, config: Config): Promise<GateResult> {
+/**
+ * Runs one gate; what it throws becomes the verdict `error` with the problem as a finding, so that the other gates still report.
+ * @param editedConfig the configuration file, where the change edits it and base's is in force: a file that moved is not found then
+ */
+export async function runGate(
+  gate: PullRequestGate,
+  context: GateContext,
+  config: Config,
+  editedConfig?: string,
+): Promise<GateResult> {
   try {
     return await gate.run(context, config);
   } catch (error) {
@@ -54,7 +62,7 @@ export async function runGate(gate: PullRequestGate, context: GateContext, confi
         level: 'error',
         message: sentence(problem.message),
         location: problem.location,
-        fix: problem.fix ?? (problem.expected === undefined ? undefined : `Expected ${problem.expected}.`),
+        fix: fixOf(problem, changesFault ? editedConfig : undefined),
         subject: gate.id,
       }),
     );
@@ -66,6 +74,13 @@ export async function runGate(gate: PullRequestGate, context: GateContext, confi
       measurements: [],
     };
   }
+}
+
+function fixOf(problem: Problem, editedConfig: string | undefined): string | undefined {
+  const fix = problem.fix ?? (problem.expected === undefined ? undefined : `Expected ${problem.expected}.`);
+  if (editedConfig === undefined) return fix;
+  const base = `The ${editedConfig} in force is base's, because a change can't weaken its own gate: to move files, first merge one that names the old and the new place.`;
+  return fix === undefined ? base : `${sentence(fix)} ${base}`;
 }
 
 /** With the place, which a line of the summary has no column for. */

@@ -239,7 +239,7 @@ export function invariantFinding(
       ...attributionEvidence(example.attribution),
       test: regoTest(example, entrypoint),
     },
-    fix: `Correct ${blamed === undefined ? 'the policy' : `${blamed.rule} (${blamed.location.file}:${blamed.location.line})`} so that the counterexample no longer breaks the invariant; the test in the evidence can be pasted into a *_test.rego file.`,
+    fix: `Correct ${blamed === undefined ? 'the policy' : `${blamed.rule} (${blamed.location.file}:${blamed.location.line})`} so that the counterexample no longer breaks the invariant; the JSON and HTML reports have it as a test to paste into a *_test.rego file.`,
   });
 }
 
@@ -317,7 +317,11 @@ export function proofTable(proof: Proof, domain: Domain, seed: number): Table {
               ? 'holds'
               : 'not broken in the search'
           : 'broken',
-        broken.length === 0 ? coverageText(proof, seed) : broken.map((c) => String(c.count)).join(', '),
+        broken.length === 0
+          ? proof.failures > 0
+            ? `errors on ${proof.failures} of ${proof.evaluated}`
+            : coverageText(proof, seed)
+          : broken.map((c) => String(c.count)).join(', '),
       ];
     }),
     note: `Domain ${domain.location.file}: ${domain.dimensions.map((d) => `${d.text} (${d.choices.length})`).join(' × ')} = ${domain.size} points${proof.excluded > 0 ? `, ${proof.excluded} left out by where` : ''}.`,

@@ -1,6 +1,7 @@
 import type { Config, Section } from '../config/load.ts';
 import { type GateResult, gateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
+import { plural } from '../core/words.ts';
 import { loadPolicySource, sourceDigest } from '../rego/source.ts';
 import { judgeBehaviour } from './gate/behaviour.ts';
 import { nothingCollected } from './gate/collected.ts';
@@ -52,6 +53,6 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
     ],
     facts: out.facts,
     inconclusive: out.inconclusive,
-    passReason: `${head.modules.size} modules checked${typeof proof === 'string' ? `; invariants ${proof}` : ''}`,
+    passReason: `${plural(head.modules.size, 'module')} checked${typeof proof === 'string' ? `; invariants ${proof}` : ''}`,
   });
 }

@@ -1,3 +1,5 @@
+import { plural } from '../core/words.ts';
+
 /** A part of a document, most important first. `required` parts are never left out. */
 export interface Part {
   readonly text: string;
@@ -38,5 +40,5 @@ export function fitParts(
 export function describeLeft(left: readonly Part[]): string {
   const counts = new Map<string, number>();
   for (const part of left) counts.set(part.noun, (counts.get(part.noun) ?? 0) + 1);
-  return [...counts].map(([noun, count]) => `${count} ${noun}${count === 1 ? '' : 's'}`).join(', ');
+  return [...counts].map(([noun, count]) => plural(count, noun)).join(', ');
 }

@@ -33,7 +33,8 @@ export function gateTable(report: Report): string {
     describeCounts(countEffects(gate.findings)).replace('no findings', ''),
     markdown(clip(gate.reason, 400)),
   ]);
-  return markdownTable(['gate', 'verdict', 'findings', 'why'], rows);
+  // A run that no gate came to has nothing but its findings.
+  return rows.length === 0 ? '' : markdownTable(['gate', 'verdict', 'findings', 'why'], rows);
 }
 
 /** Cells must be escaped by the caller. */

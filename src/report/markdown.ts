@@ -14,7 +14,9 @@ const MAX_TABLE_ROWS = 50;
 
 /** The report as GitHub Markdown: the job summary. Never longer than 1 MiB of UTF-8; what does not fit is counted in its last line. */
 export function renderMarkdown(report: Report, options: RenderOptions = {}, limit = LIMIT_BYTES): string {
-  const head = [`# ${heading(report)}`, gateTable(report), `**${markdown(nextStep(report))}**`].join('\n\n');
+  const head = [`# ${heading(report)}`, gateTable(report), `**${markdown(nextStep(report))}**`]
+    .filter((part) => part !== '')
+    .join('\n\n');
   const closing = (left: readonly Part[]): string =>
     [
       ...(left.length === 0 ? [] : [`_Left out for length: ${describeLeft(left)}. The JSON and HTML reports have everything._`]),

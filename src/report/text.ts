@@ -2,6 +2,7 @@ import type { Finding } from '../core/finding.ts';
 import type { GateResult } from '../core/gate.ts';
 import type { Report } from '../core/report.ts';
 import type { Verdict } from '../core/verdict.ts';
+import { plural } from '../core/words.ts';
 import { clip, oneLine, visible, withoutCommands } from './escape.ts';
 import { describeEvidence } from './evidence.ts';
 import { measurementTable } from './number.ts';
@@ -19,7 +20,6 @@ import {
   findingsOutsideGates,
   foldTable,
   nextStep,
-  plural,
   rankMeasurements,
   withEffect,
 } from './view.ts';
@@ -79,7 +79,9 @@ function summary(report: Report, p: Pen): string[] {
     describeCounts(countEffects(gate.findings)).replace('no findings', ''),
     clip(oneLine(gate.reason), 300),
   ]);
-  if (outside.length > 0) rows.push(['(other)', '', describeCounts(countEffects(outside)), 'findings that belong to no gate']);
+  // A run that no gate came to has nothing but the findings below.
+  if (outside.length > 0 && rows.length > 0)
+    rows.push(['(other)', '', describeCounts(countEffects(outside)), 'findings that belong to no gate']);
   const table = textTable(['gate', 'verdict', 'findings', 'why'], rows, p.width - 2, (cell, row, column) => {
     if (row < 0) return p(cell, '2');
     const gate = report.gates[row];
@@ -91,8 +93,7 @@ function summary(report: Report, p: Pen): string[] {
       [range === '' ? '' : oneLine(range), oneLine(describeProvenance(report))].filter((part) => part !== '').join(', '),
       p.width,
     ).map((line) => p(line, '2')),
-    '',
-    ...table.map((line) => `  ${line}`),
+    ...(rows.length === 0 ? [] : ['', ...table.map((line) => `  ${line}`)]),
   ];
 }
 

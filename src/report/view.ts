@@ -2,6 +2,7 @@ import type { Finding, Location } from '../core/finding.ts';
 import type { GateResult, Measurement, Table } from '../core/gate.ts';
 import type { Report } from '../core/report.ts';
 import type { Verdict } from '../core/verdict.ts';
+import { plural } from '../core/words.ts';
 
 /** What a finding does to the verdict: every format says it. */
 export type Effect = 'blocks' | 'warns' | 'notes' | 'waived';
@@ -34,10 +35,6 @@ export function describeCounts(counts: Counts): string {
     counts.waived > 0 ? `${counts.waived} waived` : '',
   ].filter((part) => part !== '');
   return parts.length === 0 ? 'no findings' : parts.join(', ');
-}
-
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 export function withEffect(findings: readonly Finding[], effect: Effect): readonly Finding[] {
@@ -93,7 +90,9 @@ export function nextStep(report: Report): string {
       const gate = undecided('error');
       if (gate !== undefined) return `Next: make ${gate.id} able to run: ${gate.reason}`;
       const first = blocking[0];
-      return `Next: ${first === undefined ? 'see the log.' : `correct what kept mixgate from running: ${first.fix ?? first.message}`}`;
+      return blocking.length > 1
+        ? `Next: correct the ${blocking.length} findings that kept mixgate from running.`
+        : `Next: ${first === undefined ? 'see the log.' : `correct what kept mixgate from running: ${first.fix ?? first.message}`}`;
     }
   }
 }

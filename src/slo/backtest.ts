@@ -2,6 +2,7 @@ import { parseYaml } from '../config/document.ts';
 import { checked } from '../config/schema.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { type GateResult, gateResult, type Measurement, type Subject } from '../core/gate.ts';
+import { plural } from '../core/words.ts';
 import { type AlertSpell, alertHistory } from './burn.ts';
 import { ruleHistory } from './collect.ts';
 import { DAY, formatDuration, MINUTE } from './duration.ts';
@@ -139,7 +140,7 @@ export async function runBacktest(options: BacktestOptions): Promise<GateResult>
       { title: 'Spells', columns: ['SLO', 'Alert', 'Start', 'Lasted', 'Escalated'], rows: spellRows },
     ],
     subjects: options.subjects,
-    passReason: `${rows.length} alerts replayed, ${spellRows.length} spells`,
+    passReason: `${plural(rows.length, 'alert')} replayed, ${plural(spellRows.length, 'spell')}`,
     inconclusive:
       missing.length === 0 ? undefined : `${missing[0]}${missing.length > 1 ? ` (and ${missing.length - 1} more)` : ''}`,
   });

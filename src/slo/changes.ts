@@ -3,12 +3,21 @@ import type { Objective } from './model.ts';
 import { decimal } from './model.ts';
 import { sloFinding } from './rules.ts';
 
-/** What a change takes away from the objectives: removed ones, lower targets, later alerts. Pure. */
-export function compareObjectives(base: readonly Objective[], head: readonly Objective[], file: string): readonly Finding[] {
+/**
+ * What a change takes away from the objectives: removed ones, lower targets, later alerts. Pure.
+ * @param refused SLOs of head that have a blocking finding of their own: what can't be used there was not removed
+ */
+export function compareObjectives(
+  base: readonly Objective[],
+  head: readonly Objective[],
+  file: string,
+  refused: ReadonlySet<string> = new Set(),
+): readonly Finding[] {
   const now = new Map(head.map((objective) => [objective.id, objective]));
   return base.flatMap((before) => {
     const after = now.get(before.id);
     if (after === undefined) {
+      if (refused.has(before.slo)) return [];
       return [
         sloFinding('slo-weakened', {
           message: `The change removes the objective ${before.id}.`,

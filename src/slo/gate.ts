@@ -4,6 +4,7 @@ import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Subject, type Table } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
 import { sha256 } from '../core/json.ts';
+import { plural } from '../core/words.ts';
 import { compareObjectives } from './changes.ts';
 import { formatDuration } from './duration.ts';
 import { describeObjective } from './events.ts';
@@ -19,7 +20,14 @@ export async function runSloGate(context: GateContext, section: Section<'slo'>, 
   const head = loadSlos(await readSloFiles(context.head, section.files), section.preset);
   const findings: Finding[] = [...head.findings];
   if (context.base !== undefined)
-    findings.push(...compareObjectives((await loadBase(context, section))?.objectives ?? [], head.objectives, section.files[0]!));
+    findings.push(
+      ...compareObjectives(
+        (await loadBase(context, section))?.objectives ?? [],
+        head.objectives,
+        section.files[0]!,
+        new Set(head.findings.filter((found) => found.blocking).map((found) => found.subject ?? '')),
+      ),
+    );
   if (section.rules !== undefined) findings.push(...(await staleRules(context.head, section.rules, head.objectives)));
   if (section.maintenance !== undefined) parseMaintenance(await readText(context.head, section.maintenance), section.maintenance);
   return gateResult({
@@ -29,7 +37,7 @@ export async function runSloGate(context: GateContext, section: Section<'slo'>, 
     tables: [objectiveTable(head)],
     subjects: subjectsOf(head.files),
     facts: { objectives: head.objectives.length, files: head.files.length },
-    passReason: `${head.objectives.length} objectives in ${head.files.length} files are sound`,
+    passReason: soundText(head),
   });
 }
 
@@ -44,6 +52,11 @@ async function loadBase(context: GateContext, section: Section<'slo'>): Promise<
 
 export function subjectsOf(files: readonly { readonly file: string; readonly text: string }[]): readonly Subject[] {
   return files.map(({ file, text }) => ({ name: file, digest: { sha256: sha256(text) } }));
+}
+
+/** `2 objectives in 4 files are sound`. */
+export function soundText({ objectives, files }: LoadedSlos): string {
+  return `${plural(objectives.length, 'objective')} in ${plural(files.length, 'file')} ${objectives.length === 1 ? 'is' : 'are'} sound`;
 }
 
 export function objectiveTable(slos: LoadedSlos): Table {

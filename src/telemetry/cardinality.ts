@@ -1,4 +1,5 @@
 import { compareText, type Finding } from '../core/finding.ts';
+import { plural } from '../core/words.ts';
 import type { Metric, Registry } from './model.ts';
 import { telemetryFinding } from './rules.ts';
 
@@ -132,7 +133,7 @@ export function checkCardinality(
     const first = registry.metrics.get(users[0]!)!;
     findings.push(
       telemetryFinding('telemetry-cardinality-unknown', {
-        message: `The attribute \`${name}\` of ${users.length} metrics has no declared number of values, so their series are a lower bound.`,
+        message: `The attribute \`${name}\` of ${plural(users.length, 'metric')} has no declared number of values, so ${users.length === 1 ? 'its' : 'their'} series are a lower bound.`,
         location: first.attributes.get(name)!.where(),
         subject: name,
         evidence: { metrics: users },

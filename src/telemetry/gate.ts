@@ -3,6 +3,7 @@ import { ExternalError } from '../core/errors.ts';
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Measurement, type Table } from '../core/gate.ts';
 import type { FileTree, GateContext } from '../core/gate-context.ts';
+import { plural } from '../core/words.ts';
 import { type RegoUse, regoUses } from '../rego/uses.ts';
 import { glob, materialize, type Tree } from '../workspace/tree.ts';
 import { checkCardinality, DEFAULT_SERIES_LIMIT } from './cardinality.ts';
@@ -69,7 +70,7 @@ export async function runTelemetryGate(context: GateContext, section: Section<'t
       changes: changes.length,
       samples: sampled.state,
     },
-    passReason: `${head.registry.metrics.size} metrics and ${head.registry.attributes.size} attributes are sound${context.base === undefined ? '' : `, ${changes.length === 0 ? 'nothing changed' : `${changes.length} changes break nobody`}`}; samples: ${sampled.state}.`,
+    passReason: `${plural(head.registry.metrics.size, 'metric')} and ${plural(head.registry.attributes.size, 'attribute')} are sound${context.base === undefined ? '' : `, ${changes.length === 0 ? 'nothing changed' : `${plural(changes.length, 'change')} ${changes.length === 1 ? 'breaks' : 'break'} nobody`}`}; samples: ${sampled.state}.`,
     inconclusive: sampled.inconclusive,
   });
 }

@@ -32,7 +32,7 @@ export function changeOfEvent(event: string, payload: unknown, sha: string): Cha
         head: text(head['sha'], event, 'pull_request.head.sha'),
         pullRequest: {
           number: Number(pr['number'] ?? body['number']),
-          fork: repo === null || repo?.['fork'] === true,
+          fork: fromFork(repo, base['repo'] as Payload | null | undefined),
           baseRef: text(base['ref'], event, 'pull_request.base.ref'),
         },
       };
@@ -66,6 +66,16 @@ export function changeOfEvent(event: string, payload: unknown, sha: string): Cha
         fix: 'run the job on one of these events.',
       });
   }
+}
+
+/**
+ * Whether the head is in another repository than the base: its token can only read. `head.repo.fork` alone does not say that, because a
+ * repository that is a fork itself has it in pull requests of its own. `head.repo` is null when the fork was deleted.
+ */
+function fromFork(head: Payload | null | undefined, base: Payload | null | undefined): boolean {
+  if (head === null) return true;
+  const [from, into] = [head?.['full_name'], base?.['full_name']];
+  return typeof from === 'string' && typeof into === 'string' ? from !== into : head?.['fork'] === true;
 }
 
 function record(value: unknown, event: string, name: string): Payload {

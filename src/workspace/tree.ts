@@ -37,7 +37,8 @@ export async function commitTree(git: Git, ref: string): Promise<Tree> {
     return new Map(wanted.flatMap((path, index) => (blobs[index] === undefined ? [] : [[path, blobs[index]] as const])));
   };
   return {
-    name: ref,
+    // For sentences; twelve digits say which commit, as everywhere else in a report.
+    name: /^[0-9a-f]{40,64}$/.test(ref) ? ref.slice(0, 12) : ref,
     commit,
     list: async (prefix = '') => (await all()).filter(below(prefix)),
     read: async (path) => (await readMany([path])).get(normalise(path)),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { problemsOf } from '../../src/config/schema.ts';
 import { ROOT } from '../support/cli.ts';
+import { testRepo } from '../support/repo.ts';
 import {
   actionFile,
   cleanUp,
@@ -304,6 +305,42 @@ describe('events', () => {
     const result = await run(change, { workspace: clone });
     expect([result.code, result.outputs['verdict']]).toEqual([2, 'error']);
     expect(result.stdout).toContain('fetch-depth: 0');
+  });
+
+  test('a forced push is explained, and judged against the input `base`', async () => {
+    using change = telemetryChange();
+    const push = { event: 'push', payload: { before: 'c0ffee'.padEnd(40, '0'), after: change.head }, sha: change.head };
+    const result = await run(change, push);
+    expect([result.code, result.outputs['verdict']]).toEqual([2, 'error']);
+    expect(result.stdout).toContain('is not in this clone: the branch was rewritten (a forced push).');
+    expect(result.stdout).toContain('set the input `base`');
+    expect((await run(change, { ...push, inputs: { base: 'main' } })).outputs['verdict']).toBe('fail');
+  });
+
+  test('a change that moves what the configuration of base names is told how to do it', async () => {
+    using repo = testRepo({
+      'mixgate.yaml': 'version: 1\nslo:\n  files: [slo/a.yaml]\n',
+      'slo/a.yaml': 'apiVersion: openslo/v1\nkind: SLO\n',
+    });
+    const base = repo.git('rev-parse', 'HEAD');
+    repo.git('mv', 'slo', 'objectives');
+    const head = repo.commit({ 'mixgate.yaml': 'version: 1\nslo:\n  files: [objectives/a.yaml]\n' }, 'move');
+    const result = await runOnFakeRunner({
+      workspace: repo.dir,
+      event: 'push',
+      payload: { before: base, after: head },
+      sha: head,
+    });
+    results.push(result);
+    expect([result.code, result.outputs['verdict']]).toEqual([1, 'fail']);
+    expect(result.stdout.replaceAll(/\s+/g, ' ')).toContain('first merge one that names the old and the new place');
+  });
+
+  test('a configuration in a folder is found out from the root', async () => {
+    using change = telemetryChange({ folder: 'fleets/chat' });
+    const result = await run(change, { inputs: { 'working-directory': '.' } });
+    expect([result.code, result.outputs['verdict']]).toEqual([2, 'error']);
+    expect(result.stdout.replaceAll(/\s+/g, ' ')).toContain('`working-directory`): "fleets/chat"');
   });
 
   describe('pull_request_target', () => {

@@ -40,6 +40,23 @@ describe('a repository with everything', () => {
     expect(checked.code, checked.stderr).toBe(0);
   });
 
+  test('overlays of one base are clusters, wherever they are', async () => {
+    using repo = testRepo({
+      'k8s/base/kustomization.yaml': 'resources: [deploy.yaml]\n',
+      'k8s/base/deploy.yaml': 'kind: Deployment\n',
+      'k8s/gpu/kustomization.yaml': 'resources: [../base]\n',
+      'k8s/paris/kustomization.yaml': 'resources:\n  - ../gpu\n',
+      'k8s/ohio/kustomization.yml': 'resources:\n  - "../gpu/"\n',
+      'snapshots/paris.yaml': 'kind: List\n',
+    });
+    const { stdout } = await runCli(['init', '--stdout'], { cwd: repo.dir });
+    const section = stdout.slice(stdout.indexOf('# clusters:\n'), stdout.indexOf('# Service level objectives'));
+    expect(parse(section.replaceAll(/^# /gm, '')).clusters).toMatchObject([
+      { name: 'ohio', overlay: 'k8s/ohio', snapshot: 'live/ohio.yaml' },
+      { name: 'paris', overlay: 'k8s/paris', snapshot: 'snapshots/paris.yaml' },
+    ]);
+  });
+
   test('the section of the clusters is what `clusters` wants once it is filled in', async () => {
     using repo = testRepo();
     fleetWithoutConfiguration(repo.dir);
@@ -72,7 +89,7 @@ test.each([
       'p/inv/x.rego': 'package invariants.x\n\ndecision := 1\n',
       'p/z.rego': 'package z\n\ndefault decision := 1\n',
     },
-    { policy: { roots: ['p'], entrypoints: ['z/decision'], invariants: 'p/inv', latencyBudgetMs: 10 } },
+    { policy: { roots: ['p'], entrypoints: ['z/decision'], latencyBudgetMs: 10 } },
   ],
   [
     'Prometheus rules are no registry, other YAML beside an SLO is named apart',

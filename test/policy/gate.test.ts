@@ -250,6 +250,12 @@ describe('verdicts', () => {
     expect(result.verdict).toBe('pass');
     expect(result.facts?.['proof']).toBe('proved on 5 of 5');
   });
+  test('invariants without a domain prove nothing: inconclusive, never a pass', async () => {
+    const { domain: _, ...section } = SMALL_SECTION;
+    const result = await gate(undefined, memoryTree(SMALL), section);
+    expect(result.verdict).toBe('inconclusive');
+    expect(result.reason).toMatch(/^Nothing was proved: .*policy\.domain/);
+  });
   test.each<[string, Section, RegExp]>([
     ['a missing root', { ...SMALL_SECTION, roots: ['nowhere'] }, /there is nothing at "nowhere"/],
     ['a missing domain', { ...SMALL_SECTION, domain: 'no.yaml' }, /no\.yaml: the file does not exist/],

@@ -231,6 +231,17 @@ describe('runSloGate', () => {
     writeFileSync(join(dir, 'rules/by-hand.yaml'), 'groups: []\n');
     expect(await rules()).toEqual([['slo-rules-stale', 'rules/gone.rules.yaml']]);
   });
+  it('does not call an objective removed that is there and refused', async () => {
+    const base = mkdtempSync(join(tmpdir(), 'mixgate-base-'));
+    try {
+      writeFileSync(join(base, 'slo.yaml'), slo({ policies: PAIR }));
+      writeFileSync(join(dir, 'slo.yaml'), slo({ target: '99', policies: PAIR }));
+      const result = await runSloGate(context(base), { files: ['slo.yaml'] }, { version: 1 });
+      expect(result.findings.map((f) => f.ruleId)).toEqual(['slo-target-out-of-range']);
+    } finally {
+      rmSync(base, { recursive: true, force: true });
+    }
+  });
   it.each([
     ['a lower target', slo({ target: '0.9', policies: PAIR }), 'lowers the target of checkout from 99 % to 90 %'],
     ['a later page', slo({ policies: PAIR.replace('threshold: 5', 'threshold: 9') }), 'from 5x to 9x'],

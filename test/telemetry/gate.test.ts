@@ -58,7 +58,7 @@ const sample = JSON.stringify({
 describe('the gate', () => {
   test('a sound registry passes', async () => {
     const result = await run(memoryTree({ 'registry/a.yaml': metricFile() }));
-    expect([result.verdict, result.reason]).toEqual(['pass', '1 metrics and 3 attributes are sound; samples: not configured.']);
+    expect([result.verdict, result.reason]).toEqual(['pass', '1 metric and 3 attributes are sound; samples: not configured.']);
   });
   test('a broken registry fails with the line, and does not throw', async () => {
     expect(shown(await run(memoryTree({ 'registry/a.yaml': 'groups:\n  - id: [' })))).toEqual([

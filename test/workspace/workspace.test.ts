@@ -122,6 +122,30 @@ describe('changeOfEvent', () => {
       { number: 8, pull_request: { number: 8, base: { sha: 'b', ref: 'main' }, head: { sha: 'h', repo: { fork: true } } } },
       { base: 'b', pullRequest: { fork: true } },
     ],
+    [
+      'pull_request',
+      {
+        number: 9,
+        pull_request: {
+          number: 9,
+          base: { sha: 'b', ref: 'main', repo: { full_name: 'acme/fleet', fork: true } },
+          head: { sha: 'h', repo: { full_name: 'acme/fleet', fork: true } },
+        },
+      },
+      { pullRequest: { fork: false } },
+    ],
+    [
+      'pull_request',
+      {
+        number: 9,
+        pull_request: {
+          number: 9,
+          base: { sha: 'b', ref: 'main', repo: { full_name: 'acme/fleet' } },
+          head: { sha: 'h', repo: { full_name: 'somebody/fleet', fork: true } },
+        },
+      },
+      { pullRequest: { fork: true } },
+    ],
     ['merge_group', { merge_group: { base_sha: 'b', head_sha: 'h' } }, { base: 'b', head: 'h' }],
     ['push', { before: 'b', after: 'h' }, { base: 'b', head: 'h' }],
     ['push', { before: zero, after: 'h' }, { base: undefined, head: 'h' }],

@@ -52,7 +52,7 @@ export async function detect(tree: FileTree): Promise<Found> {
     ...(telemetry === undefined ? {} : { telemetry }),
     ...(policy === undefined ? {} : { policy }),
     ...(catalog === undefined ? {} : { catalog }),
-    clusters: clustersOf(paths),
+    clusters: clustersOf(yaml, paths),
     slo: patternsOf(
       yaml.filter((f) => /^apiVersion:\s*["']?openslo\/v1\b/m.test(f.text)),
       yaml,
@@ -114,10 +114,24 @@ function catalogOf(yaml: readonly File[]): Found['catalog'] {
   };
 }
 
-function clustersOf(paths: readonly string[]): Found['clusters'] {
-  const overlays = paths.flatMap(
-    (path) => /^(?<overlay>(?:.*\/)?clusters\/.+)\/kustomization\.ya?ml$/.exec(path)?.groups?.['overlay'] ?? [],
+/**
+ * The overlays below a folder `clusters`, or else those of one base: kustomizations that take from a folder beside or above
+ * themselves, and that no other one takes from.
+ */
+function clustersOf(yaml: readonly File[], paths: readonly string[]): Found['clusters'] {
+  const kustomizations = new Map(
+    yaml.filter((f) => /^kustomization\.ya?ml$/.test(posix.basename(f.path))).map((f) => [folderOf(f.path), f.text]),
   );
+  const named = [...kustomizations.keys()].filter((folder) => /(?:^|\/)clusters\/./.test(folder));
+  const takes = [...kustomizations].flatMap(([folder, text]) =>
+    [...text.matchAll(/(?:^|[\s[,"'])(?<path>\.\.\/[\w./-]+)/g)]
+      .map((match) => posix.join(folder, match.groups!['path']!).replace(/\/$/, ''))
+      .filter((from) => kustomizations.has(from))
+      .map((from) => ({ folder, from })),
+  );
+  const used = new Set(takes.map(({ from }) => from));
+  const overlays =
+    named.length > 0 ? named : [...new Set(takes.map(({ folder }) => folder))].filter((folder) => !used.has(folder)).sort();
   return overlays.map((overlay) => {
     const name = posix.basename(overlay);
     const snapshot = paths.find(

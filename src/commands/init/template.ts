@@ -1,6 +1,7 @@
 import type { Found } from './detect.ts';
 
-const HEAD = `# What mixgate reads in this repository. Paths are relative to this file; lists may hold glob patterns.
+const HEAD = `# What mixgate reads in this repository. Paths are relative to the folder that mixgate runs in, which is this one
+# unless --config named another; lists may hold glob patterns.
 # A gate runs when its section is here; the sections behind # are examples of what there is besides.
 # Every key: docs/configuration.md in the mixgate repository. \`mixgate explain\` lists every rule.
 version: 1
@@ -46,10 +47,13 @@ function policy({ policy: found }: Found): string {
     found.domain === undefined
       ? '  # domain: policies/domain.yaml        # what inputs can look like: proofs run over it\n'
       : line('domain', found.domain);
+  // Without a domain there is nothing to evaluate invariants on, and the gate says so: in force only together.
   const invariants =
     found.invariants === undefined
       ? '  # invariants: policies/invariants     # what may never happen\n'
-      : line('invariants', found.invariants);
+      : found.domain === undefined
+        ? `  # ${line('invariants', found.invariants).trim()}     # what may never happen; needs domain\n`
+        : line('invariants', found.invariants);
   const corpus =
     found.corpus === undefined
       ? '  # corpus: policies/corpus.ndjson      # recorded decisions to replay on base and head\n'
@@ -65,8 +69,9 @@ function catalog({ catalog: found }: Found): string {
 }
 
 function clusters({ clusters: found }: Found): string {
-  const about = `# The clusters, for drift reports. A snapshot is the output of
-#   kubectl get httproutes,inferencepools,deployments,configmaps -A -o yaml
+  const about = `# The clusters, for drift reports. A snapshot is what kubectl prints, behind the time when it did:
+# { printf 'apiVersion: mixgate.dev/v1\\nkind: ClusterSnapshot\\ncluster: us-east\\ncapturedAt: %s\\n---\\n' "$(date -u +%FT%TZ)"
+#   kubectl get httproutes,inferencepools,deployments,configmaps -A -o yaml; } > live/us-east.yaml
 `;
   const all = found.length > 0 ? found : [{ name: 'us-east', overlay: 'clusters/us-east', snapshot: 'live/us-east.yaml' }];
   const note = found.length > 0 ? '# These overlays are here: fill in where each cluster is, and delete the # in front.\n' : '';

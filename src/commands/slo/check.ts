@@ -1,6 +1,6 @@
 import { type GateResult, gateResult } from '../../core/gate.ts';
 import { readNamedFiles } from '../../slo/files.ts';
-import { objectiveTable, subjectsOf } from '../../slo/gate.ts';
+import { objectiveTable, soundText, subjectsOf } from '../../slo/gate.ts';
 import { type LoadedSlos, loadSlos } from '../../slo/load.ts';
 import type { CommandSpec } from '../framework.ts';
 import { PRESET, presetOf } from './options.ts';
@@ -30,6 +30,6 @@ function checkResult(slos: LoadedSlos): GateResult {
     measurements: [{ name: 'slo.objectives', value: slos.objectives.length, unit: '{objective}' }],
     tables: [objectiveTable(slos)],
     subjects: subjectsOf(slos.files),
-    passReason: `${slos.objectives.length} objectives in ${slos.files.length} files are sound`,
+    passReason: soundText(slos),
   });
 }

@@ -50,6 +50,8 @@ export async function judgeBehaviour(
       await judgeInvariants(context, section, head, base, guarded.own, ownDomain, " (head's own)", out);
     }
   }
+  if (domain === undefined && guarded.guards.invariants.size > 0)
+    out.inconclusive ??= `Nothing was proved: there are invariants (${section.invariants}), and no policy.domain declares the inputs to evaluate them on.`;
   await judgeRules(context, head, entrypoint, domain, out);
   if (corpus !== undefined) out.findings.push(...(await evaluationErrors(head, entrypoint, corpus)));
   if (base !== undefined && (corpus !== undefined || domain !== undefined))
