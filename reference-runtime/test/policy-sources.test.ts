@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -318,7 +318,7 @@ describe('several sources', () => {
     ]);
     expect(await policy.reload(new Date(0))).toMatchObject({
       source: 'good',
-      problems: [expect.stringMatching(/^bad: .*self-test/)],
+      problems: [expect.stringMatching(/^bad: .*it calls opa\.runtime, which only OPA itself has/)],
     });
     expect(rule(policy)).toBe('good');
   });
@@ -386,6 +386,47 @@ describe('the last good bundle', () => {
     const later = store([{ name: 'file', bundle: join(cache, 'gone') }], cache);
     await later.recall(new Date(180_000));
     expect(rule(later)).toBe('two');
+  });
+
+  it('that cannot be written is said, and is no fault of the source whose bundle is good', async () => {
+    const files = ['one', 'two'].map((name) => {
+      const file = join(folder(), 'b.tar.gz');
+      writeFileSync(file, bundle(name));
+      return { name, bundle: file };
+    });
+    const [said, full] = [[] as string[], join(folder(), 'full')];
+    writeFileSync(full, 'a file where the folder should be');
+    const policy = new PolicyStore(
+      files.map((config) => policySource(config, undefined)),
+      { entrypoint: 'routing/decision', cache: full, notKept: (why) => said.push(why) },
+    );
+    expect(await policy.reload(new Date(0))).toMatchObject({ source: 'one', problems: [] });
+    expect([rule(policy), policy.sources.get('one')]).toEqual(['one', true]);
+    expect(said).toEqual([expect.stringContaining('ENOTDIR')]);
+    rmSync(full);
+    await policy.reload(new Date(1000));
+    expect(said).toHaveLength(1);
+    const later = store([{ name: 'gone', url: 'http://127.0.0.1:9/' }], full);
+    await later.recall(new Date(1000));
+    expect(rule(later)).toBe('one');
+  });
+
+  it('is there at every moment of its replacement', async () => {
+    const cache = folder();
+    const file = join(folder(), 'b.tar.gz');
+    const policy = store([{ name: 'file', bundle: file }], cache);
+    writeFileSync(file, bundle('before'));
+    await policy.reload(new Date(0));
+    // As a process leaves it that ends between the two renames.
+    renameSync(join(cache, 'last-good'), join(cache, 'last-good.before'));
+    const later = store([{ name: 'file', bundle: file }], cache);
+    await later.recall(new Date(0));
+    expect(rule(later)).toBe('before');
+    writeFileSync(file, bundle('after'));
+    await later.reload(new Date(1000));
+    expect(readdirSync(cache)).toEqual(['last-good']);
+    await later.recall(new Date(1000));
+    expect(rule(later)).toBe('after');
   });
 
   it('that was altered on disk is refused', async () => {

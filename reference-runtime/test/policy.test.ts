@@ -5,11 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { resolveTool } from '../../src/tools/resolve.ts';
 import { buildDevPolicy } from '../dev-policy/build.ts';
-import { SHIPPED_BUNDLE } from '../src/config/dev.ts';
+import { devConfig, SHIPPED_BUNDLE, SHIPPED_MODEL } from '../src/config/dev.ts';
 import { loadBundle } from '../src/policy/bundle.ts';
 import { activate, PolicyError, type PolicyInput } from '../src/policy/policy.ts';
 import { policySource } from '../src/policy/source.ts';
 import { PolicyStore } from '../src/policy/store.ts';
+import { policyProbes } from '../src/server/probes.ts';
 import { temporary } from './support/models.ts';
 
 const dir = temporary();
@@ -94,7 +95,7 @@ describe('the fleet’s routing policy', () => {
   it('decides here as it does in CI: the same WASM, fields of null and named priorities included', async () => {
     const archive = dir.file('fleet.tar.gz');
     const source = fileURLToPath(new URL('../../policies/routing', import.meta.url));
-    execFileSync(opa, ['build', '-t', 'wasm', '-e', 'routing/decision', '-b', '-o', archive, source]);
+    execFileSync(opa, ['build', '-t', 'wasm', '-e', 'routing/decision', '-b', '--ignore', '*_test.rego', '-o', archive, source]);
     const policy = await activate(await loadBundle(archive), 'routing/decision', new Date(0));
     const pools = ['us-east', 'eu-west'].map((cluster) => ({
       id: `${cluster}-cpu`,
@@ -169,6 +170,43 @@ describe('bundles', () => {
     ['targetless', 'package routing\ndecision := {"allow": true}\n', /decision is malformed: .*target/],
   ])('are refused by the self-test: %s', async (name, rego, message) => {
     await expect(activate(await loadBundle(bundle(name, rego)), 'routing/decision', new Date(0))).rejects.toThrow(message);
+  });
+
+  it('that call what only OPA itself has are refused, though the self-test does not reach it', async () => {
+    const rego =
+      'package routing\ndefault decision := {"allow": false}\ndecision := {"allow": false, "rule": http.send({"url": "http://x", "method": "get"}).body} if input.request.tenant == "rare"\n';
+    await expect(activate(await loadBundle(bundle('host', rego)), 'routing/decision', new Date(0))).rejects.toThrow(
+      /cannot be instantiated: it calls http\.send, which only OPA itself has; if only its tests do, .*--ignore/,
+    );
+  });
+
+  it('are told the time, one in an evaluation, as the gate lets them ask for it', async () => {
+    const rego =
+      'package routing\ndecision := {"allow": false, "rule": sprintf("%v %v", [time.now_ns() > 1700000000000000000, time.now_ns() == time.now_ns()])} if input.request.tenant != "timeless"\ndecision := {"allow": false} if input.request.tenant == "timeless"\n';
+    const policy = await activate(await loadBundle(bundle('time', rego)), 'routing/decision', new Date(0));
+    const { decision, clockNs } = policy.answer(input());
+    expect(decision).toEqual({ allow: false, rule: 'true true' });
+    expect(Math.abs(clockNs! / 1e6 - Date.now())).toBeLessThan(60_000);
+    expect(policy.answer(input({ tenant: 'timeless' })).clockNs).toBeUndefined();
+  });
+
+  it('are tried on the requests of this runtime before they are activated', async () => {
+    const rego =
+      'package routing\ndefault decision := {"allow": false}\ndecision := {"allow": true, "target": {"pool": p.id}} if some p in input.fleet.pools\n';
+    const loaded = await loadBundle(bundle('probed', rego));
+    await expect(activate(loaded, 'routing/decision', new Date(0))).resolves.toBeDefined();
+    const probes = policyProbes(devConfig({ model: SHIPPED_MODEL, port: 0 }));
+    await expect(activate(loaded, 'routing/decision', new Date(0), probes)).rejects.toThrow(
+      /self-test \(tenant dev, model mixtral-micro\): the policy's decision is malformed: \/target must have required property/,
+    );
+  });
+
+  it('that run out of memory fail that decision, and the next one is as good as before', async () => {
+    const rego =
+      'package routing\ndecision := {"allow": false, "rule": sprintf("%d", [count(numbers.range(1, input.request.tokens))])}\n';
+    const policy = await activate(await loadBundle(bundle('memory', rego)), 'routing/decision', new Date(0));
+    expect(() => policy.decide(input({ tokens: 10_000_000 }))).toThrow(PolicyError);
+    expect(policy.decide(input({ tokens: 9 }))).toEqual({ allow: false, rule: '9' });
   });
 
   it('fail one decision, not the process, when the conflict shows only later', async () => {

@@ -3,7 +3,8 @@ import { type JsonObject, sha256 } from '../core/json.ts';
 import type { Modules } from '../rego/source.ts';
 import { type AstModule, locationOf, sourceText, walkTerms } from './ast.ts';
 import type { Opa } from './opa.ts';
-import { compileModule, HOST_BUILTINS, PolicyInstance, SDK_BUILTINS } from './wasm.ts';
+import { compileModule, PolicyInstance } from './wasm.ts';
+import { HOST_BUILTINS, SDK_BUILTINS } from './wasm-eval.ts';
 import { memoryMinimum } from './wasm-memory.ts';
 
 /** A policy compiled for its entrypoints, with its data: what a worker needs to evaluate it. Structured-cloneable. */

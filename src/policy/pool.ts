@@ -4,7 +4,8 @@ import { entryUrl } from '../core/entry-url.ts';
 import { InternalError } from '../core/errors.ts';
 import type { Program } from './compile.ts';
 import { EvaluationLimit, type Task, type TaskResults, type Trace, type TraceItem } from './tasks.ts';
-import { DEFAULT_MAX_PAGES, type Outcome, PolicyLoadError } from './wasm.ts';
+import { type Outcome, PolicyLoadError } from './wasm.ts';
+import { DEFAULT_MAX_PAGES } from './wasm-eval.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './worker.ts';
 
 export interface PoolOptions {

@@ -31,6 +31,22 @@ export interface LoadedPolicy {
   setData(data: ArrayBuffer): void;
 }
 
+/** Host functions that the SDK brings (npm-opa-wasm 1.10.0, src/builtins); a test compares this list with the package. */
+export const SDK_BUILTINS: ReadonlySet<string> = new Set([
+  'json.is_valid',
+  'regex.split',
+  'sprintf',
+  'yaml.is_valid',
+  'yaml.marshal',
+  'yaml.unmarshal',
+]);
+
+/** Host functions that gate and runtime add, both of them: what CI proves must be able to run. */
+export const HOST_BUILTINS: ReadonlySet<string> = new Set(['time.now_ns']);
+
+/** The most memory that a module gets, in pages of 64 KiB: 128 MiB. */
+export const DEFAULT_MAX_PAGES = 2048;
+
 const PAGE = 65_536;
 const decoder = new TextDecoder();
 
@@ -59,4 +75,15 @@ export function readString(memory: Memory, address: number): string {
   const bytes = new Uint8Array(memory.buffer);
   const end = bytes.indexOf(0, address);
   return decoder.decode(bytes.subarray(address, end < 0 ? bytes.length : end));
+}
+
+/** Names of the builtins that a module asks its host for. */
+export function wantedBuiltins({ mem, wasmInstance: { exports } }: LoadedPolicy): readonly string[] {
+  return Object.keys(JSON.parse(readString(mem, exports.opa_json_dump(exports.builtins()))) as object).sort();
+}
+
+/** What was thrown, as text: the SDK throws strings and plain objects beside errors. */
+export function thrownText(error: unknown): string {
+  if (typeof error === 'object' && error !== null && 'message' in error) return String(error.message);
+  return String(error);
 }

@@ -1,6 +1,6 @@
 import * as sdk from '@open-policy-agent/opa-wasm';
 import { InternalError } from '../core/errors.ts';
-import { evaluateText, isLoadedPolicy, type LoadedPolicy, readString } from './wasm-eval.ts';
+import { DEFAULT_MAX_PAGES, evaluateText, isLoadedPolicy, type LoadedPolicy, thrownText, wantedBuiltins } from './wasm-eval.ts';
 
 /** The SDK's own type declarations leave out its default export, which has the synchronous loader. */
 const { loadPolicySync } = (sdk as unknown as { default: Sdk }).default;
@@ -13,24 +13,8 @@ interface Sdk {
   ): unknown;
 }
 
-/** Host functions that the SDK brings (npm-opa-wasm 1.10.0, src/builtins); a test compares this list with the package. */
-export const SDK_BUILTINS: ReadonlySet<string> = new Set([
-  'json.is_valid',
-  'regex.split',
-  'sprintf',
-  'yaml.is_valid',
-  'yaml.marshal',
-  'yaml.unmarshal',
-]);
-
-/** Host functions that mixgate adds. */
-export const HOST_BUILTINS: ReadonlySet<string> = new Set(['time.now_ns']);
-
 /** Time that policies see: 2026-01-01T00:00:00Z, the same in every evaluation, so that results can be compared. */
 export const PINNED_CLOCK_NS = 1_767_225_600_000_000_000;
-
-/** 64 KiB each; 2048 pages are 128 MiB. */
-export const DEFAULT_MAX_PAGES = 2048;
 
 export interface EvaluationFailure {
   readonly kind: 'conflict' | 'memory' | 'stack' | 'builtin' | 'time' | 'trap' | 'input';
@@ -84,9 +68,7 @@ export class PolicyInstance {
 
   /** Names of the builtins that the module asks its host for. */
   get builtins(): readonly string[] {
-    const { exports } = this.#policy.wasmInstance;
-    const names = JSON.parse(readString(this.#policy.mem, exports.opa_json_dump(exports.builtins()))) as Record<string, number>;
-    return Object.keys(names).sort();
+    return wantedBuiltins(this.#policy);
   }
 
   /**
@@ -144,12 +126,7 @@ export class PolicyLoadError extends Error {
 
 /** The SDK throws strings, plain objects and errors; V8 throws RangeError and RuntimeError. */
 export function describeFailure(error: unknown): EvaluationFailure {
-  const message =
-    typeof error === 'string'
-      ? error
-      : typeof error === 'object' && error !== null && 'message' in error
-        ? String(error.message)
-        : String(error);
+  const message = thrownText(error);
   const place = /^(?<place>[^\s:]+\.rego:\d+:\d+): (?<rest>[\s\S]*)$/.exec(message);
   if (place !== null) {
     const text = place.groups!['rest']!;

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import { describe, expect, test } from 'vitest';
 import { compileProgram, missingBuiltins } from '../../src/policy/compile.ts';
-import { describeFailure, HOST_BUILTINS, PINNED_CLOCK_NS, PolicyInstance, SDK_BUILTINS } from '../../src/policy/wasm.ts';
+import { describeFailure, PINNED_CLOCK_NS, PolicyInstance } from '../../src/policy/wasm.ts';
+import { HOST_BUILTINS, SDK_BUILTINS } from '../../src/policy/wasm-eval.ts';
 import { policy, testBench } from './support.ts';
 
 const bench = await testBench();

@@ -5,7 +5,10 @@ export interface DecisionEntry {
   path: string;
   revision: string;
   input: unknown;
+  /** As the policy said it; undefined when it had no answer. */
   result: unknown;
+  /** The time that the policy was told, in nanoseconds since the epoch, if it asked. */
+  clockNs?: number | undefined;
   requestedBy: string;
   evaluationNs: number;
   error?: string | undefined;

@@ -44,6 +44,8 @@ export function decisionEvent(
     result,
     custom,
     erased: erased.length === 0 ? undefined : erased,
+    // With it OPA replays a decision that depends on the time (OPA documentation, Decision Logs, `nd_builtin_cache`).
+    nd_builtin_cache: entry.clockNs === undefined ? undefined : { 'time.now_ns': { '[]': entry.clockNs } },
     error: entry.error === undefined ? undefined : { message: entry.error },
     requested_by: entry.requestedBy,
     timestamp: entry.timestamp.toISOString(),

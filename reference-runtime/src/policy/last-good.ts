@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { type Bundle, BundleError, loadBundle } from './bundle.ts';
 
 const FOLDER = 'last-good';
+/** What `keep` is about to replace: all that is there when a process ends between two renames. */
+const BEFORE = 'last-good.before';
 const ABOUT = 'about.json';
 
 /** A kept bundle, and when a source last said that it is the current one. */
@@ -31,8 +33,13 @@ export function keep(folder: string, kept: Kept, written?: Bundle): void {
   writeFileSync(join(next, 'data.json'), JSON.stringify(bundle.data));
   writeFileSync(join(next, '.manifest'), JSON.stringify({ revision: bundle.revision }));
   writeFileSync(join(next, ABOUT), about(kept));
-  rmSync(target, { recursive: true, force: true });
+  const before = join(folder, BEFORE);
+  if (existsSync(target)) {
+    rmSync(before, { recursive: true, force: true });
+    renameSync(target, before);
+  }
   renameSync(next, target);
+  rmSync(before, { recursive: true, force: true });
 }
 
 function about({ bundle, confirmedAt }: Kept): string {
@@ -41,8 +48,8 @@ function about({ bundle, confirmedAt }: Kept): string {
 
 /** What `keep` wrote; undefined when nothing is kept. @throws BundleError when it is not what was written */
 export async function recall(folder: string): Promise<Kept | undefined> {
-  const path = join(folder, FOLDER);
-  if (!existsSync(join(path, ABOUT))) return undefined;
+  const path = [FOLDER, BEFORE].map((name) => join(folder, name)).find((each) => existsSync(join(each, ABOUT)));
+  if (path === undefined) return undefined;
   const bundle = await loadBundle(path);
   let written: { digest?: unknown; confirmed_at?: unknown; source?: unknown };
   try {

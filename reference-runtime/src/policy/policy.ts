@@ -1,10 +1,10 @@
 // The active routing policy: a WASM bundle evaluated in process, synchronously, in microseconds.
-import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import schema from '../../../schemas/routing-decision.schema.json' with { type: 'json' };
-import { evaluateText, isLoadedPolicy, type LoadedPolicy } from '../../../src/policy/wasm-eval.ts';
-import { memoryMinimum } from '../../../src/policy/wasm-memory.ts';
 import { type Bundle, BundleError } from './bundle.ts';
+import { PolicyError, PolicyModule } from './module.ts';
+
+export { PolicyError };
 
 /** What a policy may point a request at. */
 export interface Target {
@@ -71,14 +71,8 @@ export interface PolicyInput {
   flags: Record<string, boolean | string | number>;
 }
 
-/** A policy that could not answer: its evaluation failed, or what it said is no decision. The request must not pass. */
-export class PolicyError extends Error {}
-
 const encoder = new TextEncoder();
 const validate = new Ajv2020({ strict: false }).compile<Decision>(schema);
-
-/** Pages of memory for a module that asks for fewer: the SDK's own default. */
-const MIN_PAGES = 5;
 
 const SELF_TEST: PolicyInput = {
   request: { id: 'self-test', tenant: 'self-test', workload_identity: 'self-test', model: 'self-test', tokens: 1 },
@@ -87,62 +81,68 @@ const SELF_TEST: PolicyInput = {
   flags: {},
 };
 
+/** What the policy answered: its result as it said it, and what of that is used. */
+export interface Answer {
+  /** Undefined when the policy has no answer. */
+  decision: Decision | undefined;
+  /** As the decision log has it, fields of null included. */
+  result: unknown;
+  /** The time that the policy was told, in nanoseconds since the epoch; undefined when it did not ask. */
+  clockNs: number | undefined;
+}
+
 /** One loaded bundle. */
 export interface ActivePolicy {
   bundle: Bundle;
   activatedAt: string;
-  /** @throws PolicyError; undefined when the policy has no answer */
+  /** @throws PolicyError */
+  answer(input: PolicyInput): Answer;
+  /** The decision alone. @throws PolicyError; undefined when the policy has no answer */
   decide(input: PolicyInput): Decision | undefined;
 }
 
-/** Compiles and self-tests a bundle. @throws BundleError when it has no such entrypoint or cannot be instantiated */
-export async function activate(bundle: Bundle, entrypoint: string, now: Date): Promise<ActivePolicy> {
-  let compiled: LoadedPolicy;
-  try {
-    // The SDK doesn't ask the module how much its constants take.
-    const initial = Math.max(MIN_PAGES, memoryMinimum(bundle.wasm));
-    const policy: object = await loadPolicy(bundle.wasm as unknown as ArrayBuffer, { initial });
-    if (!isLoadedPolicy(policy)) throw new Error('it exports no opa_eval (ABI 1.2): compile it with a newer OPA');
-    compiled = policy;
-    compiled.setData(encoder.encode(JSON.stringify(bundle.data)).buffer as ArrayBuffer);
-  } catch (error) {
-    throw new BundleError(
-      `${bundle.source}: the policy cannot be instantiated: ${error instanceof Error ? error.message : String(error)}`,
-    );
+/** What the policy said as a decision: a field of null says the same as one that is absent. @throws PolicyError */
+function decisionOf(result: unknown): Decision {
+  if (!validate(result)) {
+    const problem = validate.errors?.[0];
+    throw new PolicyError(`the policy's decision is malformed: ${problem?.instancePath ?? ''} ${problem?.message ?? ''}`, result);
   }
+  if (!Object.values(result).includes(null)) return result;
+  return Object.fromEntries(Object.entries(result).filter(([, value]) => value !== null)) as unknown as Decision;
+}
+
+/**
+ * Compiles and self-tests a bundle. `probes` are requests as this runtime would ask: any decision will do, what must not happen is that
+ * the policy cannot be evaluated, or says something that is no decision.
+ * @throws BundleError when it has no such entrypoint, cannot be instantiated or fails its self-test
+ */
+export async function activate(
+  bundle: Bundle,
+  entrypoint: string,
+  now: Date,
+  probes: readonly PolicyInput[] = [],
+): Promise<ActivePolicy> {
+  const { wasm, data, source } = bundle;
+  const compiled = await PolicyModule.from(wasm, data, source);
   const id = Object.hasOwn(compiled.entrypoints, entrypoint) ? compiled.entrypoints[entrypoint] : undefined;
   if (id === undefined) {
     throw new BundleError(
-      `${bundle.source}: no entrypoint ${entrypoint}; the bundle has: ${Object.keys(compiled.entrypoints).join(', ') || 'none'}`,
+      `${source}: no entrypoint ${entrypoint}; the bundle has: ${Object.keys(compiled.entrypoints).join(', ') || 'none'}`,
     );
   }
-  const active: ActivePolicy = {
-    bundle,
-    activatedAt: now.toISOString(),
-    decide(input) {
-      let results: Array<{ result: unknown }>;
-      try {
-        results = JSON.parse(evaluateText(compiled, id, encoder.encode(JSON.stringify(input)))) as Array<{ result: unknown }>;
-      } catch (error) {
-        throw new PolicyError(`policy evaluation failed: ${error instanceof Error ? error.message : String(error)}`);
-      }
-      const [first] = results;
-      if (first === undefined) return undefined;
-      if (!validate(first.result)) {
-        const problem = validate.errors?.[0];
-        throw new PolicyError(`the policy's decision is malformed: ${problem?.instancePath ?? ''} ${problem?.message ?? ''}`);
-      }
-      // A field of null says the same as one that is absent.
-      const decision = first.result;
-      if (!Object.values(decision).includes(null)) return decision;
-      return Object.fromEntries(Object.entries(decision).filter(([, value]) => value !== null)) as unknown as Decision;
-    },
+  const answer = (input: PolicyInput): Answer => {
+    const { results, clockNs } = compiled.evaluate(id, encoder.encode(JSON.stringify(input)));
+    const [first] = JSON.parse(results) as Array<{ result: unknown }>;
+    return { decision: first === undefined ? undefined : decisionOf(first.result), result: first?.result, clockNs };
   };
-  try {
-    // Any decision will do: what must not happen is that the policy cannot be evaluated here at all (a builtin that only OPA itself has).
-    active.decide(SELF_TEST);
-  } catch (error) {
-    throw new BundleError(`${bundle.source}: self-test: ${error instanceof Error ? error.message : String(error)}`);
+  for (const input of [SELF_TEST, ...probes]) {
+    try {
+      answer(input);
+    } catch (error) {
+      const { tenant, model } = input.request;
+      const asked = input === SELF_TEST ? '' : ` (tenant ${tenant}, model ${model})`;
+      throw new BundleError(`${source}: self-test${asked}: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
-  return active;
+  return { bundle, activatedAt: now.toISOString(), answer, decide: (input) => answer(input).decision };
 }

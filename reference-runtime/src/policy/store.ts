@@ -1,13 +1,17 @@
 // The policy in force, and how it came to be: sources in order, the last good bundle kept in memory and on disk.
 import { type Bundle, BundleError } from './bundle.ts';
 import { keep, recall } from './last-good.ts';
-import { type ActivePolicy, activate } from './policy.ts';
+import { type ActivePolicy, activate, type PolicyInput } from './policy.ts';
 import type { PolicySource } from './source.ts';
 
 export interface StoreOptions {
   entrypoint: string;
   /** Folder for the last good bundle; absent: it is kept in memory only. */
   cache?: string;
+  /** What a bundle is tried on before it is activated. */
+  probes?: readonly PolicyInput[];
+  /** Told when the last good bundle could not be kept on disk, and why. */
+  notKept?: (why: string) => void;
 }
 
 /** What asking the sources came to. `problems`: a line for each source that could not give a good bundle. */
@@ -89,18 +93,27 @@ export class PolicyStore {
     }
     this.#from = source.name;
     this.#confirmedAt = now;
-    const { cache } = this.#options;
-    if (cache !== undefined) {
-      const { bundle: current } = this.active;
-      keep(cache, { bundle: current, confirmedAt: now }, this.#kept);
-      this.#kept = current;
-    }
+    this.#keep(now);
     return changed;
+  }
+
+  /** On disk, where there is a folder for it. A disk that is full is no fault of the source, whose bundle is good and in force. */
+  #keep(now: Date): void {
+    const { cache, notKept } = this.#options;
+    if (cache === undefined) return;
+    const { bundle } = this.active;
+    try {
+      keep(cache, { bundle, confirmedAt: now }, this.#kept);
+      this.#kept = bundle;
+    } catch (error) {
+      this.#kept = undefined;
+      notKept?.(error instanceof Error ? error.message : String(error));
+    }
   }
 
   async #activate(source: PolicySource, bundle: Bundle, now: Date): Promise<ActivePolicy> {
     try {
-      return await activate(bundle, this.#options.entrypoint, now);
+      return await activate(bundle, this.#options.entrypoint, now, this.#options.probes);
     } catch (error) {
       this.#refused.set(source.name, error);
       throw error;

@@ -50,8 +50,14 @@ export interface RequestContext {
   request?: CompletionRequest;
   revision: string;
   decision?: Decision;
-  /** What the policy was asked, and why it failed if it did: for the decision log. */
-  asked?: { input: PolicyInput; timestamp: Date; error?: string };
+  /** What the policy was asked, what it said, the time that it was told, and why it failed if it did: for the decision log. */
+  asked?: {
+    input: PolicyInput;
+    timestamp: Date;
+    result: unknown;
+    clockNs: number | undefined;
+    error: string | undefined;
+  };
   /** The arm of the decision's split. */
   arm?: Arm;
   /** What became of the copy that the decision asks for; absent when this request is not one of its share. */

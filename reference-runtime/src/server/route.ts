@@ -1,7 +1,7 @@
 // Stage 3: where a request goes. The policy decides; what cannot be decided or reached is refused with a reason, never guessed.
 import type { PoolConfig, PriceConfig, TraceMode } from '../config/types.ts';
 import type { Priority, TraceLevel } from '../engine/types.ts';
-import { type Arm, type Decision, PolicyError, type PolicyInput, type Target } from '../policy/policy.ts';
+import { type Answer, type Arm, type Decision, PolicyError, type PolicyInput, type Target } from '../policy/policy.ts';
 import type { RequestContext } from './context.ts';
 import { perMtok } from './cost.ts';
 import { forbidden, type HttpError, notFound, policyFailure } from './errors.ts';
@@ -162,19 +162,21 @@ export function decide(runtime: Runtime, context: RequestContext): Decision {
   const active = runtime.policy.active;
   context.revision = active.bundle.revision;
   const start = performance.now();
-  let decision: Decision | undefined;
+  let answer: Partial<Answer> = {};
   let failure: string | undefined;
   try {
-    decision = active.decide(input);
+    answer = active.answer(input);
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     failure = error.message;
+    answer = { result: error.result };
   }
+  const { decision, result: said, clockNs } = answer;
   const end = performance.now();
   context.policyMs = end - start;
   context.stages.push({ name: 'policy', start, end });
   runtime.metrics.instruments.policySeconds.observe((end - start) / 1000);
-  context.asked = { input, timestamp: new Date(), ...(failure === undefined ? {} : { error: failure }) };
+  context.asked = { input, timestamp: new Date(), result: said, clockNs, error: failure };
   if (decision !== undefined) context.decision = decision;
   const result = failure !== undefined ? 'error' : decision === undefined ? 'undefined' : decision.allow ? 'allow' : 'deny';
   runtime.metrics.instruments.decisions.inc({ mixgate_policy_result: result });

@@ -22,6 +22,7 @@ import { LoadWatch } from './load-watch.ts';
 import { MoeStore } from './moe-store.ts';
 import { PageRenderer } from './page-renderer.ts';
 import { PoolState } from './pool-state.ts';
+import { policyProbes } from './probes.ts';
 import { Quotas } from './quota.ts';
 import { type Loadable, Residency } from './residency.ts';
 import { residencyEvents, unloadedInfo } from './resident-model.ts';
@@ -139,7 +140,12 @@ export async function startRuntime(
   const { sources, entrypoint, cache, pollSeconds } = config.policy;
   const policy = new PolicyStore(
     sources.map((source) => policySource(source, cache)),
-    { entrypoint, ...(cache === undefined ? {} : { cache }) },
+    {
+      entrypoint,
+      ...(cache === undefined ? {} : { cache }),
+      probes: policyProbes(config),
+      notKept: (why) => log(`the last good policy is not kept on disk: ${why}`),
+    },
   );
   let runtime: Runtime | undefined;
   const { metrics, telemetry } = startTelemetry(config, RUNTIME_VERSION, {
