@@ -1,6 +1,16 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -11,6 +21,7 @@ import { resolveTool } from '../../src/tools/resolve.ts';
 import { SHIPPED_MODEL } from '../src/config/dev.ts';
 import { ConfigurationError, parseConfig } from '../src/config/load.ts';
 import type { PolicySourceConfig } from '../src/config/types.ts';
+import { bundleFromArchive, loadBundle, MAX_BUNDLE_BYTES } from '../src/policy/bundle.ts';
 import type { PolicyInput } from '../src/policy/policy.ts';
 import { policySource } from '../src/policy/source.ts';
 import { PolicyStore } from '../src/policy/store.ts';
@@ -244,7 +255,158 @@ describe('a signed bundle', () => {
   });
 });
 
+describe('the data of a bundle', () => {
+  /** An archive with the code of a good bundle and these files. */
+  const packed = async (files: Record<string, string>): Promise<Buffer> => {
+    const out = pack();
+    const extract = tar.extract();
+    extract.end(gunzipSync(bundle('data')));
+    for await (const entry of extract) {
+      const chunks: Buffer[] = [];
+      for await (const chunk of entry) chunks.push(chunk as Buffer);
+      if (entry.header.name === '/policy.wasm') out.entry({ name: 'policy.wasm' }, Buffer.concat(chunks));
+    }
+    for (const [name, text] of Object.entries(files)) out.entry({ name }, text);
+    out.finalize();
+    const chunks: Buffer[] = [];
+    for await (const chunk of out) chunks.push(chunk as Buffer);
+    return gzipSync(Buffer.concat(chunks));
+  };
+  const load = async (files: Record<string, string>) => bundleFromArchive(await packed(files), 'b');
+
+  it('is that of every folder, as OPA itself puts it together', async () => {
+    const files = {
+      'data.json': '{"suffix": "!", "a": {"x": 1}}',
+      'a/data.yaml': 'y: [1, two]\n',
+      'a/b/data.json': '{"__proto__": 3}',
+      '.manifest': '{"revision": "7", "roots": ["a", "suffix"]}',
+    };
+    const { data, revision } = await load(files);
+    const source = folder();
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(join(source, name, '..'), { recursive: true });
+      writeFileSync(join(source, name), text);
+    }
+    const said = execFileSync(opa, ['eval', '--bundle', source, '--format', 'raw', 'data'], { encoding: 'utf8' });
+    expect(JSON.parse(JSON.stringify(data))).toEqual(JSON.parse(said));
+    expect(revision).toBe('7');
+  });
+
+  it('of a folder is the same, hidden folders and those of a mounted ConfigMap left out', async () => {
+    const source = folder();
+    const file = (name: string, text: string): void => {
+      mkdirSync(join(source, name, '..'), { recursive: true });
+      writeFileSync(join(source, name), text);
+    };
+    file('policy.wasm', 'code');
+    file('data.json', '{"suffix": ""}');
+    file('tenants/data.yml', 'gold: 5');
+    for (const name of ['..data/data.json', '..2026/tenants/data.yml', '.git/data.json', 'other.json']) file(name, '{"no": 1}');
+    expect((await loadBundle(source)).data).toEqual({ suffix: '', tenants: { gold: 5 } });
+  });
+
+  it.each<[string, Record<string, string>, RegExp]>([
+    [
+      'outside its roots',
+      { 'data.json': '{"b": 1}', '.manifest': '{"roots": ["a/x"]}' },
+      /data.json has b, which is outside the roots .*: a\/x/,
+    ],
+    [
+      'said twice',
+      { 'data.json': '{"a": {"x": 1}}', 'a/data.json': '{"x": 2}' },
+      /has (?:a|a\/x), which another file of the bundle has too/,
+    ],
+    ['no object', { 'data.json': '[1]' }, /data.json must be an object/],
+    ['broken', { 'a/data.yaml': 'a: [' }, /a\/data.yaml is not YAML/],
+  ])('that is %s is refused', async (_name, files, message) => {
+    await expect(load(files)).rejects.toThrow(message);
+  });
+
+  it('alone, as a delta, is no bundle, and servers are asked for whole ones', async () => {
+    const out = pack();
+    out.entry({ name: '/patch.json' }, '{"data": []}');
+    out.finalize();
+    const chunks: Buffer[] = [];
+    for await (const chunk of out) chunks.push(chunk as Buffer);
+    const { url, seen } = await service({ body: gzipSync(Buffer.concat(chunks)), etag: '"1"' });
+    await expect(store([{ name: 'plane', url }]).reload(new Date(0))).rejects.toThrow(/a delta bundle .*only whole bundles/);
+    expect(seen[0]?.headers['prefer']).toBe('modes=snapshot');
+  });
+});
+
+describe('an archive that means harm', () => {
+  it.each<[string, () => Promise<Buffer>, RegExp]>([
+    [
+      'unpacks to more than a bundle may be',
+      async () => gzipSync(Buffer.alloc(MAX_BUNDLE_BYTES + 1)),
+      /not a gzipped bundle of at most/,
+    ],
+    [
+      'has its code elsewhere',
+      () => tamper(bundle('x'), (name, text) => (name === 'policy.wasm' ? undefined : text), '../policy.wasm'),
+      /no policy.wasm/,
+    ],
+  ])('because it %s is refused', async (_name, body, message) => {
+    await expect(bundleFromArchive(await body(), 'b')).rejects.toThrow(message);
+  });
+
+  it('because its code is a link is refused', async () => {
+    const out = pack();
+    out.entry({ name: 'policy.wasm', type: 'symlink', linkname: '/etc/passwd' });
+    out.finalize();
+    const chunks: Buffer[] = [];
+    for await (const chunk of out) chunks.push(chunk as Buffer);
+    await expect(bundleFromArchive(gzipSync(Buffer.concat(chunks)), 'b')).rejects.toThrow(/no policy.wasm/);
+  });
+});
+
 describe('a bundle in Git', () => {
+  it('follows a ref that was forced back, and keeps the policy when the ref is gone', async () => {
+    const repository = folder();
+    const git = (...args: string[]): string =>
+      execFileSync('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], {
+        encoding: 'utf8',
+      });
+    git('init', '--quiet', '--initial-branch', 'main');
+    const commit = (name: string): void => {
+      writeFileSync(join(repository, 'b.tar.gz'), bundle(name));
+      git('add', '.');
+      git('commit', '--quiet', '-m', name);
+    };
+    commit('base');
+    git('checkout', '--quiet', '-b', 'live');
+    commit('first');
+    const cache = folder();
+    const at = (ref: string, path = 'b.tar.gz'): PolicyStore =>
+      store([{ name: 'repo', git: { repository: `file://${repository}`, ref, path } }], cache);
+    const policy = at('live');
+    await policy.reload(new Date(0));
+    git('reset', '--quiet', '--hard', 'main');
+    commit('forced');
+    expect(await policy.reload(new Date(1))).toMatchObject({ changed: true });
+    expect(rule(policy)).toBe('forced');
+    // Another ref of the same repository, asked for at the same time by another runtime with the same cache.
+    const other = at('main');
+    await Promise.all([policy.reload(new Date(2)), other.reload(new Date(2))]);
+    expect([rule(policy), rule(other)]).toEqual(['forced', 'base']);
+    git('checkout', '--quiet', 'main');
+    git('branch', '-D', 'live');
+    await expect(policy.reload(new Date(3))).rejects.toThrow(/^repo: file:.* live:b.tar.gz: fatal: .*live/);
+    expect(rule(policy)).toBe('forced');
+    // A link is what is in the tree: no file of this machine.
+    symlinkSync('/etc/passwd', join(repository, 'link.tar.gz'));
+    git('add', '.');
+    git('update-index', '--add', '--cacheinfo', `160000,${git('rev-parse', 'HEAD').trim()},module`);
+    git('commit', '--quiet', '-m', 'odd');
+    for (const [path, message] of [
+      ['link.tar.gz', /not a gzipped bundle/],
+      ['module', /fatal: /],
+      ['../b.tar.gz', /fatal: /],
+      ['module/b.tar.gz', /fatal: /],
+    ] as const)
+      await expect(at('main', path).reload(new Date(4))).rejects.toThrow(message);
+  });
+
   it('is read at the ref, and again when the ref moves', async () => {
     const repository = folder();
     const git = (...args: string[]): string =>

@@ -4,14 +4,28 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import tar from 'tar-stream';
+import { bundleData, isData } from './bundle-data.ts';
 import { BundleError } from './bundle-error.ts';
 import { type Verification, verifySignature } from './signature.ts';
 
 /** Largest bundle, and largest file in one, in bytes. */
 export const MAX_BUNDLE_BYTES = 64 * 1024 * 1024;
 
-/** What is read of an unsigned folder: it may hold anything else. */
-const PARTS = ['policy.wasm', 'data.json', '.manifest'];
+const MANIFEST = '.manifest';
+const WASM = 'policy.wasm';
+
+/** What is read of an unsigned folder: it may hold anything else, hidden folders included. */
+function isPart(name: string): boolean {
+  return name === MANIFEST || name === WASM || (isData(name) && !name.split('/').some((part) => part.startsWith('.')));
+}
+
+/** A mounted ConfigMap has its files a second time in folders `..data` and `..TIME`. */
+function isMountsOwn(name: string): boolean {
+  return name.startsWith('..');
+}
+
+/** Files of an unsigned folder at most: it is a bundle, and no disk. */
+const MAX_ENTRIES = 10_000;
 
 export { BundleError };
 
@@ -24,24 +38,39 @@ export interface Bundle {
   data: unknown;
 }
 
+interface Manifest {
+  revision?: unknown;
+  roots?: unknown;
+}
+
+function manifestOf(files: ReadonlyMap<string, Buffer>, source: string): Manifest {
+  const text = files.get(MANIFEST);
+  if (text === undefined) return {};
+  try {
+    const manifest: unknown = JSON.parse(text.toString('utf8'));
+    return typeof manifest === 'object' && manifest !== null ? manifest : {};
+  } catch (error) {
+    throw new BundleError(`${source}: ${MANIFEST} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 function assemble(source: string, files: Map<string, Buffer>): Bundle {
-  const wasm = files.get('policy.wasm');
-  if (wasm === undefined)
-    throw new BundleError(`${source}: no policy.wasm in the bundle; build it with: opa build -t wasm -e routing/decision`);
-  const json = (name: string): unknown => {
-    const text = files.get(name);
-    if (text === undefined) return undefined;
-    try {
-      return JSON.parse(text.toString('utf8'));
-    } catch (error) {
-      throw new BundleError(`${source}: ${name} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  };
-  const data = json('data.json') ?? {};
-  const manifest = json('.manifest');
+  const wasm = files.get(WASM);
+  if (wasm === undefined) {
+    if (files.has('patch.json'))
+      throw new BundleError(`${source}: a delta bundle (patch.json); only whole bundles are taken (OPA: mode snapshot)`);
+    throw new BundleError(`${source}: no ${WASM} in the bundle; build it with: opa build -t wasm -e routing/decision`);
+  }
+  const { revision, roots } = manifestOf(files, source);
+  const data = bundleData(files, Array.isArray(roots) ? roots.map(String) : [''], source);
   const digest = createHash('sha256').update(wasm).update(JSON.stringify(data)).digest('hex');
-  const revision = typeof manifest === 'object' && manifest !== null && 'revision' in manifest ? String(manifest.revision) : '';
-  return { source, wasm, data, digest, revision: revision === '' ? digest.slice(0, 12) : revision };
+  return {
+    source,
+    wasm,
+    data,
+    digest,
+    revision: revision === undefined || revision === '' ? digest.slice(0, 12) : String(revision),
+  };
 }
 
 /** Reads a bundle archive (tar, gzipped); its signature is checked before anything in it is looked at. @throws BundleError */
@@ -70,7 +99,7 @@ export async function bundleFromArchive(bytes: Uint8Array, source: string, verif
   return assemble(source, files);
 }
 
-/** Reads a bundle from a directory (policy.wasm, data.json, .manifest, .signatures.json) or an archive. @throws BundleError */
+/** Reads a bundle from a directory (policy.wasm, data, .manifest, .signatures.json) or an archive. @throws BundleError */
 export async function loadBundle(path: string, verify?: Verification): Promise<Bundle> {
   if (!existsSync(path)) throw new BundleError(`${path}: no such bundle`);
   if (!statSync(path).isDirectory()) {
@@ -78,7 +107,10 @@ export async function loadBundle(path: string, verify?: Verification): Promise<B
     return bundleFromArchive(readFileSync(path), path, verify);
   }
   const files = new Map<string, Buffer>();
-  for (const name of verify === undefined ? PARTS : readdirSync(path, { recursive: true, encoding: 'utf8' })) {
+  const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => !isMountsOwn(name));
+  if (names.length > MAX_ENTRIES)
+    throw new BundleError(`${path}: more than ${MAX_ENTRIES} files; a bundle has a folder of its own`);
+  for (const name of verify === undefined ? names.filter(isPart) : names) {
     const file = join(path, name);
     if (!existsSync(file) || statSync(file).isDirectory()) continue;
     if (statSync(file).size > MAX_BUNDLE_BYTES) throw new BundleError(`${file}: larger than ${MAX_BUNDLE_BYTES} bytes`);

@@ -36,6 +36,8 @@ function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url:
       try {
         response = await fetch(url, {
           headers: {
+            // What OPA tells a server that would send only what changed (OPA documentation, "Delta Bundles").
+            prefer: 'modes=snapshot',
             ...(etag === undefined ? {} : { 'if-none-match': etag }),
             ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           },
@@ -79,7 +81,9 @@ function gitSource(
   cache: string,
 ): PolicySource {
   const { repository, ref, path } = git;
-  const mirror = join(cache, `mixgate-policy-${createHash('sha256').update(repository).digest('hex').slice(0, 16)}.git`);
+  // One a ref: FETCH_HEAD of a mirror that two runtimes share could be the other one's ref.
+  const key = createHash('sha256').update(`${repository}\0${ref}`).digest('hex').slice(0, 16);
+  const mirror = join(cache, `mixgate-policy-${key}.git`);
   const where = `${repository} ${ref}:${path}`;
   let commit: string | undefined;
   return {
@@ -114,7 +118,8 @@ function gitProblem(stderr: string): string | undefined {
 
 function run(args: string[], signal: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const env = { ...process.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' };
+    // Nobody is there to be asked for a password or about a host's key.
+    const env = { GIT_SSH_COMMAND: 'ssh -oBatchMode=yes', ...process.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' };
     execFile(
       'git',
       ['-c', 'protocol.ext.allow=never', ...args],
