@@ -185,14 +185,15 @@ describe('a JWKS file', () => {
     };
     const [old, next] = [await pair('old'), await pair('next')];
     const token = (keys: typeof old): Promise<string> =>
-      new SignJWT({ tenant: 'acme' })
+      new SignJWT({ tenant: 'acme', aud: 'mixgate' })
         .setProtectedHeader({ alg: 'ES256', kid: keys.kid })
         .setExpirationTime('5m')
         .sign(keys.privateKey);
     writeFileSync(file, JSON.stringify({ keys: [old.jwk] }));
     const logs: string[] = [];
-    const identify = identityStage({ jwt: { jwks: file, tenantClaim: 'tenant', algorithms: ['ES256'] } }, (line) =>
-      logs.push(line),
+    const identify = identityStage(
+      { jwt: { jwks: file, jwksMaxAgeSeconds: 600, audience: 'mixgate', tenantClaim: 'tenant', algorithms: ['ES256'] } },
+      (line) => logs.push(line),
     );
     const bearer = async (keys: typeof old) => identify({ authorization: `Bearer ${await token(keys)}`, certificate: undefined });
     await expect(bearer(old)).resolves.toEqual({ tenant: 'acme', workload: 'acme' });
@@ -225,7 +226,7 @@ describe('a token that was verified', () => {
     const file = dir.file('known.json');
     const keys = await generateKeyPair('ES256', { extractable: true });
     writeFileSync(file, JSON.stringify({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k', alg: 'ES256' }] }));
-    const identify = identityStage({ jwt: { jwks: file, tenantClaim: 'tenant', algorithms: ['ES256'] } });
+    const identify = identityStage({ jwt: { jwks: file, jwksMaxAgeSeconds: 600, tenantClaim: 'tenant', algorithms: ['ES256'] } });
     const start = Date.now();
     const sign = (seconds: number): Promise<string> =>
       new SignJWT({ tenant: 'acme', sub: 'web' })
@@ -273,7 +274,7 @@ describe('a JWKS at a URL', () => {
     const issuer = createServer((_request, response) => response.writeHead(answer[0]).end(answer[1]));
     await new Promise<void>((resolve) => issuer.listen(0, '127.0.0.1', resolve));
     const jwks = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/`;
-    const identify = identityStage({ jwt: { jwks, tenantClaim: 'tenant', algorithms: ['ES256'] } });
+    const identify = identityStage({ jwt: { jwks, jwksMaxAgeSeconds: 600, tenantClaim: 'tenant', algorithms: ['ES256'] } });
     const bearer = async (value: string) => identify({ authorization: `Bearer ${value}`, certificate: undefined });
     const outage = { status: 503, code: 'identity_unavailable' };
     for (answer of [
@@ -289,7 +290,7 @@ describe('a JWKS at a URL', () => {
     // By the keys that are known, and those alone.
     await expect(bearer(token)).resolves.toMatchObject({ tenant: 'acme' });
     await expect(bearer(forged)).rejects.toMatchObject({ status: 401 });
-    const fresh = identityStage({ jwt: { jwks, tenantClaim: 'tenant', algorithms: ['ES256'] } });
+    const fresh = identityStage({ jwt: { jwks, jwksMaxAgeSeconds: 600, tenantClaim: 'tenant', algorithms: ['ES256'] } });
     await expect(fresh({ authorization: `Bearer ${token}`, certificate: undefined })).rejects.toMatchObject(outage);
   });
 });

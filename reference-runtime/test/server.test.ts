@@ -475,6 +475,7 @@ describe('identity', () => {
           jwks: `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/`,
           issuer: 'https://issuer.example',
           audience: 'mixgate',
+          jwksMaxAgeSeconds: 600,
           tenantClaim: 'tenant',
           algorithms: ['ES256'],
         },

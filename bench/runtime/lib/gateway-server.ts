@@ -61,7 +61,16 @@ function keep(histogram: { observe: (value: number) => void }, into: number[]): 
 
 async function gateway({ jwks, folder }: GatewaySetup): Promise<number> {
   const config = devConfig({ port: 0 });
-  config.identity = { jwt: { jwks, issuer: 'https://bench', audience: 'bench', tenantClaim: 'tenant', algorithms: ['ES256'] } };
+  config.identity = {
+    jwt: {
+      jwks,
+      issuer: 'https://bench',
+      audience: 'bench',
+      jwksMaxAgeSeconds: 600,
+      tenantClaim: 'tenant',
+      algorithms: ['ES256'],
+    },
+  };
   config.tenants = { dev: { requestsPerSecond: 1e6, burst: 1_000_000, concurrency: SEQUENCES, tokensPerMinute: 1e9 } };
   config.telemetry.decisionLog = { file: `${folder}/decisions.ndjson`, mask: ['/input/request/user'] };
   config.telemetry.traces.file = `${folder}/spans.ndjson`;

@@ -174,6 +174,7 @@ function withDefaults(raw: Raw, base: string): RuntimeConfig {
             jwt: {
               ...jwt,
               jwks: /^https?:\/\//.test(jwt.jwks) ? jwt.jwks : path(jwt.jwks),
+              jwksMaxAgeSeconds: jwt.jwksMaxAgeSeconds ?? 600,
               tenantClaim: jwt.tenantClaim ?? 'tenant',
               algorithms: jwt.algorithms ?? ['RS256', 'ES256', 'EdDSA'],
             },

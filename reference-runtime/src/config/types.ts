@@ -82,6 +82,9 @@ export interface JwtConfig {
   jwks: string;
   issuer?: string;
   audience?: string;
+  /** For how long keys of a URL are used without having been seen there, seconds. */
+  jwksMaxAgeSeconds: number;
+  /** Name of a claim, or a JSON pointer into one. */
   tenantClaim: string;
   algorithms: string[];
 }

@@ -1,20 +1,11 @@
 // Stage 1: who is asking. Zero trust: no identity, no service; only --dev has a built-in one, on loopback.
 import { hash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import type { FastifyRequest } from 'fastify';
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  errors,
-  type JSONWebKeySet,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-  jwtVerify,
-} from 'jose';
-import { ConfigurationError } from '../config/load.ts';
+import { errors, type JWTPayload, type JWTVerifyOptions, type JWTVerifyResult, jwtVerify } from 'jose';
 import type { JwtConfig, MtlsConfig, RuntimeConfig } from '../config/types.ts';
 import { type ClientCertificate, clientCertificate } from './certificate.ts';
-import { unauthorized, unavailable } from './errors.ts';
+import { HttpError, unauthorized, unavailable } from './errors.ts';
+import { type KeySource, KeysUnavailable, keySource } from './jwks.ts';
 
 /** Who a request is from. */
 export interface Identity {
@@ -37,48 +28,6 @@ export function credentialsOf(request: FastifyRequest): Credentials {
 
 const CLOCK_TOLERANCE_S = 5;
 const MAX_TOKEN_CHARS = 16_384;
-
-/** Keys of an issuer; `version` changes when they do, as far as that can be seen. */
-interface KeySource {
-  keys: JWTVerifyGetKey;
-  version(): number;
-}
-
-function keySource(config: JwtConfig, log: (message: string) => void): KeySource {
-  if (/^https?:\/\//.test(config.jwks))
-    return { keys: createRemoteJWKSet(new URL(config.jwks), { timeoutDuration: 5000 }), version: () => 0 };
-  const file = config.jwks;
-  let keys = keySet(file);
-  let version = statSync(file).mtimeMs;
-  let checked = performance.now();
-  // Keys are rotated by writing the file: looked at again, at most once a second. A broken file leaves the keys that are known, and is
-  // said to be broken once for each time that it is written.
-  let broken = version;
-  const refresh = (): number => {
-    if (performance.now() - checked > JWKS_CHECK_MS) {
-      checked = performance.now();
-      let now = 0;
-      try {
-        now = statSync(file).mtimeMs;
-        if (now !== version) keys = keySet(file);
-        version = now;
-        broken = now;
-      } catch (error) {
-        if (now !== broken)
-          log(`keys not renewed, the known ones stay: ${error instanceof Error ? error.message : String(error)}`);
-        broken = now;
-      }
-    }
-    return version;
-  };
-  return {
-    keys: (header, token) => {
-      refresh();
-      return keys(header, token);
-    },
-    version: refresh,
-  };
-}
 
 /** A token that was verified is taken again for so long: a signature costs more than all other stages together. */
 const VERIFIED_MS = 60_000;
@@ -113,36 +62,20 @@ class VerifiedTokens {
   }
 }
 
-const JWKS_CHECK_MS = 1000;
-
-function keySet(file: string): JWTVerifyGetKey {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw new ConfigurationError([`${file}: not a JWKS file: ${error instanceof Error ? error.message : String(error)}`]);
-  }
-  if (
-    typeof parsed !== 'object' ||
-    parsed === null ||
-    !('keys' in parsed) ||
-    !Array.isArray(parsed.keys) ||
-    parsed.keys.length === 0
-  ) {
-    throw new ConfigurationError([`${file}: expected {"keys": [...]} with at least one key (RFC 7517)`]);
-  }
-  return createLocalJWKSet(parsed as JSONWebKeySet);
-}
-
 /** The identity stage for a configuration. @throws ConfigurationError for a JWKS file that is none */
 export function identityStage(config: RuntimeConfig['identity'], log: (message: string) => void = () => {}): Identify {
   if (config.dev === true) return async () => ({ tenant: 'dev', workload: 'dev' });
   const byDigest = new Map((config.tokens ?? []).map((token) => [token.sha256, token]));
   const jwt = config.jwt;
   const source = jwt === undefined ? undefined : keySource(jwt, log);
+  if (jwt !== undefined && jwt.audience === undefined)
+    log('identity.jwt has no audience: what the issuer made for any other service is taken here as well');
   const verified = new VerifiedTokens();
+  // Clients of OpenAI always send a key. Where no token can be known, it is none of an identity.
+  const certificateOnly = jwt === undefined && byDigest.size === 0;
   return async ({ authorization, certificate }) => {
-    if (config.mtls !== undefined && authorization === undefined) return fromCertificate(certificate, config.mtls);
+    if (config.mtls !== undefined && (authorization === undefined || certificateOnly))
+      return fromCertificate(certificate, config.mtls);
     const bearer = /^Bearer (?<token>[A-Za-z0-9._~+/=-]+)$/i.exec(authorization ?? '')?.groups?.['token'];
     if (bearer === undefined) throw unauthorized('an Authorization header with a bearer token is needed');
     if (bearer.length > MAX_TOKEN_CHARS) throw unauthorized('the bearer token is too long');
@@ -151,11 +84,12 @@ export function identityStage(config: RuntimeConfig['identity'], log: (message: 
     const known = byDigest.get(digest);
     if (known !== undefined) return { tenant: known.tenant, workload: known.workload ?? known.tenant };
     if (jwt === undefined || source === undefined) throw unauthorized('the bearer token is not known');
-    const version = source.version();
+    const version = await keysOf(() => source.version());
     const before = verified.get(digest, version);
     if (before !== undefined) return before;
-    const { identity, expires } = await verify(bearer, jwt, source.keys);
-    verified.set(digest, version, identity, expires);
+    const { identity, expires } = await verify(bearer, jwt, source);
+    // Not under keys that it was not verified by.
+    if ((await keysOf(() => source.version())) === version) verified.set(digest, version, identity, expires);
     return identity;
   };
 }
@@ -179,35 +113,87 @@ function fromCertificate(certificate: ClientCertificate | undefined, { tenantFro
   return { tenant, workload: id };
 }
 
-/** Whether the key set could not be had: no connection, no answer in time, or one that is no key set. Of the token that says nothing. */
-function isIssuerAway(error: unknown): boolean {
-  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid) return true;
-  if (error instanceof errors.JOSEError) return error.code === errors.JOSEError.code;
-  return error instanceof TypeError;
+/** What keys give; that there are none is an outage. @throws HttpError 503 */
+async function keysOf<T>(ask: () => T | Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof KeysUnavailable)
+      throw unavailable('identity_unavailable', 'the key set of the token issuer cannot be reached', 'identity');
+    throw error;
+  }
 }
 
-async function verify(token: string, config: JwtConfig, keys: JWTVerifyGetKey): Promise<{ identity: Identity; expires: number }> {
+/** A key set may have so many keys that fit one token: without a key id, or with one that several have. */
+const MAX_TRIED = 16;
+
+/** Verifies by the key that the token names, or by each of those that it may mean (RFC 7515, section 6: a key id is optional). */
+async function verifyByAny(token: string, source: KeySource, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
+  try {
+    return await jwtVerify(token, source.keys, options);
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    let last: unknown = error;
+    let tried = 0;
+    for await (const key of error) {
+      if (++tried > MAX_TRIED) break;
+      try {
+        return await jwtVerify(token, key, options);
+      } catch (failure) {
+        if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+        last = failure;
+      }
+    }
+    throw last;
+  }
+}
+
+async function verify(token: string, config: JwtConfig, source: KeySource): Promise<{ identity: Identity; expires: number }> {
+  const options = {
+    algorithms: config.algorithms,
+    clockTolerance: CLOCK_TOLERANCE_S,
+    requiredClaims: ['exp'],
+    ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
+    ...(config.audience === undefined ? {} : { audience: config.audience }),
+  };
+  const verified = async (): Promise<JWTPayload> => {
+    try {
+      return (await verifyByAny(token, source, options)).payload;
+    } catch (error) {
+      // Keys may be new since the set was read.
+      const missing = error instanceof errors.JWKSNoMatchingKey;
+      if (missing && (await keysOf(() => source.renew()))) return (await verifyByAny(token, source, options)).payload;
+      throw error;
+    }
+  };
   let payload: JWTPayload;
   try {
-    const result = await jwtVerify(token, keys, {
-      algorithms: config.algorithms,
-      clockTolerance: CLOCK_TOLERANCE_S,
-      requiredClaims: ['exp'],
-      ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
-      ...(config.audience === undefined ? {} : { audience: config.audience }),
-    });
-    payload = result.payload;
+    payload = await verified();
   } catch (error) {
-    if (isIssuerAway(error)) {
-      throw unavailable('identity_unavailable', 'the key set of the token issuer cannot be reached', 'identity');
-    }
+    if (error instanceof HttpError) throw error;
     throw unauthorized(
       `the bearer token is not valid: ${error instanceof errors.JOSEError ? error.message : 'verification failed'}`,
     );
   }
-  const tenant = payload[config.tenantClaim];
+  const tenant = claimOf(payload, config.tenantClaim);
   if (typeof tenant !== 'string' || tenant === '') throw unauthorized(`the bearer token has no claim ${config.tenantClaim}`);
+  if (!TENANT.test(tenant)) throw unauthorized(`the bearer token's claim ${config.tenantClaim} is no name of a tenant`);
   const identity = { tenant, workload: typeof payload.sub === 'string' ? payload.sub : tenant };
   // Claim `exp` is required above.
   return { identity, expires: payload.exp as number };
+}
+
+/** A label of metrics, a line in logs, a header: one line of at most 256 characters. */
+const TENANT = /^[^\p{Cc}]{1,256}$/u;
+
+/** A claim by its name, or by a JSON pointer (RFC 6901) into what a claim holds: `/kubernetes.io/namespace`. */
+function claimOf(payload: JWTPayload, name: string): unknown {
+  if (!name.startsWith('/')) return payload[name];
+  let at: unknown = payload;
+  for (const part of name.slice(1).split('/')) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined;
+    at = (at as Record<string, unknown>)[key];
+  }
+  return at;
 }
