@@ -54,6 +54,13 @@ describe('arms of a split', () => {
     );
   });
 
+  it('is none of weight 0 or below', () => {
+    for (const key of KEYS.slice(0, 50)) {
+      expect(armOf(split({ a: -1, b: 1, c: 0 }, key))?.id).toBe('b');
+      expect(armOf(split({ a: -1, b: 0 }, key))).toBeUndefined();
+    }
+  });
+
   it('moves keys only towards arms whose weight grew against the arm they leave, for any change of weights', () => {
     const weight = fc.integer({ min: 0, max: 100 });
     const three = fc.record({ a: weight, b: weight, c: weight });

@@ -53,3 +53,8 @@ it('emits all that is certain after every push, and the rest at the end', () => 
     { numRuns: 500 },
   );
 });
+
+it('keeps a byte order mark: the model wrote it', () => {
+  const stream = new TextStream([]);
+  expect(stream.push(encoder.encode('\ufeffa')).text + stream.finish().text).toBe('\ufeffa');
+});

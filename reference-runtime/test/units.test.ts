@@ -214,6 +214,7 @@ describe('admission', () => {
         ['high-1', 5],
         ['normal', 3],
         ['high-2', 5],
+        ['low-2', 1],
       ] as const
     ).map(async ([name, priority]) => {
       const release = await admission.acquire(priority, never);
@@ -222,7 +223,7 @@ describe('admission', () => {
     });
     first();
     await Promise.all(waiting);
-    expect(order).toEqual(['high-1', 'high-2', 'normal', 'low']);
+    expect(order).toEqual(['high-1', 'high-2', 'normal', 'low', 'low-2']);
     expect([admission.running, admission.waiting]).toEqual([0, 0]);
   });
   it('never runs more than its slots and leaks none, whoever gives up', async () => {

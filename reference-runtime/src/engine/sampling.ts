@@ -7,7 +7,7 @@ const LOG_FLOOR = Math.log(1.1754943508222875e-38);
 
 /** Natural log of a float32 probability, floored where it underflowed. */
 export function logProbability(probability: number): number {
-  return probability > 0 ? Math.max(Math.log(probability), LOG_FLOOR) : LOG_FLOOR;
+  return Math.max(Math.log(probability), LOG_FLOOR);
 }
 
 /**
@@ -19,11 +19,11 @@ export function pick(distribution: Map<number, number>, temperature: number, top
   const tokens = [...distribution.keys()];
   if (tokens.length === 0) throw new RangeError('empty distribution');
   if (temperature <= 0) return tokens[0] as number;
-  const first = Math.max(distribution.get(tokens[0] as number) ?? 0, Number.MIN_VALUE);
+  const first = Math.max(distribution.get(tokens[0] as number) as number, Number.MIN_VALUE);
   const weights: number[] = [];
   let total = 0;
   for (const probability of distribution.values()) {
-    const weight = probability > 0 ? (probability / first) ** (1 / temperature) : 0;
+    const weight = (probability / first) ** (1 / temperature);
     weights.push(weight);
     total += weight;
   }

@@ -32,9 +32,7 @@ export class TextStream {
     const found = Math.min(...this.#stop.map((sequence) => this.#held.indexOf(sequence)).filter((index) => index >= 0));
     if (Number.isFinite(found)) {
       this.#stopped = true;
-      const text = this.#held.slice(0, found);
-      this.#held = '';
-      return { text, stopped: true };
+      return { text: this.#held.slice(0, found), stopped: true };
     }
     const keep = last ? 0 : this.#possibleStart();
     const text = this.#held.slice(0, this.#held.length - keep);

@@ -33,7 +33,8 @@ export class Admission {
    * @throws HttpError 503 queue_full at once, 504 deadline_exceeded when aborted
    */
   async acquire(priority: number, signal: AbortSignal): Promise<() => void> {
-    if (this.#used >= this.#slots || this.#waiting.length > 0) {
+    // While a slot is free nobody waits: whoever gives one back hands it on.
+    if (this.#used >= this.#slots) {
       if (this.#waiting.length >= this.#limit)
         throw unavailable('queue_full', `${this.#limit} requests are already waiting`, 'admission');
       await this.#wait(priority, signal);

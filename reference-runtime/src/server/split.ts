@@ -20,7 +20,7 @@ export function armOf(split: Split): Arm | undefined {
   for (const arm of split.arms) {
     if (arm.weight <= 0) continue;
     const draw = -Math.log(uniform(split.id, arm.id, split.key)) / arm.weight;
-    if (draw < least || (draw === least && chosen !== undefined && arm.id < chosen.id)) {
+    if (draw < least) {
       least = draw;
       chosen = arm;
     }
