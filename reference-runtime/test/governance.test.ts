@@ -57,7 +57,7 @@ describe('a sliding window', () => {
     );
   });
 
-  it('says how long to wait, and that is enough and not more than 61 seconds', () => {
+  it('says how long to wait, and that is enough, not a millisecond too long, and the whole window for what never fits', () => {
     fc.assert(
       fc.property(steps, fc.integer({ min: 1, max: 100 }), (list, limit) => {
         const window = new SlidingWindow(60_000, 60);
@@ -66,7 +66,9 @@ describe('a sliding window', () => {
           now += wait;
           const ms = window.waitMs(now, amount, limit);
           expect(ms).toBeLessThanOrEqual(61_000);
-          if (amount <= limit) {
+          if (amount > limit) expect(ms).toBe(61_000);
+          else {
+            if (ms > 0) expect(window.waitMs(now + ms - 1, amount, limit)).toBe(1);
             now += ms;
             expect(window.waitMs(now, amount, limit)).toBe(0);
           }
@@ -87,6 +89,12 @@ describe('a sliding window', () => {
     expect(window.used(200_000)).toBe(0);
     window.correct(200_000, late, 50);
     expect(window.used(200_000)).toBe(0);
+    // The first slot that no longer counts has the place of the newest.
+    const gone = window.add(300_000, 5);
+    window.correct(360_999, gone, 2);
+    expect(window.used(360_999)).toBe(7);
+    window.correct(361_000, gone, 50);
+    expect(window.used(361_000)).toBe(0);
   });
 });
 
