@@ -153,6 +153,45 @@ describe('token quotas', () => {
     });
   });
 
+  it.each([
+    // A bucket that holds one request gets it back in 1 / rate seconds.
+    [{ requestsPerSecond: 0.1, burst: 1 }, 3000, 7],
+    [{ requestsPerSecond: 0.3, burst: 1 }, 0, 4],
+    [{ requestsPerSecond: 50, burst: 1 }, 0, 1],
+  ])('say after how many whole seconds a rate of %o lets in again', (quota, at, retryAfter) => {
+    const quotas = new Quotas({ default: quota });
+    quotas.enter('t', 0);
+    expect(refusal(() => quotas.enter('t', at))).toEqual({ code: 'rate_exceeded', retryAfter });
+    expect(refusal(() => quotas.enter('t', at + 1000 * retryAfter))).toBeUndefined();
+  });
+
+  it('let a rate burst for a second where nothing else is said, at least by one, and a tenant of any name has the default', () => {
+    for (const [requestsPerSecond, burst] of [
+      [2.5, 3],
+      [0.1, 1],
+    ] as const) {
+      const quotas = new Quotas({ default: { requestsPerSecond } });
+      for (let index = 0; index < burst; index++) quotas.enter('constructor', 0);
+      expect(refusal(() => quotas.enter('constructor', 0))?.code).toBe('rate_exceeded');
+      expect(quotas.limits('constructor', 0).requests?.limit).toBe(burst);
+    }
+  });
+
+  it('are shown as shares of the limits that there are, and as whole numbers of what is left', () => {
+    const quotas = new Quotas({ default: {} });
+    quotas.enter('t', 0).reserve(decidedQuota({ requests_per_minute: 4, tokens_per_minute: 2.5, max_concurrency: 0.5e9 }), 1, 0);
+    expect(quotas.use(0)).toEqual([
+      { tenant: 't', kind: 'tokens', ratio: 0.4 },
+      { tenant: 't', kind: 'requests', ratio: 0.25 },
+      { tenant: 't', kind: 'concurrency', ratio: 2e-9 },
+    ]);
+    expect(quotas.limits('t', 0)).toMatchObject({ requests: { remaining: 3 }, tokens: { limit: 2.5, remaining: 1 } });
+    expect(refusal(() => quotas.enter('t', 0).reserve(decidedQuota({ requests_per_minute: 0 }), 1, 0))?.code).toBe(
+      'requests_exceeded',
+    );
+    expect(quotas.use(0)).toEqual([]);
+  });
+
   it.each([[undefined], ['gold'], [null], [{ tokens_per_minute: '5', max_concurrency: -1 }]])('limit nothing by %o', (quota) =>
     expect(decidedQuota(quota)).toEqual({}),
   );
@@ -239,6 +278,8 @@ describe('flags', () => {
       values: { new_ranking: false, batch_pool: 'cpu' },
       expired: ['new_ranking'],
     });
+    // Nothing expires in between: the state is the one made before.
+    expect(state.at(Date.parse('2026-12-31T23:59:59Z'))).toBe(state.at(Date.parse('2026-06-01T00:00:00Z')));
     expect(state.at(Date.parse('2028-01-01T00:00:00Z'))).toEqual({
       values: { new_ranking: false, batch_pool: 'none' },
       expired: ['new_ranking', 'batch_pool'],

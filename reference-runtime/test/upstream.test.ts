@@ -149,6 +149,29 @@ describe('retries', () => {
     expect((await failure(engine)).message).toContain('larger than 4 MiB');
   });
 
+  it.each([
+    [1, 100],
+    [2, 200],
+    [6, 3200],
+    [7, 5000],
+    [60, 5000],
+  ])('the backoff of attempt %i is below %i ms, uniform', (attempt, bound) => {
+    expect([0, 0.5, 1].map((random) => jitteredBackoffMs(attempt, random))).toEqual([0, bound / 2, bound]);
+  });
+
+  it('a budget earns one retry in ten requests, and no more than its reserve', () => {
+    const budget = new RetryBudget();
+    const spend = (): number => {
+      let spent = 0;
+      while (spent < 100 && budget.withdraw()) spent++;
+      return spent;
+    };
+    for (let request = 0; request < 50; request++) budget.deposit();
+    expect(spend()).toBe(RetryBudget.RESERVE);
+    for (let request = 0; request < 25; request++) budget.deposit();
+    expect(spend()).toBe(2);
+  });
+
   it('keeps the backoff within 5 s', () =>
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 60 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempt, random) => {
@@ -228,6 +251,33 @@ describe('circuit breaker', () => {
     circuit.enter()?.failed();
     old?.succeeded();
     expect(circuit.state).toBe('open');
+  });
+
+  it('one probe at a time: its first byte closes the circuit, whatever becomes of it, and a release makes way for the next', () => {
+    let now = 0;
+    const circuit = new Circuit({ failures: 1, openMs: 10 }, () => now);
+    expect(circuit.waitMs).toBe(0);
+    const first = circuit.enter();
+    first?.answering();
+    expect(circuit.state).toBe('closed');
+    // The first byte of any other call says nothing yet: it is judged by its end.
+    first?.failed();
+    expect([circuit.state, circuit.opened, circuit.waitMs]).toEqual(['open', 1, 10]);
+    now = 4;
+    expect([circuit.enter(), circuit.waitMs]).toEqual([undefined, 6]);
+    now = 12;
+    expect([circuit.state, circuit.waitMs]).toEqual(['half-open', 0]);
+    const probe = circuit.enter();
+    expect(circuit.enter()).toBeUndefined();
+    expect(circuit.state).toBe('half-open');
+    probe?.released();
+    const next = circuit.enter();
+    next?.answering();
+    expect(circuit.state).toBe('closed');
+    next?.failed();
+    expect([circuit.state, circuit.opened]).toEqual(['closed', 1]);
+    circuit.enter()?.failed();
+    expect([circuit.state, circuit.opened]).toEqual(['open', 2]);
   });
 });
 
