@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeText, parseYaml, type SourceDocument } from '../config/document.ts';
 import { checked } from '../config/schema.ts';
@@ -7,6 +7,7 @@ import { ConfigurationError, isMixgateError, type Problem } from '../core/errors
 import { canonicalJson, digestJson, sha256 } from '../core/json.ts';
 import type { Report } from '../core/report.ts';
 import { type Verdict, worstVerdict } from '../core/verdict.ts';
+import { writeWhole } from '../workspace/write-whole.ts';
 import { openEnvelope, readKey, signEnvelope } from './dsse.ts';
 import { evidenceFrom, type Statement, statementBytes, statementDigest } from './statement.ts';
 
@@ -35,7 +36,6 @@ export interface WrittenEvidence {
 export async function writeEvidence(report: Report, options: WriteOptions): Promise<WrittenEvidence> {
   const statement = evidenceFrom(report, options.now);
   const digest = statementDigest(statement);
-  await mkdir(join(options.dir, 'reports'), { recursive: true });
   await writeWhole(join(options.dir, 'reports', `${statement.predicate.reportDigest}.json`), canonicalJson(report));
   const path = join(options.dir, options.privateKey === undefined ? `${digest}.json` : `${digest}.dsse.json`);
   const body =
@@ -44,12 +44,6 @@ export async function writeEvidence(report: Report, options: WriteOptions): Prom
       : canonicalJson(signEnvelope(statementBytes(statement), options.privateKey));
   await writeWhole(path, body);
   return { path, digest, statement };
-}
-
-async function writeWhole(path: string, data: string | Uint8Array): Promise<void> {
-  const partial = `${path}.${process.pid}.partial`;
-  await writeFile(partial, data);
-  await rename(partial, path);
 }
 
 export interface StoredEvidence {
