@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Collector, type Endpoint, type Outcome, outcomeOf, parseHeaderLines, retryAfterMs } from '../src/telemetry/collector.ts';
+import { Collector, type Endpoint, type Outcome, outcomeOf, parseHeaderLines } from '../src/telemetry/collector.ts';
 import { Delivery, type DeliveryOptions, restMs } from '../src/telemetry/delivery.ts';
 import type { DropReason } from '../src/telemetry/signal.ts';
 import { authority } from './support/authority.ts';
@@ -250,14 +250,6 @@ describe('what an answer means', () => {
     [504, 'retry'],
   ])('%i: %s', (status, kind) => {
     expect(outcomeOf('traces', { status, retryAfter: undefined, message: undefined }, 0).kind).toBe(kind);
-  });
-
-  it('reads Retry-After as seconds and as a date', () => {
-    const now = Date.parse('2026-01-01T00:00:00Z');
-    expect(retryAfterMs('7', now)).toBe(7000);
-    expect(retryAfterMs('Thu, 01 Jan 2026 00:00:30 GMT', now)).toBe(30_000);
-    expect(retryAfterMs('Wed, 31 Dec 2025 00:00:00 GMT', now)).toBe(0);
-    expect(retryAfterMs('soon', now)).toBeUndefined();
   });
 
   it('rests longer with each failure, up to 30 s, and never shorter than it is told', () => {

@@ -25,9 +25,8 @@ export function jitteredBackoffMs(attempt: number, random: number): number {
 }
 
 /** Milliseconds of a Retry-After header, delay-seconds or HTTP-date (RFC 9110, section 10.2.3); undefined when absent or neither. */
-export function retryAfterMs(header: string | null, unixMs: number): number | undefined {
-  if (header === null) return undefined;
-  const text = header.trim();
+export function retryAfterMs(header: string | null | undefined, unixMs: number): number | undefined {
+  const text = header?.trim() ?? '';
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const date = /^[A-Z][a-z]{2}, /.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - unixMs);

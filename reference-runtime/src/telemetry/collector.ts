@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { retryAfterMs } from '../engine/retry.ts';
 import { CONTENT_TYPE, encodingOf, type Protocol, protocolOf } from './encoding.ts';
 import type { Signal } from './signal.ts';
 
@@ -171,14 +172,6 @@ function partialSuccess(signal: Signal, answer: unknown): { rejected: number; me
 
 function fields(value: unknown): Record<string, unknown> | undefined {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-}
-
-/** Seconds or an HTTP date (RFC 9110, section 10.2.3) as milliseconds from `nowMs`. */
-export function retryAfterMs(value: string | undefined, nowMs: number): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
 }
 
 /** `Name: value` lines, as curl's `-H @file` reads them; empty lines and `#` comments are skipped. @throws Error that names no value */
