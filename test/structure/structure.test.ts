@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ROOT, runProcess } from '../support/cli.ts';
@@ -44,6 +45,17 @@ describe('no circles', () => {
   test('in src, types included', () => expect(circles(SRC.filter(now))).toEqual([]));
   test('in the runtime, of what is loaded', () =>
     expect(circles(RUNTIME.filter((each) => now(each) && !each.typeOnly))).toEqual([]));
+});
+
+test('the package holds every file of src that the runtime loads', () => {
+  const loads = [...RUNTIME, ...SRC].filter(({ typeOnly }) => !typeOnly);
+  const needed = new Set(loads.filter(({ from }) => from.startsWith('reference-runtime/')).map(({ to }) => to));
+  // A set grows while it is walked: what is loaded loads more.
+  for (const file of needed) for (const { from, to } of loads) if (from === file) needed.add(to);
+  const { files } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { files: string[] };
+  expect(files.filter((file) => file.startsWith('src/')).sort()).toEqual(
+    [...needed].filter((file) => file.startsWith('src/')).sort(),
+  );
 });
 
 test('what is bundled uses no builtin that Node 20 lacks (ES2024: Map.groupBy, Promise.withResolvers, ...)', async () => {
