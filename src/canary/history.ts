@@ -1,5 +1,6 @@
 import { type Finding, finding } from '../core/finding.ts';
 import { type Chart, type GateResult, gateResult, type LineChart, type Table } from '../core/gate.ts';
+import { compareText } from '../core/text.ts';
 import { formatNumber, formatQuantity } from '../report/number.ts';
 import { normalSf } from '../stats/distributions.ts';
 import { cochranArmitage, mannKendall, theilSen } from '../stats/monotone-trend.ts';
@@ -58,7 +59,7 @@ export function historyGate(releases: readonly Release[], skipped: number): Gate
 /** Labels and costs first: what a run alone does not show. */
 function labelsFirst(a: string, b: string): number {
   const rank = (name: string): number => (name.startsWith('label_') ? 0 : name.startsWith('cost_') ? 1 : 2);
-  return rank(a) - rank(b) || (a < b ? -1 : a > b ? 1 : 0);
+  return rank(a) - rank(b) || compareText(a, b);
 }
 
 function series(name: string, releases: readonly Release[]): { index: number; metric: ReleaseMetric; level: number }[] {

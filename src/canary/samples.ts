@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../core/errors.ts';
+import { compareText } from '../core/text.ts';
 import { judgeCase } from './judge/judge.ts';
 import type { CaseInput, CaseResult, Design, Direction, Margin, MetricInput, MetricKind, NoDataPolicy } from './judge/types.ts';
 import { latePacing } from './pacing.ts';
@@ -70,7 +71,7 @@ export function samplesToCase(
       message: `no metric to judge in ${baseline.file} and ${candidate.file}.`,
       expected: 'trends or rates, in both arms',
     });
-  const found = [...keys.entries()].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  const found = [...keys.entries()].sort(([a], [b]) => compareText(a, b));
   const byKey = arms.map((arm) => new Map(arm.map((one) => [seriesKey(one), one])));
   const pick = (side: 0 | 1, key: string): Series | undefined => byKey[side]!.get(key);
   const paired =

@@ -1,6 +1,7 @@
 import type { RunContext } from '../core/context.ts';
 import type { Tool } from '../core/gate-context.ts';
 import type { Provenance } from '../core/report.ts';
+import { compareText } from '../core/text.ts';
 import { packageVersion } from '../tools/package-root.ts';
 import { resolveTool } from '../tools/resolve.ts';
 
@@ -37,6 +38,6 @@ export function toolBox(run: Pick<RunContext, 'progress' | 'signal'> & { readonl
       used.set(name, tool.version);
       return tool;
     },
-    versions: () => Object.fromEntries([...used].sort(([a], [b]) => (a < b ? -1 : 1))),
+    versions: () => Object.fromEntries([...used].sort(([a], [b]) => compareText(a, b))),
   };
 }

@@ -1,4 +1,5 @@
 import { digestJson, type Json } from './json.ts';
+import { compareText } from './text.ts';
 
 export type Level = 'error' | 'warning' | 'note';
 
@@ -86,9 +87,4 @@ export function compareFindings(a: Finding, b: Finding): number {
     compareText(a.ruleId, b.ruleId) ||
     compareText(a.id, b.id)
   );
-}
-
-/** By UTF-16 code units, so that the order doesn't depend on a locale. */
-export function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,5 +1,6 @@
 import type { Path } from '../config/document.ts';
 import { digestJson, isObject, type Json } from '../core/json.ts';
+import { compareText } from '../core/text.ts';
 import { modelServer, podContainers } from '../kubernetes/argv.ts';
 import { canonicalForm } from '../kubernetes/lists.ts';
 import { show } from '../kubernetes/mask.ts';
@@ -70,7 +71,7 @@ export function outliers(members: readonly Member[], equal: readonly string[]): 
       }
     }
   }
-  return [...table].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, row]) => judgeRow(name, row, members));
+  return [...table].sort(([a], [b]) => compareText(a, b)).flatMap(([name, row]) => judgeRow(name, row, members));
 }
 
 function judgeRow(

@@ -1,4 +1,5 @@
 import type { BarChart, Table } from '../core/gate.ts';
+import { compareText } from '../core/text.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import type { DriftState } from './cluster.ts';
 import type { Contract } from './contract.ts';
@@ -76,7 +77,7 @@ function shareRows(clusters: readonly ViewCluster[]): readonly ShareRow[] {
       for (const object of objects) add(cluster.name, side, ruleShares(object, versions));
     }
   }
-  return [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+  return [...rows].sort(([a], [b]) => compareText(a, b)).map(([, row]) => row);
 }
 
 /** Share of each model's traffic per backend: live, with Git's where that differs. */

@@ -2,6 +2,7 @@ import { decodeText, type Path, parseYamlStream, type SourceDocument } from '../
 import { ConfigurationError, isMixgateError, type Problem } from '../core/errors.ts';
 import type { FileTree } from '../core/gate-context.ts';
 import { isObject, type Json, type JsonObject } from '../core/json.ts';
+import { compareText } from '../core/text.ts';
 import { type KubeObject, kubeObject } from './object.ts';
 import { isList, textAt } from './path.ts';
 
@@ -100,7 +101,7 @@ export async function readManifestFiles(tree: FileTree, path: string): Promise<M
   const problems: Problem[] = [];
   const parts: Manifests[] = [];
   let total = 0;
-  for (const [file, bytes] of [...contents].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [file, bytes] of [...contents].sort(([a], [b]) => compareText(a, b))) {
     total += bytes.byteLength;
     if (total > MAX_TOTAL_BYTES) {
       throw new ConfigurationError({

@@ -1,4 +1,5 @@
 import { isObject, type Json } from '../core/json.ts';
+import { compareText } from '../core/text.ts';
 import { allows, jurisdictionOf } from './decision.ts';
 
 /** One thing that a decision says: `outcome` `deny`, `reason` `QUOTA_EXCEEDED`, `target.pool` `eu-west-gpu`. */
@@ -86,10 +87,6 @@ export class ValueTally<E> {
   entries(): readonly (DecisionValue & { readonly evidence: E })[] {
     return [...this.#kinds]
       .flatMap(([what, kind]) => [...kind].map(([value, evidence]) => ({ what, value, evidence })))
-      .sort((a, b) => compare(a.what, b.what) || compare(a.value, b.value));
+      .sort((a, b) => compareText(a.what, b.what) || compareText(a.value, b.value));
   }
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,4 +1,5 @@
 import { digestJson, isObject, type Json } from '../core/json.ts';
+import { compareText } from '../core/text.ts';
 import { type Attribution, attribute, sameOutcome } from './attribution.ts';
 import { withData } from './compile.ts';
 import type { ReplayInput } from './corpus.ts';
@@ -188,7 +189,7 @@ function transitionsOf(pairs: readonly (readonly [string, string])[]): DiffGroup
 
 /** Shorter first, then by code units. */
 function compareInputs(a: string, b: string): number {
-  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+  return a.length - b.length || compareText(a, b);
 }
 
 function count(members: readonly { cause: Cause }[], cause: Cause): number {

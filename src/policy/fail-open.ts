@@ -1,5 +1,6 @@
 import type { Finding } from '../core/finding.ts';
 import { isObject, type Json } from '../core/json.ts';
+import { compareText } from '../core/text.ts';
 import { type Attribution, attribute } from './attribution.ts';
 import { allows, decisionOf } from './decision.ts';
 import type { Definition } from './definitions.ts';
@@ -82,7 +83,7 @@ export async function absenceFindings(
     }
   }
   const findings: Finding[] = [];
-  for (const [key, { item, text, before, after, count }] of [...opened].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [key, { item, text, before, after, count }] of [...opened].sort(([a], [b]) => compareText(a, b))) {
     const attribution = await attribute(side, traced, { entrypoint, input: text, holds: (o) => allows(decisionOf(o)) === true });
     const blamed = openDefault(side, attribution) ?? attribution.because[0] ?? attribution.decided;
     findings.push(

@@ -2,6 +2,7 @@ import type { SourceDocument } from '../config/document.ts';
 import { readYaml } from '../config/read.ts';
 import type { Finding } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
+import { compareText } from '../core/text.ts';
 import { type Modules, testNames } from '../rego/source.ts';
 import { normalise } from '../workspace/tree.ts';
 import { policyFinding } from './rules.ts';
@@ -21,7 +22,7 @@ export async function readGuards(tree: FileTree, invariants: Modules, domain: st
 /** Notes on guards that the change edits. */
 export function changedGuards(base: { readonly modules: Modules; readonly what: string }, head: Modules): readonly Finding[] {
   const findings: Finding[] = [];
-  for (const [path, text] of [...base.modules].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [path, text] of [...base.modules].sort(([a], [b]) => compareText(a, b))) {
     const now = head.get(path);
     if (now === text) continue;
     findings.push(

@@ -1,4 +1,5 @@
 import type { Location } from '../core/finding.ts';
+import { compareText } from '../core/text.ts';
 import type { ExecResult } from '../tools/exec.ts';
 
 /** After this a run of `opa` is stopped. */
@@ -89,14 +90,10 @@ export function limitProblem(what: string): OpaProblem {
 export function sorted(problems: readonly OpaProblem[]): OpaProblem[] {
   return [...problems].sort(
     (a, b) =>
-      compare(a.location?.file ?? '', b.location?.file ?? '') ||
+      compareText(a.location?.file ?? '', b.location?.file ?? '') ||
       (a.location?.line ?? 0) - (b.location?.line ?? 0) ||
-      compare(a.message, b.message),
+      compareText(a.message, b.message),
   );
-}
-
-export function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 export function placeOf(raw: RawLocation | undefined, fallback?: string): Location | undefined {

@@ -5,12 +5,12 @@ import { ExternalError } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import type { Tool } from '../core/gate-context.ts';
 import type { JsonObject } from '../core/json.ts';
+import { compareText } from '../core/text.ts';
 import type { Modules } from '../rego/source.ts';
 import { type ExecResult, exec, OutputLimit } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
 import { untarMember } from './bundle.ts';
 import {
-  compare,
   limitProblem,
   type OpaProblem,
   OpaRefused,
@@ -131,7 +131,7 @@ export class Opa {
     };
     await Promise.all([next(), next()]);
     if (problems.length > 0) throw new OpaRefused(sorted(problems));
-    return new Map([...asts].sort(([a], [b]) => (a < b ? -1 : 1)));
+    return new Map([...asts].sort(([a], [b]) => compareText(a, b)));
   }
 
   /** One module; undefined when its tree is too large to look at. */
@@ -196,7 +196,9 @@ export class Opa {
       )
       .sort(
         (a, b) =>
-          compare(a.location.file, b.location.file) || (a.location.line ?? 0) - (b.location.line ?? 0) || compare(a.name, b.name),
+          compareText(a.location.file, b.location.file) ||
+          (a.location.line ?? 0) - (b.location.line ?? 0) ||
+          compareText(a.name, b.name),
       );
   }
 

@@ -1,7 +1,8 @@
 import { decodeText } from '../config/document.ts';
 import { ConfigurationError } from '../core/errors.ts';
-import { compareText, type Finding } from '../core/finding.ts';
+import type { Finding } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
+import { compareText } from '../core/text.ts';
 import { glob } from '../workspace/tree.ts';
 import { lintObjectives } from './lint.ts';
 import type { Objective } from './model.ts';

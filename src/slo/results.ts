@@ -1,6 +1,7 @@
-import { compareText, type Finding } from '../core/finding.ts';
+import type { Finding } from '../core/finding.ts';
 import { type BarChart, type GateResult, gateResult, type Measurement, type Subject, type Table } from '../core/gate.ts';
 import type { Json } from '../core/json.ts';
+import { compareText } from '../core/text.ts';
 import { formatDuration } from './duration.ts';
 import type { AlertOutcome, ObjectiveOutcome } from './evaluate.ts';
 import { describeObjective } from './events.ts';

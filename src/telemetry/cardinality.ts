@@ -1,5 +1,6 @@
-import { compareText, type Finding } from '../core/finding.ts';
 import { plural } from '../core/words.ts';
+import type { Finding } from '../core/finding.ts';
+import { compareText } from '../core/text.ts';
 import type { Metric, Registry } from './model.ts';
 import { telemetryFinding } from './rules.ts';
 

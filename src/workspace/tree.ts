@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join, posix, relative, resolve, sep } from 'node:path';
 import picomatch from 'picomatch';
 import { ConfigurationError } from '../core/errors.ts';
-import { compareText } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
+import { compareText } from '../core/text.ts';
 import type { Git } from './git.ts';
 
 /** The trees made here: commits, and folders on disk. */

@@ -1,4 +1,5 @@
 import type { Table } from '../../core/gate.ts';
+import { compareText } from '../../core/text.ts';
 import type { CanaryPoint } from './points.ts';
 
 /** Divergence of next-token distributions over single tokens, by segment: mean, median, 99 % and 99.9 %, and the largest, in nats. */
@@ -21,7 +22,7 @@ export function divergenceTable(points: readonly CanaryPoint[]): Table | undefin
     columns: ['segment', 'tokens', 'mean', 'median', '99 %', '99.9 %', 'largest'],
     rows: [...values.entries()]
       .filter(([, list]) => list.length > 0)
-      .sort(([a], [b]) => (a === 'all' ? -1 : b === 'all' ? 1 : a < b ? -1 : 1))
+      .sort(([a], [b]) => (a === 'all' ? -1 : b === 'all' ? 1 : compareText(a, b)))
       .map(([segment, list]) => {
         const sorted = Float64Array.from(list).sort();
         const at = (share: number): string =>

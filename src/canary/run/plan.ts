@@ -1,3 +1,4 @@
+import { compareText } from '../../core/text.ts';
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { createRng, type Rng } from '../../stats/rng.ts';
 import type { PromptRecord } from './corpus.ts';
@@ -63,7 +64,7 @@ export function buildPlan({ profile, prompts, baseline, candidate, seed, headers
     list.push(index);
     segments.set(prompt.segment, list);
   }
-  const queues = [...segments.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, indices]) => segmentQueue(indices, rng));
+  const queues = [...segments.entries()].sort(([a], [b]) => compareText(a, b)).map(([, indices]) => segmentQueue(indices, rng));
   const iterations: PlanStep[] = [];
   const blocks = [
     { block: 'warmup' as const, count: profile.warmupPairs ?? DEFAULTS.warmupPairs },

@@ -1,3 +1,4 @@
+import { compareText } from '../../core/text.ts';
 import { judgeCase } from '../judge/judge.ts';
 import type { CaseResult, Direction, MetricInput, MetricResult } from '../judge/types.ts';
 import { HttpProblem, isRecord, numberOr } from './http.ts';
@@ -189,7 +190,7 @@ function readPair(
 
 function segmentOf(tags: Readonly<Record<string, string>>, id: string): string {
   const named = Object.entries(tags)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .sort(([a], [b]) => compareText(a, b))
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
   return `${named}#${id}`;

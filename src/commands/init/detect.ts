@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { FileTree } from '../../core/gate-context.ts';
+import { compareText } from '../../core/text.ts';
 
 /** What mixgate can read in a repository, by the looks of its files. Absent: nothing was found. */
 export interface Found {
@@ -171,5 +172,5 @@ function patternsOf(files: readonly File[], all: readonly File[]): readonly stri
 }
 
 function shortest(files: readonly File[]): string | undefined {
-  return files.map((f) => f.path).sort((a, b) => a.length - b.length || (a < b ? -1 : 1))[0];
+  return files.map((f) => f.path).sort((a, b) => a.length - b.length || compareText(a, b))[0];
 }

@@ -1,6 +1,7 @@
 import type { Progress } from '../../core/context.ts';
 import type { Location } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
+import { compareText } from '../../core/text.ts';
 import { constant, type Definition, definitionsOf } from '../definitions.ts';
 import { type Counterexample, checkProgram, confirm, type ProofOptions, tracedCheck } from '../prove.ts';
 import type { Side } from '../side.ts';
@@ -94,7 +95,7 @@ export async function proveAll(side: Side, options: SmtOptions): Promise<SmtProo
   const order = new Map(options.packages.map((name, index) => [name, index]));
   const before = (a: SmtResult, b: SmtResult): number =>
     order.get(a.invariant)! - order.get(b.invariant)! ||
-    compare(a.location?.file ?? '', b.location?.file ?? '') ||
+    compareText(a.location?.file ?? '', b.location?.file ?? '') ||
     (a.location?.line ?? 0) - (b.location?.line ?? 0);
   return {
     version,
@@ -192,5 +193,3 @@ class Programs {
 function messageOf(clause: Definition): Json | undefined {
   return clause.ast.head.key === undefined ? undefined : constant(clause.ast.head.key);
 }
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -1,4 +1,5 @@
-import { compareText, type Level, type Location } from '../../core/finding.ts';
+import type { Level, Location } from '../../core/finding.ts';
+import { compareText } from '../../core/text.ts';
 import type { Metric, Signal } from '../model.ts';
 import type { TelemetryRule } from '../rules.ts';
 

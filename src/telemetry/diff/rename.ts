@@ -1,4 +1,4 @@
-import { compareText } from '../../core/finding.ts';
+import { compareText } from '../../core/text.ts';
 import type { AttributeDefinition, Signal } from '../model.ts';
 import { baseUnit } from '../ucum.ts';
 

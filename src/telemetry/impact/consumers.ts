@@ -1,9 +1,10 @@
 import type { Path, SourceDocument } from '../../config/document.ts';
 import { decodeText, parseYamlStream } from '../../config/document.ts';
 import { MixgateError } from '../../core/errors.ts';
-import { compareText, type Finding, type Location } from '../../core/finding.ts';
+import type { Finding, Location } from '../../core/finding.ts';
 import type { FileTree } from '../../core/gate-context.ts';
 import type { Json } from '../../core/json.ts';
+import { compareText } from '../../core/text.ts';
 import type { UseOfTelemetry } from '../diff/change.ts';
 import { isMap, type JsonMap } from '../registry/fields.ts';
 import { telemetryFinding } from '../rules.ts';

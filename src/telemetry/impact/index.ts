@@ -1,5 +1,6 @@
 import { formatLocation } from '../../core/errors.ts';
-import { compareText, type Finding } from '../../core/finding.ts';
+import type { Finding } from '../../core/finding.ts';
+import { compareText } from '../../core/text.ts';
 import type { RegoUse } from '../../rego/uses.ts';
 import type { Change, UseOfTelemetry } from '../diff/change.ts';
 import type { Metric, Registry } from '../model.ts';

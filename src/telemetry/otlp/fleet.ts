@@ -1,5 +1,6 @@
-import { compareText, type Finding } from '../../core/finding.ts';
+import type { Finding } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
+import { compareText } from '../../core/text.ts';
 import { DEFAULT_SERIES_LIMIT } from '../cardinality.ts';
 import type { Registry } from '../model.ts';
 import { type TelemetryRule, telemetryFinding } from '../rules.ts';

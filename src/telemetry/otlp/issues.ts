@@ -1,4 +1,5 @@
-import { compareText, type Finding, type Level } from '../../core/finding.ts';
+import type { Finding, Level } from '../../core/finding.ts';
+import { compareText } from '../../core/text.ts';
 import { type TelemetryRule, telemetryFinding } from '../rules.ts';
 import type { SamplePath } from './encoding.ts';
 import type { LineLocator, ParsedRequest } from './json-lines.ts';

@@ -1,4 +1,5 @@
 import { sha256 } from '../../core/json.ts';
+import { compareText } from '../../core/text.ts';
 
 /** What one cluster was seen to emit of one metric. Sets are bounded: label sets are counted up to a cap. */
 export interface ObservedMetric {
@@ -75,7 +76,7 @@ export function observeKeys(metric: ObservedMetric, attributes: ReadonlyMap<stri
   for (const key of keys) if (metric.anyKey.size < 256) metric.anyKey.add(key);
   if (metric.labelSets.size >= MAX_LABEL_SETS) return;
   const text = JSON.stringify(
-    [...attributes].sort(([a], [b]) => (a < b ? -1 : 1)),
+    [...attributes].sort(([a], [b]) => compareText(a, b)),
     (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
   );
   metric.labelSets.add(text.length > 200 ? sha256(text) : text);

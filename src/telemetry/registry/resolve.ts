@@ -1,6 +1,7 @@
 import { listSome, nearest } from '../../config/suggest.ts';
 import { formatLocation } from '../../core/errors.ts';
-import { compareText, type Finding } from '../../core/finding.ts';
+import type { Finding } from '../../core/finding.ts';
+import { compareText } from '../../core/text.ts';
 import {
   type AttributeDefinition,
   type Entity,
