@@ -1,6 +1,6 @@
 import { type Finding, finding } from '../core/finding.ts';
 import { type Chart, type GateResult, gateResult, type LineChart, type Table } from '../core/gate.ts';
-import { compareText } from '../core/text.ts';
+import { capitalised, compareText } from '../core/text.ts';
 import { formatNumber, formatQuantity } from '../report/number.ts';
 import { normalSf } from '../stats/distributions.ts';
 import { cochranArmitage, mannKendall, theilSen } from '../stats/monotone-trend.ts';
@@ -96,7 +96,7 @@ function worseFinding(trend: Trend, pAdjusted: number): Finding {
     ruleId,
     level: 'warning',
     blocking: false,
-    message: `${title[0]!.toUpperCase()}${title.slice(1)}: worse from release to release, ${slopeText(trend)} each over ${trend.releases} releases (p ${pAdjusted.toPrecision(2)}).`,
+    message: `${capitalised(title)}: worse from release to release, ${slopeText(trend)} each over ${trend.releases} releases (p ${pAdjusted.toPrecision(2)}).`,
     evidence: { metric: trend.name, slope: round(trend.slope), releases: trend.releases, pAdjusted: round(pAdjusted) },
     subject: trend.name,
     fix: 'Each release may be within its margin of the one before: compare the newest with the oldest one that was good.',
@@ -121,7 +121,7 @@ function releaseTables(names: readonly string[], releases: readonly Release[], s
   return names.map((name, position) => {
     const { title, unit } = metricDefinition(name);
     return {
-      title: `${title[0]!.toUpperCase()}${title.slice(1)} by release`,
+      title: `${capitalised(title)} by release`,
       columns: ['release', 'baseline', 'candidate', 'effect [interval]', 'n', 'verdict'],
       rows: releases.flatMap((release) => {
         const metric = release.metrics.get(name);
@@ -173,7 +173,7 @@ function chartOf(name: string, releases: readonly Release[]): Chart {
   });
   const chart: LineChart = {
     kind: 'line',
-    title: `${title[0]!.toUpperCase()}${title.slice(1)} by release`,
+    title: `${capitalised(title)} by release`,
     xLabel: 'release',
     yLabel: unit === '1' ? 'share or score' : unit.replace(/[{}]/g, ''),
     series: [

@@ -1,4 +1,5 @@
 import type { Finding } from '../core/finding.ts';
+import { capitalised } from '../core/text.ts';
 import { formatBytes } from './bytes.ts';
 import { type Capacity, DEFAULT_BATCH_TOKENS, type MemoryPlan, type ModelNeeds, planMemory, remedies } from './memory-plan.ts';
 import { modelTitle } from './metadata.ts';
@@ -102,5 +103,5 @@ export function remedyText(fixes: ReturnType<typeof remedies>, needs: ModelNeeds
     options.push(`spread a replica over ${fixes.accelerators} accelerators (now ${capacity.accelerators})`);
   if (options.length === 0) return 'Nothing makes it fit here: use accelerators with more memory.';
   const text = options.join(', or ');
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}. Fewer active parameters do not help: every expert must be in memory.`;
+  return `${capitalised(text)}. Fewer active parameters do not help: every expert must be in memory.`;
 }

@@ -3,6 +3,7 @@ import { ConfigurationError, formatLocation, isMixgateError, type MixgateError, 
 import { finding } from '../core/finding.ts';
 import type { GateId, GateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
+import { capitalised } from '../core/text.ts';
 
 /** A gate that runs on a pull request: when its section is in mixgate.yaml, or always. */
 export interface PullRequestGate {
@@ -93,7 +94,5 @@ function reasonOf(error: MixgateError): string {
 
 /** Problems begin small, after `mixgate: `; a finding stands alone. Names (of keys, of programs) stay as they are. */
 function sentence(message: string): string {
-  return /^(?:the|there|this|no|not|a|an|one|every|each|cannot|nested|unknown)\b/.test(message)
-    ? `${message.charAt(0).toUpperCase()}${message.slice(1)}`
-    : message;
+  return /^(?:the|there|this|no|not|a|an|one|every|each|cannot|nested|unknown)\b/.test(message) ? capitalised(message) : message;
 }

@@ -1,3 +1,4 @@
+import { capitalised } from '../core/text.ts';
 import { type CommandSpec, GLOBAL_OPTIONS, type OptionSpec } from './framework.ts';
 
 const EXIT_CODES = `Exit codes: 0 pass or warn, 1 fail, 2 usage or configuration error, 3 error, 4 inconclusive.`;
@@ -37,7 +38,7 @@ export function commandHelp(path: readonly CommandSpec[]): string {
   ]
     .filter((word) => word !== '')
     .join(' ');
-  const lines = [`${command.summary[0]!.toUpperCase()}${command.summary.slice(1)}.`, '', `Usage: ${usage}`, ''];
+  const lines = [`${capitalised(command.summary)}.`, '', `Usage: ${usage}`, ''];
   if (command.details !== undefined) lines.push(command.details.trim(), '');
   if (command.subcommands !== undefined) {
     const width = Math.max(...command.subcommands.map((c) => [c.name, c.positionals ?? ''].join(' ').length));

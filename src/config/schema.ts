@@ -2,6 +2,7 @@ import type { ErrorObject, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormatsModule from 'ajv-formats';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
+import { shorten } from '../core/text.ts';
 import { SCHEMAS, type SchemaName, type SchemaTypes } from '../generated/schemas.ts';
 import type { Path, SourceDocument } from './document.ts';
 import { listSome, nearest } from './suggest.ts';
@@ -155,6 +156,5 @@ function typeName(value: unknown): string {
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+  return shorten(JSON.stringify(value) ?? String(value), 80);
 }

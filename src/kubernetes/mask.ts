@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Json } from '../core/json.ts';
+import { shorten } from '../core/text.ts';
 
 /** Values that must never be printed are replaced by this and a keyed digest: equal secrets still compare equal. */
 const PREFIX = '\uE000masked:';
@@ -29,5 +30,5 @@ export function show(value: Json | undefined, side?: 'before' | 'after'): string
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   const open = text.replaceAll(/:\/\/[^\s/:@"']{1,200}:[^\s/@"']{1,200}@/g, '://***@');
   const clean = open.replaceAll(/\uE000masked:[0-9a-f]{64}/g, side === undefined ? '***' : `*** (${side})`);
-  return clean.length > 200 ? `${clean.slice(0, 197)}...` : clean;
+  return shorten(clean, 200);
 }

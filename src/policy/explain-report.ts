@@ -1,5 +1,6 @@
 import type { GateResult, Table } from '../core/gate.ts';
 import type { Json } from '../core/json.ts';
+import { shorten } from '../core/text.ts';
 import { describeDefinition } from './attribution.ts';
 import type { Counterfactual, Unfired } from './explain.ts';
 
@@ -122,6 +123,5 @@ function lookedText({ looked, complete, flips }: Counterfactual): string {
 
 function show(value: Json | undefined): string {
   if (value === undefined) return 'absent';
-  const text = JSON.stringify(value);
-  return text.length > 160 ? `${text.slice(0, 160)}...` : text;
+  return shorten(JSON.stringify(value), 160);
 }

@@ -1,4 +1,5 @@
 import type { Location } from '../core/finding.ts';
+import { shorten } from '../core/text.ts';
 import type { Modules } from '../rego/source.ts';
 import { type AstExpression, type AstTerm, isTerm, locationOf, sourceText } from './ast.ts';
 import type { Definition } from './definitions.ts';
@@ -207,6 +208,5 @@ function lineAround(source: string, offset: number, length: number): string {
 }
 
 function line(text: string): string {
-  const flat = text.replaceAll(/\s+/g, ' ').trim();
-  return flat.length > 160 ? `${flat.slice(0, 157)}...` : flat;
+  return shorten(text.replaceAll(/\s+/g, ' ').trim(), 160);
 }

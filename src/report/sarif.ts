@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib';
 import type { Finding, Location } from '../core/finding.ts';
 import { sha256 } from '../core/json.ts';
 import type { Report } from '../core/report.ts';
+import { capitalised } from '../core/text.ts';
 import { clip, oneLine, visible } from './escape.ts';
 import { describeEvidence } from './evidence.ts';
 import type { RenderOptions } from './options.ts';
@@ -93,8 +94,7 @@ function rule(id: string, example: Finding, options: SarifOptions): object {
 }
 
 function words(id: string): string {
-  const text = id.replaceAll('-', ' ');
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return capitalised(id.replaceAll('-', ' '));
 }
 
 function result(finding: Finding, ruleIndex: number, places: Places): object {

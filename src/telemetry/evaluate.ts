@@ -1,6 +1,7 @@
 import { compareFindings, type Finding } from '../core/finding.ts';
 import type { Measurement, Table } from '../core/gate.ts';
 import type { Json } from '../core/json.ts';
+import { shorten } from '../core/text.ts';
 import { type CardinalityEstimate, productText } from './cardinality.ts';
 import { type Change, type CompatibilityMode, compareChanges, levelOf, type UseOfTelemetry } from './diff/change.ts';
 import { type Consumers, impactText, usesOf } from './impact/index.ts';
@@ -101,8 +102,8 @@ export function changeTable(judged: readonly JudgedChange[]): Table {
         finding.level,
         change.item,
         change.field,
-        shorten(change.before),
-        shorten(change.after),
+        shorten(change.before, 80),
+        shorten(change.after, 80),
         change.breaks,
         uses.map((use) => `${use.kind} ${use.name}`).join(', ') || 'nobody here',
       ]),
@@ -147,8 +148,4 @@ export function registryMeasurements(registry: Registry, estimates: readonly Car
     { name: 'registry.events', value: registry.events.size, unit: '{event}' },
     { name: 'registry.series.estimated', value: sum((estimate) => estimate.series), unit: '{series}' },
   ];
-}
-
-function shorten(text: string): string {
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -1,3 +1,4 @@
+import { shorten } from '../../core/text.ts';
 import type { CaseInput, Direction, Margin, MetricKind, NoDataPolicy } from './types.ts';
 
 /** Limits on one case: everything here may come from outside. */
@@ -156,5 +157,5 @@ function isNumber(value: unknown): value is number {
 function show(value: unknown): string {
   // JSON has no infinity: 1e999 in a file would be shown as null.
   const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'nothing');
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  return shorten(text, 60);
 }

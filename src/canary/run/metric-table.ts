@@ -1,9 +1,10 @@
 import type { Table } from '../../core/gate.ts';
+import { capitalised } from '../../core/text.ts';
 import { formatNumber, unitName } from '../../report/number.ts';
 import { MIN_POINTS } from '../judge/defaults.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
 import { metricDefinition } from './metrics.ts';
-import { capital, effectText, heading, regressionText } from './present.ts';
+import { effectText, heading, regressionText } from './present.ts';
 
 const RANK: Readonly<Record<MetricResult['verdict'], number>> = { error: 0, fail: 1, inconclusive: 2, warn: 3, pass: 4 };
 
@@ -46,7 +47,7 @@ export function metricTable(judged: CaseResult, pairedBy: string): Table {
     rows: metrics.map((metric) => columns.map(([, cell]) => cell(metric))),
     details: open.map(sentence),
     fold: { from: open.length, what: 'pass' },
-    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capital(judged.family.method)}). ${intervalText(metrics)}Smallest detectable: the true change of one metric that 4 of 5 such runs tell from none; below a margin that was given it does not fail.${few}${points}${directionText(metrics)}`,
+    note: `Candidate against baseline${design}; median, rate or mean of each arm. The chance of a false fail is at most ${formatNumber(judged.alpha)} over all ${judged.family.size} tests${looks} (${capitalised(judged.family.method)}). ${intervalText(metrics)}Smallest detectable: the true change of one metric that 4 of 5 such runs tell from none; below a margin that was given it does not fail.${few}${points}${directionText(metrics)}`,
   };
 }
 

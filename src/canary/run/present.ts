@@ -1,5 +1,6 @@
 import type { Measurement } from '../../core/gate.ts';
 import type { Json } from '../../core/json.ts';
+import { capitalised } from '../../core/text.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
 import { metricDefinition } from './metrics.ts';
 
@@ -19,7 +20,7 @@ export function effectText(metric: MetricResult): string {
 
 /** As `label`, for the start of a sentence: a name of someone else's stays as it is. */
 export function heading(metric: { readonly name: string; readonly segment?: string }): string {
-  return metricDefinition(metric.name).title === metric.name ? label(metric) : capital(label(metric));
+  return metricDefinition(metric.name).title === metric.name ? label(metric) : capitalised(label(metric));
 }
 
 /** The effect without its interval; of a likelihood as a change of perplexity. */
@@ -145,8 +146,4 @@ function measurement(metric: MetricResult, name: string): Measurement | undefine
 /** Six significant digits: enough for people, and the same bytes on every platform. */
 export function round(value: number): number {
   return Number(value.toPrecision(6));
-}
-
-export function capital(text: string): string {
-  return `${text[0]!.toUpperCase()}${text.slice(1)}`;
 }

@@ -1,3 +1,4 @@
+import { capitalised } from '../../core/text.ts';
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { tSf } from '../../stats/distributions.ts';
 import { minimumDetectableEffect } from '../../stats/power.ts';
@@ -8,7 +9,7 @@ import { formatEffect } from '../judge/format.ts';
 import type { CaseResult, MetricResult } from '../judge/types.ts';
 import { latePacing } from '../pacing.ts';
 import type { CanaryPoint, PointSet } from './points.ts';
-import { capital, effectText, label } from './present.ts';
+import { effectText, label } from './present.ts';
 
 export interface ValidityInput {
   readonly samples: PointSet;
@@ -54,7 +55,7 @@ function saturated(samples: PointSet): string | undefined {
     judgedPoints(samples, 'generator_lag_ms').map((point) => point.value),
     judgedPoints(samples, 'e2e_ms', 'baseline').map((point) => point.value),
   );
-  return late === undefined ? undefined : `${capital(late)}.`;
+  return late === undefined ? undefined : `${capitalised(late)}.`;
 }
 
 /** The baseline itself slows down during the run: heat, a neighbour, a leak. Its prompts come in random order, so they are no reason. */

@@ -1,5 +1,6 @@
 import type { Path } from '../../config/document.ts';
 import { canonicalJson, type Json } from '../../core/json.ts';
+import { shorten } from '../../core/text.ts';
 import type { Breaks, Change } from '../diff/change.ts';
 import { isMap, type JsonMap } from '../registry/fields.ts';
 import type { TelemetryRule } from '../rules.ts';
@@ -131,5 +132,5 @@ export function same(a: Json | undefined, b: Json | undefined): boolean {
 export function short(value: Json | undefined): string {
   if (value === undefined) return 'none';
   const text = canonicalJson(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  return shorten(text, 60);
 }

@@ -2,6 +2,7 @@ import type { Path, SourceDocument } from '../../config/document.ts';
 import { listSome, nearest } from '../../config/suggest.ts';
 import type { Finding } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
+import { shorten } from '../../core/text.ts';
 import { telemetryFinding } from '../rules.ts';
 
 /** A file from a pull request can hold any number of mistakes: more than this are not looked into. */
@@ -131,5 +132,5 @@ function typeName(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
   const text = JSON.stringify(value) ?? String(value);
-  return `${text.length > 60 ? `${text.slice(0, 57)}...` : text}, a ${typeof value}`;
+  return `${shorten(text, 60)}, a ${typeof value}`;
 }
