@@ -1,4 +1,4 @@
-import { ConfigurationError, isMixgateError, type Problem } from '../core/errors.ts';
+import { ConfigurationError, isMixgateError, messageOf, type Problem } from '../core/errors.ts';
 import { finding } from '../core/finding.ts';
 import { type Provenance, REPORT_SCHEMA, type Report } from '../core/report.ts';
 import { EXIT, type ExitPolicy, exitCode } from '../core/verdict.ts';
@@ -27,7 +27,7 @@ export function failureReport(error: unknown, provenance: Provenance, policy: Ex
 
 function problemsOf(error: unknown): readonly Problem[] {
   if (isMixgateError(error)) return error.problems;
-  const detail = error instanceof Error ? error.message : String(error);
+  const detail = messageOf(error);
   return [
     { message: `This is a fault of mixgate: ${detail}`, fix: 'report it; a re-run with debug logging shows the stack trace.' },
   ];

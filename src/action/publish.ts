@@ -2,6 +2,7 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import * as core from '@actions/core';
 import { filesOfFindings, rulesOfFindings } from '../commands/report-sources.ts';
+import { messageOf } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
 import type { ExitPolicy } from '../core/verdict.ts';
 import { renderAnnotations } from '../report/annotations.ts';
@@ -163,8 +164,4 @@ function permission(what: string, error: unknown): string {
 
 function warn(text: string): void {
   core.warning(withoutCommands(oneLine(text)));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

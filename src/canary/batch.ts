@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { messageOf } from '../core/errors.ts';
 import { errorResult, judgeCase } from './judge/judge.ts';
 import type { CaseInput, CaseResult } from './judge/types.ts';
 
@@ -24,9 +25,7 @@ export function judgeLine(line: string, lineNumber: number): CaseResult {
   try {
     parsed = JSON.parse(line);
   } catch (cause) {
-    return errorResult({ id: `line ${lineNumber}` }, [
-      `line ${lineNumber}: not JSON (${cause instanceof Error ? cause.message : 'unreadable'})`,
-    ]);
+    return errorResult({ id: `line ${lineNumber}` }, [`line ${lineNumber}: not JSON (${messageOf(cause)})`]);
   }
   const result = judgeCase(parsed as CaseInput);
   if (result.verdict !== 'error') return result;

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
-import { ConfigurationError } from '../core/errors.ts';
+import { ConfigurationError, messageOf } from '../core/errors.ts';
 
 /** Limits on one sample file: it may come from anywhere. */
 const MAX_BYTES = 2 * 1024 ** 3;
@@ -43,11 +43,7 @@ export async function* sampleLines(file: string, end: LineEnd): AsyncGenerator<s
     if (cause instanceof ConfigurationError) throw cause;
     // zlib reports a cut-off file as "unexpected end of file" and a damaged one as a data error: both mean the run's record is not whole.
     if (zipped) end.midStream = true;
-    else
-      throw new ConfigurationError(
-        { message: `cannot read ${file}: ${cause instanceof Error ? cause.message : 'unknown error'}` },
-        { cause },
-      );
+    else throw new ConfigurationError({ message: `cannot read ${file}: ${messageOf(cause)}` }, { cause });
   } finally {
     source.destroy();
   }

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { gguf } from '@huggingface/gguf';
-import { ConfigurationError } from '../core/errors.ts';
+import { ConfigurationError, messageOf } from '../core/errors.ts';
 import type { Architecture } from './architecture.ts';
 
 /** Where the bytes of a model file come from. */
@@ -108,7 +108,7 @@ export async function readModel(source: ByteSource): Promise<ModelFile> {
   try {
     parsed = await gguf('https://model.invalid/file.gguf', { fetch: rangesOf(source) });
   } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
+    const said = messageOf(cause);
     throw bad(
       `the GGUF header cannot be read: ${cause instanceof RangeError ? 'it ends in the middle' : said.slice(0, 200)}.`,
       'check that the file was copied whole.',

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { listSome, nearest } from '../config/suggest.ts';
 import type { RunContext } from '../core/context.ts';
-import { ConfigurationError } from '../core/errors.ts';
+import { ConfigurationError, messageOf } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
 
 /** A flag, declared as data: parsing, help and documentation come from it. */
@@ -196,8 +196,8 @@ function parseFlags(
   try {
     parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (error) {
-    const unknown = /Unknown option '(?<flag>-[^']*)'/.exec(error instanceof Error ? error.message : '')?.groups?.['flag'];
-    if (unknown === undefined) throw new ConfigurationError(`${error instanceof Error ? error.message : String(error)}`);
+    const unknown = /Unknown option '(?<flag>-[^']*)'/.exec(messageOf(error))?.groups?.['flag'];
+    if (unknown === undefined) throw new ConfigurationError(messageOf(error));
     const guess = nearest(unknown.replace(/^-+/, ''), Object.keys(specs));
     throw new ConfigurationError({
       message: `unknown flag \`${unknown}\`.`,

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Progress } from '../core/context.ts';
-import { ConfigurationError, ExternalError, formatProblem, isMixgateError } from '../core/errors.ts';
+import { ConfigurationError, ExternalError, formatProblem, isMixgateError, messageOf } from '../core/errors.ts';
 import type { Report } from '../core/report.ts';
 import { EXIT, type ExitPolicy, exitCode, type OnUndecided } from '../core/verdict.ts';
 import { FORMATS, type Format, type RenderOptions, render } from '../report/index.ts';
@@ -36,7 +36,7 @@ export async function main(io: MainOptions): Promise<number> {
   } catch (error) {
     progress.done();
     if (!isMixgateError(error)) {
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       io.stderr.write(`mixgate: internal error: ${detail}\n`);
       io.stderr.write(
         io.env['MIXGATE_DEBUG']
@@ -194,7 +194,7 @@ async function writeEvidenceTo(dir: string, report: Report, io: MainOptions): Pr
     if (isMixgateError(cause)) throw cause;
     throw new ExternalError(
       {
-        message: `the evidence could not be written to ${dir}: ${cause instanceof Error ? cause.message : String(cause)}.`,
+        message: `the evidence could not be written to ${dir}: ${messageOf(cause)}.`,
         fix: 'name a folder that can be written.',
       },
       { cause },
@@ -227,7 +227,7 @@ async function tryTo(progress: Progress, what: string, action: () => Promise<voi
   try {
     await action();
   } catch (error) {
-    progress.warn(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+    progress.warn(`${what}: ${messageOf(error)}`);
   }
 }
 

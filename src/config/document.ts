@@ -13,7 +13,7 @@ import {
   type YAMLParseError,
   type Document as YamlDocument,
 } from 'yaml';
-import { ConfigurationError, type Problem } from '../core/errors.ts';
+import { ConfigurationError, messageOf, type Problem } from '../core/errors.ts';
 import type { Location } from '../core/finding.ts';
 import type { Json } from '../core/json.ts';
 
@@ -87,7 +87,7 @@ function sourceDocument(doc: YamlDocument.Parsed, lines: LineCounter, file: stri
   try {
     value = (doc.toJS({ maxAliasCount: MAX_ALIASES }) ?? null) as Json;
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     throw new ConfigurationError({ message: `cannot be read: ${message}`, location: { file, line: 1 } }, { cause });
   }
   const locate = (path: Path, what: 'key' | 'value' = 'value'): Location => {

@@ -55,3 +55,8 @@ export function formatLocation(location: Location): string {
 export function isMixgateError(error: unknown): error is MixgateError {
   return error instanceof MixgateError;
 }
+
+/** What an error says, for a sentence of ours; JavaScript can throw anything. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../core/errors.ts';
 import type { Program } from './compile.ts';
 import { EvaluationLimit, type Task, TaskRunner } from './tasks.ts';
 import { PolicyLoadError } from './wasm.ts';
@@ -36,7 +37,7 @@ parentPort!.on('message', (message: ToWorker) => {
   } catch (error) {
     if (error instanceof PolicyLoadError) answer = { job, loadFailure: error.failure };
     else if (error instanceof EvaluationLimit) answer = { job, limit: error.failure, item: error.item };
-    else answer = { job, error: error instanceof Error ? error.message : String(error) };
+    else answer = { job, error: messageOf(error) };
   }
   parentPort!.postMessage(answer);
 });

@@ -1,4 +1,4 @@
-import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { ConfigurationError, ExternalError, messageOf } from '../core/errors.ts';
 import { checkRef, type Git } from '../workspace/git.ts';
 
 /** A branch of a remote, as it was when it was fetched. */
@@ -27,7 +27,7 @@ export async function fetchBranch(git: Git, remote: string, branch: string): Pro
   try {
     await git.raw(['fetch', '--quiet', '--no-tags', '--end-of-options', remote, `+refs/heads/${branch}:${tracking}`]);
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
+    const text = messageOf(cause);
     if (/couldn't find remote ref/i.test(text))
       throw new ConfigurationError(
         {
@@ -77,7 +77,7 @@ export async function pushCommit(git: Git, target: RemoteBranch, commit: string)
     const now = await fetchBranch(git, target.remote, target.branch);
     if (now.tip === commit) return { ok: true };
     if (now.tip !== target.tip) return { ok: false, tip: now.tip };
-    const text = cause instanceof Error ? cause.message : String(cause);
+    const text = messageOf(cause);
     throw new ExternalError(
       {
         message: `${target.remote} refused the commit for ${target.branch}: ${text.trim().slice(0, 400)}`,

@@ -1,5 +1,5 @@
 import { appendFile } from 'node:fs/promises';
-import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { ConfigurationError, ExternalError, messageOf } from '../core/errors.ts';
 import { sampleLine } from './exposition.ts';
 
 /** A process whose /metrics is recorded. */
@@ -86,7 +86,7 @@ async function scrape(url: string): Promise<string> {
   } catch (cause) {
     throw new ExternalError(
       {
-        message: `the metrics of ${url} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}.`,
+        message: `the metrics of ${url} cannot be read: ${messageOf(cause)}.`,
         fix: 'check that the runtime is up and serves /metrics.',
       },
       { cause },

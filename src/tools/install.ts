@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Progress } from '../core/context.ts';
-import { ExternalError } from '../core/errors.ts';
+import { ExternalError, messageOf } from '../core/errors.ts';
 import { exec } from './exec.ts';
 import { packageRoot } from './package-root.ts';
 import type { ReleaseFile, ToolPin } from './pins.ts';
@@ -40,7 +40,7 @@ export async function installTool(pin: ToolPin, options: InstallOptions): Promis
         await download(release, options);
         return 'download';
       } catch (error) {
-        failures.push(`download: ${error instanceof Error ? error.message : String(error)}`);
+        failures.push(`download: ${messageOf(error)}`);
       }
     }
   }
@@ -49,7 +49,7 @@ export async function installTool(pin: ToolPin, options: InstallOptions): Promis
       await build(pin, options);
       return 'build';
     } catch (error) {
-      failures.push(`build: ${error instanceof Error ? error.message : String(error)}`);
+      failures.push(`build: ${messageOf(error)}`);
     }
   }
   throw new ExternalError({
@@ -104,7 +104,7 @@ async function fetchLimited(url: string, outer: AbortSignal | undefined): Promis
     return Buffer.concat(chunks);
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
-    throw new Error(`${error instanceof Error ? error.message : String(error)}${cause}`, { cause: error });
+    throw new Error(`${messageOf(error)}${cause}`, { cause: error });
   } finally {
     clearTimeout(timer);
   }

@@ -1,5 +1,6 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { RE2JS } from 're2js';
+import { messageOf } from '../../core/errors.ts';
 
 /** What a right answer looks like; `check` of a prompt line. */
 export type AnswerCheck =
@@ -24,7 +25,7 @@ export function parseCheck(value: unknown): AnswerCheck | string {
     try {
       validator(schema);
     } catch (cause) {
-      return `\`check.schema\` cannot be used: ${cause instanceof Error ? cause.message : String(cause)}.`;
+      return `\`check.schema\` cannot be used: ${messageOf(cause)}.`;
     }
     return { kind, schema };
   }
@@ -34,7 +35,7 @@ export function parseCheck(value: unknown): AnswerCheck | string {
   try {
     RE2JS.compile(expected);
   } catch (cause) {
-    return `\`check.value\` is no RE2 pattern: ${cause instanceof Error ? cause.message : String(cause)}.`;
+    return `\`check.value\` is no RE2 pattern: ${messageOf(cause)}.`;
   }
   return { kind, value: expected };
 }

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../../core/errors.ts';
+import { ConfigurationError, messageOf } from '../../core/errors.ts';
 import { exec } from '../../tools/exec.ts';
 import { codeOf } from './answer-check.ts';
 
@@ -34,7 +34,7 @@ function sandboxed(): readonly [string, ...string[]] {
 export async function requireCodeSandbox(): Promise<void> {
   const problem = await exec(...call(), { input: 'console.log(1)', timeoutMs: WALL_MS, env: { PATH: process.env['PATH'] } }).then(
     (result) => (result.code === 0 && result.stdout.trim() === '1' ? undefined : result.stderr.trim().split('\n')[0]),
-    (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)),
+    messageOf,
   );
   if (problem !== undefined)
     throw new ConfigurationError({

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isMixgateError } from '../../core/errors.ts';
+import { isMixgateError, messageOf } from '../../core/errors.ts';
 
 /** An answer that is not a judgement, as RFC 9457 problem details. */
 export class HttpProblem extends Error {
@@ -98,7 +98,7 @@ export function parseJson(bytes: Uint8Array<ArrayBuffer>): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new HttpProblem(400, `The body is not JSON: ${cause instanceof Error ? cause.message.slice(0, 200) : 'unreadable'}.`);
+    throw new HttpProblem(400, `The body is not JSON: ${messageOf(cause).slice(0, 200)}.`);
   }
 }
 

@@ -3,7 +3,7 @@ import type { ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormatsModule from 'ajv-formats';
 import { decodeText, parseYaml, type SourceDocument } from '../../config/document.ts';
-import { MixgateError } from '../../core/errors.ts';
+import { MixgateError, messageOf } from '../../core/errors.ts';
 import type { Finding } from '../../core/finding.ts';
 import type { FileTree } from '../../core/gate-context.ts';
 import { isMap, type JsonMap } from '../registry/fields.ts';
@@ -96,9 +96,7 @@ function readSchema(path: string, bytes: Buffer, findings: Finding[]): EventSche
       validate: ajv.compile(rest),
     };
   } catch (error) {
-    findings.push(
-      invalid(`The event schema cannot be used: ${error instanceof Error ? error.message : String(error)}.`, document.locate([])),
-    );
+    findings.push(invalid(`The event schema cannot be used: ${messageOf(error)}.`, document.locate([])));
     return undefined;
   }
 }

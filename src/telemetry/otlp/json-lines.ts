@@ -1,3 +1,4 @@
+import { messageOf } from '../../core/errors.ts';
 import type { SamplePath } from './encoding.ts';
 
 /** One document larger than this is refused: exporters write requests of at most a few megabytes. */
@@ -93,7 +94,7 @@ export async function* readRequests(
   } catch (error) {
     problem({
       line: pendingLine,
-      message: `it is not JSON: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`,
+      message: `it is not JSON: ${messageOf(error).slice(0, 200)}`,
     });
   }
 }
