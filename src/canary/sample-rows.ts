@@ -1,3 +1,5 @@
+import { isObject } from '../core/json.ts';
+
 /** One measured value, whatever file it came from. */
 export interface SampleRow {
   readonly metric: string;
@@ -19,7 +21,7 @@ export type K6Line =
 /** Reads one line of `k6 run --out json`. Throws SyntaxError on text that is not JSON; lines of other shapes are `other`. */
 export function parseK6Line(line: string): K6Line {
   const record: unknown = JSON.parse(line);
-  if (!isRecord(record) || typeof record['metric'] !== 'string' || !isRecord(record['data'])) return { kind: 'other' };
+  if (!isObject(record) || typeof record['metric'] !== 'string' || !isObject(record['data'])) return { kind: 'other' };
   const { type, metric, data } = record as { type: unknown; metric: string; data: Record<string, unknown> };
   if (type === 'Metric') {
     const k6Type = data['type'];
@@ -28,8 +30,8 @@ export function parseK6Line(line: string): K6Line {
       : { kind: 'other' };
   }
   if (type !== 'Point' || typeof data['value'] !== 'number') return { kind: 'other' };
-  const tags = isRecord(data['tags']) ? data['tags'] : {};
-  const metadata = isRecord(data['metadata']) ? data['metadata'] : {};
+  const tags = isObject(data['tags']) ? data['tags'] : {};
+  const metadata = isObject(data['metadata']) ? data['metadata'] : {};
   return {
     kind: 'point',
     canaryRun: metric.startsWith('mixgate_') && tags['block'] === 'ab',
@@ -156,8 +158,4 @@ export function splitCsv(line: string): string[] {
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : typeof value === 'number' ? String(value) : undefined;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -39,6 +39,9 @@ export function digestJson(value: unknown): string {
   return sha256(canonicalJson(value));
 }
 
-export function isObject(value: Json | undefined): value is JsonObject {
+/** Whether a value is an object of JSON: neither null nor a list. */
+export function isObject(value: unknown): value is Record<string, unknown>;
+export function isObject(value: Json | undefined): value is JsonObject;
+export function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,3 +1,4 @@
+import { isObject } from '../core/json.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import type { Difference } from './difference.ts';
 import type { DriftRule } from './rules.ts';
@@ -69,11 +70,8 @@ export function classify(object: NormalisedObject, difference: Difference): Clas
 
 export function isPolicyBundle(object: Pick<NormalisedObject, 'value'>): boolean {
   const metadata = object.value['metadata'];
-  const labels =
-    typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
-      ? (metadata as { labels?: Record<string, unknown> }).labels
-      : undefined;
-  return labels?.['mixgate.dev/policy-bundle'] !== undefined || labels?.['openpolicyagent.org/policy'] !== undefined;
+  const labels = isObject(metadata) ? metadata['labels'] : undefined;
+  return isObject(labels) && (labels['mixgate.dev/policy-bundle'] ?? labels['openpolicyagent.org/policy']) !== undefined;
 }
 
 function isIdle(difference: Difference): boolean {

@@ -6,7 +6,7 @@ import { type Attribution, attribute } from './attribution.ts';
 import { compileProgram } from './compile.ts';
 import { decisionOf } from './decision.ts';
 import { type Definition, definitionsOf } from './definitions.ts';
-import { type Domain, digitsOf, inputOf } from './domain.ts';
+import { type Domain, digitsOf, inputOf, valueAt } from './domain.ts';
 import { CHECK_ENTRYPOINT, checkModule } from './invariants.ts';
 import { OpaRefused } from './opa-problems.ts';
 import { coveringStrength, requireStrength, samplePoints, take } from './sampling.ts';
@@ -85,9 +85,7 @@ async function requireWhere(side: Side, { domain, invariants }: ProofOptions): P
   if (where === undefined) return;
   const rules = [...side.definitions, ...definitionsOf(await side.opa.parse(invariants))].map((d) => d.rule);
   if (rules.some((rule) => rule === where || where.startsWith(`${rule}.`))) return;
-  let node: Json | undefined = side.source.data;
-  for (const step of where.split('.')) node = isObject(node) && Object.hasOwn(node, step) ? node[step] : undefined;
-  if (node !== undefined) return;
+  if (valueAt(side.source.data, where.split('.')) !== undefined) return;
   throw new ConfigurationError({
     message: `where is \`${where.replaceAll('.', '/')}\`, which is no rule of the policy or its invariants.`,
     location: domain.whereLocation ?? domain.location,

@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../core/errors.ts';
+import { isObject } from '../core/json.ts';
 
 /** What a run compares: base and head, and the pull request when there is one. */
 export interface ChangeEvent {
@@ -79,7 +80,7 @@ function fromFork(head: Payload | null | undefined, base: Payload | null | undef
 }
 
 function record(value: unknown, event: string, name: string): Payload {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Payload;
+  if (isObject(value)) return value;
   throw new ConfigurationError({
     message: `the ${event} event has no ${name}.`,
     expected: 'the event file that GitHub writes (GITHUB_EVENT_PATH)',

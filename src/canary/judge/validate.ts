@@ -1,3 +1,4 @@
+import { isObject } from '../../core/json.ts';
 import { shorten } from '../../core/text.ts';
 import type { CaseInput, Direction, Margin, MetricKind, NoDataPolicy } from './types.ts';
 
@@ -17,7 +18,7 @@ const METRIC_KEYS = ['name', 'segment', 'kind', 'direction', 'margin', 'baseline
 /** Checks a parsed JSON value against the case shape. Collects every problem; `value` is present only when there are none. */
 export function checkCase(input: unknown): Checked {
   const problems: string[] = [];
-  if (!isRecord(input)) return { problems: ['a case must be a JSON object with id, design and metrics'] };
+  if (!isObject(input)) return { problems: ['a case must be a JSON object with id, design and metrics'] };
   unknownKeys(input, CASE_KEYS, 'case', problems);
   const { id, design, alpha, seed, looks, look, metrics } = input;
   if (typeof id !== 'string' || id === '') problems.push('id: expected a non-empty text');
@@ -39,7 +40,7 @@ export function checkCase(input: unknown): Checked {
     const names = new Set<string>();
     metrics.forEach((metric, i) => {
       points += checkMetric(metric, `metrics[${i}]`, design === 'paired', problems);
-      if (!isRecord(metric)) return;
+      if (!isObject(metric)) return;
       const key = JSON.stringify([metric.name, metric.segment ?? null]);
       if (names.has(key)) problems.push(`metrics[${i}]: ${show(metric.name)} appears twice for the same segment`);
       names.add(key);
@@ -51,7 +52,7 @@ export function checkCase(input: unknown): Checked {
 }
 
 function checkMetric(metric: unknown, where: string, paired: boolean, problems: string[]): number {
-  if (!isRecord(metric)) {
+  if (!isObject(metric)) {
     problems.push(`${where}: expected an object`);
     return 0;
   }
@@ -86,7 +87,7 @@ function checkMetric(metric: unknown, where: string, paired: boolean, problems: 
 }
 
 function checkMargin(margin: unknown, where: string, problems: string[]): void {
-  if (!isRecord(margin)) {
+  if (!isObject(margin)) {
     problems.push(`${where}: expected {relative} or {absolute}`);
     return;
   }
@@ -144,10 +145,6 @@ function oneOf<T extends string>(value: unknown, allowed: readonly T[], where: s
 function unknownKeys(value: Record<string, unknown>, known: readonly string[], where: string, problems: string[]): void {
   for (const key of Object.keys(value))
     if (!known.includes(key)) problems.push(`${where}: unknown key ${show(key)} (known: ${known.join(', ')})`);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isNumber(value: unknown): value is number {

@@ -1,10 +1,11 @@
+import { isObject } from '../../core/json.ts';
 import { parsePromDuration } from '../../prometheus/duration.ts';
 import { DEFAULT_ALPHA } from '../judge/defaults.ts';
 import type { CaseInput, Direction, Margin, MetricInput } from '../judge/types.ts';
 import { MAX_LOOKS } from '../judge/validate.ts';
 import { queryRange } from '../prometheus-samples.ts';
 import { type MetricSetting, samplesToCase } from '../samples.ts';
-import { HttpProblem, isRecord } from './http.ts';
+import { HttpProblem } from './http.ts';
 
 /** One live comparison: two queries of the configured Prometheus over a window that ends now. */
 export interface AnalysisMetric extends MetricSetting {
@@ -80,7 +81,7 @@ function defined(fields: Record<string, unknown>): Record<string, unknown> {
 /** Checks a request; HttpProblem 400 with every problem. `profile` gives kind, direction and margin where the request does not. */
 export function analysisRequest(body: unknown, profile: readonly MetricSetting[]): AnalysisRequest {
   const problems: string[] = [];
-  if (!isRecord(body)) throw new HttpProblem(400, 'expected {metrics: [{name, baselineQuery, candidateQuery}], window, step}.');
+  if (!isObject(body)) throw new HttpProblem(400, 'expected {metrics: [{name, baselineQuery, candidateQuery}], window, step}.');
   unknownKeys(body, KEYS, '', problems);
   const duration = (key: 'window' | 'step', fallback: string): number => {
     const value = body[key] ?? fallback;
@@ -118,7 +119,7 @@ function readMetric(
   profile: readonly MetricSetting[],
   problems: string[],
 ): AnalysisMetric | undefined {
-  if (!isRecord(metric)) {
+  if (!isObject(metric)) {
     problems.push(`${where}: expected {name, baselineQuery, candidateQuery}`);
     return undefined;
   }
@@ -150,7 +151,7 @@ function readMetric(
 }
 
 function isMargin(margin: unknown): margin is Margin {
-  if (!isRecord(margin)) return false;
+  if (!isObject(margin)) return false;
   const sizes = Object.entries(margin);
   return (
     sizes.length === 1 &&

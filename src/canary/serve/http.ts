@@ -123,10 +123,6 @@ export function asProblem(error: unknown): HttpProblem {
   return new HttpProblem(500, 'The request could not be judged.');
 }
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 export function numberOr(value: unknown, fallback: number): number {
   return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
 }

@@ -1,7 +1,8 @@
+import { isObject } from '../../core/json.ts';
 import { compareText } from '../../core/text.ts';
 import { judgeCase } from '../judge/judge.ts';
 import type { CaseResult, Direction, MetricInput, MetricResult } from '../judge/types.ts';
-import { HttpProblem, isRecord, numberOr } from './http.ts';
+import { HttpProblem, numberOr } from './http.ts';
 
 /**
  * Kayenta's remote judge (kayenta-judge, RemoteJudgeRequest and CanaryJudgeResult): metric pairs with the canary configuration in,
@@ -79,12 +80,12 @@ function readRequest(body: unknown): {
   weights: ReadonlyMap<string, number>;
 } {
   const problems: string[] = [];
-  if (!isRecord(body)) throw new HttpProblem(400, 'expected {canaryConfig, scoreThresholds, metricSetPairList}.');
+  if (!isObject(body)) throw new HttpProblem(400, 'expected {canaryConfig, scoreThresholds, metricSetPairList}.');
   const { canaryConfig, scoreThresholds, metricSetPairList } = body;
-  if (!isRecord(canaryConfig) || !Array.isArray(canaryConfig['metrics'])) problems.push('canaryConfig.metrics: expected a list');
+  if (!isObject(canaryConfig) || !Array.isArray(canaryConfig['metrics'])) problems.push('canaryConfig.metrics: expected a list');
   if (!Array.isArray(metricSetPairList)) problems.push('metricSetPairList: expected a list');
   else if (metricSetPairList.length > MAX_PAIRS) problems.push(`metricSetPairList: more than ${MAX_PAIRS} pairs`);
-  const raw = isRecord(scoreThresholds) ? scoreThresholds : {};
+  const raw = isObject(scoreThresholds) ? scoreThresholds : {};
   const thresholds = { pass: numberOr(raw['pass'], 95), marginal: numberOr(raw['marginal'], 75) };
   if (!(thresholds.pass > 0 && thresholds.pass <= 100 && thresholds.marginal >= 0 && thresholds.marginal <= thresholds.pass))
     problems.push('scoreThresholds: expected 0 <= marginal <= pass <= 100 and pass above 0');
@@ -92,13 +93,13 @@ function readRequest(body: unknown): {
   const config = canaryConfig as { metrics: unknown[]; classifier?: unknown };
   const configs = new Map(
     config.metrics.flatMap((entry) =>
-      isRecord(entry) && typeof entry['name'] === 'string' ? [[entry['name'], metricConfig(entry)] as const] : [],
+      isObject(entry) && typeof entry['name'] === 'string' ? [[entry['name'], metricConfig(entry)] as const] : [],
     ),
   );
   const metrics = (metricSetPairList as unknown[]).map((pair, index) => readPair(pair, index, configs, problems));
   if (problems.length > 0) throw new HttpProblem(400, problems.slice(0, 10).join('; '), problems.slice(0, 100));
   const groupWeights =
-    isRecord(config.classifier) && isRecord(config.classifier['groupWeights']) ? config.classifier['groupWeights'] : {};
+    isObject(config.classifier) && isObject(config.classifier['groupWeights']) ? config.classifier['groupWeights'] : {};
   const weights = new Map(
     Object.entries(groupWeights).flatMap(([name, weight]) => (typeof weight === 'number' ? [[name, weight] as const] : [])),
   );
@@ -107,10 +108,10 @@ function readRequest(body: unknown): {
 
 /** `increase` in Kayenta means that an increase is bad. `effectSize.allowedIncrease: 1.1` is a margin of 10 %. */
 function metricConfig(entry: Record<string, unknown>): MetricConfig {
-  const analysis = isRecord(entry['analysisConfigurations']) ? entry['analysisConfigurations'] : {};
-  const canary = isRecord(analysis['canary']) ? analysis['canary'] : {};
+  const analysis = isObject(entry['analysisConfigurations']) ? entry['analysisConfigurations'] : {};
+  const canary = isObject(analysis['canary']) ? analysis['canary'] : {};
   const direction = canary['direction'] === 'increase' ? 'lower' : canary['direction'] === 'decrease' ? 'higher' : 'either';
-  const effect = isRecord(canary['effectSize']) ? canary['effectSize'] : {};
+  const effect = isObject(canary['effectSize']) ? canary['effectSize'] : {};
   const [up, down] = [numberOr(effect['allowedIncrease'], 1) - 1, 1 - numberOr(effect['allowedDecrease'], 1)];
   // Direction `either` has one margin: the smaller that was given.
   const sizes = direction === 'lower' ? [up] : direction === 'higher' ? [down] : [up, down];
@@ -143,13 +144,13 @@ function readPair(
   problems: string[],
 ): Pair | undefined {
   const where = `metricSetPairList[${index}]`;
-  if (!isRecord(pair) || typeof pair['name'] !== 'string' || pair['name'] === '' || !isRecord(pair['values'])) {
+  if (!isObject(pair) || typeof pair['name'] !== 'string' || pair['name'] === '' || !isObject(pair['values'])) {
     problems.push(`${where}: expected {name, values: {control: [number], experiment: [number]}}`);
     return undefined;
   }
   const { name, values } = pair as { name: string; values: Record<string, unknown> };
   const config = configs.get(name) ?? NO_CONFIG;
-  const tags = isRecord(pair['tags'])
+  const tags = isObject(pair['tags'])
     ? Object.fromEntries(Object.entries(pair['tags']).filter((tag): tag is [string, string] => typeof tag[1] === 'string'))
     : {};
   const series = (key: string): (number | null)[] => {

@@ -1,9 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { isObject } from '../../core/json.ts';
 import type { Verdict } from '../../core/verdict.ts';
 import type { MetricSetting } from '../samples.ts';
 import { analysisRequest, fetchWindow, flatRequest } from './analysis.ts';
-import { asProblem, bodyOf, HttpProblem, isRecord, parseJson, problemReply, type Reply, send } from './http.ts';
+import { asProblem, bodyOf, HttpProblem, parseJson, problemReply, type Reply, send } from './http.ts';
 import { ServerMetrics } from './metrics.ts';
 import { JudgePool, type JudgePoolOptions } from './pool.ts';
 import type { Judged } from './work.ts';
@@ -138,7 +139,7 @@ function handlers(options: ServeOptions, pool: JudgePool): ReadonlyMap<string, R
   const get: Handler = async (_request, url, gone) => answered(await live(flatRequest(new Map(url.searchParams)), gone));
   const flagger: Handler = async (request, _url, gone) => {
     const payload = await json(request);
-    if (!isRecord(payload) || !isRecord(payload['metadata']))
+    if (!isObject(payload) || !isObject(payload['metadata']))
       throw new HttpProblem(
         400,
         'expected the payload of a Flagger webhook, with metadata: {baselineQuery, candidateQuery, ...}.',

@@ -1,7 +1,6 @@
 import type { Path, SourceDocument } from '../../config/document.ts';
-import type { Json } from '../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../core/json.ts';
 import { type Change, compareChanges } from '../diff/change.ts';
-import { isMap, type JsonMap } from '../registry/fields.ts';
 import { asMap, compareEnums, compareLimits, compareTypes, type Say, same, short } from './keywords.ts';
 import type { EventSchema } from './load.ts';
 
@@ -52,18 +51,18 @@ interface Walk {
   readonly item: string;
   readonly before: SourceDocument;
   readonly after: SourceDocument;
-  readonly baseRoot: JsonMap;
-  readonly headRoot: JsonMap;
+  readonly baseRoot: JsonObject;
+  readonly headRoot: JsonObject;
   readonly changes: Change[];
   readonly visited: Set<string>;
 }
 
 /** Follows `#/...` references; the path of the target comes along, so that locations point at the definition. */
-function resolve(root: JsonMap, schema: Json | undefined, path: Path): { schema: Json | undefined; path: Path } {
+function resolve(root: JsonObject, schema: Json | undefined, path: Path): { schema: Json | undefined; path: Path } {
   let current = schema;
   let at = path;
   for (let hops = 0; hops < 32; hops += 1) {
-    const ref = isMap(current) ? current['$ref'] : undefined;
+    const ref = isObject(current) ? current['$ref'] : undefined;
     if (typeof ref !== 'string' || !ref.startsWith('#')) break;
     const steps = ref
       .slice(1)
@@ -71,7 +70,7 @@ function resolve(root: JsonMap, schema: Json | undefined, path: Path): { schema:
       .slice(1)
       .map((step) => decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~'));
     let target: Json | undefined = root;
-    for (const step of steps) target = isMap(target) ? target[step] : undefined;
+    for (const step of steps) target = isObject(target) ? target[step] : undefined;
     if (target === undefined) break;
     current = target;
     at = steps;
@@ -161,7 +160,7 @@ function compare(
 }
 
 /** Open: unknown properties are allowed; closed: they are refused; partial: they must match a schema or pattern. */
-export function contentModel(schema: JsonMap): 'open' | 'closed' | 'partial' {
+export function contentModel(schema: JsonObject): 'open' | 'closed' | 'partial' {
   const additional = schema['additionalProperties'] ?? schema['unevaluatedProperties'];
   if (additional === false) return schema['patternProperties'] === undefined ? 'closed' : 'partial';
   return additional === undefined || additional === true ? 'open' : 'partial';
@@ -169,8 +168,8 @@ export function contentModel(schema: JsonMap): 'open' | 'closed' | 'partial' {
 
 function compareObjects(
   walk: Walk,
-  b: JsonMap,
-  a: JsonMap,
+  b: JsonObject,
+  a: JsonObject,
   basePath: Path,
   headPath: Path,
   field: string,
@@ -179,7 +178,7 @@ function compareObjects(
 ): void {
   const was = asMap(b['properties']) ?? {};
   const is = asMap(a['properties']) ?? {};
-  const required = (schema: JsonMap): ReadonlySet<string> =>
+  const required = (schema: JsonObject): ReadonlySet<string> =>
     new Set(
       Array.isArray(schema['required']) ? schema['required'].filter((item): item is string => typeof item === 'string') : [],
     );
@@ -270,7 +269,7 @@ function compareObjects(
   }
   const extraBefore = b['additionalProperties'];
   const extraAfter = a['additionalProperties'];
-  if (isMap(extraBefore) && isMap(extraAfter))
+  if (isObject(extraBefore) && isObject(extraAfter))
     compare(
       walk,
       extraBefore,

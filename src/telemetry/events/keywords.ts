@@ -1,8 +1,7 @@
 import type { Path } from '../../config/document.ts';
-import { canonicalJson, type Json } from '../../core/json.ts';
+import { canonicalJson, isObject, type Json, type JsonObject } from '../../core/json.ts';
 import { shorten } from '../../core/text.ts';
 import type { Breaks, Change } from '../diff/change.ts';
-import { isMap, type JsonMap } from '../registry/fields.ts';
 import type { TelemetryRule } from '../rules.ts';
 
 /** Reports one difference at the field that is being compared. */
@@ -23,11 +22,11 @@ export type Say = (
 ) => void;
 
 /** A schema as a mapping; `true` and absence allow anything. */
-export function asMap(schema: Json | undefined): JsonMap | undefined {
-  return schema === true || schema === undefined ? {} : isMap(schema) ? schema : undefined;
+export function asMap(schema: Json | undefined): JsonObject | undefined {
+  return schema === true || schema === undefined ? {} : isObject(schema) ? schema : undefined;
 }
 
-function typesOf(schema: JsonMap): ReadonlySet<string> | undefined {
+function typesOf(schema: JsonObject): ReadonlySet<string> | undefined {
   const type = schema['type'];
   if (typeof type === 'string') return new Set([type]);
   return Array.isArray(type) ? new Set(type.filter((item): item is string => typeof item === 'string')) : undefined;
@@ -38,7 +37,7 @@ function allows(types: ReadonlySet<string> | undefined, type: string): boolean {
   return types === undefined || types.has(type) || (type === 'integer' && types.has('number'));
 }
 
-export function compareTypes(b: JsonMap, a: JsonMap, label: string, say: Say): void {
+export function compareTypes(b: JsonObject, a: JsonObject, label: string, say: Say): void {
   const before = typesOf(b);
   const after = typesOf(a);
   const narrowed = after !== undefined && (before === undefined || [...before].some((type) => !allows(after, type)));
@@ -55,8 +54,8 @@ export function compareTypes(b: JsonMap, a: JsonMap, label: string, say: Say): v
   });
 }
 
-export function compareEnums(b: JsonMap, a: JsonMap, label: string, say: Say): void {
-  const values = (schema: JsonMap): readonly string[] | undefined => {
+export function compareEnums(b: JsonObject, a: JsonObject, label: string, say: Say): void {
+  const values = (schema: JsonObject): readonly string[] | undefined => {
     if (schema['const'] !== undefined) return [canonicalJson(schema['const'])];
     return Array.isArray(schema['enum']) ? schema['enum'].map((value) => canonicalJson(value)) : undefined;
   };
@@ -101,7 +100,7 @@ const UPPER = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxPrope
 const LOWER = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties'] as const;
 const OTHER = ['pattern', 'format', 'multipleOf', 'uniqueItems'] as const;
 
-export function compareLimits(b: JsonMap, a: JsonMap, label: string, say: Say): void {
+export function compareLimits(b: JsonObject, a: JsonObject, label: string, say: Say): void {
   for (const keyword of [...UPPER, ...LOWER, ...OTHER]) {
     const before = b[keyword];
     const after = a[keyword];

@@ -6,7 +6,7 @@ import { decodeText, parseYaml, type SourceDocument } from '../../config/documen
 import { MixgateError, messageOf } from '../../core/errors.ts';
 import type { Finding } from '../../core/finding.ts';
 import type { FileTree } from '../../core/gate-context.ts';
-import { isMap, type JsonMap } from '../registry/fields.ts';
+import { isObject, type JsonObject } from '../../core/json.ts';
 import { telemetryFinding } from '../rules.ts';
 import { patiently } from './cpu-time.ts';
 
@@ -16,7 +16,7 @@ const addFormats = addFormatsModule as unknown as (ajv: Ajv2020) => Ajv2020;
 export interface EventSchema {
   /** File name without `.schema.json`: the event's name. */
   readonly name: string;
-  readonly schema: JsonMap;
+  readonly schema: JsonObject;
   readonly document: SourceDocument;
   readonly validate: ValidateFunction;
 }
@@ -63,7 +63,7 @@ function readSchema(path: string, bytes: Buffer, findings: Finding[]): EventSche
     return undefined;
   }
   const schema = document.value;
-  if (!isMap(schema)) {
+  if (!isObject(schema)) {
     findings.push(invalid('The event schema is not a JSON object.', document.locate([])));
     return undefined;
   }

@@ -3,10 +3,9 @@ import { decodeText, parseYamlStream } from '../../config/document.ts';
 import { MixgateError } from '../../core/errors.ts';
 import type { Finding, Location } from '../../core/finding.ts';
 import type { FileTree } from '../../core/gate-context.ts';
-import type { Json } from '../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../core/json.ts';
 import { compareText } from '../../core/text.ts';
 import type { UseOfTelemetry } from '../diff/change.ts';
-import { isMap, type JsonMap } from '../registry/fields.ts';
 import { telemetryFinding } from '../rules.ts';
 import { parsePromql, type Selector } from './promql.ts';
 
@@ -88,7 +87,7 @@ type Visit = (query: string, path: Path, parents: readonly Json[]) => void;
 function walk(value: Json, path: Path, parents: readonly Json[], visit: Visit): void {
   if (Array.isArray(value)) {
     for (const [index, item] of (value as readonly Json[]).entries()) walk(item, [...path, index], [...parents, value], visit);
-  } else if (isMap(value)) {
+  } else if (isObject(value)) {
     for (const [key, item] of Object.entries(value)) {
       if (typeof item === 'string' && QUERY_KEYS.has(key)) {
         if (item.trim() !== '') visit(item, [...path, key], [...parents, value]);
@@ -104,11 +103,13 @@ function sloNamesByIndicator(documents: readonly SourceDocument[]): ReadonlyMap<
   const names = new Map<string, string[]>();
   for (const { value } of documents) {
     if (!isOpenSlo(value) || value['kind'] !== 'SLO') continue;
-    const spec = isMap(value['spec']) ? value['spec'] : {};
+    const spec = isObject(value['spec']) ? value['spec'] : {};
     const refs = [
       spec['indicatorRef'],
       ...(Array.isArray(spec['objectives'])
-        ? (spec['objectives'] as readonly Json[]).map((objective) => (isMap(objective) ? objective['indicatorRef'] : undefined))
+        ? (spec['objectives'] as readonly Json[]).map((objective) =>
+            isObject(objective) ? objective['indicatorRef'] : undefined,
+          )
         : []),
     ];
     for (const ref of refs) {
@@ -118,13 +119,13 @@ function sloNamesByIndicator(documents: readonly SourceDocument[]): ReadonlyMap<
   return names;
 }
 
-function isOpenSlo(value: Json | undefined): value is JsonMap {
-  return isMap(value) && typeof value['apiVersion'] === 'string' && value['apiVersion'].startsWith('openslo');
+function isOpenSlo(value: Json | undefined): value is JsonObject {
+  return isObject(value) && typeof value['apiVersion'] === 'string' && value['apiVersion'].startsWith('openslo');
 }
 
-function metadataName(value: JsonMap): string | undefined {
+function metadataName(value: JsonObject): string | undefined {
   const metadata = value['metadata'];
-  const name = isMap(metadata) ? metadata['name'] : undefined;
+  const name = isObject(metadata) ? metadata['name'] : undefined;
   return typeof name === 'string' ? name : undefined;
 }
 
@@ -140,15 +141,15 @@ function describe(
     return { kind: 'slo', names: root['kind'] === 'SLI' ? (slos.get(name) ?? [name]) : [name] };
   }
   for (const parent of [...parents].reverse()) {
-    if (!isMap(parent)) continue;
+    if (!isObject(parent)) continue;
     if (typeof parent['alert'] === 'string') return { kind: 'alert', names: [parent['alert']] };
     if (typeof parent['record'] === 'string') return { kind: 'recording', names: [parent['record']] };
-    if (isMap(parent['sli']) && typeof parent['name'] === 'string') return { kind: 'slo', names: [parent['name']] };
+    if (isObject(parent['sli']) && typeof parent['name'] === 'string') return { kind: 'slo', names: [parent['name']] };
   }
-  if (isMap(root) && Array.isArray(root['panels'])) {
+  if (isObject(root) && Array.isArray(root['panels'])) {
     const panel = [...parents]
       .reverse()
-      .find((parent) => isMap(parent) && typeof parent['title'] === 'string' && parent !== root) as JsonMap | undefined;
+      .find((parent) => isObject(parent) && typeof parent['title'] === 'string' && parent !== root) as JsonObject | undefined;
     const title = typeof root['title'] === 'string' ? root['title'] : document.file;
     return { kind: 'dashboard', names: [panel === undefined ? title : `${title} / ${String(panel['title'])}`] };
   }

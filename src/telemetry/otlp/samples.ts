@@ -1,4 +1,5 @@
 import type { Finding } from '../../core/finding.ts';
+import { isObject } from '../../core/json.ts';
 import type { EventSchema } from '../events/load.ts';
 import type { Registry } from '../model.ts';
 import { telemetryFinding } from '../rules.ts';
@@ -250,7 +251,7 @@ function* items(value: unknown, key: string, path: SamplePath): Generator<[Sampl
   const list = typeof value === 'object' && value !== null ? (value as Fields)[key] : undefined;
   if (!Array.isArray(list)) return;
   for (const [index, item] of (list as readonly unknown[]).entries()) {
-    if (typeof item === 'object' && item !== null && !Array.isArray(item)) yield [[...path, key, index], item as Fields];
+    if (isObject(item)) yield [[...path, key, index], item];
   }
 }
 

@@ -1,18 +1,16 @@
 import type { Path, SourceDocument } from '../../config/document.ts';
 import { listSome, nearest } from '../../config/suggest.ts';
 import type { Finding } from '../../core/finding.ts';
-import type { Json } from '../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../core/json.ts';
 import { shorten } from '../../core/text.ts';
 import { telemetryFinding } from '../rules.ts';
 
 /** A file from a pull request can hold any number of mistakes: more than this are not looked into. */
 export const MAX_REGISTRY_FINDINGS = 1000;
 
-export type JsonMap = { readonly [key: string]: Json };
-
 /** Reads the fields of one mapping in a registry file and collects what is wrong with them, with file and line. */
 export interface FieldReader {
-  readonly map: JsonMap;
+  readonly map: JsonObject;
   readonly path: Path;
   where(field?: string): ReturnType<SourceDocument['locate']>;
   has(key: string): boolean;
@@ -29,20 +27,16 @@ export interface FieldReader {
   wrong(key: string | undefined, message: string, expected: string, fix?: string): void;
 }
 
-export function isMap(value: unknown): value is JsonMap {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 export function fieldReader(doc: SourceDocument, path: Path, findings: Finding[]): FieldReader | undefined {
   const value = valueAt(doc.value, path);
-  if (!isMap(value)) {
+  if (!isObject(value)) {
     report(findings, doc.locate(path), `${pathText(path)} is ${typeName(value)}.`, 'a mapping');
     return undefined;
   }
   return readerOf(doc, path, value, findings);
 }
 
-function readerOf(doc: SourceDocument, path: Path, map: JsonMap, findings: Finding[]): FieldReader {
+function readerOf(doc: SourceDocument, path: Path, map: JsonObject, findings: Finding[]): FieldReader {
   const wrong: FieldReader['wrong'] = (key, message, expected, fix) => {
     report(findings, doc.locate(key === undefined ? path : [...path, key]), message, expected, fix);
   };

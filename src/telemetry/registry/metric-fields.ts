@@ -1,4 +1,5 @@
-import { type FieldReader, isMap } from './fields.ts';
+import { isObject } from '../../core/json.ts';
+import type { FieldReader } from './fields.ts';
 import type { RawGroup } from './raw.ts';
 
 /** `instrument`, `unit` and the annotations that say the number type and the agreed histogram bounds. */
@@ -11,10 +12,10 @@ export function readMetricFields(
   if (unit === undefined && !reader.has('unit'))
     reader.wrong(undefined, `The metric \`${id}\` lacks \`unit\`.`, 'a UCUM unit, e.g. `s`, `By`, `{request}`, `1`');
   const annotations = reader.map['annotations'];
-  const generation = isMap(annotations) ? annotations['code_generation'] : undefined;
-  const number = isMap(generation) ? generation['metric_value_type'] : undefined;
-  const ours = isMap(annotations) ? annotations['mixgate'] : undefined;
-  const bounds = isMap(ours) ? ours['bounds'] : undefined;
+  const generation = isObject(annotations) ? annotations['code_generation'] : undefined;
+  const number = isObject(generation) ? generation['metric_value_type'] : undefined;
+  const ours = isObject(annotations) ? annotations['mixgate'] : undefined;
+  const bounds = isObject(ours) ? ours['bounds'] : undefined;
   let checkedBounds: readonly number[] | undefined;
   if (bounds !== undefined) {
     const numbers = Array.isArray(bounds) ? bounds.filter((bound) => typeof bound === 'number' && Number.isFinite(bound)) : [];
