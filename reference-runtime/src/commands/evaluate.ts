@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { usageBalance } from '../engine/trace-math.ts';
 import type { RequestTrace, TokenScore } from '../engine/types.ts';
+import { messageOf } from '../error-message.ts';
 import { chosenExperts } from '../server/moe.ts';
 import { type EvaluationReport, evaluationTable, type Figures } from './evaluation-report.ts';
 import { loadOffline } from './offline.ts';
@@ -56,7 +57,7 @@ function fromLines(path: string, fallback: string): Text[] {
     try {
       entry = JSON.parse(line);
     } catch (error) {
-      throw new UsageError(`${path}:${index + 1}: not JSON: ${error instanceof Error ? error.message : String(error)}`);
+      throw new UsageError(`${path}:${index + 1}: not JSON: ${messageOf(error)}`);
     }
     const { text, prompt, segment } = (typeof entry === 'object' && entry !== null ? entry : {}) as {
       text?: unknown;

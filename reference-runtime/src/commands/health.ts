@@ -2,6 +2,7 @@
 import { request as overHttp } from 'node:http';
 import { request as overHttps } from 'node:https';
 import { loadConfig } from '../config/load.ts';
+import { messageOf } from '../error-message.ts';
 import { number, parseFlags, required } from './usage.ts';
 
 export const HEALTH_HELP = `mixgate-runtime health: asks a runtime on this machine whether it serves
@@ -61,7 +62,7 @@ export async function healthCommand(args: string[]): Promise<void> {
     if (status === 200) return;
     why = `${path} answered ${status}: ${body}`;
   } catch (error) {
-    why = `${path} on port ${port}: ${error instanceof Error ? error.message : String(error)}`;
+    why = `${path} on port ${port}: ${messageOf(error)}`;
   }
   process.stderr.write(`mixgate-runtime health: ${why}\n`);
   process.exitCode = EXIT_UNHEALTHY;

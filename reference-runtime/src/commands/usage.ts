@@ -1,6 +1,7 @@
 // Flags of the commands, parsed strictly: an unknown flag or a bad number is a usage error that says what was expected.
 import { existsSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { messageOf } from '../error-message.ts';
 
 /** A command line that cannot be run: exit code 2. */
 export class UsageError extends Error {}
@@ -13,7 +14,7 @@ export function parseFlags(args: string[], options: Options): Flags {
   try {
     return parseArgs({ args, options, strict: true, allowPositionals: false }).values as Flags;
   } catch (error) {
-    const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    const message = messageOf(error).split('\n')[0] ?? '';
     throw new UsageError(
       `${message.replace(/\. To specify.*$/, '')}; known flags: ${Object.keys(options)
         .map((name) => `--${name}`)

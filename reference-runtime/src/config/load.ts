@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
+import { messageOf } from '../error-message.ts';
 import { readFlags, readPrices } from './catalog.ts';
 import { explainErrors } from './explain.ts';
 import { checkCollectors, type RawTelemetry, telemetryOf } from './telemetry.ts';
@@ -78,7 +79,7 @@ export function parseConfig(text: string, name: string, base: string): RuntimeCo
   try {
     raw = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw new ConfigurationError([`${name}:1:1: ${error instanceof Error ? error.message : String(error)}`]);
+    throw new ConfigurationError([`${name}:1:1: ${messageOf(error)}`]);
   }
   if (!validate(raw)) {
     const problems = explainErrors(validate.errors ?? []);

@@ -1,5 +1,6 @@
 // Grammars of `response_format`, compiled once and kept: clients send the same few schemas over and over.
 import type { Llama, LlamaGrammar } from 'node-llama-cpp';
+import { messageOf } from '../error-message.ts';
 import { EngineError, type ResponseFormat } from './types.ts';
 
 /** Grammars kept; the one used longest ago goes first. */
@@ -69,10 +70,7 @@ export class Grammars {
         trimWhitespaceSuffix: true,
       });
     } catch (error) {
-      throw new EngineError(
-        'BAD_FORMAT',
-        `response_format: no grammar can be made of the schema: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      throw new EngineError('BAD_FORMAT', `response_format: no grammar can be made of the schema: ${messageOf(error)}`);
     }
   }
 }

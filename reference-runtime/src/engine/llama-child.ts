@@ -1,4 +1,5 @@
 // Entry of the engine's child process: messages in, batches of events out.
+import { messageOf } from '../error-message.ts';
 import { GgufError } from '../gguf/types.ts';
 import { LlamaCore } from './llama-core.ts';
 import type { ChildStats, EngineEventItem, FromChild, ToChild } from './protocol.ts';
@@ -82,7 +83,7 @@ async function generate(message: Extract<ToChild, { type: 'generate' }>): Promis
     if (controller.signal.aborted) queue({ id: request.id, event: { type: 'cancelled' } });
   } catch (error) {
     const code = error instanceof EngineError ? error.code : 'ENGINE_DIED';
-    queue({ id: request.id, event: { type: 'error', code, message: error instanceof Error ? error.message : String(error) } });
+    queue({ id: request.id, event: { type: 'error', code, message: messageOf(error) } });
   } finally {
     running.delete(request.id);
   }

@@ -1,5 +1,6 @@
 // The engine itself, inside the child process: one model, one context, a pool of leased sequences, driven token by token.
 import type { Llama, LlamaContext, LlamaModel, Token } from 'node-llama-cpp';
+import { messageOf } from '../error-message.ts';
 import type { Gating } from '../gguf/gating.ts';
 import { planMemory } from '../gguf/memory.ts';
 import type { ModelShape } from '../gguf/model-shape.ts';
@@ -267,7 +268,7 @@ export class LlamaCore {
     try {
       await this.#parts.scheduler.run(lane);
     } catch (error) {
-      throw new EngineError('ENGINE_DIED', `the decode failed: ${error instanceof Error ? error.message : String(error)}`);
+      throw new EngineError('ENGINE_DIED', `the decode failed: ${messageOf(error)}`);
     }
     if (signal.aborted) return undefined;
     const { finishReason, count } = generation.finish();
@@ -297,7 +298,7 @@ function tracer(records: number, shape: ModelShape): Tracer {
     return { available: true, shim: loaded.shim, collector, gating: gating.gating };
   } catch (error) {
     // A wider model than the addon has room for is served untraced.
-    return { available: false, reason: error instanceof Error ? error.message : String(error) };
+    return { available: false, reason: messageOf(error) };
   }
 }
 

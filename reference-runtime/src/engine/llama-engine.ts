@@ -1,6 +1,7 @@
 // The llama engine as the server sees it: a child process that is started, watched, restarted with backoff, and never waited for in vain.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { messageOf } from '../error-message.ts';
 import { CRASHES_IN_A_ROW, crashed, crashReport, type Device } from './crash.ts';
 import { EventQueue } from './event-queue.ts';
 import type { ChildStats, FromChild, LlamaOptions, ToChild } from './protocol.ts';
@@ -193,7 +194,7 @@ export class LlamaEngine implements Engine {
     this.#log(`engine ended (${how})${detail}${fault === undefined ? '' : `: ${fault}`}; restart in ${wait} ms`);
     this.#timer = setTimeout(() => {
       this.#start().catch((error: unknown) => {
-        this.#log(`engine restart failed: ${error instanceof Error ? error.message : String(error)}`);
+        this.#log(`engine restart failed: ${messageOf(error)}`);
         // A process that never came to be has no exit to be restarted by.
         if (this.#child?.pid === undefined && this.#state === 'restarting') this.#onExit('not started', '');
       });

@@ -2,6 +2,7 @@
 // bind to the first definition they find (native/moe_trace.c says which).
 import { constants } from 'node:os';
 import { buildShim } from '../../native/build.mjs';
+import { messageOf } from '../error-message.ts';
 
 /** Counters of the addon since it was loaded. `recorded`, `dropped`, `unattributed` and `rows` count token-layers. */
 export interface ShimStats {
@@ -58,7 +59,7 @@ export function loadShim(): ShimLoad {
   } catch (error) {
     return {
       available: false,
-      reason: `the tracing addon could not be loaded: ${error instanceof Error ? error.message : String(error)}`,
+      reason: `the tracing addon could not be loaded: ${messageOf(error)}`,
     };
   }
 }

@@ -1,6 +1,7 @@
 // The data of a bundle: files data.json and data.yaml in any of its folders, each at the path of its folder (OPA documentation, Bundles,
 // "Bundle File Format").
 import { parse } from 'yaml';
+import { messageOf } from '../error-message.ts';
 import { BundleError } from './bundle-error.ts';
 
 const DATA = /^(?:(?<folder>.+)\/)?data\.(?<kind>json|yaml|yml)$/;
@@ -44,7 +45,7 @@ function read(name: string, text: string, source: string): Json {
     value = name.endsWith('.json') ? JSON.parse(text) : parse(text, { maxAliasCount: 100 });
   } catch (error) {
     const kind = name.endsWith('.json') ? 'JSON' : 'YAML';
-    throw new BundleError(`${source}: ${name} is not ${kind}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new BundleError(`${source}: ${name} is not ${kind}: ${messageOf(error)}`);
   }
   if (!isObject(value)) throw new BundleError(`${source}: ${name} must be an object`);
   return value;

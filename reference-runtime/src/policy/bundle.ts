@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import tar from 'tar-stream';
+import { messageOf } from '../error-message.ts';
 import { bundleData, isData } from './bundle-data.ts';
 import { BundleError } from './bundle-error.ts';
 import { type Verification, verifySignature } from './signature.ts';
@@ -50,7 +51,7 @@ function manifestOf(files: ReadonlyMap<string, Buffer>, source: string): Manifes
     const manifest: unknown = JSON.parse(text.toString('utf8'));
     return typeof manifest === 'object' && manifest !== null ? manifest : {};
   } catch (error) {
-    throw new BundleError(`${source}: ${MANIFEST} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new BundleError(`${source}: ${MANIFEST} is not JSON: ${messageOf(error)}`);
   }
 }
 
@@ -79,9 +80,7 @@ export async function bundleFromArchive(bytes: Uint8Array, source: string, verif
   try {
     plain = gunzipSync(bytes, { maxOutputLength: MAX_BUNDLE_BYTES });
   } catch (error) {
-    throw new BundleError(
-      `${source}: not a gzipped bundle of at most ${MAX_BUNDLE_BYTES} bytes: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new BundleError(`${source}: not a gzipped bundle of at most ${MAX_BUNDLE_BYTES} bytes: ${messageOf(error)}`);
   }
   const files = new Map<string, Buffer>();
   const extract = tar.extract();
@@ -93,7 +92,7 @@ export async function bundleFromArchive(bytes: Uint8Array, source: string, verif
       if (entry.header.type === 'file') files.set(entry.header.name.replace(/^\.?\/+/, ''), Buffer.concat(chunks));
     }
   } catch (error) {
-    throw new BundleError(`${source}: broken archive: ${error instanceof Error ? error.message : String(error)}`);
+    throw new BundleError(`${source}: broken archive: ${messageOf(error)}`);
   }
   if (verify !== undefined) await verifySignature(files, verify, source);
   return assemble(source, files);

@@ -1,6 +1,7 @@
 // The active routing policy: a WASM bundle evaluated in process, synchronously, in microseconds.
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import schema from '../../../schemas/routing-decision.schema.json' with { type: 'json' };
+import { messageOf } from '../error-message.ts';
 import { type Bundle, BundleError } from './bundle.ts';
 import { PolicyError, PolicyModule } from './module.ts';
 
@@ -141,7 +142,7 @@ export async function activate(
     } catch (error) {
       const { tenant, model } = input.request;
       const asked = input === SELF_TEST ? '' : ` (tenant ${tenant}, model ${model})`;
-      throw new BundleError(`${source}: self-test${asked}: ${error instanceof Error ? error.message : String(error)}`);
+      throw new BundleError(`${source}: self-test${asked}: ${messageOf(error)}`);
     }
   }
   return { bundle, activatedAt: now.toISOString(), answer, decide: (input) => answer(input).decision };

@@ -2,7 +2,8 @@
 // (OPA documentation, "Bundles: Signing"; the format is what `opa sign` and `opa build --signing-key` write).
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { errors, importSPKI, jwtVerify } from 'jose';
+import { importSPKI, jwtVerify } from 'jose';
+import { messageOf } from '../error-message.ts';
 import { BundleError } from './bundle-error.ts';
 
 /** Whose signature a bundle must carry. The key is read again at each check, so that it can be rotated. */
@@ -70,7 +71,7 @@ async function listedFiles(
     const publicKey = await importSPKI(readFileSync(key, 'utf8'), algorithm);
     payload = (await jwtVerify(token, publicKey, { algorithms: [algorithm] })).payload;
   } catch (error) {
-    const why = error instanceof errors.JOSEError || error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new BundleError(`${source}: the signature does not hold against ${key}: ${why}`);
   }
   if (scope !== undefined && payload['scope'] !== scope)
@@ -94,7 +95,7 @@ function hashFile(name: string, bytes: Buffer, digest: string, source: string): 
   try {
     return hash.update(canonical(parseExact(bytes.toString('utf8')))).digest('hex');
   } catch (error) {
-    throw new BundleError(`${source}: ${name} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new BundleError(`${source}: ${name} is not JSON: ${messageOf(error)}`);
   }
 }
 

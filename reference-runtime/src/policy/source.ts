@@ -5,6 +5,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PolicySourceConfig } from '../config/types.ts';
+import { messageOf } from '../error-message.ts';
 import { type Bundle, BundleError, bundleFromArchive, loadBundle, MAX_BUNDLE_BYTES } from './bundle.ts';
 
 /** One place to get the policy from. */
@@ -54,7 +55,7 @@ function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url:
       } catch (error) {
         if (error instanceof BundleError) throw error;
         const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
-        throw new BundleError(`${url}: ${cause ?? (error instanceof Error ? error.message : String(error))}`);
+        throw new BundleError(`${url}: ${cause ?? messageOf(error)}`);
       }
       const bundle = await bundleFromArchive(bytes, url, verify);
       // Only a bundle that was good is not asked for again.
@@ -104,7 +105,7 @@ function gitSource(
         return bundle;
       } catch (error) {
         if (error instanceof BundleError) throw error;
-        throw new BundleError(`${where}: ${error instanceof Error ? error.message : String(error)}`);
+        throw new BundleError(`${where}: ${messageOf(error)}`);
       }
     },
   };

@@ -1,4 +1,5 @@
 // The policy in force, and how it came to be: sources in order, the last good bundle kept in memory and on disk.
+import { messageOf } from '../error-message.ts';
 import { type Bundle, BundleError } from './bundle.ts';
 import { keep, recall } from './last-good.ts';
 import { type ActivePolicy, activate, type PolicyInput } from './policy.ts';
@@ -62,7 +63,7 @@ export class PolicyStore {
         return { active: this.active, source: source.name, changed, problems };
       } catch (error) {
         this.#up.set(source.name, false);
-        problems.push(`${source.name}: ${error instanceof Error ? error.message : String(error)}`);
+        problems.push(`${source.name}: ${messageOf(error)}`);
       }
     }
     this.#lastAttempt = { at: now.toISOString(), error: problems.join('; ') };
@@ -107,7 +108,7 @@ export class PolicyStore {
       this.#kept = bundle;
     } catch (error) {
       this.#kept = undefined;
-      notKept?.(error instanceof Error ? error.message : String(error));
+      notKept?.(messageOf(error));
     }
   }
 

@@ -2,6 +2,7 @@
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { messageOf } from '../error-message.ts';
 import type { ServerCertificate } from './certificate.ts';
 import { errorBody, HttpError, internal, methodNotAllowed, notFound, unavailable } from './errors.ts';
 import { handleCompletion } from './handle.ts';
@@ -110,7 +111,7 @@ function rotate(runtime: Runtime, certificate: ServerCertificate, app: FastifyIn
       if (certificate.refresh(app.server as unknown as Server))
         runtime.log(`certificate renewed, valid until ${certificate.expires.toISOString()}`);
     } catch (error) {
-      runtime.log(`certificate not renewed: ${error instanceof Error ? error.message : String(error)}`);
+      runtime.log(`certificate not renewed: ${messageOf(error)}`);
     }
   };
   const timer = setInterval(check, ROTATION_CHECK_MS);

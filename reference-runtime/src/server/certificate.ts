@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { ConfigurationError } from '../config/load.ts';
 import type { TlsConfig } from '../config/types.ts';
+import { messageOf } from '../error-message.ts';
 
 interface Material {
   cert: string;
@@ -59,7 +60,7 @@ function read({ cert, key, clientCa }: TlsConfig): [Material, Date] {
     try {
       return readFileSync(path, 'utf8');
     } catch (error) {
-      throw new ConfigurationError([`${path}: cannot be read: ${error instanceof Error ? error.message : String(error)}`]);
+      throw new ConfigurationError([`${path}: cannot be read: ${messageOf(error)}`]);
     }
   };
   const material: Material = { cert: file(cert), key: file(key), ...(clientCa === undefined ? {} : { ca: file(clientCa) }) };
@@ -70,7 +71,7 @@ function read({ cert, key, clientCa }: TlsConfig): [Material, Date] {
     return [material, own.validToDate];
   } catch (error) {
     throw new ConfigurationError([
-      `${cert}: not a certificate with the key ${key}${clientCa === undefined ? '' : ` and authorities ${clientCa}`}: ${error instanceof Error ? error.message : String(error)}`,
+      `${cert}: not a certificate with the key ${key}${clientCa === undefined ? '' : ` and authorities ${clientCa}`}: ${messageOf(error)}`,
     ]);
   }
 }

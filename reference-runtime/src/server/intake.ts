@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { messageOf } from '../error-message.ts';
 import { errorBody, HttpError } from './errors.ts';
 
 /** A body that cannot be read. */
@@ -23,7 +24,7 @@ export function readJson(app: FastifyInstance): void {
       done(null, JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text));
     } catch (error) {
       // The parser's message names the place; its excerpt of the body is short.
-      done(invalidBody(400, `the body is not valid JSON: ${error instanceof Error ? error.message : String(error)}`));
+      done(invalidBody(400, `the body is not valid JSON: ${messageOf(error)}`));
     }
   });
 }

@@ -4,6 +4,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { ConfigurationError } from '../config/load.ts';
 import type { JwtConfig } from '../config/types.ts';
+import { messageOf } from '../error-message.ts';
 
 /** The keys cannot be had, and none are known that may still be used. Of a token that says nothing. */
 export class KeysUnavailable extends Error {}
@@ -63,8 +64,7 @@ class KeyFile implements KeySource {
       this.#version = now;
       this.#broken = now;
     } catch (error) {
-      if (now !== this.#broken)
-        this.#log(`keys not renewed, the known ones stay: ${error instanceof Error ? error.message : String(error)}`);
+      if (now !== this.#broken) this.#log(`keys not renewed, the known ones stay: ${messageOf(error)}`);
       this.#broken = now;
     }
     return this.#version;
@@ -80,7 +80,7 @@ function keysOfFile(file: string): JWTVerifyGetKey {
   try {
     parsed = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw new ConfigurationError([`${file}: not a JWKS file: ${error instanceof Error ? error.message : String(error)}`]);
+    throw new ConfigurationError([`${file}: not a JWKS file: ${messageOf(error)}`]);
   }
   if (!isKeySet(parsed)) throw new ConfigurationError([`${file}: expected {"keys": [...]} with at least one key (RFC 7517)`]);
   return createLocalJWKSet(parsed);

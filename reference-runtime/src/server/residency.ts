@@ -2,6 +2,7 @@
 // when idle. One load at a time, whoever waits for it.
 import { backoffMs } from '../engine/llama-engine.ts';
 import { type Engine, EngineError, type EngineInfo } from '../engine/types.ts';
+import { messageOf } from '../error-message.ts';
 import { deadline } from './errors.ts';
 
 /** An engine that can be emptied and filled again. */
@@ -107,7 +108,7 @@ export class Residency {
     } catch (error) {
       this.#failures++;
       this.#retryAt = performance.now() + backoffMs(this.#failures);
-      this.#events.failed(error instanceof Error ? error.message : String(error));
+      this.#events.failed(messageOf(error));
       // The reason names paths and sizes of this machine: that is for the log.
       throw new EngineError('LOAD_FAILED', 'the model could not be loaded; the log of the runtime says why');
     }

@@ -1,10 +1,10 @@
 // Everything one runtime is made of, started and stopped together.
-
 import metadata from '../../package.json' with { type: 'json' };
 import type { PoolConfig, RuntimeConfig, UpstreamConfig } from '../config/types.ts';
 import { LlamaEngine } from '../engine/llama-engine.ts';
 import type { Engine, EngineInfo } from '../engine/types.ts';
 import { UPSTREAM_DEFAULTS, UpstreamEngine } from '../engine/upstream-engine.ts';
+import { messageOf } from '../error-message.ts';
 import { BundleError } from '../policy/bundle.ts';
 import { DecisionLog } from '../policy/decision-log.ts';
 import { policySource } from '../policy/source.ts';
@@ -275,12 +275,12 @@ async function firstPolicy(policy: PolicyStore, log: (message: string) => void):
     const { problems } = await policy.reload(new Date());
     for (const problem of problems) log(`policy source ${problem}`);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     try {
       const { bundle } = await policy.recall(new Date());
       log(`no policy source has a good bundle, serving the last good one (${bundle.revision}) from disk: ${why}`);
     } catch (cause) {
-      throw new BundleError(`${why}; ${cause instanceof Error ? cause.message : String(cause)}`);
+      throw new BundleError(`${why}; ${messageOf(cause)}`);
     }
   }
 }
@@ -302,7 +302,7 @@ export async function reloadPolicy(
     return 'changed';
   } catch (error) {
     runtime.metrics.instruments.bundleFailures.inc();
-    runtime.log(`policy not reloaded, the last good one stays active: ${error instanceof Error ? error.message : String(error)}`);
+    runtime.log(`policy not reloaded, the last good one stays active: ${messageOf(error)}`);
     return 'failed';
   }
 }

@@ -1,5 +1,6 @@
 // Appends lines to a file without ever blocking or growing without bound: what cannot be written is dropped and counted.
 import { appendFile, rename, stat } from 'node:fs/promises';
+import { messageOf } from '../error-message.ts';
 
 const MAX_LINES = 10_000;
 /**
@@ -94,7 +95,7 @@ export class LineFile {
   }
 
   #drop(count: number, error: unknown): void {
-    this.#onDrop(count, error instanceof Error ? error.message : String(error));
+    this.#onDrop(count, messageOf(error));
   }
 
   /** Resolves when everything written so far is in the file or dropped. */
