@@ -1,7 +1,7 @@
 import { nearest } from '../config/suggest.ts';
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Subject, type Table } from '../core/gate.ts';
-import { plural } from '../core/words.ts';
+import { plural } from '../core/text.ts';
 import type { RegoUse } from '../rego/uses.ts';
 import { formatBytes } from './bytes.ts';
 import { type Fit, fitReference, memoryFinding } from './fit.ts';

@@ -1,7 +1,7 @@
 import type { Config, Section } from '../config/load.ts';
 import { type GateResult, gateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
-import { plural } from '../core/words.ts';
+import { plural } from '../core/text.ts';
 import { loadPolicySource, sourceDigest } from '../rego/source.ts';
 import { judgeBehaviour } from './gate/behaviour.ts';
 import { nothingCollected } from './gate/collected.ts';

@@ -1,4 +1,4 @@
-import { plural } from '../core/words.ts';
+import { plural } from '../core/text.ts';
 
 /** A part of a document, most important first. `required` parts are never left out. */
 export interface Part {

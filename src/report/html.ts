@@ -1,8 +1,8 @@
 import type { Finding } from '../core/finding.ts';
 import type { GateResult } from '../core/gate.ts';
 import type { Report } from '../core/report.ts';
+import { plural } from '../core/text.ts';
 import type { Verdict } from '../core/verdict.ts';
-import { plural } from '../core/words.ts';
 import { clip, html, oneLine } from './escape.ts';
 import { htmlPage, LOGO } from './html-page.ts';
 import { figure, findingCard, measurementsHtml, path, rich, tableHtml, verdictPill } from './html-parts.ts';

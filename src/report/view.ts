@@ -1,8 +1,8 @@
 import type { Finding, Location } from '../core/finding.ts';
 import type { GateResult, Measurement, Table } from '../core/gate.ts';
 import type { Report } from '../core/report.ts';
+import { plural } from '../core/text.ts';
 import type { Verdict } from '../core/verdict.ts';
-import { plural } from '../core/words.ts';
 
 /** What a finding does to the verdict: every format says it. */
 export type Effect = 'blocks' | 'warns' | 'notes' | 'waived';

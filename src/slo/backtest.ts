@@ -2,7 +2,7 @@ import { parseYaml } from '../config/document.ts';
 import { checked } from '../config/schema.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { type GateResult, gateResult, type Measurement, type Subject } from '../core/gate.ts';
-import { plural } from '../core/words.ts';
+import { plural } from '../core/text.ts';
 import { type AlertSpell, alertHistory } from './burn.ts';
 import { ruleHistory } from './collect.ts';
 import { DAY, formatDuration, MINUTE } from './duration.ts';

@@ -4,7 +4,7 @@ import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Subject, type Table } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
 import { sha256 } from '../core/json.ts';
-import { plural } from '../core/words.ts';
+import { plural } from '../core/text.ts';
 import { compareObjectives } from './changes.ts';
 import { formatDuration } from './duration.ts';
 import { describeObjective } from './events.ts';

@@ -1,6 +1,5 @@
-import { plural } from '../core/words.ts';
 import type { Finding } from '../core/finding.ts';
-import { compareText } from '../core/text.ts';
+import { compareText, plural } from '../core/text.ts';
 import type { Metric, Registry } from './model.ts';
 import { telemetryFinding } from './rules.ts';
 

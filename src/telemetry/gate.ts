@@ -3,7 +3,7 @@ import { ExternalError } from '../core/errors.ts';
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Measurement, type Table } from '../core/gate.ts';
 import type { FileTree, GateContext } from '../core/gate-context.ts';
-import { plural } from '../core/words.ts';
+import { plural } from '../core/text.ts';
 import { type RegoUse, regoUses } from '../rego/uses.ts';
 import { glob, materialize, type Tree } from '../workspace/tree.ts';
 import { checkCardinality, DEFAULT_SERIES_LIMIT } from './cardinality.ts';
