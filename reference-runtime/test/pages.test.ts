@@ -170,7 +170,7 @@ describe('a runtime that serves', () => {
   it('gives the statistics as a page with the segments of the tenant', async () => {
     const html = await (await get('/v1/moe/stats?format=html')).text();
     sound(html);
-    expect(html).toContain('&lt;script&gt;de&lt;/script&gt;: 1 request');
+    expect(html).toContain('&lt;script&gt;de&lt;/script&gt;, 1 request');
     expect(html).toContain('mixtral-micro 1.0.0');
   });
 });
@@ -219,16 +219,20 @@ describe('the commands', () => {
     const { stdout, stderr } = run(...args, '--html', file);
     expect(stderr).toBe(`wrote ${file}\n`);
     // An expert of layer 1 was damaged: layers 0 and 1 route as before, the first change is behind it.
-    expect(stdout).toMatch(/^The routing first differs at position \d+, token ".*", layer [23]: experts \d:/);
+    expect(stdout).toMatch(
+      /^The models first differ at position \d+, token ".*", between the routers of layers 1 and 2\. It is the first token to use expert 6(?: or expert \d)? of layer 1: if one expert changed, that is the one\.\nThe choice of experts first differs at position \d+, token ".*", layer [23]: experts \d:/,
+    );
     expect(stdout).toMatch(/^0 +\d+ +0 of \d+ \(0\.0 %\)/m);
     expect(stdout).toMatch(/^1 +\d+ +0 of \d+ \(0\.0 %\)/m);
     const html = readFileSync(file, 'utf8');
     sound(html);
-    expect(html).toContain('The routing first differs at position');
+    expect(html).toContain('The models first differ at position');
     interface Compared {
       tokens: Array<{ logprob: number | null; candidate_logprob: number | null }>;
       layers: Array<{ moved: number; lost: number[]; won: number[]; weight_moved: number }>;
       changes: Array<{ position: number; layer: number; weight_moved: number }>;
+      first_change: { after: number; seen: number; experts: number[] };
+      likelihood_change: Array<{ layer: number; change: Array<number | null>; tokens: number[] }>;
     }
     const body = JSON.parse(run(...args, '--format', 'json').stdout) as Compared;
     for (const { moved, lost, won } of body.layers) {
@@ -236,13 +240,18 @@ describe('the commands', () => {
       expect(won.reduce((a, b) => a + b)).toBe(moved);
     }
     expect(body.layers[2]!.weight_moved + body.layers[3]!.weight_moved).toBeGreaterThan(0);
+    expect(body.first_change).toMatchObject({ after: 1, seen: 2, experts: expect.arrayContaining([6]) });
+    // Every token but BOS is predicted through two experts of each layer.
+    for (const { tokens } of body.likelihood_change) expect(tokens.reduce((a, b) => a + b)).toBe(2 * (body.tokens.length - 1));
     expect(body.tokens.slice(1).every(({ logprob, candidate_logprob }) => logprob! <= 0 && candidate_logprob! <= 0)).toBe(true);
   });
 
   it('trace --compare with the same model finds nothing, with another shape refuses', () => {
     const args = ['trace', '--model', microModel(), '--prompt', 'The Congress', '--compare'];
     const same = run(...args, microModel());
-    expect(same.stdout).toMatch(/^Every token uses the same experts in every layer\.\n/);
+    expect(same.stdout).toMatch(
+      /^Nothing differs: every router and every log probability is the same\.\nEvery token uses the same experts in every layer\.\n/,
+    );
     const other = run(...args, randomModel(dir.file('other.gguf')));
     expect(other.stderr).toBe(
       'mixgate-runtime trace: --compare: the models differ in layers (4 and 2); there is nothing to compare by layer\n',

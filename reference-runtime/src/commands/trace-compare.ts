@@ -1,8 +1,10 @@
 // mixgate-runtime trace --compare
 import { basename } from 'node:path';
+import { oneLine } from '../../../src/report/escape.ts';
+import { firstChange, likelihoodByExpert } from '../engine/first-change.ts';
 import { byWeight, compareRouting, type RoutingDifference } from '../engine/routing-diff.ts';
 import type { EngineInfo } from '../engine/types.ts';
-import { comparePage, firstDifference } from '../report/compare-page.ts';
+import { comparePage, firstDifference, whereChanged } from '../report/compare-page.ts';
 import { type LayerGate, type TokenTrace, tokenTraces } from '../server/moe.ts';
 import { loadOffline, type OfflineOptions, traced } from './offline.ts';
 import { columns, weightsCell, writePage } from './output.ts';
@@ -22,6 +24,7 @@ export interface CompareOptions {
 
 interface Side {
   info: EngineInfo;
+  promptTokens: number;
   tokens: TokenTrace[];
   ids: number[];
   logprobs: Array<number | null>;
@@ -31,17 +34,17 @@ interface Side {
 async function side(model: string, { prompt, maxTokens, options }: CompareOptions, baseline?: Side): Promise<Side> {
   await using offline = await loadOffline({ model, ...options });
   if (baseline !== undefined) sameShape(baseline.info, offline.info);
-  const { trace, scores, completionTokens } = await traced(
-    offline,
-    baseline === undefined
-      ? { prompt: { kind: 'text', text: prompt }, maxTokens }
-      : { prompt: { kind: 'tokens', tokens: baseline.ids }, maxTokens: 0 },
-  );
+  const first = baseline === undefined ? await traced(offline, { prompt: { kind: 'text', text: prompt }, maxTokens }) : undefined;
+  const ids = baseline?.ids ?? [...(first?.trace.text?.ids ?? [])];
+  // Both sides read all tokens in the same steps: a token computed by itself is rounded differently from one in a row of others.
+  const { trace, scores } = await traced(offline, { prompt: { kind: 'tokens', tokens: ids }, maxTokens: 0 });
+  const promptTokens = baseline?.promptTokens ?? first?.trace.text?.promptTokens ?? ids.length;
   return {
     info: offline.info,
-    tokens: tokenTraces(trace),
-    ids: [...(trace.text?.ids ?? [])],
-    logprobs: [...scores, ...completionTokens].map((score) => score.logprob),
+    promptTokens,
+    tokens: tokenTraces(trace).map((token) => ({ ...token, part: token.position < promptTokens ? 'prompt' : 'completion' })),
+    ids,
+    logprobs: scores.map((score) => score.logprob),
   };
 }
 
@@ -73,12 +76,15 @@ export async function compareModels(options: CompareOptions): Promise<void> {
   const candidate = await side(options.candidate, options, baseline);
   sameTokens(baseline, candidate);
   const difference = compareRouting(baseline.tokens, candidate.tokens);
+  const logprobs = { baseline: baseline.logprobs, candidate: candidate.logprobs };
+  const first = firstChange(baseline.tokens, candidate.tokens, logprobs);
   if (options.html !== undefined) {
     const page = comparePage({
       tokens: baseline.tokens,
       candidate: candidate.tokens,
       difference,
-      logprobs: { baseline: baseline.logprobs, candidate: candidate.logprobs },
+      first,
+      logprobs,
       about: [
         ['Baseline', basename(options.model)],
         ['Candidate', basename(options.candidate)],
@@ -86,12 +92,17 @@ export async function compareModels(options: CompareOptions): Promise<void> {
     });
     writePage(options.html, page);
   }
-  const first = firstDifference(difference.changes, baseline.tokens);
-  process.stdout.write(
-    options.format === 'json'
-      ? `${JSON.stringify(body(options, baseline, candidate, difference), undefined, 2)}\n`
-      : report(first, difference, baseline.tokens),
-  );
+  if (options.format === 'json') {
+    const likelihood_change = likelihoodByExpert(baseline.tokens, logprobs);
+    const found = { ...body(options, baseline, candidate, difference), first_change: first ?? null, likelihood_change };
+    process.stdout.write(`${JSON.stringify(found, undefined, 2)}\n`);
+    return;
+  }
+  // A token's text is the model's: nothing of it is for the terminal to act on.
+  const words = [whereChanged(first, baseline.tokens), firstDifference(difference.changes, baseline.tokens)]
+    .map(oneLine)
+    .join('\n');
+  process.stdout.write(report(words, difference, baseline.tokens));
 }
 
 function body(options: CompareOptions, baseline: Side, candidate: Side, difference: RoutingDifference<LayerGate>): object {

@@ -1,5 +1,6 @@
 // Two models on the same tokens as a page: which experts lost tokens, and where in the text.
 import { html, oneLine } from '../../../src/report/escape.ts';
+import { type FirstChange, type LikelihoodChange, likelihoodByExpert } from '../engine/first-change.ts';
 import { byWeight, type Change, type RoutingDifference, weightMoved } from '../engine/routing-diff.ts';
 import type { LayerGate, TokenTrace } from '../server/moe.ts';
 import { heatTable } from './heat-table.ts';
@@ -9,6 +10,8 @@ import { detailRules, layerChoice, layerRule, tokenView } from './token-view.ts'
 import { chosen, DETAIL_LIMIT, stripCell, stripHead } from './trace-page.ts';
 
 const CHANGES_SHOWN = 200;
+/** Tokens below which a mean is left without a colour. */
+const FEW = 5;
 /** Per cent of a token's weight: from here on a token is marked, and marked as mostly elsewhere. */
 const SOME = 5;
 const MOST = 50;
@@ -17,6 +20,7 @@ export interface CompareSubject {
   tokens: readonly TokenTrace[];
   candidate: readonly TokenTrace[];
   difference: RoutingDifference<LayerGate>;
+  first: FirstChange | undefined;
   /** Natural-log probability per position. */
   logprobs: { baseline: ReadonlyArray<number | null>; candidate: ReadonlyArray<number | null> };
   about: ReadonlyArray<readonly [string, string]>;
@@ -41,15 +45,56 @@ function details(subject: CompareSubject, token: TokenTrace): string {
   return `${head}<table><thead><tr><th scope="col">layer</th><th scope="col">baseline, weights in %</th>${stripHead(token)}<th scope="col">candidate</th>${stripHead(token)}</tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
+/** Where the models first differ, in words: what changed lies there, whatever differs after it. */
+export function whereChanged(change: FirstChange | undefined, tokens: readonly TokenTrace[]): string {
+  if (change === undefined) return 'Nothing differs: every router and every log probability is the same.';
+  const { position, after, seen, experts } = change;
+  const where = `The models first differ at position ${position}, token ${JSON.stringify(tokens[position]?.text ?? '')}`;
+  if (after === undefined)
+    return `${where}, already in the router of layer ${seen}: in the embedding, the attention or the router itself.`;
+  const between =
+    seen === undefined ? `after the router of layer ${after}` : `between the routers of layers ${after} and ${seen}`;
+  const named = experts.map((expert) => `expert ${expert}`).join(' or ');
+  return experts.length === 0
+    ? `${where}, ${between}. Earlier tokens used the same experts of layer ${after} without a difference: it is not one expert alone.`
+    : `${where}, ${between}. It is the first token to use ${named} of layer ${after}: if one expert changed, that is the one.`;
+}
+
 /** Where the routing first differs, and where most. */
 export function firstDifference(changes: ReadonlyArray<Change<LayerGate>>, tokens: readonly TokenTrace[]): string {
   const [first] = changes;
   if (first === undefined) return 'Every token uses the same experts in every layer.';
   const text = JSON.stringify(tokens[first.position]?.text ?? '');
-  const one = `The routing first differs at position ${first.position}, token ${text}, layer ${first.layer}: experts ${chosen(first.baseline)} become ${chosen(first.candidate)} (weights in per cent).`;
+  const one = `The choice of experts first differs at position ${first.position}, token ${text}, layer ${first.layer}: experts ${chosen(first.baseline)} become ${chosen(first.candidate)} (weights in per cent).`;
   const [most = first] = byWeight(changes);
   const where = most === first ? 'nowhere more' : `most at position ${most.position}, layer ${most.layer}`;
   return `${one} ${percent(first.weight_moved)} % of the token's weight moves there, ${where}${most === first ? '' : ` (${percent(most.weight_moved)} %)`}.`;
+}
+
+function likelihoodHeat(changes: readonly LikelihoodChange[]): string {
+  const experts = Math.max(0, ...changes.map(({ change }) => change.length));
+  const lost = changes.map(({ change }) => change.map((value) => (value === undefined ? undefined : -value)));
+  return heatTable({
+    caption: 'Log probability lost through each expert, nats a token',
+    corner: 'layer / expert',
+    column: 'expert',
+    columns: Array.from({ length: experts }, (_, expert) => String(expert)),
+    rows: changes.map(({ layer, tokens }, index) => ({
+      name: String(layer),
+      values: lost[index] as Array<number | undefined>,
+      faint: tokens.map((count) => count < FEW),
+    })),
+    min: 0,
+    max: Math.max(
+      0.01,
+      ...lost.flatMap((row, index) =>
+        row.filter((_, expert) => (changes[index]?.tokens[expert] ?? 0) >= FEW).map((value) => value ?? 0),
+      ),
+    ),
+    format: (value) => value.toFixed(3),
+    unit: 'nats',
+    note: `Mean over the tokens predicted at a position that used the expert; below 0 the candidate is better. An association, not a cause. Without a colour: fewer than ${FEW} tokens. A dash: none.`,
+  });
 }
 
 function movedHeat({ layers }: RoutingDifference): string {
@@ -57,6 +102,7 @@ function movedHeat({ layers }: RoutingDifference): string {
   return heatTable({
     caption: 'Weight that leaves each expert, % of its layer',
     corner: 'layer / expert',
+    column: 'expert',
     columns: Array.from({ length: experts }, (_, expert) => String(expert)),
     rows: layers.map((layer) => ({
       name: String(layer.layer),
@@ -71,12 +117,13 @@ function movedHeat({ layers }: RoutingDifference): string {
     more: [
       { name: 'slots moved', title: 'Share of the slots of the layer whose expert the candidate does not use for the token' },
       { name: 'weight moved', title: 'Share of the mixture’s weight that goes to other experts, mean over tokens' },
-      { name: 'gate divergence', title: 'Jensen-Shannon divergence of the two gates in bits (0 to 1), mean over tokens' },
+      { name: 'gate divergence, bits', title: 'Jensen-Shannon divergence of the two gates (0 to 1), mean over tokens' },
       { name: 'tokens', title: 'Tokens compared' },
     ],
     min: 0,
     max: Math.max(0.01, ...layers.flatMap((layer) => layer.weight_lost)),
     format: percent,
+    unit: '%',
     note: 'A row adds up to the weight that moves. A dash: the baseline never used the expert for these tokens.',
   });
 }
@@ -131,7 +178,9 @@ export function comparePage(subject: CompareSubject): Page {
   const compared = difference.layers.reduce((sum, layer) => sum + layer.tokens, 0);
   const meanWeight = difference.layers.reduce((sum, layer) => sum + layer.weight_moved * layer.tokens, 0) / Math.max(1, compared);
   const movedSlots = difference.layers.reduce((sum, layer) => sum + layer.moved, 0);
-  const main = `<section aria-labelledby="first"><h2 id="first">First difference</h2><p class="next">${html(oneLine(firstDifference(difference.changes, tokens)))}</p></section>
+  const main = `<section aria-labelledby="first"><h2 id="first">First difference</h2><p class="next">${html(oneLine(whereChanged(subject.first, tokens)))}</p><p class="lead">${html(oneLine(firstDifference(difference.changes, tokens)))}</p></section>
+<section aria-labelledby="likelihood"><h2 id="likelihood">Where likelihood is lost</h2>
+${likelihoodHeat(likelihoodByExpert(tokens, subject.logprobs))}</section>
 <section aria-labelledby="usage"><h2 id="usage">Which experts lose weight</h2>
 ${movedHeat(difference)}</section>
 <section aria-labelledby="tokens"><h2 id="tokens">Tokens</h2>

@@ -16,6 +16,9 @@ function segmentTable({ segments, total }: EvaluationReport): string {
   return `<div class="scroll" tabindex="0" role="region" aria-label="Perplexity by segment"><table><caption>Perplexity by segment</caption><thead><tr><th scope="col">segment</th><th scope="col" class="num">tokens</th><th scope="col" class="num">bits per byte</th><th scope="col" class="num">perplexity</th><th scope="col" class="num">windows</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
+/** Tokens below which a perplexity is left without a colour. */
+const FEW = 20;
+
 /** Experts of each layer; colours from the segment's own perplexity up to its double: what is dark is harder than the segment. */
 function segmentHeat(name: string, { perplexity, layers }: SegmentReport): string {
   const own = perplexity ?? 1;
@@ -23,17 +26,19 @@ function segmentHeat(name: string, { perplexity, layers }: SegmentReport): strin
   return heatTable({
     caption: `${name}: perplexity of the tokens predicted through an expert`,
     corner: 'layer / expert',
+    column: 'expert',
     columns: Array.from({ length: experts }, (_, expert) => String(expert)),
     rows: layers.map((layer) => ({
       name: String(layer.layer),
       values: layer.experts.map((expert) => expert.perplexity ?? undefined),
+      faint: layer.experts.map((expert) => expert.tokens < FEW),
       more: [layer.usage_entropy_ratio.toFixed(3)],
     })),
     more: [{ name: 'usage entropy', title: 'Entropy of the shares over ln(experts): 1 even, 0 one expert only' }],
     min: own,
     max: 2 * own,
     format: short,
-    note: 'Colours from the segment’s perplexity up to its double. A dash: no token was predicted through the expert. Few tokens make an uncertain figure: the JSON has the counts.',
+    note: `Colours from the segment’s perplexity up to its double. A dash: no token was predicted through the expert. Without a colour: fewer than ${FEW} tokens, an uncertain figure; the JSON has the counts.`,
   });
 }
 

@@ -8,7 +8,7 @@ const MORE = [
   { name: 'usage entropy', title: 'Entropy of the shares over ln(experts): 1 even, 0 one expert only' },
   { name: 'skew', title: 'Largest share over the even share: 1 even' },
   { name: 'balancedness', title: "Jain's fairness index of the shares: 1 even, 1/experts one expert only" },
-  { name: 'gate entropy', title: 'Entropy of the gate distribution in nats, mean over tokens; at most ln(experts)' },
+  { name: 'gate entropy, nats', title: 'Entropy of the gate distribution in nats, mean over tokens; at most ln(experts)' },
   { name: 'margin', title: 'First gate probability minus the second, mean over tokens' },
   { name: 'tokens', title: 'Tokens whose routing in this layer was recorded' },
 ];
@@ -21,6 +21,7 @@ export function routingHeat(caption: string, layers: readonly LayerStats[], note
   return heatTable({
     caption,
     corner: 'layer / expert',
+    column: 'expert',
     columns: Array.from({ length: experts }, (_, expert) => String(expert)),
     rows: layers.map((layer) => ({
       name: String(layer.layer),
@@ -38,6 +39,7 @@ export function routingHeat(caption: string, layers: readonly LayerStats[], note
     min: 0,
     max: largest,
     format: percent,
+    unit: '%',
     note: note ?? `Even usage would be ${short(even * 100)} % everywhere.`,
   });
 }

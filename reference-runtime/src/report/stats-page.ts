@@ -4,6 +4,7 @@ import type { ModelStats, MoeStats, SegmentStats } from '../server/moe-store.ts'
 import { heatTable } from './heat-table.ts';
 import { type Page, page } from './page.ts';
 import { routingHeat } from './routing-heat.ts';
+import { standOuts } from './stand-out.ts';
 
 export interface StatsSubject {
   cluster: string;
@@ -12,6 +13,8 @@ export interface StatsSubject {
   mode: string;
   stats: MoeStats;
 }
+
+const SHARE = 'share of each layer’s slots, %';
 
 /** Cells of segments' heat maps in a page; the JSON has every segment. */
 const CELL_LIMIT = 65_536;
@@ -29,12 +32,13 @@ function modelSection(
   const rest = segments.length - shown.length;
   const own = shown.map(
     (segment) =>
-      `<h3>Segment <span class="mono">${html(oneLine(segment.segment))}</span></h3>${routingHeat(`${segment.segment}: ${requests(segment.requests_traced)}`, segment.layers)}`,
+      `<h3>Segment <span class="mono">${html(oneLine(segment.segment))}</span></h3>${routingHeat(`${segment.segment}, ${requests(segment.requests_traced)}: ${SHARE}`, segment.layers)}`,
   );
   const overview = segments.length < 2 ? '' : divergences(segments);
   return `<section aria-labelledby="model-${index}"><h2 id="model-${index}">${html(oneLine(name))}</h2>
 <p class="lead">${requests(requests_traced)} traced, of all tenants.${incomplete}</p>
-${routingHeat(`${name}: all requests`, layers)}
+${standOuts({ layers, segments })}
+${routingHeat(`${name}, all requests: ${SHARE}`, layers)}
 ${overview}
 ${own.join('\n')}
 ${rest === 0 ? '' : `<p class="small">${rest} more ${rest === 1 ? 'segment' : 'segments'} in the JSON.</p>`}</section>`;
@@ -46,15 +50,23 @@ function divergences(segments: readonly SegmentStats[]): string {
   const values = segments.map((segment) =>
     layers.map((layer) => segment.layers.find((each) => each.layer === layer)?.divergence_bits),
   );
+  const tokens = segments.map((segment) => String(Math.max(0, ...segment.layers.map(({ rows }) => rows))));
   return heatTable({
     caption: 'How far each segment’s usage is from that of all requests, bits',
     corner: 'segment / layer',
+    column: 'layer',
     columns: layers.map(String),
-    rows: segments.map(({ segment }, index) => ({ name: segment, values: values[index] as Array<number | undefined> })),
+    rows: segments.map(({ segment }, index) => ({
+      name: segment,
+      values: values[index] as Array<number | undefined>,
+      more: [tokens[index] as string],
+    })),
+    more: [{ name: 'tokens', title: 'Tokens of the segment whose routing was recorded, at most in one layer' }],
     min: 0,
     max: Math.max(0.05, ...values.flat().map((value) => value ?? 0)),
     format: (value) => value.toFixed(2),
-    note: 'Jensen-Shannon divergence of the shares: 0 the same experts as all requests, 1 none in common.',
+    unit: 'bits',
+    note: 'Jensen-Shannon divergence of the shares: 0 the same experts as all requests, 1 none in common. Few tokens are far from anything by chance.',
   });
 }
 

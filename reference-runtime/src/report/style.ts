@@ -21,12 +21,19 @@ table.heat th,table.heat td{padding:6px 10px;white-space:nowrap}
 table.heat thead th{vertical-align:bottom}
 table.heat td{text-align:right;font-variant-numeric:tabular-nums}
 table.heat td.c{text-align:center;min-width:46px;border:2px solid var(--surface);border-radius:6px}
+table.heat td.faint{color:var(--muted)}
 table.heat th:first-child{position:sticky;left:0}
 table.heat th[scope=row]{background:var(--surface);color:var(--ink)}
 table.heat th.n{text-align:right}
 table.heat th.c{text-align:center}
 .h0,.h1,.h2,.h3,.h4{color:var(--ink)}.h5{color:#0b0e13}.h6,.h7,.h8{color:var(--chart-onheat)}
 .scale{margin:8px 18px 14px}
+table.strips td.cells{padding:1px 0;width:100%;vertical-align:middle}table.heat.strips tbody th,table.heat.strips td:not(.cells){padding-top:2px;padding-bottom:2px}
+table.heat td.l,table.heat th.l{text-align:left}
+.cells{display:flex}td.cells{display:table-cell}
+.cells i{flex:1 0 5px;min-width:0;height:18px}
+.ticks i{height:auto;font-style:normal;overflow:visible;white-space:nowrap}
+.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .scroll>.small{margin:10px 18px 14px}
 fieldset{border:1px solid var(--line);border-radius:12px;background:var(--surface);padding:10px 16px 14px;margin:0 0 14px;min-width:0}
 legend{color:var(--muted);font-size:13px;padding:0 6px}
@@ -54,7 +61,7 @@ main:has(.t)~footer{padding-bottom:200px}
 .v0{--c:var(--line)}.v1{--c:var(--series-1)}.v2{--c:var(--series-6)}
 ${Array.from({ length: EXPERT_COLOURS }, (_, index) => `.e${index}{--c:var(--series-${index})}`).join('')}
 @media (max-width:640px){.d th,.d td{padding-right:8px}.strip i{width:9px}.d{padding:12px 14px}}
-@media print{.d,.skip{display:none!important}main,header.top,footer{padding-left:0;padding-right:0}main:has(.t)~footer{padding-bottom:0}.t,.h0,.h1,.h2,.h3,.h4,.h5,.h6,.h7,.h8,.legend i,.scale i{-webkit-print-color-adjust:exact;print-color-adjust:exact}.scroll{overflow:visible}
+@media print{.d,.skip{display:none!important}main,header.top,footer{padding-left:0;padding-right:0}main:has(.t)~footer{padding-bottom:0}.t,.h0,.h1,.h2,.h3,.h4,.h5,.h6,.h7,.h8,.legend i,.scale i,.cells i{-webkit-print-color-adjust:exact;print-color-adjust:exact}.scroll{overflow:visible}
 table.heat{font-size:10px;min-width:0}table.heat th,table.heat td{padding:3px 5px;font-size:10px}table.heat td.c{min-width:28px}caption{font-size:12px}.tokens{padding:8px 10px}}
 @media (forced-colors:active){.t,table.heat td.c{border:1px solid}}
 ${rules.join('\n')}`;
