@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { backoffMs, LlamaEngine } from '../src/engine/llama-engine.ts';
+import { backoffMs, LlamaEngine, type Watchdog } from '../src/engine/llama-engine.ts';
 import { EngineError, type EngineInfo, type GenerateRequest } from '../src/engine/types.ts';
 import { readVocabulary } from '../src/engine/vocabulary.ts';
 import { makeVariant } from '../src/gguf/variants.ts';
@@ -279,12 +279,13 @@ describe('an engine process that dies', () => {
     await mortal.dispose();
   });
 
+  const impatient: Watchdog = { pingMs: 50, silentMs: 500, loadSilentMs: 500, cancelMs: 60_000 };
+
   it('is killed and replaced when it hangs, and what it was running is answered', async () => {
     const logs: string[] = [];
     const hung = new LlamaEngine(engineOptions(randomModel(dir.file('hung.gguf'))), (line) => logs.push(line), {
-      pingMs: 50,
-      silentMs: 500,
-      cancelMs: 60_000,
+      ...impatient,
+      loadSilentMs: 60_000,
     });
     await hung.load();
     const failed = expect(collect(hung, request({ maxTokens: 240 }))).rejects.toMatchObject({ code: 'ENGINE_DIED' });
@@ -294,6 +295,35 @@ describe('an engine process that dies', () => {
     expect(logs[0]).toMatch(/is stuck: it answered nothing for 500 ms/);
     expect((await collect(hung, request())).done?.completionTokens).toBe(16);
     await hung.dispose();
+  });
+
+  it('is killed when it hangs while it loads: that is a load that failed', async () => {
+    const logs: string[] = [];
+    const hung = new LlamaEngine(engineOptions(randomModel(dir.file('slow.gguf'))), (line) => logs.push(line), impatient);
+    const failed = expect(hung.load()).rejects.toMatchObject({
+      code: 'LOAD_FAILED',
+      message: expect.stringMatching(/ended while loading \(signal SIGKILL\)/),
+    });
+    process.kill(hung.pid as number, 'SIGSTOP');
+    await failed;
+    expect(logs[0]).toMatch(/is stuck: it answered nothing for 500 ms/);
+    await hung.dispose();
+  });
+
+  it('is not taken for hung by a server that was itself stopped', async () => {
+    const healthy = new LlamaEngine(engineOptions(randomModel(dir.file('healthy.gguf'))), () => {}, {
+      ...impatient,
+      loadSilentMs: 60_000,
+    });
+    await healthy.load();
+    const { pid } = healthy;
+    const answer = collect(healthy, request());
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+    expect((await answer).done?.completionTokens).toBe(16);
+    // Pings after it are answered as before.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect([healthy.pid, healthy.stats().restarts]).toEqual([pid, 0]);
+    await healthy.dispose();
   });
 
   it('leaves no process behind when disposed', async () => {

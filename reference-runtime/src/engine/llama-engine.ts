@@ -16,15 +16,17 @@ const LOW_WATER = 64;
 
 /** When an engine process that still exists is taken for stuck, in milliseconds. */
 export interface Watchdog {
-  /** Between pings. Decoding runs on another thread: a live process always answers. */
+  /** Between pings. Loading and decoding run on other threads: a live process always answers. */
   pingMs: number;
   /** Without an answer. */
   silentMs: number;
+  /** The same while it loads, where libraries of a GPU are opened on its one thread of JavaScript. */
+  loadSilentMs: number;
   /** From cancelling a request to the confirmation, which comes after the batch in flight. */
   cancelMs: number;
 }
 
-const WATCHDOG: Watchdog = { pingMs: 1000, silentMs: 10_000, cancelMs: 60_000 };
+const WATCHDOG: Watchdog = { pingMs: 1000, silentMs: 10_000, loadSilentMs: 120_000, cancelMs: 60_000 };
 
 /** The backoff before restart number `attempt` (from 1), in milliseconds: doubling, capped. */
 export function backoffMs(attempt: number): number {
@@ -98,7 +100,6 @@ export class LlamaEngine implements Engine {
           this.#failures = 0;
           this.#info = message.info;
           this.#last = message.stats;
-          this.#watch(child);
           resolve(message.info);
         } else if (message.type === 'failed') {
           settled = true;
@@ -125,21 +126,25 @@ export class LlamaEngine implements Engine {
         if (this.#child === child) this.#onExit(how, detail, fault);
       });
       this.#send({ type: 'load', options: this.#options });
+      this.#watch(child);
     });
   }
 
   /** Kills a process that answers no ping: its exit then fails what is running and brings a new one. */
   #watch(child: ChildProcess): void {
-    const { pingMs, silentMs } = this.#watchdog;
-    let heard = performance.now();
+    const { pingMs, silentMs, loadSilentMs } = this.#watchdog;
+    // Counted in pings and not by the clock: a server that was itself stopped for a while (a suspended machine) has not asked meanwhile.
+    let silence = 0;
     child.on('message', () => {
-      heard = performance.now();
+      silence = 0;
     });
     clearInterval(this.#pings);
     this.#pings = setInterval(() => {
       if (this.#child !== child) return;
-      if (performance.now() - heard > silentMs) this.#stuck(child, `it answered nothing for ${silentMs} ms`);
-      else this.#send({ type: 'ping' });
+      const limit = this.#state === 'ready' ? silentMs : loadSilentMs;
+      if (silence >= limit) return this.#stuck(child, `it answered nothing for ${limit} ms`);
+      silence += pingMs;
+      this.#send({ type: 'ping' });
     }, pingMs).unref();
   }
 
