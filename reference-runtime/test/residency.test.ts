@@ -80,6 +80,14 @@ describe('residency', () => {
     expect(own.loads).toBe(1);
   });
 
+  it('loads nothing for one who has given up before: nobody would hear how it ended', async () => {
+    const own = engine();
+    own.fail = true;
+    const residency = new Residency(own, { idleMs: undefined }, quiet);
+    await expect(residency.enter(AbortSignal.abort())).rejects.toMatchObject({ status: 504, code: 'deadline_exceeded' });
+    expect(own.loads).toBe(0);
+  });
+
   it('says that a load failed without the paths of the machine, and tries again only after a pause', async () => {
     const own = engine();
     const reasons: string[] = [];

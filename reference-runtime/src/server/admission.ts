@@ -1,6 +1,10 @@
 // Stage 4: who gets a sequence next. A priority queue in front of the engine's sequences: higher priority first, then order of arrival.
 import { deadline, unavailable } from './errors.ts';
 
+function givenUp(): Error {
+  return deadline('the request ended while it waited for a free sequence', 'admission');
+}
+
 interface Waiting {
   priority: number;
   grant: () => void;
@@ -33,6 +37,7 @@ export class Admission {
    * @throws HttpError 503 queue_full at once, 504 deadline_exceeded when aborted
    */
   async acquire(priority: number, signal: AbortSignal): Promise<() => void> {
+    if (signal.aborted) throw givenUp();
     // While a slot is free nobody waits: whoever gives one back hands it on.
     if (this.#used >= this.#slots) {
       if (this.#waiting.length >= this.#limit)
@@ -54,7 +59,7 @@ export class Admission {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
         this.#waiting = this.#waiting.filter((other) => other !== entry);
-        reject(deadline('the request ended while it waited for a free sequence', 'admission'));
+        reject(givenUp());
       };
       const entry: Waiting = {
         priority,
@@ -63,10 +68,6 @@ export class Admission {
           resolve();
         },
       };
-      if (signal.aborted) {
-        giveUp();
-        return;
-      }
       signal.addEventListener('abort', giveUp, { once: true });
       const at = this.#waiting.findIndex((other) => other.priority < priority);
       this.#waiting.splice(at < 0 ? this.#waiting.length : at, 0, entry);

@@ -62,6 +62,7 @@ export class Residency {
    * @throws EngineError LOAD_FAILED, HttpError 504 when `signal` aborts first; then there is nothing to leave
    */
   async enter(signal: AbortSignal): Promise<number | undefined> {
+    if (signal.aborted) throw givenUp();
     this.#users++;
     clearTimeout(this.#timer);
     if (this.loaded) return undefined;
@@ -131,13 +132,15 @@ export class Residency {
   }
 }
 
+function givenUp(): Error {
+  return deadline('the request ended while the model was being loaded for it', 'admission');
+}
+
 /** `work`, or the deadline; the work itself goes on for whoever else waits for it. */
 async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  const given = (): Error => deadline('the request ended while the model was being loaded for it', 'admission');
-  if (signal.aborted) throw given();
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(given());
+    onAbort = () => reject(givenUp());
     signal.addEventListener('abort', onAbort, { once: true });
   });
   try {
