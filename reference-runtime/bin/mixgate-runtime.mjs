@@ -26,9 +26,12 @@ if (node === process.execPath) {
 } else {
   const child = spawn(node, [CLI, ...process.argv.slice(2)], { stdio: 'inherit' });
   // A signal to the launcher is meant for the server: it decides when to stop, the launcher only passes on how it ended.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  const passedOn = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of passedOn) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => fail(`mixgate-runtime: ${node} could not be started: ${error.message}`));
   child.on('exit', (code, signal) => {
+    // It ends as the server did, and not by the handler that passes signals on.
+    for (const each of passedOn) process.removeAllListeners(each);
     if (signal !== null) process.kill(process.pid, signal);
     else process.exitCode = code ?? 3;
   });

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
@@ -31,6 +31,16 @@ function configuration(name: string, more: object = {}): string {
   };
   writeFileSync(file, JSON.stringify(config));
   return file;
+}
+
+/** A configuration whose bundle service never answers: a start as long as one likes. */
+async function loadsForever(name: string): Promise<{ service: Server; config: string }> {
+  const service = createServer();
+  service.listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  const { port } = service.address() as { port: number };
+  const policy = { sources: [{ name: 'slow', url: `http://127.0.0.1:${port}/bundle.tar.gz` }] };
+  return { service, config: configuration(name, { policy }) };
 }
 
 async function run(...args: string[]): Promise<{ code: number | null; signal: string | null; stderr: string }> {
@@ -72,6 +82,27 @@ describe('the end', () => {
     expect([wholeLines(decisions).length, wholeLines(spans).length]).toEqual([1, 1]);
   });
 
+  it('takes two signals of one Ctrl-C for one, and is cut short by a second', async () => {
+    await using runtime = await startRuntimeProcess(['--config', configuration('twice.json', { limits: { drainMs: 600_000 } })]);
+    const ended = once(runtime.child, 'close');
+    const response = await ask(runtime.url);
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    const rest = (async () => {
+      for (let step = await reader.read(); !step.done; step = await reader.read()) text += step.value;
+    })();
+    // The terminal's, and the one that the launcher passes on.
+    for (const signal of ['SIGINT', 'SIGINT'] as const) runtime.signal(signal);
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    const still = text;
+    runtime.signal('SIGINT');
+    await rest;
+    expect(still.length).toBeGreaterThan(0);
+    expect(still).not.toContain('draining');
+    expect(text).toMatch(/"code":"draining".*\n\ndata: \[DONE\]\n\n$/);
+    expect(await ended).toEqual([0, null]);
+  });
+
   it('closes the connection of a client that reads nothing, and ends', async () => {
     await using runtime = await startRuntimeProcess(['--config', configuration('stuck.json', { limits: { drainMs: 0 } })]);
     const ended = once(runtime.child, 'close');
@@ -104,13 +135,8 @@ describe('the end', () => {
   });
 
   it('stops at once on a signal that comes while it loads, with an exit code of its own', async () => {
-    // A bundle service that never answers: a start as long as one likes.
-    const service = createServer();
-    service.listen(0, '127.0.0.1');
-    await once(service, 'listening');
-    const { port } = service.address() as { port: number };
-    const policy = { sources: [{ name: 'slow', url: `http://127.0.0.1:${port}/bundle.tar.gz` }] };
-    const child = spawn(process.execPath, [CLI, 'serve', '--config', configuration('slow.json', { policy })], {
+    const { service, config } = await loadsForever('slow.json');
+    const child = spawn(process.execPath, [CLI, 'serve', '--config', config], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let stderr = '';
@@ -123,6 +149,28 @@ describe('the end', () => {
     child.kill('SIGTERM');
     expect(await ended).toEqual([143, null]);
     expect(stderr).toBe('mixgate-runtime: SIGTERM before it served: stopped\n');
+    service.close();
+  });
+});
+
+describe('the launcher', () => {
+  // Started by a Node that is too old it is a process of its own.
+  const OLD =
+    "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.0.0' } }); process.execPath = '/an/old/node'";
+  const LAUNCHER = fileURLToPath(new URL('../bin/mixgate-runtime.mjs', import.meta.url));
+
+  it('ends by the signal that ended the server', async () => {
+    const { service, config } = await loadsForever('launcher.json');
+    const launcher = spawn(
+      process.execPath,
+      ['--import', `data:text/javascript,${encodeURIComponent(OLD)}`, LAUNCHER, 'serve', '--config', config],
+      { stdio: 'ignore' },
+    );
+    const ended = once(launcher, 'close');
+    await Promise.race([once(service, 'connection'), ended]);
+    // Nothing handles this one before the runtime serves.
+    launcher.kill('SIGHUP');
+    expect(await ended).toEqual([null, 'SIGHUP']);
     service.close();
   });
 });

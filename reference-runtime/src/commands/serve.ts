@@ -25,8 +25,8 @@ Flags:
   --gpu KIND           auto, cuda, vulkan, metal or false
   --context N          tokens per sequence, prompt and completion together
 
-One line on stderr says where it listens. SIGTERM drains: no new request, running ones end
-within limits.drainMs. SIGHUP loads the policy bundle again.
+One line on stderr says where it listens. SIGTERM and SIGINT drain: no new request, running ones
+end within limits.drainMs; a second signal cuts them. SIGHUP loads the policy bundle again.
 OTEL_EXPORTER_OTLP_ENDPOINT and the like send traces, metrics and logs to a collector (docs/telemetry.md).
 
 Examples:
@@ -78,19 +78,21 @@ function log(message: string): void {
 /** How long what was said at the end of a drain has to reach its client, in milliseconds. */
 const LAST_WORD_MS = 2000;
 
-async function idle(runtime: Runtime, ms: number): Promise<void> {
+async function idle(runtime: Runtime, ms: number, hurry?: AbortSignal): Promise<void> {
   const limit = performance.now() + ms;
-  while (runtime.inFlight > 0 && performance.now() < limit) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (runtime.inFlight > 0 && performance.now() < limit && hurry?.aborted !== true)
+    await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 /** Lets running requests end, answers what is left with 503, and closes what reads no answer: the process ends in bounded time. */
-async function drain(runtime: Runtime, app: FastifyInstance): Promise<void> {
+async function drain(runtime: Runtime, app: FastifyInstance, hurry: AbortSignal): Promise<void> {
   runtime.draining = true;
   log(`draining: ${runtime.inFlight} requests are running`);
   const { drainMs } = runtime.config.limits;
-  await idle(runtime, drainMs);
+  await idle(runtime, drainMs, hurry);
   if (runtime.inFlight > 0) {
-    log(`${runtime.inFlight} requests were still running ${drainMs / 1000} s after the signal and are cut (limits.drainMs)`);
+    const when = hurry.aborted ? 'at the second signal' : `${drainMs / 1000} s after the signal`;
+    log(`${runtime.inFlight} requests were still running ${when} and are cut${hurry.aborted ? '' : ' (limits.drainMs)'}`);
     for (const cut of runtime.cuts) cut();
     await idle(runtime, LAST_WORD_MS);
     app.server.closeAllConnections();
@@ -101,23 +103,34 @@ async function drain(runtime: Runtime, app: FastifyInstance): Promise<void> {
   clearTimeout(rest);
 }
 
+/** Signals this close together are one, in milliseconds: a Ctrl-C goes to the whole process group, and the launcher passes on its own. */
+const ONE_SIGNAL_MS = 1000;
+
 /**
- * Resolves at the first SIGTERM or SIGINT after `serving` was called. Until then a signal ends the process: as process 1 of a container it
- * would otherwise ignore what it has no handler for, and a pod that is loading would have to be killed.
+ * Resolves at the first SIGTERM or SIGINT after `serving` was called; `hurry` aborts at the second. Until then a signal ends the process: as
+ * process 1 of a container it would otherwise ignore what it has no handler for, and a pod that is loading would have to be killed.
  */
-function untilSignal(): { serving: () => Promise<void> } {
+function untilSignal(): { serving: () => Promise<void>; hurry: AbortSignal } {
   let stop: (() => void) | undefined;
+  let first: number | undefined;
+  const hurry = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.once(signal, () => {
-      if (stop !== undefined) return stop();
-      log(`${signal} before it served: stopped`);
-      process.exit(SIGNALLED + constants.signals[signal]);
+    process.on(signal, () => {
+      const now = performance.now();
+      first ??= now;
+      if (stop === undefined) {
+        log(`${signal} before it served: stopped`);
+        process.exit(SIGNALLED + constants.signals[signal]);
+      }
+      stop();
+      if (now - first >= ONE_SIGNAL_MS) hurry.abort();
     });
   return {
     serving: () =>
       new Promise((resolve) => {
         stop = resolve;
       }),
+    hurry: hurry.signal,
   };
 }
 
@@ -151,6 +164,6 @@ export async function serveCommand(args: string[]): Promise<void> {
     if ((await reloadPolicy(runtime)) === 'unchanged') log(`policy ${runtime.policy.active.bundle.revision} is the current one`);
   });
   await signals.serving();
-  await drain(runtime, app);
+  await drain(runtime, app, signals.hurry);
   await runtime.close();
 }
