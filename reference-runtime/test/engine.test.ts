@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backoffMs, LlamaEngine, type Watchdog } from '../src/engine/llama-engine.ts';
 import { EngineError, type EngineInfo, type GenerateRequest } from '../src/engine/types.ts';
@@ -256,6 +257,18 @@ describe('router traces', () => {
     expect(trace).toBeUndefined();
     expect(done?.completionTokens).toBe(16);
     await off.dispose();
+  });
+});
+
+describe('threads', () => {
+  it('are never more than the cores there are, and it is said', async () => {
+    const logs: string[] = [];
+    const options = engineOptions(randomModel(dir.file('threads.gguf')), { threads: 1000 });
+    const eager = new LlamaEngine(options, (line) => logs.push(line));
+    const cores = availableParallelism();
+    expect((await eager.load()).threads).toBe(cores);
+    expect(logs).toEqual([`1000 threads are more than the cores there are; the engine uses ${cores}`]);
+    await eager.dispose();
   });
 });
 

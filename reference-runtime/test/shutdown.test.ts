@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -41,6 +41,23 @@ async function loadsForever(name: string): Promise<{ service: Server; config: st
   const { port } = service.address() as { port: number };
   const policy = { sources: [{ name: 'slow', url: `http://127.0.0.1:${port}/bundle.tar.gz` }] };
   return { service, config: configuration(name, { policy }) };
+}
+
+/** Of a process; empty when it is gone. */
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch {
+    return undefined;
+  }
 }
 
 async function run(...args: string[]): Promise<{ code: number | null; signal: string | null; stderr: string }> {
@@ -150,6 +167,29 @@ describe('the end', () => {
     expect(await ended).toEqual([143, null]);
     expect(stderr).toBe('mixgate-runtime: SIGTERM before it served: stopped\n');
     service.close();
+  });
+});
+
+describe('the engine process', () => {
+  it('goes with a server that ends while it loads, whatever it is doing', async () => {
+    const server = spawn(process.execPath, [CLI, 'serve', '--config', configuration('engine.json')], { stdio: 'ignore' });
+    const ended = once(server, 'close');
+    const engines = (): number[] =>
+      readdirSync('/proc')
+        .filter((name) => /^\d+$/.test(name) && commandLine(name).includes('llama-child'))
+        .filter((name) => parentOf(name) === server.pid)
+        .map(Number);
+    let engine: number | undefined;
+    while (engine === undefined) {
+      [engine] = engines();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    process.kill(engine, 'SIGSTOP');
+    server.kill('SIGTERM');
+    expect(await ended).toEqual([143, null]);
+    const limit = Date.now() + 10_000;
+    while (commandLine(String(engine)) !== '' && Date.now() < limit) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(commandLine(String(engine))).toBe('');
   });
 });
 

@@ -1,4 +1,5 @@
 // The engine itself, inside the child process: one model, one context, a pool of leased sequences, driven token by token.
+import { availableParallelism } from 'node:os';
 import type { Llama, LlamaContext, LlamaModel, Token } from 'node-llama-cpp';
 import { messageOf } from '../error-message.ts';
 import type { Gating } from '../gguf/gating.ts';
@@ -61,11 +62,13 @@ export class LlamaCore {
    * @throws GgufError, PreflightError, Error
    */
   static async load(
-    options: LlamaOptions,
+    wish: LlamaOptions,
     afterStep: () => void,
     onDevice: (device: Device) => void = () => {},
   ): Promise<LlamaCore> {
     const started = performance.now();
+    // ggml's threads spin: with more than there are cores nothing else gets a turn, and the model itself hardly any.
+    const options = { ...wish, threads: Math.min(wish.threads, availableParallelism()) };
     const { shape } = preflight(options.modelPath, {
       context: options.context,
       sequences: options.sequences,

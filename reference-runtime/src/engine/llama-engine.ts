@@ -86,6 +86,10 @@ export class LlamaEngine implements Engine {
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       });
       this.#child = child;
+      // One that is busy or stopped would not notice that its server is gone, and would compute on.
+      const takeAlong = (): unknown => child.kill('SIGKILL');
+      process.once('exit', takeAlong);
+      child.on('exit', () => process.off('exit', takeAlong));
       let stderr = '';
       child.stderr?.setEncoding('utf8').on('data', (text: string) => {
         stderr = (stderr + text).slice(-4096);
@@ -100,6 +104,10 @@ export class LlamaEngine implements Engine {
           this.#failures = 0;
           this.#info = message.info;
           this.#last = message.stats;
+          if (message.info.threads < this.#options.threads)
+            this.#log(
+              `${this.#options.threads} threads are more than the cores there are; the engine uses ${message.info.threads}`,
+            );
           resolve(message.info);
         } else if (message.type === 'failed') {
           settled = true;
