@@ -1,26 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { mulberry32, type Uniform } from '../reference-runtime/src/gguf/random.ts';
 
 /*
  * The sample files of the README's examples, drawn from a fixed seed: node scripts/samples.ts writes them to examples/samples.
  * They show formats and answers. Nothing in them was measured.
  */
 
-type Random = () => number;
-
-/** mulberry32: 32 bits of state, enough to draw an example; the same numbers on every machine. */
-function random(seed: number): Random {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** A latency: log-normal by the sum of twelve uniform numbers, so that no logarithm's last bit depends on the machine. */
-function latency(draw: Random, median: number): number {
+function latency(draw: Uniform, median: number): number {
   const normal = Array.from({ length: 12 }, draw).reduce((sum, value) => sum + value, -6);
   return Number((median * 1.25 ** normal).toFixed(1));
 }
@@ -30,8 +18,8 @@ const PAIRS = 120;
 
 /** The same prompts, one arm a file: the candidate takes a quarter longer to its first token in German and nowhere else. */
 function arm(slower: number): string {
-  const prompt = random(1);
-  const noise = random(slower === 1 ? 2 : 3);
+  const prompt = mulberry32(1);
+  const noise = mulberry32(slower === 1 ? 2 : 3);
   const rows = Array.from({ length: PAIRS }, (_, pair) => {
     const segment = SEGMENTS[pair % SEGMENTS.length]!;
     const value = latency(prompt, 100) * (latency(noise, 100) / 100) ** 0.5 * (segment === 'de' ? slower : 1);
@@ -42,7 +30,7 @@ function arm(slower: number): string {
 
 /** Two cases of a batch: one whose candidate fails more often, one of counts that are alike. */
 function cases(): string {
-  const draw = random(4);
+  const draw = mulberry32(4);
   const share = (count: number, p: number): number[] => Array.from({ length: count }, () => (draw() < p ? 1 : 0));
   const counts = (): number[] => Array.from({ length: 40 }, () => Math.round(latency(draw, 20)));
   const lines = [
@@ -96,7 +84,7 @@ function scrapes(): string {
 
 /** Eight hours of counters, a scrape a minute; from 03:00 to 03:40 three of ten requests fail. */
 function night(): string {
-  const draw = random(5);
+  const draw = mulberry32(5);
   const start = Date.parse('2026-01-15T00:00:00Z');
   let [good, bad, quick] = [0, 0, 0];
   const lines: string[] = [];

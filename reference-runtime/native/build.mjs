@@ -10,25 +10,28 @@ import { fileURLToPath } from 'node:url';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SOURCE = join(HERE, 'moe_trace.c');
 
-/** @returns {string} where the addon of this source and platform belongs */
-function target() {
+/**
+ * @param {string} folder
+ * @returns {string} where the addon of this source and platform belongs
+ */
+function target(folder) {
   const digest = createHash('sha256')
     .update(readFileSync(SOURCE))
     .update(`${process.platform}-${process.arch}`)
     .digest('hex')
     .slice(0, 16);
-  return join(HERE, 'build', digest, 'moe_trace.node');
+  return join(folder, digest, 'moe_trace.node');
 }
 
 /**
  * Builds the addon unless it is there already.
- * @param {{ compiler?: string, platform?: string }} [options]
+ * @param {{ compiler?: string, platform?: string, folder?: string }} [options]
  * @returns {{ available: true, path: string } | { available: false, reason: string }}
  */
-export function buildShim({ compiler = process.env.CC ?? 'cc', platform = process.platform } = {}) {
+export function buildShim({ compiler = process.env.CC ?? 'cc', platform = process.platform, folder = join(HERE, 'build') } = {}) {
   if (platform !== 'linux')
     return { available: false, reason: `router tracing needs Linux symbol interposition; this is ${platform}` };
-  const path = target();
+  const path = target(folder);
   if (existsSync(path)) return { available: true, path };
   const noted = join(dirname(path), 'failed.txt');
   const version = spawnSync(compiler, ['--version'], { encoding: 'utf8', timeout: 10_000 });
@@ -43,8 +46,17 @@ export function buildShim({ compiler = process.env.CC ?? 'cc', platform = proces
   } catch {
     return { available: false, reason: 'the package node-api-headers is not installed: run node reference-runtime/install.mjs' };
   }
-  mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(temporary, '');
+  } catch {
+    // A read-only installation whose addon is of another source: served untraced.
+    return {
+      available: false,
+      reason: `the addon is not built, and ${folder} cannot be written: run node reference-runtime/install.mjs where it can`,
+    };
+  }
   const args = [
     '-shared',
     '-fPIC',

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isMusl, platformPackages } from '../install.mjs';
@@ -527,5 +528,13 @@ describe('set-up', () => {
     expect(buildShim({ platform: 'darwin' })).toEqual({
       available: false,
       reason: 'router tracing needs Linux symbol interposition; this is darwin',
+    }));
+  it('says why there is no tracing in an installation that cannot be written', () =>
+    // Below a file no folder can be made, whoever asks; a read-only root refuses alike.
+    expect(buildShim({ folder: join(import.meta.dirname, 'units.test.ts', 'build') })).toEqual({
+      available: false,
+      reason: expect.stringMatching(
+        /^the addon is not built, and .* cannot be written: run node reference-runtime\/install\.mjs/,
+      ),
     }));
 });

@@ -222,7 +222,7 @@ function poolsOf(
 function modelTable(models: readonly CatalogModel[]): Table {
   return {
     title: 'Model catalogue',
-    columns: ['model', 'version', 'lifecycle', 'experts', 'parameters', 'quantisation', 'licence', 'owner', 'identity'],
+    columns: ['model', 'version', 'lifecycle', 'experts', 'parameters', 'weights', 'licence', 'owner', 'identity'],
     rows: models
       .map(({ value }) => [
         value.id,

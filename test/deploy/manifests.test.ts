@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -24,6 +24,8 @@ const OVERLAYS = ['cpu', 'cuda', 'vllm'] as const;
 /** Where the API's types of each kind are; kinds of CRDs are checked against their CRD below. */
 const API: { readonly [kind: string]: string } = {
   'v1/ServiceAccount': 'v1',
+  'v1/PersistentVolumeClaim': 'v1',
+  'batch/v1/Job': 'batch/v1',
   'v1/ConfigMap': 'v1',
   'v1/Service': 'v1',
   'apps/v1/Deployment': 'apps/v1',
@@ -61,6 +63,7 @@ beforeAll(async () => {
   const context = { tool: (name: string) => resolveTool(name), signal: new AbortController().signal };
   for (const overlay of OVERLAYS)
     rendered.set(overlay, await renderFolder(folderTree(join(DEPLOY, 'kubernetes')), `overlays/${overlay}`, context));
+  rendered.set('models', await renderFolder(folderTree(join(DEPLOY, 'kubernetes')), 'models', context));
 });
 
 const values = (overlay: string): readonly Value[] => rendered.get(overlay)!.map((object) => object.value as Value);
@@ -98,6 +101,11 @@ interface LivingPod {
     readonly livenessProbe: Probe;
   })[];
 }
+interface Spread {
+  readonly topologyKey: string;
+  readonly labelSelector: { readonly matchLabels: { readonly [name: string]: string } };
+  readonly matchLabelKeys: readonly string[];
+}
 interface Probe {
   readonly httpGet: { readonly path: string };
 }
@@ -113,22 +121,7 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
     expect(names.length).toBeGreaterThanOrEqual(8);
   });
 
-  it("passes the API's own schemas", async () => {
-    const problems: string[] = [];
-    for (const value of values(overlay)) {
-      const group = API[key(value)];
-      if (group === undefined) continue;
-      const models = (await load(`kubernetes-models/${group}`)) as {
-        readonly [kind: string]: new (data: Value) => { validate(): void };
-      };
-      try {
-        new models[String(value['kind'])]!(value).validate();
-      } catch (error) {
-        problems.push(`${key(value)}: ${error instanceof Error ? error.message : String(error)}`);
-      }
-    }
-    expect(problems).toEqual([]);
-  });
+  it("passes the API's own schemas", async () => expect(await schemaProblems(values(overlay))).toEqual([]));
 
   it('has no field that the API does not know: the compiler checks the objects against its types', () => {
     expect(compile(values(overlay).filter((value) => API[key(value)] !== undefined))).toBe('');
@@ -224,15 +217,41 @@ describe.each(OVERLAYS)('how a pod of overlay %s lives and ends', (overlay) => {
     expect(runtime().strategy).not.toHaveProperty('replicas');
     const exposed = [...Object.values(INSTRUMENTS), ...Object.values(GOVERNANCE_INSTRUMENTS)].map(({ prometheus }) => prometheus);
     const { metrics } = spec(ofKind(overlay, 'HorizontalPodAutoscaler')[0]!) as {
-      metrics: ({ type: 'Pods'; pods: { metric: { name: string } } } | { type: 'Resource'; resource: { name: string } })[];
+      metrics: (
+        | { type: 'Pods'; pods: { metric: { name: string } } }
+        | { type: 'Resource'; resource: { name: string; target: { averageUtilization: number } } }
+      )[];
     };
     expect(metrics.length).toBe(1);
     for (const metric of metrics) {
       if (metric.type === 'Pods') expect(exposed).toContain(metric.pods.metric.name);
-      else expect(runtime().pod.containers[0]!.resources.requests).toHaveProperty(metric.resource.name);
+      else {
+        // One event loop is one core: a share of a larger request is never reached, and nothing would ever be scaled.
+        const { requests } = runtime().pod.containers[0]!.resources;
+        expect(metric.resource.name).toBe('cpu');
+        expect((metric.resource.target.averageUtilization / 100) * Number(requests['cpu'])).toBeLessThanOrEqual(0.8);
+      }
     }
   });
 });
+
+it.each(OVERLAYS)(
+  'every deployment of overlay %s is spread over zones and nodes, counting its own pods of one version',
+  (overlay) => {
+    for (const deployment of ofKind(overlay, 'Deployment')) {
+      const { labels, spec: pod } = podOf(deployment);
+      const constraints = (pod as unknown as { topologySpreadConstraints: Spread[] }).topologySpreadConstraints;
+      expect(constraints.map(({ topologyKey }) => topologyKey)).toEqual([
+        'topology.kubernetes.io/zone',
+        'kubernetes.io/hostname',
+      ]);
+      for (const { labelSelector, matchLabelKeys } of constraints) {
+        expect(matches(labelSelector.matchLabels, labels)).toBe(true);
+        expect(matchLabelKeys).toEqual(['pod-template-hash']);
+      }
+    }
+  },
+);
 
 describe('the vllm overlay', () => {
   it('leads from the runtime through route and pool to the port that vLLM listens on', () => {
@@ -322,10 +341,79 @@ describe.skipIf(!HAS_SHARED_DATA)('the real CRDs (skipped where the shared data 
   });
 });
 
+it('the overlay of their own that docs/sizing.md shows renders, with what it changes', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'mixgate-own-'));
+  dirs.push(dir);
+  const page = readFileSync(join(ROOT, 'docs/sizing.md'), 'utf8');
+  const block = /```yaml\n(?<yaml># kustomization\.yaml\n[\s\S]*?)```/.exec(page)!.groups!['yaml']!;
+  mkdirSync(join(dir, 'own'));
+  cpSync(join(DEPLOY, 'kubernetes'), join(dir, 'mixgate/reference-runtime/deploy/kubernetes'), { recursive: true });
+  writeFileSync(join(dir, 'own/kustomization.yaml'), block);
+  writeFileSync(join(dir, 'own/runtime.yaml'), 'cluster: mine\n');
+  const context = { tool: (name: string) => resolveTool(name), signal: new AbortController().signal };
+  rendered.set('own', await renderFolder(folderTree(dir), 'own', context));
+  expect(await schemaProblems(values('own'))).toEqual([]);
+  expect(compile(values('own').filter((value) => API[key(value)] !== undefined))).toBe('');
+  const [container] = podOf(ofKind('own', 'Deployment')[0]!).spec.containers;
+  expect(container!['image']).toBe(`ghcr.io/your-org/mixgate-runtime@sha256:${'0'.repeat(64)}`);
+  expect(container!['env']).toMatchObject([{ name: 'BUNDLE_TOKEN' }]);
+  expect(ofKind('own', 'ConfigMap').map((map) => map['data'])).toEqual([{ 'runtime.yaml': 'cluster: mine\n' }]);
+  const egress = spec(ofKind('own', 'NetworkPolicy')[0]!)['egress'] as { to: Value[] }[];
+  expect(egress.at(-1)!.to).toEqual([{ ipBlock: { cidr: '192.0.2.10/32' } }]);
+  expect((ofKind('own', 'ServiceMonitor')[0]!['metadata'] as { labels: Value }).labels).toMatchObject({
+    'app.kubernetes.io/name': 'mixgate-runtime',
+    release: 'kube-prometheus-stack',
+  });
+});
+
+describe('the Job that fills the claim with a model', () => {
+  it("passes the API's own schemas and has no field that the API does not know", async () => {
+    expect(values('models').map(key)).toEqual(['v1/ConfigMap', 'v1/ConfigMap', 'v1/PersistentVolumeClaim', 'batch/v1/Job']);
+    expect(await schemaProblems(values('models'))).toEqual([]);
+    expect(compile(values('models'))).toBe('');
+  });
+
+  it('runs unprivileged, writes to the claim and a temporary folder, and puts the file where the cuda overlay reads it', () => {
+    const { spec: pod } = podOf(ofKind('models', 'Job')[0]!);
+    const [container] = pod.containers;
+    expect(container!.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    const [claim] = ofKind('models', 'PersistentVolumeClaim');
+    const { name } = claim!['metadata'] as { name: string };
+    expect(pod.volumes.find((volume) => volume.name === 'models')!['persistentVolumeClaim']).toEqual({ claimName: name });
+    const cuda = podOf(ofKind('cuda', 'Deployment')[0]!).spec;
+    expect(cuda.volumes.find((volume) => volume.name === 'models')!['persistentVolumeClaim']).toMatchObject({ claimName: name });
+    const settings = ofKind('models', 'ConfigMap').find((map) => 'MODEL_FILE' in (map['data'] as Value))!['data'] as Value;
+    const config = (ofKind('cuda', 'ConfigMap')[0]!['data'] as { 'runtime.yaml': string })['runtime.yaml'];
+    expect(config).toContain(`path: ${String(settings['MODEL_FILE'])}\n`);
+  });
+});
+
 it('docs/sizing.md has the table that the memory plan gives', () => {
   const text = readFileSync(join(ROOT, 'docs/sizing.md'), 'utf8');
   expect(sizingPage(text)).toBe(text);
 });
+
+/** What the API's own schemas say of the objects. */
+async function schemaProblems(objects: readonly Value[]): Promise<string[]> {
+  const problems: string[] = [];
+  for (const value of objects) {
+    const group = API[key(value)];
+    if (group === undefined) continue;
+    const models = (await load(`kubernetes-models/${group}`)) as {
+      readonly [kind: string]: new (data: Value) => { validate(): void };
+    };
+    try {
+      new models[String(value['kind'])]!(value).validate();
+    } catch (error) {
+      problems.push(`${key(value)}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return problems;
+}
 
 /** A CRD's schema with unknown fields refused, as the API server prunes or refuses them; metadata is the API's own. */
 function closed(node: unknown, root = false): unknown {
