@@ -1,4 +1,5 @@
 // Windows, quotas, prices, flags, pool state and the place of shadow traffic: the pure parts of governed routing.
+
 import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -10,12 +11,12 @@ import { newContext, type RequestContext, tokensUsed } from '../src/server/conte
 import { costHeader, costOf, perMtok, priceState } from '../src/server/cost.ts';
 import type { HttpError } from '../src/server/errors.ts';
 import { Flags } from '../src/server/flags.ts';
-import { TenantLabels } from '../src/server/governance.ts';
 import { nearestRank, PoolState } from '../src/server/pool-state.ts';
 import { decidedQuota, Quotas } from '../src/server/quota.ts';
 import type { Reachable } from '../src/server/runtime.ts';
 import { shadowRefusal } from '../src/server/shadow.ts';
 import { SlidingWindow } from '../src/server/sliding-window.ts';
+import { TenantLabels } from '../src/server/tenant-labels.ts';
 import { temporary } from './support/models.ts';
 
 const dir = temporary();

@@ -25,7 +25,7 @@ import { bundleFromArchive, loadBundle, MAX_BUNDLE_BYTES } from '../src/policy/b
 import type { PolicyInput } from '../src/policy/policy.ts';
 import { policySource } from '../src/policy/source.ts';
 import { PolicyStore } from '../src/policy/store.ts';
-import { reloadPolicy } from '../src/server/runtime.ts';
+import { reloadPolicy } from '../src/server/reload-policy.ts';
 import { temporary } from './support/models.ts';
 import { metric, startServer } from './support/server.ts';
 

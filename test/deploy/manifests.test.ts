@@ -197,7 +197,7 @@ describe.each(OVERLAYS)('how a pod of overlay %s lives and ends', (overlay) => {
   it('has time for the pause, the drain, and what comes after it', () => {
     const { pod, config } = runtime();
     const pause = pod.containers[0]!.lifecycle.preStop.sleep.seconds;
-    // 2 s for last words, 5 s for collectors, 3 s for the engine (commands/serve.ts, server/runtime.ts, engine/llama-engine.ts).
+    // 2 s for last words, 5 s for collectors, 3 s for the engine (commands/serve.ts, server/start-runtime.ts, engine/llama-engine.ts).
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(pause + config.limits.drainMs / 1000 + 10);
   });
 

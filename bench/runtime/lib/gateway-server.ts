@@ -7,7 +7,7 @@ import { shapelessInfo } from '../../../reference-runtime/src/engine/engine-info
 import type { EngineStats } from '../../../reference-runtime/src/engine/types.ts';
 import { buildApp } from '../../../reference-runtime/src/server/app.ts';
 import type { Loadable } from '../../../reference-runtime/src/server/residency.ts';
-import { startRuntime } from '../../../reference-runtime/src/server/runtime.ts';
+import { startRuntime } from '../../../reference-runtime/src/server/start-runtime.ts';
 import { type Usage, watchProcess } from './pauses.ts';
 
 const SEQUENCES = 64;

@@ -5,7 +5,9 @@ import { devConfig, SHIPPED_MODEL } from '../config/dev.ts';
 import { loadConfig } from '../config/load.ts';
 import type { RuntimeConfig } from '../config/types.ts';
 import { buildApp } from '../server/app.ts';
-import { type Runtime, reloadPolicy, startRuntime } from '../server/runtime.ts';
+import { reloadPolicy } from '../server/reload-policy.ts';
+import type { Runtime } from '../server/runtime.ts';
+import { startRuntime } from '../server/start-runtime.ts';
 import { ENGINE_FLAGS, engineFlags, existing, type Flags, number, parseFlags, text, UsageError } from './usage.ts';
 
 export const SERVE_HELP = `mixgate-runtime serve: OpenAI-compatible completions, governed by a routing policy

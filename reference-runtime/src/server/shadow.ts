@@ -7,7 +7,7 @@ import type { RequestContext, ShadowOutcome } from './context.ts';
 import { costOf } from './cost.ts';
 import { callContext, engineRequest } from './execute.ts';
 import { priceOf } from './route.ts';
-import type { Runtime } from './runtime.ts';
+import type { Runtime, ShadowTraffic } from './runtime.ts';
 import { inShare } from './split.ts';
 
 type Place = { jurisdiction: string; trust_zone?: string };
@@ -44,7 +44,7 @@ export function shadowRefusal(
 }
 
 /** The copies in flight. */
-export class Shadows {
+export class Shadows implements ShadowTraffic {
   readonly #limits: { concurrency: number; deadlineMs: number };
   readonly #running = new Set<AbortController>();
   #closed = false;
@@ -57,7 +57,6 @@ export class Shadows {
     return this.#running.size;
   }
 
-  /** Sends a copy of a decided request if it is one of the share. Returns at once; undefined when no copy is asked for. */
   consider(runtime: Runtime, context: RequestContext): ShadowOutcome | undefined {
     const decision = context.decision;
     if (decision?.shadow === undefined || !inShare('shadow', context.decisionId, decision.shadow.share)) return undefined;

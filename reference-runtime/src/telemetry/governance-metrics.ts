@@ -2,7 +2,7 @@
 // and arms) is limited in number, the rest counts as `_OTHER`.
 import type { Cost, PriceState } from '../server/cost.ts';
 import type { QuotaKind, QuotaUse } from '../server/quota.ts';
-import type { Instruments } from './metrics.ts';
+import type { Instruments } from './instruments-made.ts';
 
 /** How a copy ended that was sent. */
 export type ShadowEnd = 'answered' | 'failed' | 'timed_out';

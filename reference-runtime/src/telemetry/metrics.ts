@@ -1,9 +1,9 @@
 // What the runtime counts and measures: instruments.ts made into Prometheus metrics, and the few places where a value needs more than one line.
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Gauge, Registry } from 'prom-client';
 import type { ServerLoad } from '../engine/server-load.ts';
 import type { EngineInfo, EngineStats, RequestTrace, UpstreamStats } from '../engine/types.ts';
 import { GovernanceMetrics } from './governance-metrics.ts';
-import { INSTRUMENTS, type Instrument, type InstrumentKey, labelOf } from './instruments.ts';
+import { instrumentsIn, type Labels } from './instruments-made.ts';
 import type { Resource } from './otlp.ts';
 import { DROP_REASONS, SIGNALS } from './signal.ts';
 
@@ -12,28 +12,6 @@ const EXPERT_SERIES_LIMIT = 1024;
 
 /** The values of the circuit's gauge, by index. */
 const CIRCUIT_STATES: ReadonlyArray<UpstreamStats['circuit']> = ['closed', 'half-open', 'open'];
-
-type Label<Name extends string> = Name extends `${infer Head}.${infer Tail}` ? `${Head}_${Label<Tail>}` : Name;
-type Labels<Key extends InstrumentKey> = Label<keyof (typeof INSTRUMENTS)[Key]['attributes'] & string>;
-type Made<Key extends InstrumentKey> = (typeof INSTRUMENTS)[Key]['kind'] extends 'counter'
-  ? Counter<Labels<Key>>
-  : (typeof INSTRUMENTS)[Key]['kind'] extends 'gauge'
-    ? Gauge<Labels<Key>>
-    : Histogram<Labels<Key>>;
-
-/** The Prometheus metric of every instrument, with its labels checked by the compiler. */
-export type Instruments = { readonly [Key in InstrumentKey]: Made<Key> };
-
-function instrumentsIn(registry: Registry): Instruments {
-  const make = ({ prometheus, kind, help, attributes, buckets }: Instrument): Counter | Gauge | Histogram => {
-    const options = { name: prometheus, help, labelNames: Object.keys(attributes).map(labelOf), registers: [registry] };
-    if (kind === 'counter') return new Counter(options);
-    if (kind === 'gauge') return new Gauge(options);
-    return new Histogram({ ...options, ...(buckets === undefined ? {} : { buckets: [...buckets] }) });
-  };
-  // Made from the table's rows one by one, so that each key has the metric that its row describes.
-  return Object.fromEntries(Object.entries(INSTRUMENTS).map(([key, row]) => [key, make(row)])) as unknown as Instruments;
-}
 
 /** `gen_ai.operation.name`: `score` is ours, for requests that only score a given text and so have no first token. */
 export type OperationName = 'chat' | 'text_completion' | 'score';

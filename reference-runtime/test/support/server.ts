@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { devConfig } from '../../src/config/dev.ts';
 import type { RuntimeConfig } from '../../src/config/types.ts';
 import { buildApp } from '../../src/server/app.ts';
-import { type Overrides, type Runtime, startRuntime } from '../../src/server/runtime.ts';
+import type { Runtime } from '../../src/server/runtime.ts';
+import { type Overrides, startRuntime } from '../../src/server/start-runtime.ts';
 
 export interface TestServer extends AsyncDisposable {
   url: string;
