@@ -6,7 +6,9 @@ import { UPSTREAM_DEFAULTS, UpstreamEngine } from '../engine/upstream-engine.ts'
 import { DecisionLog } from '../policy/decision-log.ts';
 import { policySource } from '../policy/source.ts';
 import { PolicyStore } from '../policy/store.ts';
+import type { TelemetryExporter } from '../telemetry/exporter.ts';
 import { LineFile } from '../telemetry/line-file.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { LogRecord } from '../telemetry/otlp-logs.ts';
 import { Admission } from './admission.ts';
 import { ServerCertificate } from './certificate.ts';
@@ -63,6 +65,41 @@ function upstreamEngine(pool: PoolConfig, config: UpstreamConfig): Engine {
     circuit: { ...UPSTREAM_DEFAULTS.circuit, ...circuit },
     ...apiKeyOf(config),
   });
+}
+
+/** The pools that requests can be sent to. */
+function reachablePools(config: RuntimeConfig, local: Reachable): Map<string, Reachable> {
+  const reachable = new Map<string, Reachable>();
+  for (const pool of config.pools) {
+    if (pool.engine === 'local') reachable.set(pool.id, local);
+    else if (pool.engine !== undefined)
+      reachable.set(pool.id, { engine: upstreamEngine(pool, pool.engine), admission: undefined });
+  }
+  return reachable;
+}
+
+/** Where decisions are written: a file, collectors, both or neither. */
+function decisionLogOf(
+  { cluster, telemetry: { decisionLog } }: RuntimeConfig,
+  telemetry: TelemetryExporter,
+  metrics: Metrics,
+  log: (message: string) => void,
+): { log: DecisionLog | undefined; file: LineFile | undefined } {
+  const file =
+    decisionLog?.file === undefined
+      ? undefined
+      : new LineFile(
+          decisionLog.file,
+          noisily(log, (count) => metrics.instruments.decisionLogDropped.inc(count)),
+          decisionLog.maxMiB === undefined ? undefined : decisionLog.maxMiB * 2 ** 20,
+        );
+  const sinks = {
+    ...(file === undefined ? {} : { file }),
+    ...(telemetry.wants('logs') ? { record: (record: LogRecord) => telemetry.record(record) } : {}),
+  };
+  if (Object.keys(sinks).length === 0) return { log: undefined, file };
+  const labels = { id: `mixgate-runtime/${cluster}`, version: RUNTIME_VERSION, cluster };
+  return { log: new DecisionLog(sinks, labels, decisionLog?.mask ?? []), file };
 }
 
 /** Starts to ask upstream servers for their load, where the configuration says so. */
@@ -132,28 +169,9 @@ export async function startRuntime(
       : undefined;
   if (!onDemand) residency?.start();
   const admission = new Admission(info.sequences, config.limits.queue);
-  const reachable = new Map<string, Reachable>();
-  for (const pool of config.pools) {
-    if (pool.engine === 'local')
-      reachable.set(pool.id, { engine: local, admission, ...(residency === undefined ? {} : { residency }) });
-    else if (pool.engine !== undefined)
-      reachable.set(pool.id, { engine: upstreamEngine(pool, pool.engine), admission: undefined });
-  }
-  const logConfig = config.telemetry.decisionLog;
-  const decisionFile =
-    logConfig?.file === undefined
-      ? undefined
-      : new LineFile(
-          logConfig.file,
-          noisily(log, (count) => metrics.instruments.decisionLogDropped.inc(count)),
-          logConfig.maxMiB === undefined ? undefined : logConfig.maxMiB * 2 ** 20,
-        );
-  const sinks = {
-    ...(decisionFile === undefined ? {} : { file: decisionFile }),
-    ...(telemetry.wants('logs') ? { record: (record: LogRecord) => telemetry.record(record) } : {}),
-  };
+  const reachable = reachablePools(config, { engine: local, admission, ...(residency === undefined ? {} : { residency }) });
+  const decisions = decisionLogOf(config, telemetry, metrics, log);
   const shadows = new Shadows(config.shadow);
-  const labels = { id: `mixgate-runtime/${config.cluster}`, version: RUNTIME_VERSION, cluster: config.cluster };
   const poll = pollSeconds > 0 ? setInterval(() => void reloadPolicy({ policy, metrics, log }), pollSeconds * 1000) : undefined;
   poll?.unref();
   const pools = new Map(config.pools.map(({ id }) => [id, new PoolState()]));
@@ -179,7 +197,7 @@ export async function startRuntime(
     moe: new MoeStore(config.trace.retain, config.trace.ttlSeconds, Date.now()),
     pages,
     telemetry,
-    decisionLog: Object.keys(sinks).length === 0 ? undefined : new DecisionLog(sinks, labels, logConfig?.mask ?? []),
+    decisionLog: decisions.log,
     log,
     draining: false,
     inFlight: 0,
@@ -193,7 +211,7 @@ export async function startRuntime(
       // Before the engine goes: the last metrics are of a runtime that serves.
       await telemetry.close(FLUSH_LIMIT_MS);
       await local.dispose();
-      await decisionFile?.flush();
+      await decisions.file?.flush();
     },
   };
   return runtime;
