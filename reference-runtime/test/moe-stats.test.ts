@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareRouting, type Gate, type Routed, weightMoved } from '../src/engine/routing-diff.ts';
 import { jensenShannon, usageBalance } from '../src/engine/trace-math.ts';
 import type { RequestTrace } from '../src/engine/types.ts';
-import { type MoeStats, MoeStore } from '../src/server/moe-store.ts';
+import { type MoeStats, moeStats } from '../src/server/moe-statistics.ts';
+import { MoeStore } from '../src/server/moe-store.ts';
 import { Metrics } from '../src/telemetry/metrics.ts';
 import { microModel } from './support/models.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
@@ -138,7 +139,7 @@ describe('the store', () => {
     store.add(request, trace([2, 0, 1, 1]), 1);
     store.add({ ...request, version: '2' }, trace([0, 4, 0, 0]), 1);
     store.add({ ...request, tenant: 'b', segment: undefined }, trace([0, 0, 1, 1]), 1);
-    const { models, since } = store.stats('a');
+    const { models, since } = moeStats(store.snapshot('a'));
     expect(since).toBe('1970-01-01T00:00:00.000Z');
     expect(
       models.map(({ version, requests_traced, segments }) => [version, requests_traced, segments.map(({ segment }) => segment)]),
@@ -148,7 +149,7 @@ describe('the store', () => {
     ]);
     expect(models[0]?.layers[0]?.usage).toEqual([2, 0, 2, 2]);
     expect(models[0]?.segments[0]?.layers[0]?.usage).toEqual([2, 0, 1, 1]);
-    expect(store.stats('b').models[0]?.segments.map(({ segment }) => segment)).toEqual(['(none)']);
+    expect(moeStats(store.snapshot('b')).models[0]?.segments.map(({ segment }) => segment)).toEqual(['(none)']);
     // 2:0:1:1 against 2:0:2:2 of all requests.
     const [p, q] = [
       [0.5, 0, 0.25, 0.25],
@@ -166,17 +167,17 @@ describe('the store', () => {
     const store = new MoeStore(0, 60, 0);
     for (let index = 0; index < 100; index++) store.add({ ...request, segment: `s${index}` }, trace([1, 1, 0, 0]), 1);
     store.add({ ...request, tenant: 'b' }, trace([1, 1, 0, 0]), 1);
-    const own = store.stats('a');
+    const own = moeStats(store.snapshot('a'));
     expect(own.models[0]?.segments).toHaveLength(32);
     expect(own.segments_overflow).toBe(68);
     expect(own.models[0]?.requests_traced).toBe(101);
-    expect(store.stats('b')).toMatchObject({
+    expect(moeStats(store.snapshot('b'))).toMatchObject({
       segments_overflow: 0,
       models: [{ segments: [{ segment: 'de', requests_traced: 1 }] }],
     });
     for (let index = 0; index < 1000; index++) store.add({ ...request, tenant: `t${index}` }, trace([1, 1, 0, 0]), 1);
-    expect(store.stats('t5').models[0]?.segments).toHaveLength(1);
-    expect(store.stats('t300')).toMatchObject({ segments_overflow: 1, models: [{ segments: [] }] });
+    expect(moeStats(store.snapshot('t5')).models[0]?.segments).toHaveLength(1);
+    expect(moeStats(store.snapshot('t300'))).toMatchObject({ segments_overflow: 1, models: [{ segments: [] }] });
   });
 
   it('keeps the latest traces within a number, a time and 64 MiB', () => {

@@ -4,10 +4,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expertWeights, gateEntropy, top2Margin, topExperts } from '../src/engine/trace-math.ts';
 import type { RequestTrace } from '../src/engine/types.ts';
-import { type PageJob, renderPage } from '../src/report/render.ts';
+import { type PageJob, render } from '../src/report/render.ts';
 import { HttpError } from '../src/server/errors.ts';
 import { jsonSlices } from '../src/server/json-slices.ts';
 import { eachToken, moeSummary, type TokenTrace, tokenTraces } from '../src/server/moe.ts';
+import { type MoeStats, moeStats } from '../src/server/moe-statistics.ts';
 import { PageRenderer, type RendererOptions } from '../src/server/page-renderer.ts';
 import { largeTrace } from './support/large-trace.ts';
 import { microModel } from './support/models.ts';
@@ -57,6 +58,36 @@ describe('a server', () => {
     server.runtime.pages = pages;
   });
 
+  it('makes statistics of many segments of a wide model in the thread, as JSON too, and few in its own', async () => {
+    const wide = largeTrace({ layers: 64, tokens: 2, experts: 128, used: 8 });
+    const { rows: _rows, text: _text, ...summary } = wide;
+    const { moe, pages } = server.runtime;
+    const add = (index: number): void =>
+      moe.add({ id: `w${index}`, tenant: 'dev', model: 'wide', version: '1', segment: `s${index}` }, summary, 0);
+    // Segments of the tests before are there as well.
+    for (let index = 0; index < 28; index++) add(index);
+    const held = holder();
+    server.runtime.pages = new PageRenderer({ log: () => {}, script: HELD });
+    let done = false;
+    const json = server.get('/v1/moe/stats').then(async (response) => {
+      done = true;
+      return { type: response.headers.get('content-type'), body: (await response.json()) as MoeStats };
+    });
+    await held.begun;
+    expect((await server.post('/v1/completions', { prompt: 'Hello', max_tokens: 2 })).status).toBe(200);
+    expect(done).toBe(false);
+    held.go();
+    const { type, body } = await json;
+    expect(type).toBe('application/json; charset=utf-8');
+    const expected = JSON.parse(JSON.stringify(moeStats(moe.snapshot('dev')))) as MoeStats;
+    const ofWide = ({ models }: MoeStats): unknown => models.find(({ model }) => model === 'wide');
+    expect(ofWide(body)).toEqual(ofWide(expected));
+    expect(body).toMatchObject({ trace: { available: true, unattributed: 0 } });
+    held.close();
+    await server.runtime.pages.close();
+    server.runtime.pages = pages;
+  });
+
   it('gives a long trace whole as JSON and bounded as a page', async () => {
     const trace = largeTrace({ layers: 32, tokens: 1200, experts: 8 });
     const about = { id: 'long', tenant: 'dev', model: 'm', version: '1', segment: undefined };
@@ -98,8 +129,8 @@ describe('the thread that makes pages', () => {
     renderer({}, async (pages) => {
       for (const job of [TRACES, traceJob(largeTrace({ layers: 3, tokens: 20, experts: 8 }))]) {
         const { bytes, policy } = await pages.render(job);
-        const { html, policy: own } = renderPage(job);
-        expect([text(bytes), policy]).toEqual([html, own]);
+        const { text: own, policy: theirs } = render(job);
+        expect([text(bytes), policy]).toEqual([own, theirs]);
       }
     }));
 
@@ -211,7 +242,7 @@ describe('a trace', () => {
     ['many tokens of long, hostile text', { layers: 4, tokens: 65_536, experts: 8, text: '"&<'.repeat(40) }],
     ['many experts in many layers', { layers: 32, tokens: 2100, experts: 64, used: 4 }],
   ])('of %s makes a page of 20 MiB at most, which says what is left out', (_name, shape) => {
-    const { html } = renderPage(traceJob(largeTrace(shape)));
+    const { text: html } = render(traceJob(largeTrace(shape)));
     expect(html.length).toBeLessThan(20 * 1024 * 1024);
     expect(html).toMatch(/Details of the first \d+ tokens; the JSON has all of them/);
     expect(html).toMatch(/\d+ more tokens in the JSON/);

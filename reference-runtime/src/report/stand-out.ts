@@ -1,7 +1,7 @@
 // What a reader of expert usage looks for first: which expert of which layer is far from the others, and in which segment.
 import { html, oneLine } from '../../../src/report/escape.ts';
 import type { LayerStats } from '../server/moe.ts';
-import type { ModelStats } from '../server/moe-store.ts';
+import type { ModelStats } from '../server/moe-statistics.ts';
 import { percent } from './number.ts';
 
 /** One expert of one layer. `usual` is the share that it is compared with, `tokens` how many the share is of. */

@@ -1,6 +1,6 @@
 // The runtime's router statistics as a page: a heat map per model and version, and one per segment of the asking tenant.
 import { html, oneLine } from '../../../src/report/escape.ts';
-import type { ModelStats, MoeStats, SegmentStats } from '../server/moe-store.ts';
+import { type ModelStats, type MoeSnapshot, moeStats, type SegmentStats } from '../server/moe-statistics.ts';
 import { heatTable } from './heat-table.ts';
 import { type Page, page } from './page.ts';
 import { routingHeat } from './routing-heat.ts';
@@ -11,7 +11,7 @@ export interface StatsSubject {
   available: boolean;
   reason: string;
   mode: string;
-  stats: MoeStats;
+  counts: MoeSnapshot;
 }
 
 const SHARE = 'share of each layer’s slots, %';
@@ -70,7 +70,8 @@ function divergences(segments: readonly SegmentStats[]): string {
   });
 }
 
-export function statsPage({ cluster, available, reason, mode, stats }: StatsSubject): Page {
+export function statsPage({ cluster, available, reason, mode, counts }: StatsSubject): Page {
+  const stats = moeStats(counts);
   const traced = stats.models.reduce((sum, model) => sum + model.requests_traced, 0);
   const nothing = available
     ? 'No request has been traced yet. A request is traced when the policy allows it and the trace mode or the header x-mixgate-include: moe asks for it.'

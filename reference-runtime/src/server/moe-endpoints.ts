@@ -6,6 +6,7 @@ import { badRequest, notFound } from './errors.ts';
 import { credentialsOf, type Identity } from './identity.ts';
 import { jsonSlices } from './json-slices.ts';
 import { eachToken, moeSummary } from './moe.ts';
+import { moeStats } from './moe-statistics.ts';
 import type { KeptTrace } from './moe-store.ts';
 import type { RenderedPage } from './page-renderer.ts';
 import type { Runtime } from './runtime.ts';
@@ -39,15 +40,22 @@ function privately(reply: FastifyReply): FastifyReply {
   return reply.headers({ 'cache-control': 'no-store', vary: 'Accept, Authorization', 'x-content-type-options': 'nosniff' });
 }
 
-function sendPage(reply: FastifyReply, { bytes, policy }: RenderedPage): FastifyReply {
+function sendPage(reply: FastifyReply, { bytes, policy = "default-src 'none'" }: RenderedPage): FastifyReply {
   return reply
     .headers({
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': `${policy}; frame-ancestors 'none'`,
       'referrer-policy': 'no-referrer',
     })
-    .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    .send(asBuffer(bytes));
 }
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Counters whose statistics the event loop works out itself, in about 3 ms: 32 segments of Mixtral 8x7B. More go to the thread for pages. */
+const INLINE_CELLS = 8_448;
 
 /** From a trace's page, relative: a proxy may have put a prefix before the path. */
 const LINKS = [
@@ -89,12 +97,15 @@ export function moeEndpoints(runtime: Runtime, app: FastifyInstance): void {
   app.get<{ Querystring: Query }>('/v1/moe/stats', async (request, reply) => {
     const { tenant } = await identified(request);
     const page = wantsPage(request);
-    const stats = runtime.moe.stats(tenant);
+    const counts = runtime.moe.snapshot(tenant);
     privately(reply);
     const { mode } = runtime.config.trace;
     const { trace } = runtime.info;
-    if (!page) return reply.send({ trace: { ...trace, mode, ...runtime.local.stats().trace }, ...stats });
-    return sendPage(reply, await runtime.pages.render({ kind: 'stats', subject: { cluster, ...trace, mode, stats } }));
+    if (page) return sendPage(reply, await runtime.pages.render({ kind: 'stats', subject: { cluster, ...trace, mode, counts } }));
+    const head = { trace: { ...trace, mode, ...runtime.local.stats().trace } };
+    if (counts.cells <= INLINE_CELLS) return reply.send({ ...head, ...moeStats(counts) });
+    const { bytes } = await runtime.pages.render({ kind: 'stats-json', subject: { head, counts } });
+    return reply.header('content-type', 'application/json; charset=utf-8').send(asBuffer(bytes));
   });
 
   app.get<{ Querystring: Query }>('/v1/moe/traces', async (request, reply) => {

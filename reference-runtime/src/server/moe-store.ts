@@ -1,8 +1,8 @@
 // Router statistics of this runtime: totals since start, and the token-level traces of recent requests. Bounded in memory, whatever
 // clients send.
-import { jensenShannon } from '../engine/trace-math.ts';
 import type { RequestTrace } from '../engine/types.ts';
-import { type LayerStats, layerStats } from './moe.ts';
+import type { MoeSnapshot } from './moe-statistics.ts';
+import { Totals, type TotalsSnapshot } from './moe-totals.ts';
 
 /** Whose request was traced, and what served it. */
 export interface TracedRequest {
@@ -20,20 +20,6 @@ export interface KeptTrace extends TracedRequest {
   receivedMs: number;
 }
 
-/** Statistics over traced requests. An incomplete one lost rows to a full buffer; those it has are counted. */
-export interface RoutingStats {
-  requests_traced: number;
-  requests_incomplete: number;
-  layers: LayerStats[];
-}
-
-/** A segment's own statistics. */
-export interface SegmentStats extends Omit<RoutingStats, 'layers'> {
-  segment: string;
-  /** `divergence_bits`: Jensen-Shannon divergence of the segment's shares from the model's over all requests, 0 to 1. */
-  layers: Array<LayerStats & { divergence_bits: number }>;
-}
-
 /** A kept trace, in the list of them. */
 export interface TraceEntry {
   decision_id: string;
@@ -46,21 +32,6 @@ export interface TraceEntry {
   dropped_rows: number;
 }
 
-export interface ModelStats extends RoutingStats {
-  model: string;
-  version: string;
-  /** Of the asking tenant's own requests. */
-  segments: SegmentStats[];
-}
-
-export interface MoeStats {
-  /** All counts began here; they are never reset while the process lives. */
-  since: string;
-  /** Of the asking tenant: requests of a segment that came after the limit of segments was reached. Models have them, segments do not. */
-  segments_overflow: number;
-  models: ModelStats[];
-}
-
 /** Segments kept per tenant, and over all tenants; each is a model's layers x experts counters. */
 const SEGMENTS_PER_TENANT = 32;
 const SEGMENTS = 256;
@@ -68,56 +39,6 @@ const SEGMENTS = 256;
 const KEPT_BYTES = 64 * 1024 * 1024;
 /** What a request that names no segment is counted under. */
 const NO_SEGMENT = '(none)';
-
-interface LayerTotals {
-  rows: number;
-  usage: number[];
-  entropySum: number;
-  marginSum: number;
-}
-
-class Totals {
-  requests = 0;
-  incomplete = 0;
-  readonly #layers = new Map<number, LayerTotals>();
-
-  add(trace: RequestTrace): void {
-    this.requests++;
-    if (trace.dropped > 0) this.incomplete++;
-    for (const layer of trace.layers) {
-      const into = this.#layers.get(layer.layer) ?? { rows: 0, usage: layer.usage.map(() => 0), entropySum: 0, marginSum: 0 };
-      this.#layers.set(layer.layer, into);
-      into.rows += layer.rows;
-      for (const [expert, count] of layer.usage.entries()) into.usage[expert] = (into.usage[expert] ?? 0) + count;
-      into.entropySum += layer.gateEntropyNats * layer.rows;
-      into.marginSum += layer.top2Margin * layer.rows;
-    }
-  }
-
-  stats(): RoutingStats {
-    return {
-      requests_traced: this.requests,
-      requests_incomplete: this.incomplete,
-      layers: [...this.#layers]
-        .sort(([a], [b]) => a - b)
-        .map(([layer, { rows, usage, entropySum, marginSum }]) =>
-          layerStats({ layer, rows, usage: [...usage], gateEntropyNats: entropySum / rows, top2Margin: marginSum / rows }),
-        ),
-    };
-  }
-}
-
-/** A segment's statistics with how far each layer's usage is from that of all requests. */
-function apart(own: RoutingStats, all: RoutingStats): Omit<SegmentStats, 'segment'> {
-  const shares = new Map(all.layers.map(({ layer, share }) => [layer, share]));
-  return {
-    ...own,
-    layers: own.layers.map((layer) => ({
-      ...layer,
-      divergence_bits: jensenShannon(layer.share, shares.get(layer.layer) ?? layer.share),
-    })),
-  };
-}
 
 interface SegmentTotals {
   tenant: string;
@@ -215,18 +136,21 @@ export class MoeStore {
     }));
   }
 
-  /** Totals of every model; segments are those of `tenant`. */
-  stats(tenant: string): MoeStats {
-    return {
-      since: this.#since,
-      segments_overflow: this.#overflow.get(tenant) ?? 0,
-      models: [...this.#models.values()].map(({ model, version, totals }) => {
-        const all = totals.stats();
-        const segments = [...this.#segments.values()]
-          .filter((each) => each.tenant === tenant && each.model === model && each.version === version)
-          .map(({ segment, totals: own }) => ({ segment, ...apart(own.stats(), all) }));
-        return { model, version, ...all, segments };
-      }),
+  /** Totals of every model as they are now; segments are those of `tenant`. */
+  snapshot(tenant: string): MoeSnapshot {
+    let cells = 0;
+    const counted = (totals: Totals): TotalsSnapshot => {
+      cells += totals.cells;
+      return totals.snapshot();
     };
+    const models = [...this.#models.values()].map(({ model, version, totals }) => ({
+      model,
+      version,
+      totals: counted(totals),
+      segments: [...this.#segments.values()]
+        .filter((each) => each.tenant === tenant && each.model === model && each.version === version)
+        .map(({ segment, totals: own }) => ({ segment, totals: counted(own) })),
+    }));
+    return { since: this.#since, segmentsOverflow: this.#overflow.get(tenant) ?? 0, cells, models };
   }
 }

@@ -8,7 +8,8 @@ import { type HttpError, internal, unavailable } from './errors.ts';
 /** A page as it is sent, and the content security policy to send with it. */
 export interface RenderedPage {
   bytes: Uint8Array;
-  policy: string;
+  /** Absent of what is no page. */
+  policy?: string;
 }
 
 export interface RendererOptions {
