@@ -1,4 +1,4 @@
-import type { Verdict } from '../core/verdict.ts';
+import { VERDICTS, type Verdict } from '../core/verdict.ts';
 
 /** What a promotion or rollback commit says about itself, as Git trailers: history alone finds the last good state. */
 export interface PromotionTrailers {
@@ -22,8 +22,6 @@ export function formatTrailers(trailers: PromotionTrailers): string {
   ].join('\n');
 }
 
-const VERDICTS: readonly string[] = ['pass', 'warn', 'inconclusive', 'fail', 'error'];
-
 /** Reads what `git log --format=%(trailers:only,unfold)` gives; undefined for a commit that isn't one of ours or says a thing twice. */
 export function parseTrailers(text: string): PromotionTrailers | undefined {
   const values = new Map<string, string>();
@@ -45,7 +43,7 @@ export function parseTrailers(text: string): PromotionTrailers | undefined {
     return undefined;
   if (
     !id.test(promotedFrom) ||
-    !VERDICTS.includes(verdict) ||
+    !VERDICTS.some((known) => known === verdict) ||
     !/^sha256:[0-9a-f]{64}$/.test(evidence) ||
     (rollbackOf !== undefined && !id.test(rollbackOf))
   )

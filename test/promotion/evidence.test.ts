@@ -122,6 +122,15 @@ describe('signatures', () => {
       [],
     );
   });
+  it('names each key once, in one order, however often and in which order they signed', () => {
+    const [one, two] = [signEnvelope(Buffer.from('{}'), pair.privateKey), signEnvelope(Buffer.from('{}'), other.privateKey)];
+    const both = { ...one, signatures: [...two.signatures, ...one.signatures, ...two.signatures] } as typeof one;
+    const ids = [keyId(pair.publicKey), keyId(other.publicKey)].sort();
+    expect(openEnvelope(both, [pair.publicKey, other.publicKey, pair.publicKey]).signedBy).toEqual(ids);
+    expect(openEnvelope(both, [other.publicKey, pair.publicKey]).signedBy).toEqual(ids);
+    // The type is part of what is signed.
+    expect(openEnvelope({ ...one, payloadType: 'text/plain' } as unknown as typeof one, [pair.publicKey]).signedBy).toEqual([]);
+  });
   it('reads signed evidence back with the key that signed it', async () => {
     await writeEvidence(reportFor(COMMIT, { policy: 'pass' }), { dir, now: NOW, privateKey: pair.privateKey });
     expect(only()).toMatch(/^[0-9a-f]{64}\.dsse\.json$/);

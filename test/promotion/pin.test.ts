@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { VERDICTS } from '../../src/core/verdict.ts';
+import { type HistoryEntry, lastGood } from '../../src/promotion/history.ts';
 import { editPin, newPin, parsePin } from '../../src/promotion/pin.ts';
 import { formatTrailers, parseTrailers } from '../../src/promotion/trailers.ts';
 
@@ -62,4 +64,30 @@ describe('trailers', () => {
   ])('with %s are not ours', (_title, edit) => {
     expect(parseTrailers(edit(formatTrailers(trailers)))).toBeUndefined();
   });
+});
+
+it('the last good state is the newest one before the present that passed or warned and is not barred', () => {
+  const revision = fc.constantFrom('1', '2', '3', '4');
+  const entry = fc.record({ promotedFrom: revision, verdict: fc.constantFrom(...VERDICTS) });
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 8 }), revision, fc.array(revision, { maxLength: 2 }), (entries, present, barred) => {
+      const history = entries.map(
+        (one, index): HistoryEntry => ({
+          ...one,
+          commit: String(index),
+          date: '2026-01-01T00:00:00Z',
+          environment: 'p',
+          evidence: 'sha256:0',
+        }),
+      );
+      const quarantine = barred.map((one) => ({ revision: one, reason: 'slow', since: '2026-01-01T00:00:00Z' }));
+      const found = lastGood(history, { environment: 'p', revision: present, quarantine });
+      const good = history.filter(
+        ({ promotedFrom, verdict }) =>
+          promotedFrom !== present && ['pass', 'warn'].includes(verdict) && !barred.includes(promotedFrom),
+      );
+      expect(found).toBe(good[0]);
+    }),
+  );
+  expect(lastGood([], { environment: 'p', revision: A })).toBeUndefined();
 });
