@@ -37,7 +37,7 @@ export function exhaustionRange(
 ): readonly [number, number] | undefined {
   const times = burns
     .filter((burn) => burn !== undefined)
-    .map((burn) => (remaining <= 0 ? 0 : burn === 0 ? Infinity : (remaining * periodMs) / burn));
+    .map((burn) => (remaining <= 0 ? 0 : (remaining * periodMs) / burn));
   return times.length === 0 ? undefined : [Math.min(...times), Math.max(...times)];
 }
 
@@ -88,7 +88,7 @@ function whole(counts: Counts): { bad: number; total: number } {
 
 function surelyAbove(counts: Counts, ratio: number): boolean {
   const { bad, total } = whole(counts);
-  return bad > 0 && clopperPearson(bad, total, TAIL).low > ratio;
+  return clopperPearson(bad, total, TAIL).low > ratio;
 }
 
 function surelyBelow(counts: Counts, ratio: number): boolean {

@@ -29,6 +29,10 @@ describe('arithmetic', () => {
     [5, 0.99, 60],
     [1, 0.99, 300],
   ])('%sx at %s needs %s events', (factor, target, events) => expect(eventFloor(factor, target)).toBe(events));
+  it('needs what is configured where the threshold asks for nothing', () =>
+    expect([eventFloor(0, 0.99), eventFloor(0, 0.99, 50), eventFloor(1, 0.99, 50)]).toEqual([1, 50, 300]));
+  it('has its whole budget before there were events, and less than none when it is overspent', () =>
+    expect([{ bad: 0, total: 0 }, { bad: 3, total: 100 }].map((counts) => budgetRemaining(counts, 0.99))).toEqual([1, -2]));
   it('one error of 10 requests an hour at 99.9 % is a 100x burn', () => expect(burnRate({ bad: 1, total: 10 }, 0.999)).toBe(100));
   it('has no binary noise', () =>
     expect([errorBudget(0.999), errorBudget(0.9), budgetRemaining({ bad: 1, total: 7200 }, 0.999)]).toEqual([
@@ -54,6 +58,7 @@ describe('judgeAlert', () => {
     ['a burn that has ended', { bad: 10, total: 100 }, { bad: 0, total: 10 }, 'quiet'],
     ['a burn after which all traffic stopped', { bad: 10, total: 100 }, { bad: 0, total: 0 }, 'inconclusive'],
     ['exactly the threshold', { bad: 5, total: 100 }, { bad: 5, total: 100 }, 'quiet'],
+    ['a burn of 6x, which only enough events carry', { bad: 6, total: 100 }, { bad: 1, total: 10 }, 'firing'],
     ['a burn of 10x and no short window', { bad: 10, total: 100 }, undefined, 'firing'],
   ] as const)('%s', (_title, long, short, condition) => expect(judgeAlert(rule(5), 0.99, long, short).condition).toBe(condition));
   it('says how many events are missing', () =>
@@ -66,10 +71,14 @@ describe('judgeAlert', () => {
     ['none bad of 58, not below 0.05', { bad: 0, total: 58 }, 'inconclusive'],
     ['one of two is at least 0.0253', { bad: 1, total: 2 }, 'inconclusive'],
     ['two of two are at least 0.22', { bad: 2, total: 2 }, 'firing'],
-    ['what extrapolation left of two events', { bad: 1.9, total: 1.9 }, 'firing'],
   ] as const)('decides below the floor where the exact bound does: %s', (_title, long, condition) =>
     expect(judgeAlert(rule(5), 0.99, long, undefined, 1000).condition).toBe(condition),
   );
+  it('takes what extrapolation left of two events for two', () =>
+    // Two of two are at least 0.22, one of one 0.05.
+    expect(judgeAlert(rule(20), 0.99, { bad: 1.9, total: 1.9 }, undefined).condition).toBe('firing'));
+  it('counts a part of an event that is missing as one', () =>
+    expect(judgeAlert(rule(5), 0.999, { bad: 0, total: 599.5 }, undefined).needed).toBe(1));
   it('never fires without a burn above the threshold, and never passes above it', () => {
     const counts = fc.tuple(fc.nat(5000), fc.nat(5000)).map(([a, b]) => ({ bad: Math.min(a, b), total: Math.max(a, b) }));
     fc.assert(
