@@ -318,8 +318,19 @@ describe('the state of a pool', () => {
     const leave = pool.enter();
     pool.enter();
     leave();
+    expect(pool.running).toBe(1);
     leave();
     expect(pool.running).toBe(1);
+  });
+
+  it('forgets after a minute, and is looked at again after a quarter of a second', () => {
+    const pool = new PoolState();
+    for (let index = 0; index < 20; index++) pool.firstToken(1000, 0);
+    expect([pool.p95(60_000), pool.p95(60_001)]).toEqual([1000, 1000]);
+    for (let index = 1; index <= 19; index++) pool.firstToken(index, 60_001);
+    expect([pool.p95(60_249), pool.p95(60_250)]).toEqual([1000, undefined]);
+    pool.firstToken(20, 60_251);
+    expect([pool.p95(60_499), pool.p95(60_500)]).toEqual([undefined, 19]);
   });
 
   it('takes the nearest rank', () => {
@@ -345,6 +356,7 @@ describe('shadow traffic', () => {
     ['EU', 'eu'],
     ['EU', 'partner'],
     ['US', 'us'],
+    ['US', 'partner'],
     ['IN', 'ap'],
   ] as const;
   const base = devConfig().pools[0] as PoolConfig;

@@ -126,4 +126,10 @@ describe('targets to try', () => {
     const chosen = arm === undefined ? undefined : { id: 'x', weight: 1, target: target(arm) };
     expect(pools({ allow: true, target: target(first), fallbacks }, chosen)).toEqual(expected);
   });
+
+  it('are none without a target, and an arm alone has fallbacks', () => {
+    expect(pools({ allow: true, fallbacks })).toEqual([]);
+    expect(pools({ allow: true, fallbacks }, { id: 'x', weight: 1, target: target('b') })).toEqual(['b', 'c?']);
+    expect(pools({ allow: true, target: target('a'), fallbacks: [target('a'), target('b'), target('b')] })).toEqual(['a', 'b?']);
+  });
 });

@@ -117,6 +117,8 @@ describe('server-sent events', () => {
   it('that the body ends within do not count, and those without data neither', async () => {
     expect(await parse([encoder.encode('data: whole\n\ndata: half\n')])).toEqual(['whole']);
     expect(await parse([encoder.encode('event: ping\n\n: x\n\ndata\n\n\n\n')])).toEqual([]);
+    // A line without a colon is a field with an empty value (section 9.2.6).
+    expect(await parse([encoder.encode('data\ndata:x\n\n')])).toEqual(['\nx']);
   });
 
   it('show bytes that are no UTF-8 as replacement characters', async () => {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Circuit } from '../src/engine/circuit.ts';
-import { type Clock, jitteredBackoffMs, RetryBudget, retryAfterMs } from '../src/engine/retry.ts';
+import { type Clock, jitteredBackoffMs, RetryBudget, retryAfterMs, SYSTEM_CLOCK } from '../src/engine/retry.ts';
 import type { CallContext, EngineError } from '../src/engine/types.ts';
 import { UpstreamEngine, type UpstreamOptions } from '../src/engine/upstream-engine.ts';
 import { microModel } from './support/models.ts';
@@ -172,6 +172,11 @@ describe('retries', () => {
     expect(spend()).toBe(2);
   });
 
+  it('the system’s clock sleeps until the time is over or the request is', async () => {
+    await expect(SYSTEM_CLOCK.sleep(60_000, AbortSignal.abort())).rejects.toThrow(/abort/i);
+    await expect(SYSTEM_CLOCK.sleep(1, new AbortController().signal)).resolves.toBeUndefined();
+  });
+
   it('keeps the backoff within 5 s', () =>
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 60 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempt, random) => {
@@ -186,6 +191,7 @@ describe('retries', () => {
     // The date form of RFC 9110, section 5.6.7.
     ['Sun, 06 Nov 1994 08:49:37 GMT', 7000],
     ['Sun, 06 Nov 1994 08:49:00 GMT', 0],
+    [' 120 ', 120_000],
     ['soon', undefined],
     ['-1', undefined],
     [null, undefined],
@@ -251,6 +257,34 @@ describe('circuit breaker', () => {
     circuit.enter()?.failed();
     old?.succeeded();
     expect(circuit.state).toBe('open');
+  });
+
+  it('calls that were under way when it opened neither count, nor make way for a second probe', () => {
+    let now = 0;
+    const circuit = new Circuit({ failures: 1, openMs: 10 }, () => now);
+    const [first, second, third] = [circuit.enter(), circuit.enter(), circuit.enter()];
+    first?.failed();
+    now = 9;
+    second?.failed();
+    expect([circuit.opened, circuit.waitMs]).toEqual([1, 1]);
+    now = 10;
+    const probe = circuit.enter();
+    third?.released();
+    expect(circuit.enter()).toBeUndefined();
+    probe?.succeeded();
+    expect(circuit.state).toBe('closed');
+  });
+
+  it('a call counts once, however often its end is told', () => {
+    const circuit = new Circuit({ failures: 2, openMs: 10 }, () => 0);
+    const call = circuit.enter();
+    call?.failed();
+    call?.failed();
+    expect(circuit.state).toBe('closed');
+    const late = circuit.enter();
+    circuit.enter()?.failed();
+    late?.failed();
+    expect([circuit.state, circuit.opened]).toEqual(['open', 1]);
   });
 
   it('one probe at a time: its first byte closes the circuit, whatever becomes of it, and a release makes way for the next', () => {

@@ -35,9 +35,7 @@ export function exhaustionRange(
   periodMs: number,
   burns: readonly (number | undefined)[],
 ): readonly [number, number] | undefined {
-  const times = burns
-    .filter((burn) => burn !== undefined)
-    .map((burn) => (remaining <= 0 ? 0 : (remaining * periodMs) / burn));
+  const times = burns.filter((burn) => burn !== undefined).map((burn) => (remaining <= 0 ? 0 : (remaining * periodMs) / burn));
   return times.length === 0 ? undefined : [Math.min(...times), Math.max(...times)];
 }
 

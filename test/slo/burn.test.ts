@@ -32,7 +32,12 @@ describe('arithmetic', () => {
   it('needs what is configured where the threshold asks for nothing', () =>
     expect([eventFloor(0, 0.99), eventFloor(0, 0.99, 50), eventFloor(1, 0.99, 50)]).toEqual([1, 50, 300]));
   it('has its whole budget before there were events, and less than none when it is overspent', () =>
-    expect([{ bad: 0, total: 0 }, { bad: 3, total: 100 }].map((counts) => budgetRemaining(counts, 0.99))).toEqual([1, -2]));
+    expect(
+      [
+        { bad: 0, total: 0 },
+        { bad: 3, total: 100 },
+      ].map((counts) => budgetRemaining(counts, 0.99)),
+    ).toEqual([1, -2]));
   it('one error of 10 requests an hour at 99.9 % is a 100x burn', () => expect(burnRate({ bad: 1, total: 10 }, 0.999)).toBe(100));
   it('has no binary noise', () =>
     expect([errorBudget(0.999), errorBudget(0.9), budgetRemaining({ bad: 1, total: 7200 }, 0.999)]).toEqual([

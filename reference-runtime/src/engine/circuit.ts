@@ -37,7 +37,7 @@ export class Circuit {
 
   get state(): CircuitState {
     if (this.#openedAt === undefined) return 'closed';
-    return this.#probing || this.#now() - this.#openedAt >= this.#options.openMs ? 'half-open' : 'open';
+    return this.#now() - this.#openedAt >= this.#options.openMs ? 'half-open' : 'open';
   }
 
   /** How often it has opened, failed probes included. */
@@ -53,7 +53,7 @@ export class Circuit {
   /** A permit, or undefined while the server is left alone. */
   enter(): Permit | undefined {
     const { state } = this;
-    if (state === 'open' || (state === 'half-open' && this.#probing)) return undefined;
+    if (state === 'open' || this.#probing) return undefined;
     const probe = state === 'half-open';
     if (probe) this.#probing = true;
     const generation = this.#generation;
@@ -62,15 +62,12 @@ export class Circuit {
       if (settled) return;
       settled = true;
       if (probe) this.#probing = false;
-      // What began before the circuit last opened or closed says nothing about now.
+      // What began before the circuit last opened says nothing about now.
       if (generation === this.#generation) act();
     };
     const succeeded = once(() => {
       this.#consecutive = 0;
-      if (probe) {
-        this.#openedAt = undefined;
-        this.#generation++;
-      }
+      if (probe) this.#openedAt = undefined;
     });
     return {
       succeeded,
@@ -79,7 +76,7 @@ export class Circuit {
       },
       failed: once(() => {
         this.#consecutive++;
-        if (!probe && this.#consecutive < this.#options.failures) return;
+        if (this.#consecutive < this.#options.failures) return;
         this.#openedAt = this.#now();
         this.#opened++;
         this.#generation++;
