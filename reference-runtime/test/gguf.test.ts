@@ -1,12 +1,21 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { gpuLayersThatFit, type Memory, type MemoryPlan, planMemory } from '../src/gguf/memory.ts';
+import {
+  availableMemory,
+  gpuLayersThatFit,
+  type Memory,
+  type MemoryPlan,
+  memoryLimit,
+  planMemory,
+  refusal,
+} from '../src/gguf/memory.ts';
 import type { ModelShape } from '../src/gguf/model-shape.ts';
 import { PreflightError, planGpu, preflight } from '../src/gguf/preflight.ts';
 import { bufferSource, openGguf, parseHeader } from '../src/gguf/reader.ts';
 import { GgufError, VALUE_TYPE } from '../src/gguf/types.ts';
-import { randomModel, temporary } from './support/models.ts';
+import { microModel, randomModel, temporary } from './support/models.ts';
 
 const dir = temporary();
 afterAll(dir.remove);
@@ -157,6 +166,29 @@ describe('preflight', () => {
     expect(plan).toMatchObject({ gpuLayers: 0, ram: { weights: bytes.length } });
   });
 
+  it('reads the shape of mixtral-micro: sizes by the arithmetic of Mixtral, bytes by Q8_0, 34 for 32 weights', () => {
+    // Jiang et al. 2024, section 2, with width 192, 6 heads of 32 of which 2 are KV, 8 experts of 256, and a vocabulary of 2048.
+    const attention = 2 * 192 * 192 + 2 * 192 * 64;
+    const experts = 8 * 3 * 192 * 256;
+    const float32 = 192 * 8 + 2 * 192;
+    const embedding = 2048 * 192;
+    const { shape } = preflight(microModel(), options);
+    expect(shape).toMatchObject({
+      layers: 4,
+      experts: 8,
+      expertsUsed: 2,
+      width: 192,
+      heads: 6,
+      kvHeads: 2,
+      headSize: 32,
+      vocabulary: 2048,
+      parameters: 4 * (attention + experts + float32) + embedding + 192,
+      layerBytes: new Array(4).fill(((attention + experts) * 34) / 32 + float32 * 4),
+      outputBytes: (embedding * 34) / 32,
+      tiedOutput: true,
+    });
+  });
+
   it('refuses a file cut in half, with the place', () => {
     const half = dir.file('half.gguf');
     writeFileSync(half, bytes);
@@ -217,6 +249,35 @@ describe('memory of host and GPU', () => {
     const all = planMemory(mixtral, options, { ram: 0 });
     expect(plan.ram.weights + (plan.vram?.weights ?? 0)).toBeCloseTo(all.ram.weights, -2);
     expect(plan.ram.kvCache + (plan.vram?.kvCache ?? 0)).toBeCloseTo(all.ram.kvCache, -2);
+  });
+
+  it('plans scratch for the logits of a batch and for the widest step, and only for the logits on a host that keeps no layer', () => {
+    const logits = 512 * 32_000 * 4;
+    const step = 512 * 8 * 4096 * 4;
+    expect(planMemory(mixtral, options, { ram: 0 }).ram.compute).toBe(logits + step);
+    const [all, some] = [planMemory(mixtral, options, gpu(80), 33), planMemory(mixtral, options, gpu(80), 32)];
+    expect([all.ram.compute, all.vram?.compute]).toEqual([logits, logits + step]);
+    expect([some.ram.compute, some.vram?.compute]).toEqual([logits + step, logits + step]);
+  });
+
+  it('keeps a tied embedding on both sides', () => {
+    const plan = planMemory({ ...mixtral, tiedOutput: true }, options, gpu(80), 33);
+    expect(plan.ram.weights + (plan.vram?.weights ?? 0)).toBeCloseTo(mixtral.fileBytes + ends, -2);
+  });
+
+  it('says small sizes in MiB', () => {
+    const small = { ...mixtral, fileBytes: 3 * 1024 ** 2 };
+    const wanted = { context: 1, sequences: 1, batch: 1 };
+    const memory = { ram: 1.5 * 1024 ** 2 };
+    expect(refusal(planMemory(small, wanted, memory), wanted, memory)).toMatch(
+      /^does not fit: weights 3\.0 MiB .* and 1\.5 MiB is available/,
+    );
+  });
+
+  it('never counts on more than there is', () => {
+    expect(availableMemory()).toBeGreaterThan(0);
+    expect(availableMemory()).toBeLessThanOrEqual(memoryLimit());
+    expect(memoryLimit()).toBeLessThanOrEqual(totalmem());
   });
 
   it('is the same sum whatever goes where', () =>

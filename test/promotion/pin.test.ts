@@ -67,7 +67,7 @@ describe('trailers', () => {
 });
 
 it('the last good state is the newest one before the present that passed or warned and is not barred', () => {
-  const revision = fc.constantFrom('1', '2', '3', '4');
+  const revision = fc.constantFrom<string>('1', '2', '3', '4');
   const entry = fc.record({ promotedFrom: revision, verdict: fc.constantFrom(...VERDICTS) });
   fc.assert(
     fc.property(fc.array(entry, { maxLength: 8 }), revision, fc.array(revision, { maxLength: 2 }), (entries, present, barred) => {

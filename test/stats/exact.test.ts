@@ -62,6 +62,7 @@ describe('proportions', () => {
 describe('multiplicity', () => {
   const p = [0.01, 0.04, 0.03, 0.005];
   test('Holm (R p.adjust)', () => expect(holm(p)).toEqual([0.03, 0.06, 0.06, 0.02]));
+  test('Holm never says more than certainty', () => expect(holm([0.9, 0.02, 0.7, 0.7])).toEqual([1, 0.08, 1, 1]));
 });
 
 describe('permutation, random numbers, power', () => {

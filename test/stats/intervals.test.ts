@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { conditionalRateTest } from '../../src/stats/fisher.ts';
 import { signFlipTest } from '../../src/stats/permutation.ts';
-import { samplesNeeded } from '../../src/stats/power.ts';
+import { detectableDifference, minimumDetectableEffect, samplesNeeded } from '../../src/stats/power.ts';
 import {
   clopperPearson,
   differenceInterval,
@@ -99,6 +99,9 @@ describe('sign flips', () => {
   it('count the sums at or above the observed one', () =>
     expect(signFlipTest([3, -2, 1], createRng(1))).toEqual({ statistic: 2, p: 3 / 8, draws: 8, method: 'exact' }));
   it('take a last block that is shorter', () => expect(signFlipTest([1, 1, 1], createRng(1), { blockLength: 2 }).p).toBe(1 / 4));
+  it('tell sums apart that are nearly the same', () => expect(signFlipTest([10, 0.01], createRng(1)).p).toBe(1 / 4));
+  it('are all as extreme where nothing differs', () =>
+    expect(signFlipTest(new Array<number>(20).fill(0), createRng(1)).p).toBe(1));
   it('by chance come near the exact share', () => {
     // 15 differences of 1 and 1 of -1 in a symmetric binomial: P(at least 15 of 16 positive) = 17 / 2^16.
     const differences = [...new Array<number>(15).fill(1), -1];
@@ -120,4 +123,33 @@ it('no number of points decides what has no error, or an error without end', () 
   expect(samplesNeeded(100, Number.POSITIVE_INFINITY, 0.1, 0.05)).toBeUndefined();
   expect(samplesNeeded(100, 1e300, 1e-300, 0.05)).toBeUndefined();
   expect(samplesNeeded(100, 0.05, Number.NaN, 0.05)).toBeUndefined();
+});
+
+describe('the smallest difference that an exact test finds', () => {
+  const errors = (room: [number, number], { none = 0.1, own = 0.1, step = 0 } = {}) => ({
+    room,
+    at: () => ({ none, own, step }),
+  });
+  it('is that of a z test where the errors stay the same, and half a step more of a discrete one', () => {
+    for (const sign of [1, -1] as const) {
+      expect(detectableDifference(errors([2, 2]), sign, 0.05)).toBeCloseTo(minimumDetectableEffect(0.1, 0.05), 9);
+      expect(detectableDifference(errors([2, 2], { step: 0.02 }), sign, 0.05)).toBeCloseTo(
+        minimumDetectableEffect(0.1, 0.05) + 0.01,
+        9,
+      );
+    }
+    // 1.6449 x 0.1 + 0.8416 x 0.2
+    expect(detectableDifference(errors([2, 2], { own: 0.2 }), 1, 0.05)).toBeCloseTo(0.164485 + 0.168324, 5);
+  });
+  it('needs room in the direction that is looked for', () => {
+    expect(detectableDifference(errors([0.2, 2]), 1, 0.05)).toBeCloseTo(0.248647, 5);
+    expect(detectableDifference(errors([0.2, 2]), -1, 0.05)).toBeUndefined();
+    expect(detectableDifference(errors([2, 0.2]), 1, 0.05)).toBeUndefined();
+    expect(detectableDifference(errors([Number.NaN, Number.NaN]), 1, 0.05)).toBeUndefined();
+  });
+  it('solves for errors that grow with it', () => {
+    const growing = { room: [9, 9] as const, at: (delta: number) => ({ none: 0.1, own: 0.1 + Math.abs(delta) / 2, step: 0 }) };
+    const found = detectableDifference(growing, -1, 0.05)!;
+    expect(found).toBeCloseTo(1.6448536 * 0.1 + 0.8416212 * (0.1 + found / 2), 6);
+  });
 });
