@@ -383,14 +383,37 @@ describe('completions over HTTP', () => {
     expect(entry?.['metrics']).toEqual({ timer_rego_query_eval_ns: expect.any(Number) });
   });
 
+  it('records no span of a trace that the caller does not, and names none after a model that nobody serves', async () => {
+    const [silent, unknown] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
+    const body = { prompt: 'span', max_tokens: 1 };
+    await server.post('/v1/completions', body, { traceparent: `00-${silent}-00f067aa0ba902b7-00` });
+    await server.post(
+      '/v1/completions',
+      { ...body, model: 'one of\nmany' },
+      { traceparent: `00-${unknown}-00f067aa0ba902b7-01` },
+    );
+    const names = (traceId: string): string[] =>
+      wholeLines<{
+        resourceSpans: Array<{ scopeSpans: Array<{ spans: Array<{ traceId: string; name: string; kind: number }> }> }>;
+      }>(spans)
+        .flatMap((line) => line.resourceSpans[0]?.scopeSpans[0]?.spans ?? [])
+        .filter((span) => span.traceId === traceId && span.kind === 2)
+        .map(({ name }) => name);
+    // Spans go out in the order of their requests.
+    await until(() => names(unknown).length > 0);
+    expect([names(silent), names(unknown)]).toEqual([[], ['text_completion']]);
+  });
+
   it('exports a span per request with a child per stage, in OTLP/JSON, continuing the caller’s trace', async () => {
     const traceId = randomBytes(16).toString('hex');
     await server.post(
       '/v1/completions',
       { prompt: 'span', max_tokens: 3, temperature: 0 },
-      { traceparent: `00-${traceId}-00f067aa0ba902b7-01` },
+      { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, tracestate: 'congo=t61rcWkgMzE' },
     );
     interface Exported {
+      traceState: string;
+      flags: number;
       traceId: string;
       spanId: string;
       parentSpanId: string;
@@ -408,6 +431,11 @@ describe('completions over HTTP', () => {
     await until(() => exported().length > 0);
     const [root, ...children] = exported();
     expect(root).toMatchObject({ name: 'text_completion', kind: 2, parentSpanId: '00f067aa0ba902b7' });
+    // Sampled, with a parent in another process (trace.proto, SpanFlags); its children's is in this one.
+    expect([root, children[0]].map((span) => [span?.traceState, span?.flags])).toEqual([
+      ['congo=t61rcWkgMzE', 0x301],
+      ['congo=t61rcWkgMzE', 0x101],
+    ]);
     expect(children.map((span) => span.name)).toEqual(
       ['identity', 'quota', 'policy', 'admission', 'engine'].map((name) => `mixgate.stage.${name}`),
     );

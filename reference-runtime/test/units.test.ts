@@ -16,8 +16,9 @@ import { newContext } from '../src/server/context.ts';
 import { mixgateObject } from '../src/server/mixgate-object.ts';
 import { Quotas } from '../src/server/quota.ts';
 import { priorityOf, traceAllowed, traceLevel } from '../src/server/route.ts';
-import { exportRequest, parseTraceparent } from '../src/telemetry/otlp.ts';
+import { exportRequest } from '../src/telemetry/otlp.ts';
 import { spansEncoder } from '../src/telemetry/otlp-text.ts';
+import { parseTraceContext, parseTracestate } from '../src/telemetry/trace-context.ts';
 
 const encoder = new TextEncoder();
 
@@ -464,6 +465,8 @@ describe('OTLP/JSON', () => {
       traceId: fc.constant('a'.repeat(32)),
       spanId: fc.constant('b'.repeat(16)),
       parentSpanId: fc.option(fc.constant('c'.repeat(16)), { nil: undefined }),
+      traceState: fc.option(text, { nil: undefined }),
+      flags: fc.nat({ max: 0x3ff }),
       name: text,
       kind: fc.constantFrom(1 as const, 2 as const),
       start: time,
@@ -482,16 +485,51 @@ describe('OTLP/JSON', () => {
     );
   });
 
+  // W3C Trace Context, sections 3.2.2 and 3.2.4: the example, and how later versions are read.
+  const IDS = '4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7';
+  const parent = (sampled: boolean): object => {
+    const [traceId, spanId] = IDS.split('-');
+    return { traceId, spanId, sampled };
+  };
   it.each([
-    [
-      '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
-      { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' },
-    ],
+    [`00-${IDS}-01`, parent(true)],
+    [`00-${IDS}-00`, parent(false)],
+    // Other flags are nobody's business yet.
+    [`00-${IDS}-fe`, parent(false)],
+    [`00-${IDS}-03`, parent(true)],
+    [`00-${IDS}-01-more`, undefined],
+    [`00-${IDS}-01more`, undefined],
+    [`cc-${IDS}-01`, parent(true)],
+    [`cc-${IDS}-01-what the future will be like`, parent(true)],
+    [`cc-${IDS}-01.what`, undefined],
+    [`ff-${IDS}-01`, undefined],
+    [`00-${IDS.toUpperCase()}-01`, undefined],
+    [`00-${IDS}-1`, undefined],
     ['00-00000000000000000000000000000000-00f067aa0ba902b7-01', undefined],
-    ['ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', undefined],
+    ['00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01', undefined],
     ['garbage', undefined],
     [undefined, undefined],
-  ])('traceparent %s', (header, expected) => expect(parseTraceparent(header)).toEqual(expected));
+  ])('traceparent %s', (header, expected) => expect(parseTraceContext(header)).toEqual(expected));
+
+  // Section 3.3.1: 32 members, 512 characters, keys in lower case, with or without a tenant.
+  it.each([
+    ['rojo=00f067aa0ba902b7,congo=t61rcWkgMzE', 'rojo=00f067aa0ba902b7,congo=t61rcWkgMzE'],
+    ['a=1 , , fw529a3039@dt=FfAAAAEcgc2eAQ', 'a=1,fw529a3039@dt=FfAAAAEcgc2eAQ'],
+    ['a=1,a=2', undefined],
+    ['A=1', undefined],
+    ['a=', undefined],
+    ['a', undefined],
+    ['a=b=c', undefined],
+    ['a=\u00e9', undefined],
+    ['', undefined],
+    [Array.from({ length: 32 }, (_, at) => `k${at}=1`).join(','), Array.from({ length: 32 }, (_, at) => `k${at}=1`).join(',')],
+    [Array.from({ length: 33 }, (_, at) => `k${at}=1`).join(','), undefined],
+    [`a=${'x'.repeat(600)}`, undefined],
+  ])('tracestate %s', (header, expected) => {
+    expect(parseTracestate(header)).toBe(expected);
+    expect(parseTraceContext(`00-${IDS}-01`, header)?.state).toBe(expected);
+    expect(parseTraceContext('garbage', header)).toBeUndefined();
+  });
 });
 
 describe('chat format', () => {

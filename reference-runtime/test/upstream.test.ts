@@ -363,7 +363,13 @@ describe('behind the server', () => {
       front.post(
         '/v1/completions',
         { prompt: 'a', max_tokens: 1 },
-        { traceparent: `00-${TRACE}-00f067aa0ba902b7-01`, 'x-mixgate-include': 'timings', authorization: 'Bearer secret' },
+        {
+          traceparent: `00-${TRACE}-00f067aa0ba902b7-01`,
+          tracestate: 'congo=t61rcWkgMzE, rojo=00f067aa0ba902b7',
+          baggage: 'user=alice',
+          'x-mixgate-include': 'timings',
+          authorization: 'Bearer secret',
+        },
       );
     const poolOf = async (): Promise<unknown> =>
       ((await (await ask()).json()) as { mixgate: { target: { pool: string }; fallback: string | null } }).mixgate;
@@ -373,6 +379,9 @@ describe('behind the server', () => {
     expect(headers['x-mixgate-workload']).toBe('dev');
     expect(headers.authorization).toBeUndefined();
     expect(headers.traceparent).toMatch(new RegExp(`^00-${TRACE}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`));
+    expect(headers['tracestate']).toBe('congo=t61rcWkgMzE,rojo=00f067aa0ba902b7');
+    // What a client says of its user is not for another server.
+    expect(headers['baggage']).toBeUndefined();
     broken = true;
     for (const fallback of ['UPSTREAM_ERROR', 'UPSTREAM_ERROR', 'ENGINE_UNAVAILABLE'])
       expect(await poolOf()).toMatchObject({ target: { pool: 'z-local' }, fallback });

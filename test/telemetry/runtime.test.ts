@@ -45,7 +45,11 @@ describe('the reference runtime against the registry of the fleet', () => {
       request: { endpoint: 'completions', model: 'mixtral-micro', maxTokens: 2, temperature: 1, topP: 1, seed: 7 },
       routing: { tokensTraced: 4, dropped: 0, layers: [{ layer: 0, usage: [4, 4, 0, 0], gateEntropyNats: 1, top2Margin: 0.5 }] },
     } as unknown as RequestContext;
-    const spans = requestSpans(context, 10, 500, { type: 'engine_failed', message: 'x' });
+    const spans = requestSpans(context, 10, {
+      status: 500,
+      error: { type: 'engine_failed', message: 'x' },
+      model: 'mixtral-micro',
+    });
     const request = exportRequest(
       spans,
       { 'service.name': 'mixgate-runtime', 'mixgate.cluster': 'us-east' },

@@ -171,6 +171,8 @@ export interface CallContext {
   authorization?: string;
   /** The W3C traceparent of the engine's span. */
   traceparent: string;
+  /** The caller's tracestate. */
+  tracestate?: string;
   /** Whether the client reads token by token. */
   streaming: boolean;
   /** A copy whose answer nobody sees. */

@@ -104,6 +104,7 @@ export class UpstreamEngine implements Engine {
     if (apiKey !== undefined) headers['authorization'] = `Bearer ${apiKey}`;
     if (context !== undefined) {
       headers['traceparent'] = context.traceparent;
+      if (context.tracestate !== undefined) headers['tracestate'] = context.tracestate;
       if (context.shadow === true) headers['x-mixgate-shadow'] = 'true';
       if (identity === 'headers') {
         headers['x-mixgate-tenant'] = headerValue(context.tenant);

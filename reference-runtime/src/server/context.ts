@@ -4,6 +4,7 @@ import type { RequestTrace, TraceLevel } from '../engine/types.ts';
 import type { Arm, Decision, PolicyInput, Target } from '../policy/policy.ts';
 import { newSpanId, newTraceId } from '../telemetry/ids.ts';
 import type { OperationName } from '../telemetry/metrics.ts';
+import type { ParentContext } from '../telemetry/trace-context.ts';
 import type { Cost } from './cost.ts';
 import type { Identity } from './identity.ts';
 import type { CompletionRequest } from './openai.ts';
@@ -41,6 +42,9 @@ export interface RequestContext {
   traceId: string;
   spanId: string;
   parentSpanId: string | undefined;
+  /** Whether spans of the trace are recorded: what the caller says, yes without one (OpenTelemetry's default, ParentBased). */
+  sampled: boolean;
+  traceState: string | undefined;
   attributes: RequestAttributes;
   remote: string;
   /** The client's Authorization header: for an upstream server that checks it itself. */
@@ -89,7 +93,7 @@ export function newContext(
   now: number,
   unixMs: number,
   attributes: RequestAttributes,
-  parent: { traceId: string; spanId: string } | undefined,
+  parent: ParentContext | undefined,
   remote: string,
 ): RequestContext {
   return {
@@ -99,6 +103,8 @@ export function newContext(
     traceId: parent?.traceId ?? newTraceId(),
     spanId: newSpanId(),
     parentSpanId: parent?.spanId,
+    sampled: parent?.sampled ?? true,
+    traceState: parent?.state,
     attributes,
     remote,
     stages: [],

@@ -62,7 +62,8 @@ export function callContext(context: RequestContext, spanId: string): CallContex
     tenant: context.identity?.tenant ?? '',
     workload: context.identity?.workload ?? '',
     ...(context.authorization === undefined ? {} : { authorization: context.authorization }),
-    traceparent: `00-${context.traceId}-${spanId}-01`,
+    traceparent: `00-${context.traceId}-${spanId}-${context.sampled ? '01' : '00'}`,
+    ...(context.traceState === undefined ? {} : { tracestate: context.traceState }),
     streaming: context.request?.stream === true,
   };
 }

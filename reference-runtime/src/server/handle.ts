@@ -1,7 +1,7 @@
 // One completion request from arrival to its last byte: the stages in order, then the answer whole or streamed.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
-import { parseTraceparent } from '../telemetry/otlp.ts';
+import { parseTraceContext } from '../telemetry/trace-context.ts';
 import { newContext, operationName, overheadMs, type RequestAttributes, type RequestContext, tokensUsed } from './context.ts';
 import { costHeader } from './cost.ts';
 import { clientClosed, cutShort, errorBody, HttpError, internal, SlowReader, unavailable } from './errors.ts';
@@ -50,7 +50,8 @@ function attributesOf(headers: FastifyRequest['headers']): RequestAttributes {
 function contextOf(request: FastifyRequest): RequestContext {
   const { receivedAt, headers } = request;
   const unixMs = performance.timeOrigin + receivedAt;
-  return newContext(receivedAt, unixMs, attributesOf(headers), parseTraceparent(header(headers, 'traceparent')), request.ip);
+  const parent = parseTraceContext(header(headers, 'traceparent'), header(headers, 'tracestate'));
+  return newContext(receivedAt, unixMs, attributesOf(headers), parent, request.ip);
 }
 
 interface Watch {
@@ -308,6 +309,7 @@ function conclude(
   const { metrics } = runtime;
   const model = context.target?.model ?? runtime.config.model.id;
   const requested = context.request?.model ?? runtime.config.model.id;
+  const served = servedModels(runtime).has(requested);
   const first = context.tokenTimes[0];
   const last = context.tokenTimes.at(-1);
   const gaps = context.tokenTimes.length - 1;
@@ -316,7 +318,7 @@ function conclude(
   metrics.observe({
     labels: {
       operation: endpoint === 'chat' ? 'chat' : operationName(context.request),
-      requestModel: servedModels(runtime).has(requested) ? requested : '_OTHER',
+      requestModel: served ? requested : '_OTHER',
       responseModel: model,
     },
     tenant,
@@ -345,10 +347,11 @@ function conclude(
     runtime.moe.add(request, context.routing, Date.now());
   }
   const { telemetry } = runtime;
-  if (telemetry.wants('traces'))
-    telemetry.spans(
-      requestSpans(context, now, status, failure === undefined ? undefined : { type: failure.code, message: failure.message }),
-      performance.timeOrigin + now,
-    );
+  if (telemetry.wants('traces') && context.sampled) {
+    const error = failure === undefined ? undefined : { type: failure.code, message: failure.message };
+    // A name of many would be no name: a model that nobody serves stands in the attribute only.
+    const named = served ? context.request?.model : undefined;
+    telemetry.spans(requestSpans(context, now, { status, error, model: named }), performance.timeOrigin + now);
+  }
   if (telemetry.wants('logs')) telemetry.record(requestRecord(context, now, status, failure?.code));
 }

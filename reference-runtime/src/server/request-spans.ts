@@ -2,6 +2,7 @@
 import { gateEntropy, usageBalance } from '../engine/trace-math.ts';
 import { newSpanId } from '../telemetry/ids.ts';
 import type { Attributes, AttributeValue, Span, SpanEvent } from '../telemetry/otlp.ts';
+import { SPAN_FLAGS } from '../telemetry/trace-context.ts';
 import { operationName, type RequestContext } from './context.ts';
 
 /** OpenTelemetry's default limit is 128 events a span (SDK specification, SpanLimits): room for the layers and the first token. */
@@ -9,13 +10,15 @@ const LAYER_EVENTS = 96;
 
 const double = (value: number): AttributeValue => ({ double: value });
 
-/** The spans of `context`, ended at `now` of the monotonic clock; `status` is the HTTP status, `errorType` set on failure. */
-export function requestSpans(
-  context: RequestContext,
-  now: number,
-  status: number,
-  error?: { type: string; message: string },
-): Span[] {
+/** How a request ended: the HTTP status, the failure if it was one, and the model it asked for where that is one of those served. */
+export interface Ending {
+  status: number;
+  error: { type: string; message: string } | undefined;
+  model: string | undefined;
+}
+
+/** The spans of `context`, ended at `now` of the monotonic clock. */
+export function requestSpans(context: RequestContext, now: number, { status, error, model }: Ending): Span[] {
   const at = (time: number): bigint => context.receivedUnixNano + BigInt(Math.round((time - context.receivedAt) * 1e6));
   const request = context.request;
   // One literal, in which what is unknown is undefined: keys put in one by one took as long as everything else here.
@@ -79,11 +82,14 @@ export function requestSpans(
       });
     }
   }
+  const flags = SPAN_FLAGS.sampled | SPAN_FLAGS.knowsRemote;
   const root: Span = {
     traceId: context.traceId,
     spanId: context.spanId,
     parentSpanId: context.parentSpanId,
-    name: request?.model === undefined ? operationName(context.request) : `${operationName(context.request)} ${request.model}`,
+    traceState: context.traceState,
+    flags: context.parentSpanId === undefined ? flags : flags | SPAN_FLAGS.remote,
+    name: model === undefined ? operationName(context.request) : `${operationName(context.request)} ${model}`,
     kind: 2,
     start: at(context.receivedAt),
     end: at(now),
@@ -96,6 +102,8 @@ export function requestSpans(
       traceId: context.traceId,
       spanId: stage.spanId ?? newSpanId(),
       parentSpanId: context.spanId,
+      traceState: context.traceState,
+      flags,
       name: `mixgate.stage.${stage.name}`,
       kind: 1,
       start: at(stage.start),

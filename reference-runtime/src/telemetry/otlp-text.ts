@@ -44,11 +44,26 @@ function eventText({ name, unixNano, attributes: values = {} }: SpanEvent): stri
   return `{"name":${quote(name)},"timeUnixNano":"${unixNano}","attributes":${attributesText(values)}}`;
 }
 
-function spanText({ traceId, spanId, parentSpanId, name, kind, start, end, attributes: values, events, error }: Span): string {
+function spanText({
+  traceId,
+  spanId,
+  parentSpanId,
+  traceState,
+  flags,
+  name,
+  kind,
+  start,
+  end,
+  attributes: values,
+  events,
+  error,
+}: Span): string {
+  const state = traceState === undefined ? '' : `,"traceState":${quote(traceState)}`;
   const parent = parentSpanId === undefined ? '' : `,"parentSpanId":"${parentSpanId}"`;
+  const bits = flags === undefined ? '' : `,"flags":${flags}`;
   const eventList = events === undefined || events.length === 0 ? '' : `,"events":[${events.map(eventText).join(',')}]`;
   const status = error === undefined ? '{}' : `{"code":2,"message":${quote(error)}}`;
-  return `{"traceId":"${traceId}","spanId":"${spanId}"${parent},"name":${quote(name)},"kind":${kind},"startTimeUnixNano":"${start}","endTimeUnixNano":"${end}","attributes":${attributesText(values)}${eventList},"status":${status}}`;
+  return `{"traceId":"${traceId}","spanId":"${spanId}"${state}${parent}${bits},"name":${quote(name)},"kind":${kind},"startTimeUnixNano":"${start}","endTimeUnixNano":"${end}","attributes":${attributesText(values)}${eventList},"status":${status}}`;
 }
 
 /** Writes spans as the JSON text of `exportRequest`. Ids are hex and times integers, so that they need no quoting. */

@@ -27,6 +27,10 @@ export interface Span {
   traceId: string;
   spanId: string;
   parentSpanId?: string | undefined;
+  /** The caller's W3C tracestate, as it came. */
+  traceState?: string | undefined;
+  /** SpanFlags of trace.proto: the W3C trace flags, and whether the parent is another process. */
+  flags?: number;
   name: string;
   /** 1 internal, 2 server, 3 client. */
   kind: 1 | 2 | 3;
@@ -66,7 +70,9 @@ export function exportRequest(spans: Span[], resource: Resource, scope: Scope): 
             spans: spans.map((span) => ({
               traceId: span.traceId,
               spanId: span.spanId,
+              ...(span.traceState === undefined ? {} : { traceState: span.traceState }),
               ...(span.parentSpanId === undefined ? {} : { parentSpanId: span.parentSpanId }),
+              ...(span.flags === undefined ? {} : { flags: span.flags }),
               name: span.name,
               kind: span.kind,
               startTimeUnixNano: String(span.start),
@@ -90,13 +96,4 @@ export function exportRequest(spans: Span[], resource: Resource, scope: Scope): 
       },
     ],
   };
-}
-
-/** The ids of a W3C traceparent header, or undefined when it is absent or malformed (W3C Trace Context, section 3.2). */
-export function parseTraceparent(header: string | undefined): { traceId: string; spanId: string } | undefined {
-  const match = /^(?!ff)[0-9a-f]{2}-(?<trace>[0-9a-f]{32})-(?<span>[0-9a-f]{16})-[0-9a-f]{2}/.exec(header ?? '');
-  const traceId = match?.groups?.['trace'];
-  const spanId = match?.groups?.['span'];
-  if (traceId === undefined || spanId === undefined || /^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
-  return { traceId, spanId };
 }
