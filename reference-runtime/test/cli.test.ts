@@ -305,6 +305,6 @@ describe('serve', () => {
     );
     holder.close();
     expect(code).toBe(3);
-    expect(stderr).toMatch(/EADDRINUSE/);
+    expect(stderr).toMatch(new RegExp(`port ${port} of 127\\.0\\.0\\.1 is in use .*--port`));
   });
 });

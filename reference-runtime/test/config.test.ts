@@ -146,7 +146,9 @@ describe('configuration', () => {
     [
       'a pool’s engine with a wrong URL',
       GOOD.replace('engine: local', 'engine: { url: "ftp://x" }'),
-      [/^runtime.yaml:20:20: pools.0.engine.url must match pattern "\^https\?:\/\/"$/],
+      [
+        /^runtime.yaml:20:20: pools.0.engine.url must match pattern "\^https\?:\/\/" \(Base URL of an OpenAI-compatible server, without \/v1\)$/,
+      ],
     ],
     ['broken YAML', `${GOOD}  - [unclosed\n`, [/^runtime.yaml:\d+:\d+: /]],
     ['a key twice', `${GOOD}cluster: other\n`, [/^runtime.yaml:21:1: Map keys must be unique$/]],

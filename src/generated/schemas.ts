@@ -223,6 +223,8 @@ accelerators?: number
 }
 }
 /**
+ * what is compared, and how much worse it may get
+ * 
  * @minItems 1
  */
 metrics: [{
@@ -234,7 +236,13 @@ name: string
  * the largest acceptable change for the worse
  */
 margin?: {
+/**
+ * as a share of the baseline: 0.1 is 10 %
+ */
 relative?: number
+/**
+ * in the unit of the metric
+ */
 absolute?: number
 }
 /**
@@ -272,7 +280,13 @@ name: string
  * the largest acceptable change for the worse
  */
 margin?: {
+/**
+ * as a share of the baseline: 0.1 is 10 %
+ */
 relative?: number
+/**
+ * in the unit of the metric
+ */
 absolute?: number
 }
 /**
@@ -817,6 +831,8 @@ evaluationLimitMs?: number
  */
 export interface MixgatePromotionDocument {
 /**
+ * what a promotion moves, and what it requires for that
+ * 
  * @minItems 1
  */
 environments: [{
@@ -1032,6 +1048,9 @@ service: string
  * @minItems 1
  */
 metrics: [string, ...(string)[]]
+/**
+ * data points of each metric below which the cluster is inconclusive (default: telemetry.minSamples)
+ */
 minSamples?: number
 }[]
 /**
@@ -1215,6 +1234,9 @@ service: string
  * @minItems 1
  */
 metrics: [string, ...(string)[]]
+/**
+ * data points of each metric below which the cluster is inconclusive (default: telemetry.minSamples)
+ */
 minSamples?: number
 }[]
 /**
@@ -1521,6 +1543,8 @@ candidate?: string
  */
 export interface MixgateDocument_PromotionSection {
 /**
+ * what a promotion moves, and what it requires for that
+ * 
  * @minItems 1
  */
 environments: [{
@@ -3545,6 +3569,9 @@ share: number
  * What `mixgate-runtime serve --config FILE` reads. Paths are relative to the file.
  */
 export interface RuntimeDocument {
+/**
+ * Where requests come in.
+ */
 listen?: {
 /**
  * Address to listen on. Default 127.0.0.1.
@@ -3576,11 +3603,17 @@ clientCa?: string
  * The cluster this runtime is in: a label of telemetry and of the decision log.
  */
 cluster?: string
+/**
+ * The model of this process.
+ */
 model: {
 /**
  * The GGUF file.
  */
 path: string
+/**
+ * Its name in requests, decisions and telemetry.
+ */
 id: string
 /**
  * Semantic version of the artifact.
@@ -3611,6 +3644,9 @@ gpu?: ("auto" | "cuda" | "vulkan" | "metal" | false)
  */
 gpuLayers?: ("auto" | number)
 }
+/**
+ * The routing policy, compiled to WASM. Needs bundle or sources.
+ */
 policy: {
 /**
  * A bundle directory or bundle.tar.gz as `opa build -t wasm` writes it: short for a source `bundle`, asked before the others.
@@ -3638,6 +3674,9 @@ url?: string
  * Environment variable with the bearer token for `url`.
  */
 tokenEnv?: string
+/**
+ * A file at a ref of a Git repository, fetched with the `git` of the system.
+ */
 git?: {
 /**
  * A path or URL that `git fetch` takes.
@@ -3661,7 +3700,7 @@ verify?: {
  */
 key: string
 /**
- * Default RS256.
+ * Algorithm of the signature. Default RS256.
  */
 algorithm?: ("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512")
 /**
@@ -3686,6 +3725,9 @@ url?: string
  * Environment variable with the bearer token for `url`.
  */
 tokenEnv?: string
+/**
+ * A file at a ref of a Git repository, fetched with the `git` of the system.
+ */
 git?: {
 /**
  * A path or URL that `git fetch` takes.
@@ -3709,7 +3751,7 @@ verify?: {
  */
 key: string
 /**
- * Default RS256.
+ * Algorithm of the signature. Default RS256.
  */
 algorithm?: ("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512")
 /**
@@ -3727,11 +3769,17 @@ pollSeconds?: number
  */
 cache?: string
 /**
- * Default routing/decision.
+ * The rule that decides, as PACKAGE/RULE. Default routing/decision.
  */
 entrypoint?: string
 }
+/**
+ * Who may ask, by jwt, mtls and tokens, one or several of them. No identity, no service.
+ */
 identity: {
+/**
+ * Bearer tokens that an issuer signed.
+ */
 jwt?: {
 /**
  * A file, or an http(s) URL. Redirects are not followed.
@@ -3754,6 +3802,8 @@ audience?: string
  */
 tenantClaim?: string
 /**
+ * Algorithms of signatures that are taken. Default RS256, ES256, EdDSA.
+ * 
  * @minItems 1
  */
 algorithms?: [("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512" | "EdDSA"), ...(("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512" | "EdDSA"))[]]
@@ -3777,12 +3827,30 @@ trustDomain?: string
  * @minItems 1
  */
 tokens?: [{
+/**
+ * SHA-256 of the token, 64 hexadecimal digits: printf %s "$TOKEN" | sha256sum
+ */
 sha256: string
+/**
+ * The tenant it is for.
+ */
 tenant: string
+/**
+ * The workload it is for, a SPIFFE id for example: `workload_identity` of the policy's input.
+ */
 workload?: string
 }, ...({
+/**
+ * SHA-256 of the token, 64 hexadecimal digits: printf %s "$TOKEN" | sha256sum
+ */
 sha256: string
+/**
+ * The tenant it is for.
+ */
 tenant: string
+/**
+ * The workload it is for, a SPIFFE id for example: `workload_identity` of the policy's input.
+ */
 workload?: string
 })[]]
 }
@@ -3791,14 +3859,20 @@ workload?: string
  */
 tenants?: {
 [k: string]: {
+/**
+ * Requests a second in the long run. Default: no limit.
+ */
 requestsPerSecond?: number
+/**
+ * Requests at once above that rate. Default: those of a second, at least 1.
+ */
 burst?: number
 /**
- * Requests at the same time.
+ * Requests at the same time. Default: no limit.
  */
 concurrency?: number
 /**
- * Tokens of prompts and answers in any 60 seconds.
+ * Tokens of prompts and answers in any 60 seconds. Default: no limit.
  */
 tokensPerMinute?: number
 }
@@ -3809,20 +3883,56 @@ tokensPerMinute?: number
  * @minItems 1
  */
 pools: [{
+/**
+ * Its name in decisions and telemetry.
+ */
 id: string
+/**
+ * The cluster it is in.
+ */
 cluster: string
+/**
+ * The region it is in, as the policy names regions.
+ */
 region: string
+/**
+ * The jurisdiction whose law holds there, e.g. EU.
+ */
 jurisdiction: string
+/**
+ * The trust zone it is in, where the policy asks for one.
+ */
 trust_zone?: string
+/**
+ * What it computes on.
+ */
 accelerator: ("gpu" | "cpu")
+/**
+ * Id of the model it serves.
+ */
 model: string
+/**
+ * Semantic version of that model.
+ */
 version: string
+/**
+ * Share of its places in use, 1 is full, until something is measured. Default 0.
+ */
 saturation?: number
+/**
+ * Requests that wait there, until something is measured. Default 0.
+ */
 queue?: number
+/**
+ * 95th percentile of the time to first token in milliseconds, until 20 of a minute are known. Default 0.
+ */
 p95_ms?: number
+/**
+ * Price of a million tokens, where catalog.pools has none for the pool. Default 0.
+ */
 cost_per_mtok?: number
 /**
- * Whether the policy may choose the pool. Stays as configured while an on-demand model is not loaded: the policy reads that from `loaded`.
+ * Whether the policy may choose the pool. Stays as configured while an on-demand model is not loaded: the policy reads that from `loaded`. Default true.
  */
 warm?: boolean
 /**
@@ -3837,7 +3947,13 @@ idle_seconds?: number
  * For a local pool: never unload the model once it is loaded, whatever idle_seconds says. The policy reads it too. Default false.
  */
 keep_warm?: boolean
+/**
+ * How this runtime reaches the pool: `local` is the model of this process, a URL another server. Without it the pool is one that the policy knows and this runtime cannot reach.
+ */
 engine?: ("local" | {
+/**
+ * Base URL of an OpenAI-compatible server, without /v1.
+ */
 url: string
 /**
  * Environment variable with the bearer token.
@@ -3852,7 +3968,7 @@ identity?: ("headers" | "authorization" | "none")
  */
 retries?: number
 /**
- * How long the first byte of an answer may take. Default 30000.
+ * Milliseconds that the first byte of an answer may take. Default 30000.
  */
 firstByteMs?: number
 /**
@@ -3868,19 +3984,19 @@ metrics?: {
  */
 path?: string
 /**
- * Default 5000.
+ * Milliseconds from one reading to the next. Default 5000.
  */
 intervalMs?: number
 /**
- * Default 2000.
+ * Milliseconds that a reading may take. Default 2000.
  */
 timeoutMs?: number
 /**
- * What is older is not used: the pool's own count or the configured numbers stand. Default three intervals.
+ * What is older, in milliseconds, is not used: the pool's own count or the configured numbers stand. Default three intervals.
  */
 staleMs?: number
 /**
- * More than this is not read. Default 4 MiB.
+ * More bytes than this are not read. Default 4194304 (4 MiB).
  */
 maxBytes?: number
 }
@@ -3888,32 +4004,71 @@ maxBytes?: number
  * Ask a second time when nothing came for so long and take what comes first; only requests that do not stream. Default off.
  */
 hedgeMs?: number
+/**
+ * When a server that fails is left alone.
+ */
 circuit?: {
 /**
  * Failed calls in a row after which the server is left alone. Default 5.
  */
 failures?: number
 /**
- * For how long, until one request may try. Default 10000.
+ * For how many milliseconds, until one request may try. Default 10000.
  */
 openMs?: number
 }
 })
 }, ...({
+/**
+ * Its name in decisions and telemetry.
+ */
 id: string
+/**
+ * The cluster it is in.
+ */
 cluster: string
+/**
+ * The region it is in, as the policy names regions.
+ */
 region: string
+/**
+ * The jurisdiction whose law holds there, e.g. EU.
+ */
 jurisdiction: string
+/**
+ * The trust zone it is in, where the policy asks for one.
+ */
 trust_zone?: string
+/**
+ * What it computes on.
+ */
 accelerator: ("gpu" | "cpu")
+/**
+ * Id of the model it serves.
+ */
 model: string
+/**
+ * Semantic version of that model.
+ */
 version: string
+/**
+ * Share of its places in use, 1 is full, until something is measured. Default 0.
+ */
 saturation?: number
+/**
+ * Requests that wait there, until something is measured. Default 0.
+ */
 queue?: number
+/**
+ * 95th percentile of the time to first token in milliseconds, until 20 of a minute are known. Default 0.
+ */
 p95_ms?: number
+/**
+ * Price of a million tokens, where catalog.pools has none for the pool. Default 0.
+ */
 cost_per_mtok?: number
 /**
- * Whether the policy may choose the pool. Stays as configured while an on-demand model is not loaded: the policy reads that from `loaded`.
+ * Whether the policy may choose the pool. Stays as configured while an on-demand model is not loaded: the policy reads that from `loaded`. Default true.
  */
 warm?: boolean
 /**
@@ -3928,7 +4083,13 @@ idle_seconds?: number
  * For a local pool: never unload the model once it is loaded, whatever idle_seconds says. The policy reads it too. Default false.
  */
 keep_warm?: boolean
+/**
+ * How this runtime reaches the pool: `local` is the model of this process, a URL another server. Without it the pool is one that the policy knows and this runtime cannot reach.
+ */
 engine?: ("local" | {
+/**
+ * Base URL of an OpenAI-compatible server, without /v1.
+ */
 url: string
 /**
  * Environment variable with the bearer token.
@@ -3943,7 +4104,7 @@ identity?: ("headers" | "authorization" | "none")
  */
 retries?: number
 /**
- * How long the first byte of an answer may take. Default 30000.
+ * Milliseconds that the first byte of an answer may take. Default 30000.
  */
 firstByteMs?: number
 /**
@@ -3959,19 +4120,19 @@ metrics?: {
  */
 path?: string
 /**
- * Default 5000.
+ * Milliseconds from one reading to the next. Default 5000.
  */
 intervalMs?: number
 /**
- * Default 2000.
+ * Milliseconds that a reading may take. Default 2000.
  */
 timeoutMs?: number
 /**
- * What is older is not used: the pool's own count or the configured numbers stand. Default three intervals.
+ * What is older, in milliseconds, is not used: the pool's own count or the configured numbers stand. Default three intervals.
  */
 staleMs?: number
 /**
- * More than this is not read. Default 4 MiB.
+ * More bytes than this are not read. Default 4194304 (4 MiB).
  */
 maxBytes?: number
 }
@@ -3979,20 +4140,32 @@ maxBytes?: number
  * Ask a second time when nothing came for so long and take what comes first; only requests that do not stream. Default off.
  */
 hedgeMs?: number
+/**
+ * When a server that fails is left alone.
+ */
 circuit?: {
 /**
  * Failed calls in a row after which the server is left alone. Default 5.
  */
 failures?: number
 /**
- * For how long, until one request may try. Default 10000.
+ * For how many milliseconds, until one request may try. Default 10000.
  */
 openMs?: number
 }
 })
 })[]]
+/**
+ * What the policy is told of the error budget.
+ */
 slo?: {
+/**
+ * How fast the error budget burns: 1 spends it by the end of its period. Default 0.
+ */
 burn_rate?: number
+/**
+ * Share of the error budget that is left, 1 is all of it; below 0 when it is overdrawn. Default 1.
+ */
 budget_left?: number
 }
 /**
@@ -4023,13 +4196,16 @@ shadow?: {
  */
 concurrency?: number
 /**
- * How long a copy may take. Default 30000.
+ * Milliseconds that a copy may take. Default 30000.
  */
 deadlineMs?: number
 }
+/**
+ * Limits of requests and of their end.
+ */
 limits?: {
 /**
- * Default 1048576.
+ * Bytes of a request body at most; more is answered with 413. Default 1048576 (1 MiB).
  */
 bodyBytes?: number
 /**
@@ -4041,11 +4217,11 @@ maxTokens?: number
  */
 queue?: number
 /**
- * From arrival to the last token. Default 120000.
+ * Milliseconds from arrival to the last token. Default 120000.
  */
 deadlineMs?: number
 /**
- * A stream whose client reads nothing for so long is cut. Default 15000.
+ * A stream whose client reads nothing for so many milliseconds is cut. Default 15000.
  */
 stallMs?: number
 /**
@@ -4053,7 +4229,13 @@ stallMs?: number
  */
 drainMs?: number
 }
+/**
+ * What this runtime says about itself beside /metrics.
+ */
 telemetry?: {
+/**
+ * Traces alone; telemetry.otlp has all signals.
+ */
 traces?: {
 /**
  * OTLP/JSON lines are appended here.
@@ -4068,7 +4250,7 @@ endpoint?: string
  */
 queue?: number
 /**
- * Default otlp.flushMs.
+ * Milliseconds that spans wait for others before they are sent. Default otlp.flushMs.
  */
 flushMs?: number
 }
@@ -4092,7 +4274,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4125,7 +4307,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4158,7 +4340,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4191,7 +4373,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4224,7 +4406,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4257,7 +4439,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4290,7 +4472,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4323,7 +4505,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4356,7 +4538,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4389,7 +4571,7 @@ name?: string
  */
 endpoint: string
 /**
- * Default otlp.protocol.
+ * How requests to it are encoded. Default otlp.protocol.
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
@@ -4422,15 +4604,15 @@ signals?: ("traces" | "metrics" | "logs")[]
  */
 protocol?: ("http/json" | "http/protobuf")
 /**
- * Default gzip.
+ * Of request bodies. Default gzip.
  */
 compression?: ("gzip" | "none")
 /**
- * Of one request. Default 10000.
+ * Milliseconds that one request may take. Default 10000.
  */
 timeoutMs?: number
 /**
- * What no collector took for so long is dropped. Default 300000.
+ * What no collector took for so many milliseconds is dropped. Default 300000.
  */
 retryForMs?: number
 /**
@@ -4438,11 +4620,11 @@ retryForMs?: number
  */
 queue?: number
 /**
- * Default 1000.
+ * Milliseconds that spans and records wait for others before they are sent. Default 1000.
  */
 flushMs?: number
 /**
- * How often metrics are read and sent. Default 15000.
+ * Milliseconds from one reading of the metrics to the next. Default 15000.
  */
 metricsIntervalMs?: number
 /**
@@ -4450,6 +4632,9 @@ metricsIntervalMs?: number
  */
 file?: string
 }
+/**
+ * A line for each decision, masked.
+ */
 decisionLog?: {
 /**
  * In OPA's format. Without it decisions go out as OTLP events only.
@@ -4471,6 +4656,9 @@ resource?: {
 [k: string]: string
 }
 }
+/**
+ * Router traces: which experts a request used.
+ */
 trace?: {
 /**
  * Which requests' routing is traced, where the policy allows it. Default opt-in.
@@ -4593,6 +4781,9 @@ value: (number | string)
  * Checked-in exceptions with owner and expiry.
  */
 export interface WaiversDocument {
+/**
+ * exceptions
+ */
 waivers: {
 /**
  * rule id
@@ -4657,7 +4848,7 @@ export type SchemaName = keyof SchemaTypes;
 
 export const SCHEMAS: { readonly [N in SchemaName]: { readonly $id: string; readonly [key: string]: unknown } } = {
   "canary-label": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/canary-label.schema.json","title":"canary label","description":"What somebody or something thinks of one answer of a canary run: a line of NDJSON for `canary judge --labels`.","type":"object","additionalProperties":false,"required":["arm"],"properties":{"prompt_id":{"type":"string","minLength":1,"maxLength":1000,"description":"the prompt's id in the corpus; this or `pair` is needed"},"pair":{"type":"integer","minimum":0,"description":"the pair's number in the run, instead of the prompt's id"},"arm":{"enum":["baseline","candidate"],"description":"whose answer it was"},"label":{"enum":["good","bad"],"description":"a thumb up or down; this or `score` is needed"},"score":{"type":"number","minimum":0,"maximum":1,"description":"how good, 0 to 1"},"source":{"type":"string","maxLength":200,"description":"who labelled: of one source only the newest label of an answer counts"},"at":{"type":"string","format":"date-time","description":"when, RFC 3339"}}},
-  "canary-profile": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/canary-profile.schema.json","title":"canary profile","description":"How a canary is run and judged.","type":"object","additionalProperties":false,"required":["version","pairs","metrics"],"properties":{"version":{"const":1,"description":"1"},"pairs":{"type":"integer","minimum":10,"maximum":100000,"description":"prompt pairs of baseline and candidate"},"maxPairs":{"type":"integer","minimum":10,"maximum":100000,"description":"a run that is inconclusive goes on in rounds of `pairs` until it has so many; every round is a look, and the error is kept over all (default `pairs`: one round)"},"aaPairs":{"type":"integer","minimum":0,"maximum":10000,"description":"pairs of the baseline with itself, first: the noise floor (default 20)"},"warmupPairs":{"type":"integer","minimum":0,"maximum":1000,"description":"pairs that are sent and not judged (default 4)"},"maxTokens":{"type":"integer","minimum":1,"maximum":4096,"description":"tokens generated per request (default 16)"},"topLogprobs":{"type":"integer","minimum":1,"maximum":20,"description":"alternatives per token for divergence (default 5)"},"stop":{"type":"array","maxItems":4,"items":{"type":"string","minLength":1,"maxLength":64},"description":"stop sequences of every request: shows a candidate that runs past them (default none)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxDuration":{"type":"string","pattern":"^[0-9]+(s|m|h)$","description":"the whole run (default 10m)"},"model":{"type":"string","description":"the `model` field of requests"},"headers":{"type":"object","additionalProperties":{"type":"string"},"description":"sent with every request; never a secret, use MIXGATE_CANARY_TOKEN for that"},"score":{"type":"boolean","description":"score prompts for perplexity and divergence (default true); needs `echo` on /v1/completions"},"alpha":{"type":"number","exclusiveMinimum":0,"maximum":0.2,"description":"family-wise error level (default 0.05)"},"codeRuns":{"type":"boolean","description":"run the code of answers for `code` checks, in a sandbox without network and files (default false; Linux)"},"sampling":{"type":"object","additionalProperties":false,"required":["samples","temperature"],"properties":{"samples":{"type":"integer","minimum":2,"maximum":20,"description":"answers drawn a prompt and arm"},"temperature":{"type":"number","exclusiveMinimum":0,"maximum":2,"description":"of these answers"}},"description":"draw several answers a prompt, for the metric `agreement`"},"judge":{"type":"object","additionalProperties":false,"required":["url","model","scores"],"properties":{"url":{"type":"string","pattern":"^https?://[^\\s@]+$","description":"base URL of an OpenAI-compatible API, as its clients take it (ends in /v1 as a rule); without user or password"},"model":{"type":"string","minLength":1,"maxLength":200,"description":"the model that judges"},"apiKeyEnv":{"type":"string","pattern":"^MIXGATE_JUDGE_[A-Z0-9_]+$","description":"environment variable with the key; its name begins with MIXGATE_JUDGE_, so that a profile cannot send other secrets away"},"scores":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["hallucination","context_adherence","tool_selection","action_completion"]},"description":"what is asked of each answer"},"polls":{"type":"integer","minimum":2,"maximum":50,"description":"times that each question is asked (default 5)"},"temperature":{"type":"number","minimum":0,"maximum":2,"description":"of the judge (default 1); polls at 0 agree and hide the judge's noise"},"jsonMode":{"type":"boolean","description":"ask for `response_format: json_object` (default false)"},"concurrency":{"type":"integer","minimum":1,"maximum":64,"description":"requests at a time (default 4)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxRequests":{"type":"integer","minimum":1,"maximum":1000000,"description":"requests in all, repeated ones included (default 2000); pairs beyond it are not scored"}},"description":"a judge model, for `hallucination`, `context_adherence`, `tool_selection` and `action_completion`; answers and prompts are sent to it"},"prices":{"type":"object","additionalProperties":false,"required":["currency","asOf","baseline"],"properties":{"currency":{"type":"string","pattern":"^[A-Z]{3}$","description":"ISO 4217, such as EUR"},"asOf":{"type":"string","format":"date","description":"the day the prices were looked up"},"maxAgeDays":{"type":"integer","minimum":1,"description":"older prices warn (default 90)"},"baseline":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"perMtokInput":{"type":"number","minimum":0,"description":"a million prompt tokens"},"perMtokOutput":{"type":"number","minimum":0,"description":"a million generated tokens"},"perAcceleratorHour":{"type":"number","minimum":0,"description":"an hour of one accelerator; used instead of token prices"},"accelerators":{"type":"integer","minimum":1,"description":"accelerators a request holds (default 1)"}},"description":"what the baseline's pool costs"},"candidate":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"perMtokInput":{"type":"number","minimum":0,"description":"a million prompt tokens"},"perMtokOutput":{"type":"number","minimum":0,"description":"a million generated tokens"},"perAcceleratorHour":{"type":"number","minimum":0,"description":"an hour of one accelerator; used instead of token prices"},"accelerators":{"type":"integer","minimum":1,"description":"accelerators a request holds (default 1)"}},"description":"what the candidate's pool costs (default: the same)"}},"description":"prices, for `cost_per_request` and `cost_per_mtok`"},"metrics":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","minLength":1,"description":"what is compared: a metric that mixgate measures, or any name in the sample files of `canary judge`"},"margin":{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{"relative":{"type":"number","exclusiveMinimum":0},"absolute":{"type":"number","exclusiveMinimum":0}},"description":"the largest acceptable change for the worse"},"bySegment":{"type":"boolean","description":"a verdict per segment too"},"by":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["segment","domain","language","task"]},"description":"a verdict for each value of these; groups of the same prompts are judged once"},"required":{"enum":[true,false,"overall"],"description":"whether the run is inconclusive where this metric is; `overall` asks it of all prompts together only, so that a segment blocks when it is worse and not when it is undecided (default true)"},"noData":{"enum":["fail","inconclusive","ignore"],"description":"what no data in an arm means (default inconclusive); `ignore` leaves the metric out of the verdict"},"direction":{"enum":["lower","higher","either"],"description":"which way is better (known for mixgate's own metrics)"},"kind":{"enum":["continuous","count","binary","counter"],"description":"what the values are (known for mixgate's own metrics); counter: a cumulative count that may be reset, judged by its growth per step (`canary judge`)"}}}}}},
+  "canary-profile": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/canary-profile.schema.json","title":"canary profile","description":"How a canary is run and judged.","type":"object","additionalProperties":false,"required":["version","pairs","metrics"],"properties":{"version":{"const":1,"description":"1"},"pairs":{"type":"integer","minimum":10,"maximum":100000,"description":"prompt pairs of baseline and candidate"},"maxPairs":{"type":"integer","minimum":10,"maximum":100000,"description":"a run that is inconclusive goes on in rounds of `pairs` until it has so many; every round is a look, and the error is kept over all (default `pairs`: one round)"},"aaPairs":{"type":"integer","minimum":0,"maximum":10000,"description":"pairs of the baseline with itself, first: the noise floor (default 20)"},"warmupPairs":{"type":"integer","minimum":0,"maximum":1000,"description":"pairs that are sent and not judged (default 4)"},"maxTokens":{"type":"integer","minimum":1,"maximum":4096,"description":"tokens generated per request (default 16)"},"topLogprobs":{"type":"integer","minimum":1,"maximum":20,"description":"alternatives per token for divergence (default 5)"},"stop":{"type":"array","maxItems":4,"items":{"type":"string","minLength":1,"maxLength":64},"description":"stop sequences of every request: shows a candidate that runs past them (default none)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxDuration":{"type":"string","pattern":"^[0-9]+(s|m|h)$","description":"the whole run (default 10m)"},"model":{"type":"string","description":"the `model` field of requests"},"headers":{"type":"object","additionalProperties":{"type":"string"},"description":"sent with every request; never a secret, use MIXGATE_CANARY_TOKEN for that"},"score":{"type":"boolean","description":"score prompts for perplexity and divergence (default true); needs `echo` on /v1/completions"},"alpha":{"type":"number","exclusiveMinimum":0,"maximum":0.2,"description":"family-wise error level (default 0.05)"},"codeRuns":{"type":"boolean","description":"run the code of answers for `code` checks, in a sandbox without network and files (default false; Linux)"},"sampling":{"type":"object","additionalProperties":false,"required":["samples","temperature"],"properties":{"samples":{"type":"integer","minimum":2,"maximum":20,"description":"answers drawn a prompt and arm"},"temperature":{"type":"number","exclusiveMinimum":0,"maximum":2,"description":"of these answers"}},"description":"draw several answers a prompt, for the metric `agreement`"},"judge":{"type":"object","additionalProperties":false,"required":["url","model","scores"],"properties":{"url":{"type":"string","pattern":"^https?://[^\\s@]+$","description":"base URL of an OpenAI-compatible API, as its clients take it (ends in /v1 as a rule); without user or password"},"model":{"type":"string","minLength":1,"maxLength":200,"description":"the model that judges"},"apiKeyEnv":{"type":"string","pattern":"^MIXGATE_JUDGE_[A-Z0-9_]+$","description":"environment variable with the key; its name begins with MIXGATE_JUDGE_, so that a profile cannot send other secrets away"},"scores":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["hallucination","context_adherence","tool_selection","action_completion"]},"description":"what is asked of each answer"},"polls":{"type":"integer","minimum":2,"maximum":50,"description":"times that each question is asked (default 5)"},"temperature":{"type":"number","minimum":0,"maximum":2,"description":"of the judge (default 1); polls at 0 agree and hide the judge's noise"},"jsonMode":{"type":"boolean","description":"ask for `response_format: json_object` (default false)"},"concurrency":{"type":"integer","minimum":1,"maximum":64,"description":"requests at a time (default 4)"},"timeoutMs":{"type":"integer","minimum":100,"maximum":600000,"description":"per request (default 30000)"},"maxRequests":{"type":"integer","minimum":1,"maximum":1000000,"description":"requests in all, repeated ones included (default 2000); pairs beyond it are not scored"}},"description":"a judge model, for `hallucination`, `context_adherence`, `tool_selection` and `action_completion`; answers and prompts are sent to it"},"prices":{"type":"object","additionalProperties":false,"required":["currency","asOf","baseline"],"properties":{"currency":{"type":"string","pattern":"^[A-Z]{3}$","description":"ISO 4217, such as EUR"},"asOf":{"type":"string","format":"date","description":"the day the prices were looked up"},"maxAgeDays":{"type":"integer","minimum":1,"description":"older prices warn (default 90)"},"baseline":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"perMtokInput":{"type":"number","minimum":0,"description":"a million prompt tokens"},"perMtokOutput":{"type":"number","minimum":0,"description":"a million generated tokens"},"perAcceleratorHour":{"type":"number","minimum":0,"description":"an hour of one accelerator; used instead of token prices"},"accelerators":{"type":"integer","minimum":1,"description":"accelerators a request holds (default 1)"}},"description":"what the baseline's pool costs"},"candidate":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"perMtokInput":{"type":"number","minimum":0,"description":"a million prompt tokens"},"perMtokOutput":{"type":"number","minimum":0,"description":"a million generated tokens"},"perAcceleratorHour":{"type":"number","minimum":0,"description":"an hour of one accelerator; used instead of token prices"},"accelerators":{"type":"integer","minimum":1,"description":"accelerators a request holds (default 1)"}},"description":"what the candidate's pool costs (default: the same)"}},"description":"prices, for `cost_per_request` and `cost_per_mtok`"},"metrics":{"type":"array","description":"what is compared, and how much worse it may get","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","minLength":1,"description":"what is compared: a metric that mixgate measures, or any name in the sample files of `canary judge`"},"margin":{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{"relative":{"type":"number","exclusiveMinimum":0,"description":"as a share of the baseline: 0.1 is 10 %"},"absolute":{"type":"number","exclusiveMinimum":0,"description":"in the unit of the metric"}},"description":"the largest acceptable change for the worse"},"bySegment":{"type":"boolean","description":"a verdict per segment too"},"by":{"type":"array","minItems":1,"uniqueItems":true,"items":{"enum":["segment","domain","language","task"]},"description":"a verdict for each value of these; groups of the same prompts are judged once"},"required":{"enum":[true,false,"overall"],"description":"whether the run is inconclusive where this metric is; `overall` asks it of all prompts together only, so that a segment blocks when it is worse and not when it is undecided (default true)"},"noData":{"enum":["fail","inconclusive","ignore"],"description":"what no data in an arm means (default inconclusive); `ignore` leaves the metric out of the verdict"},"direction":{"enum":["lower","higher","either"],"description":"which way is better (known for mixgate's own metrics)"},"kind":{"enum":["continuous","count","binary","counter"],"description":"what the values are (known for mixgate's own metrics); counter: a cumulative count that may be reset, judged by its growth per step (`canary judge`)"}}}}}},
   "domain": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/domain.schema.json","title":"input domain","description":"The inputs on which a policy is proved: every combination of the values in `vary`, put into `base`.","type":"object","additionalProperties":false,"required":["base","vary"],"properties":{"base":{"type":"object","description":"one complete input; {keysOf: PATH} and {valuesOf: PATH} stand for the first name or value at a path of the data document, and an array item with {eachKeyOf: PATH} among its members for one item per name"},"vary":{"type":"object","minProperties":1,"maxProperties":64,"description":"values by path; a path is dotted, with [n] for array places","additionalProperties":{"type":"array","minItems":1,"description":"a list of values: literals, {absent: true}, {unknown: true}, {boundaries: true}, or all that the data document has: {keysOf: PATH} (with distinct: true one name for each value) and {valuesOf: PATH}; a PATH is dotted, with * for every member"}},"where":{"type":"string","pattern":"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$","description":"a rule as PACKAGE/RULE that must be true for a point to count"}}},
   "evidence-envelope": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/evidence-envelope.schema.json","title":"signed evidence","description":"A DSSE envelope (github.com/secure-systems-lab/dsse) around an evidence statement; Ed25519.","type":"object","additionalProperties":false,"required":["payloadType","payload","signatures"],"properties":{"payloadType":{"const":"application/vnd.in-toto+json","description":"application/vnd.in-toto+json"},"payload":{"type":"string","minLength":1,"description":"the statement, base64"},"signatures":{"type":"array","minItems":1,"maxItems":50,"description":"signatures","items":{"type":"object","additionalProperties":false,"required":["keyid","sig"],"properties":{"keyid":{"type":"string","minLength":1,"description":"SHA-256 of the public key (SPKI DER)"},"sig":{"type":"string","minLength":1,"description":"signature, base64"}}}}}},
   "evidence": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/evidence.schema.json","title":"evidence statement","description":"What a mixgate run found, as an in-toto Statement v1 (github.com/in-toto/attestation).","type":"object","additionalProperties":false,"required":["_type","subject","predicateType","predicate"],"properties":{"_type":{"const":"https://in-toto.io/Statement/v1","description":"https://in-toto.io/Statement/v1"},"subject":{"type":"array","minItems":1,"maxItems":10000,"description":"what was judged","items":{"type":"object","additionalProperties":false,"required":["name","digest"],"properties":{"name":{"type":"string","minLength":1,"description":"name"},"digest":{"type":"object","minProperties":1,"additionalProperties":{"type":"string"}}}}},"predicateType":{"const":"https://mixgate.dev/evidence/v1","description":"https://mixgate.dev/evidence/v1"},"predicate":{"type":"object","additionalProperties":false,"required":["verdict","gates","commit","base","command","created","measurementsDigest","reportDigest","toolVersions","seed"],"properties":{"verdict":{"enum":["pass","warn","inconclusive","fail","error"],"description":"a verdict"},"gates":{"type":"array","maxItems":100,"description":"gates","items":{"type":"object","additionalProperties":false,"required":["id","verdict","reason"],"properties":{"id":{"type":"string","minLength":1,"description":"gate id"},"verdict":{"enum":["pass","warn","inconclusive","fail","error"],"description":"a verdict"},"reason":{"type":"string","description":"why"},"facts":{"type":"object","description":"facts of the gate"}}}},"commit":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"full id of the commit that was judged; empty for a working tree"},"base":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"full id of the commit it was compared with"},"command":{"type":"string","minLength":1,"description":"the command that ran"},"created":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"measurementsDigest":{"type":"string","pattern":"^[0-9a-f]{64}$","description":"SHA-256, lower-case hex"},"reportDigest":{"type":"string","pattern":"^[0-9a-f]{64}$","description":"SHA-256, lower-case hex"},"toolVersions":{"type":"object","additionalProperties":{"type":"string"},"description":"versions of mixgate and of the programs it ran"},"seed":{"type":"integer","minimum":0,"description":"seed"}}}}},
@@ -4667,9 +4858,9 @@ export const SCHEMAS: { readonly [N in SchemaName]: { readonly $id: string; read
   "mixgate-clusters": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-clusters.schema.json","title":"clusters section","description":"the clusters of the fleet","type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name","overlay","region","jurisdiction","trustZone"],"properties":{"name":{"type":"string","minLength":1,"description":"cluster name"},"overlay":{"type":"string","minLength":1,"description":"the Kustomize overlay folder of the cluster"},"snapshot":{"type":"string","minLength":1,"description":"a live snapshot: a YAML file or a folder"},"region":{"type":"string","minLength":1,"description":"cloud region"},"jurisdiction":{"type":"string","minLength":1,"description":"legal jurisdiction, e.g. EU"},"trustZone":{"type":"string","minLength":1,"description":"trust zone"},"baseline":{"type":"boolean","description":"true for the cluster the others are compared with"}}}},
   "mixgate-drift": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-drift.schema.json","title":"drift section","description":"What the drift gate reads besides the clusters.","type":"object","additionalProperties":false,"properties":{"maxAge":{"type":"string","minLength":1,"description":"a duration like 24h or 30m: older snapshots are inconclusive","pattern":"^[0-9]+(s|m|h|d)$"},"equal":{"type":"array","minItems":1,"description":"what must be equal between clusters: weights, model, policy, pools, or a JSON pointer","items":{"type":"string","pattern":"^(weights|model|policy|pools|/.+)$","description":"weights, model, policy, pools, or a JSON pointer such as /spec/rules"}},"allow":{"type":"array","description":"allowed differences","items":{"type":"object","additionalProperties":false,"required":["path","owner","reason","expires"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"object":{"type":"string","minLength":1,"description":"Kind/namespace/name"},"path":{"type":"string","minLength":1,"description":"JSON pointer of the field; * stands for any one step"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"reason":{"type":"string","minLength":1,"description":"why"},"expires":{"type":"string","minLength":1,"description":"ISO date","format":"date"}}}},"crds":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"CustomResourceDefinition files whose defaults are applied"},"rollouts":{"type":"array","description":"declared rollout windows","items":{"type":"object","additionalProperties":false,"required":["object","path","from","to","until"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"object":{"type":"string","minLength":1,"description":"Kind/namespace/name"},"path":{"type":"string","minLength":1,"description":"JSON pointer of the weight"},"from":{"type":"number","minimum":0,"description":"weight before the rollout"},"to":{"type":"number","minimum":0,"description":"weight after the rollout"},"until":{"type":"string","minLength":1,"description":"ISO date-time","format":"date-time"},"steps":{"type":"array","minItems":1,"items":{"type":"number","minimum":0},"description":"weights on the way; absent: anything between from and to"}}}},"block":{"type":"array","description":"classes of drift that fail the gate (default traffic and safety)","items":{"enum":["traffic","safety","cosmetic"],"description":"traffic, safety or cosmetic"}},"policyMaxAge":{"type":"string","pattern":"^[0-9]+(s|m|h|d)$","description":"a policy engine whose last successful bundle request is older than this at capture time is stale; a duration like 1h (default 1h)"},"extra":{"enum":["report","ignore"],"description":"objects that only the cluster has, of kinds that Git declares there: report (default) or ignore"}}},
   "mixgate-policy": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-policy.schema.json","title":"policy section","description":"What the policy gate reads.","type":"object","additionalProperties":false,"required":["roots","entrypoints"],"properties":{"roots":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"folders of Rego modules with their tests and data"},"data":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"JSON or YAML data documents outside the roots"},"entrypoints":{"type":"array","minItems":1,"items":{"type":"string","pattern":"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$","description":"an entrypoint as PACKAGE/RULE, e.g. routing/decision"},"description":"entrypoints as PACKAGE/RULE; the first is the routing decision"},"domain":{"type":"string","minLength":1,"description":"the declared input domain (YAML)"},"invariants":{"type":"string","minLength":1,"description":"a folder of Rego invariants"},"corpus":{"type":"string","minLength":1,"description":"a replay corpus (NDJSON)"},"coverage":{"type":"number","minimum":0,"maximum":100,"description":"least test coverage in percent of lines"},"ruleCoverage":{"type":"number","minimum":0,"maximum":100,"description":"least share of rule definitions (bodies, links of else chains, defaults) that the unit tests make hold, in percent"},"decisionCoverage":{"type":"number","minimum":0,"maximum":100,"description":"least share of the values of the first entrypoint (allow and deny, reasons, targets ...) found on the domain that the unit tests see, in percent; needs domain"},"mutation":{"type":"object","additionalProperties":false,"description":"mutation testing of the unit tests; off unless set, because it takes about a second for ten mutants","properties":{"threshold":{"type":"number","minimum":0,"maximum":100,"description":"least share of mutants that a test must notice, in percent; without it survivors warn only"},"maxMutants":{"type":"integer","minimum":1,"maximum":100000,"description":"mutants to try, spread over the policy; default 200"}}},"latencyBudgetMs":{"type":"number","exclusiveMinimum":0,"description":"p99 evaluation latency budget in milliseconds"},"maxPoints":{"type":"integer","minimum":1,"description":"domain points up to which the check is exhaustive"},"smt":{"type":"boolean","description":"also prove the invariants for every input with z3, where the policy is in the subset (default false; needs z3-solver beside mixgate)"},"smtSeconds":{"type":"number","exclusiveMinimum":0,"maximum":86400,"description":"seconds that these proofs may take; what has no answer by then is unknown, and the verdict inconclusive (default 120)"},"diff":{"type":"object","additionalProperties":false,"description":"how the decision diff of base and head counts","properties":{"block":{"type":"array","uniqueItems":true,"items":{"enum":["widened","narrowed","rerouted","obligation-changed","reason-changed","became-defined","became-undefined","error"]},"description":"classes of the decision diff that fail the gate (default: became-undefined, error)"}}},"evaluationLimitMs":{"type":"number","exclusiveMinimum":0,"description":"time limit of one evaluation in milliseconds (default 2000)"}}},
-  "mixgate-promotion": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-promotion.schema.json","title":"promotion section","description":"What promote and rollback read.","type":"object","additionalProperties":false,"required":["environments","policy"],"properties":{"environments":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name","cluster"],"properties":{"name":{"type":"string","minLength":1,"description":"environment name","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"cluster":{"type":"string","minLength":1,"description":"the cluster it runs in"},"branch":{"type":"string","minLength":1,"description":"branch that the commit lands on (default main)"},"path":{"type":"string","minLength":1,"description":"file that pins the environment's revision (default promotion/environments/<name>.yaml)"},"requires":{"type":"array","items":{"enum":["telemetry","policy","catalog","drift","canary","slo"]},"description":"gates whose evidence must pass"},"signed":{"type":"boolean","description":"evidence must carry a valid signature"}}}},"policy":{"type":"string","minLength":1,"description":"a folder of Rego with package promotion"},"remote":{"type":"string","minLength":1,"description":"Git remote name (default origin)"},"publicKeys":{"type":"array","items":{"type":"string","minLength":1,"description":"file"},"description":"PEM files of Ed25519 public keys whose signatures count"}}},
+  "mixgate-promotion": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-promotion.schema.json","title":"promotion section","description":"What promote and rollback read.","type":"object","additionalProperties":false,"required":["environments","policy"],"properties":{"environments":{"type":"array","description":"what a promotion moves, and what it requires for that","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["name","cluster"],"properties":{"name":{"type":"string","minLength":1,"description":"environment name","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"cluster":{"type":"string","minLength":1,"description":"the cluster it runs in"},"branch":{"type":"string","minLength":1,"description":"branch that the commit lands on (default main)"},"path":{"type":"string","minLength":1,"description":"file that pins the environment's revision (default promotion/environments/<name>.yaml)"},"requires":{"type":"array","items":{"enum":["telemetry","policy","catalog","drift","canary","slo"]},"description":"gates whose evidence must pass"},"signed":{"type":"boolean","description":"evidence must carry a valid signature"}}}},"policy":{"type":"string","minLength":1,"description":"a folder of Rego with package promotion"},"remote":{"type":"string","minLength":1,"description":"Git remote name (default origin)"},"publicKeys":{"type":"array","items":{"type":"string","minLength":1,"description":"file"},"description":"PEM files of Ed25519 public keys whose signatures count"}}},
   "mixgate-slo": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-slo.schema.json","title":"slo section","description":"What the SLO gate reads.","type":"object","additionalProperties":false,"required":["files"],"properties":{"files":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"OpenSLO v1 files (glob patterns)"},"prometheus":{"type":"string","minLength":1,"description":"base URL of a Prometheus HTTP API","format":"uri"},"samples":{"type":"string","minLength":1,"description":"recorded samples, instead of Prometheus"},"rules":{"type":"string","minLength":1,"description":"folder of the generated Prometheus rules, checked to be current"},"preset":{"enum":["project","workbook"],"description":"alert policies of SLOs that name none: project (page above 5x over 1 h, escalate after 2 h) or workbook (four pairs of the Google SRE workbook)"},"minEvents":{"type":"integer","minimum":1,"description":"events below which a window is inconclusive, if more than the alert itself needs"},"minBudget":{"type":"number","minimum":0,"maximum":1,"description":"share of the error budget that must be left to promote"},"maintenance":{"type":"string","minLength":1,"description":"a YAML file of maintenance windows"},"by":{"type":"string","minLength":1,"description":"label whose values are judged one by one besides the whole fleet, e.g. cluster"},"canary":{"type":"object","additionalProperties":false,"description":"what `mixgate slo gate --canary` judges","required":["window"],"properties":{"window":{"type":"string","minLength":1,"description":"a Prometheus duration such as 1m, or `available` for all samples there are"},"match":{"type":"object","additionalProperties":{"type":"string"},"description":"labels that the canary's series carry"}}}}},
-  "mixgate-telemetry": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-telemetry.schema.json","title":"telemetry section","description":"What the telemetry gate reads.","type":"object","additionalProperties":false,"required":["registries"],"properties":{"registries":{"type":"array","minItems":1,"description":"semantic-convention registries, pinned copies in the repository","items":{"type":"object","additionalProperties":false,"required":["path"],"properties":{"path":{"type":"string","minLength":1,"description":"a folder of model/*.yaml files"},"schemaUrl":{"type":"string","minLength":1,"description":"the schema URL the folder implements"},"owned":{"type":"boolean","description":"true for our own namespace (linted); false for a pinned upstream copy"}}}},"events":{"type":"string","minLength":1,"description":"a folder of JSON Schemas of events (*.schema.json)"},"samples":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"OTLP/JSON files (glob patterns)"},"minSamples":{"type":"integer","minimum":1,"description":"data points below which samples are inconclusive"},"compatibility":{"enum":["FULL","FORWARD","BACKWARD","NONE"],"description":"direction of compatibility that a change must keep"},"cardinality":{"type":"object","additionalProperties":false,"description":"label sets per metric","properties":{"limit":{"type":"integer","minimum":1,"description":"series a metric may have (OpenTelemetry SDK default 2000)"},"caps":{"type":"object","description":"declared number of values per attribute","additionalProperties":{"type":"integer","minimum":1}}}},"coverage":{"type":"array","description":"who must emit what, per cluster (sidecars and collectors)","items":{"type":"object","additionalProperties":false,"required":["cluster","service","metrics"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"service":{"type":"string","minLength":1,"description":"service.name"},"metrics":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"metric names"},"minSamples":{"type":"integer","minimum":1}}}},"consumers":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"files that use telemetry names: alert rules, dashboards, Rego (glob patterns); SLO files are always included"}}},
+  "mixgate-telemetry": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate-telemetry.schema.json","title":"telemetry section","description":"What the telemetry gate reads.","type":"object","additionalProperties":false,"required":["registries"],"properties":{"registries":{"type":"array","minItems":1,"description":"semantic-convention registries, pinned copies in the repository","items":{"type":"object","additionalProperties":false,"required":["path"],"properties":{"path":{"type":"string","minLength":1,"description":"a folder of model/*.yaml files"},"schemaUrl":{"type":"string","minLength":1,"description":"the schema URL the folder implements"},"owned":{"type":"boolean","description":"true for our own namespace (linted); false for a pinned upstream copy"}}}},"events":{"type":"string","minLength":1,"description":"a folder of JSON Schemas of events (*.schema.json)"},"samples":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"OTLP/JSON files (glob patterns)"},"minSamples":{"type":"integer","minimum":1,"description":"data points below which samples are inconclusive"},"compatibility":{"enum":["FULL","FORWARD","BACKWARD","NONE"],"description":"direction of compatibility that a change must keep"},"cardinality":{"type":"object","additionalProperties":false,"description":"label sets per metric","properties":{"limit":{"type":"integer","minimum":1,"description":"series a metric may have (OpenTelemetry SDK default 2000)"},"caps":{"type":"object","description":"declared number of values per attribute","additionalProperties":{"type":"integer","minimum":1}}}},"coverage":{"type":"array","description":"who must emit what, per cluster (sidecars and collectors)","items":{"type":"object","additionalProperties":false,"required":["cluster","service","metrics"],"properties":{"cluster":{"type":"string","minLength":1,"description":"cluster name"},"service":{"type":"string","minLength":1,"description":"service.name"},"metrics":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"metric names"},"minSamples":{"type":"integer","minimum":1,"description":"data points of each metric below which the cluster is inconclusive (default: telemetry.minSamples)"}}}},"consumers":{"type":"array","minItems":1,"items":{"type":"string","minLength":1},"description":"files that use telemetry names: alert rules, dashboards, Rego (glob patterns); SLO files are always included"}}},
   "mixgate": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/mixgate.schema.json","title":"mixgate.yaml","description":"Names the parts of a GitOps repository that mixgate reads. Paths are relative to the folder that mixgate runs in (-C, the Action's working-directory), where this file is unless --config names another; lists of files may hold glob patterns.","type":"object","additionalProperties":false,"required":["version"],"properties":{"version":{"const":1,"description":"1"},"telemetry":{"$ref":"mixgate-telemetry.schema.json"},"policy":{"$ref":"mixgate-policy.schema.json"},"catalog":{"$ref":"mixgate-catalog.schema.json"},"clusters":{"$ref":"mixgate-clusters.schema.json"},"drift":{"$ref":"mixgate-drift.schema.json"},"slo":{"$ref":"mixgate-slo.schema.json"},"canary":{"$ref":"mixgate-canary.schema.json"},"promotion":{"$ref":"mixgate-promotion.schema.json"},"waivers":{"type":"string","minLength":1,"description":"a YAML file of waivers"}}},
   "model": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/model.schema.json","title":"model metadata","description":"One version of one model: what it is, where its bytes are, who answers for it and what it needs to run.","type":"object","additionalProperties":false,"required":["id","version","owner","licence","lifecycle","artifact","architecture","parameters","quantisation","serving","telemetrySchema"],"properties":{"id":{"type":"string","minLength":1,"description":"artifact id: the model's name in routes and manifests","pattern":"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"},"version":{"type":"string","minLength":1,"description":"semantic version, e.g. 1.2.0","pattern":"^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\\+[0-9A-Za-z.-]+)?$"},"description":{"type":"string","minLength":1,"description":"one or two sentences"},"owner":{"type":"string","minLength":1,"description":"team or person who answers for it"},"licence":{"type":"string","minLength":1,"description":"SPDX licence expression, e.g. Apache-2.0","pattern":"^[A-Za-z0-9.()+-]+( (AND|OR|WITH) [A-Za-z0-9.()+-]+)*$"},"lifecycle":{"enum":["experimental","candidate","production","deprecated","retired"],"description":"lifecycle stage: experimental, candidate, production, deprecated or retired"},"artifact":{"type":"object","additionalProperties":false,"required":["uri","format"],"description":"where the bytes are and how to know them again","properties":{"uri":{"type":"string","minLength":1,"description":"where it is pulled from"},"format":{"enum":["gguf","safetensors"],"description":"gguf or safetensors"},"revision":{"type":"string","minLength":1,"description":"commit id of the model repository, 40 hex digits","pattern":"^[0-9a-f]{40}$"},"digest":{"type":"string","minLength":1,"description":"sha256:<64 hex digits> of the file","pattern":"^sha256:[0-9a-f]{64}$"},"path":{"type":"string","minLength":1,"description":"the file, when it is in this repository"},"bytes":{"type":"integer","minimum":1,"description":"size of the weights in bytes"}}},"architecture":{"type":"object","additionalProperties":false,"required":["family","layers","hiddenSize","heads","kvHeads","headDim","feedForwardSize","vocabularySize","contextLength","experts","activeExperts"],"description":"shape of the network","properties":{"family":{"type":"string","minLength":1,"description":"architecture family, e.g. mixtral"},"layers":{"type":"integer","minimum":1,"description":"transformer blocks"},"hiddenSize":{"type":"integer","minimum":1,"description":"width of the residual stream"},"heads":{"type":"integer","minimum":1,"description":"attention heads"},"kvHeads":{"type":"integer","minimum":1,"description":"key/value heads"},"headDim":{"type":"integer","minimum":1,"description":"width of a head"},"feedForwardSize":{"type":"integer","minimum":1,"description":"inner width of one expert"},"vocabularySize":{"type":"integer","minimum":1,"description":"tokens in the vocabulary"},"contextLength":{"type":"integer","minimum":1,"description":"largest context in tokens"},"experts":{"type":"integer","minimum":1,"description":"experts per layer (1: dense)"},"activeExperts":{"type":"integer","minimum":1,"description":"experts per token"},"tiedEmbeddings":{"type":"boolean","description":"whether input and output embeddings are one matrix (default false)"}}},"parameters":{"type":"object","additionalProperties":false,"required":["total","active"],"description":"parameter counts","properties":{"total":{"type":"integer","minimum":1,"description":"all parameters: what must be in memory"},"active":{"type":"integer","minimum":1,"description":"parameters used per token: what costs time, not memory"}}},"quantisation":{"type":"string","minLength":1,"description":"how weights are stored, e.g. F16, BF16, FP8, Q8_0, Q4_K_M, AWQ"},"serving":{"type":"object","additionalProperties":false,"required":["context","sequences"],"description":"what a replica is sized for","properties":{"context":{"type":"integer","minimum":1,"description":"tokens per sequence"},"sequences":{"type":"integer","minimum":1,"description":"sequences at the same time"},"batchTokens":{"type":"integer","minimum":1,"description":"tokens in one step (default 512)"},"kvCacheType":{"enum":["f32","f16","bf16","fp8","q8_0","q4_0"],"description":"type of the KV cache (default f16)"}}},"telemetrySchema":{"type":"string","minLength":1,"description":"version of the telemetry registry its metrics follow"}}},
   "openslo-alert-condition": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/openslo-alert-condition.schema.json","title":"OpenSLO v1 AlertCondition","description":"An OpenSLO v1 AlertCondition as mixgate reads it (github.com/OpenSLO/OpenSLO).","type":"object","additionalProperties":false,"required":["apiVersion","kind","metadata","spec"],"properties":{"apiVersion":{"const":"openslo/v1","description":"openslo/v1"},"kind":{"const":"AlertCondition","description":"AlertCondition"},"metadata":{"type":"object","additionalProperties":false,"required":["name"],"description":"metadata with a name","properties":{"name":{"type":"string","minLength":1,"description":"name, a DNS label (lower case, digits, dashes; at most 63)","pattern":"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"},"displayName":{"type":"string","minLength":1,"description":"name for people"},"labels":{"type":"object","description":"labels","additionalProperties":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}]}},"annotations":{"type":"object","description":"annotations","additionalProperties":{"type":"string"}}}},"spec":{"type":"object","additionalProperties":false,"required":["severity","condition"],"description":"severity and condition","properties":{"description":{"type":"string"},"severity":{"type":"string","minLength":1,"description":"page, ticket or another severity"},"condition":{"type":"object","additionalProperties":false,"required":["kind","op","threshold","lookbackWindow"],"description":"a burn rate condition","properties":{"kind":{"enum":["burnrate","Burnrate"],"description":"burnrate"},"op":{"enum":["lte","gte","lt","gt"],"description":"gt or gte"},"threshold":{"type":"number","description":"burn rate, 1 spends the budget exactly by the end of the period"},"lookbackWindow":{"type":"string","minLength":1,"description":"window (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"},"alertAfter":{"type":"string","minLength":1,"description":"how long it must hold (number and m h d w M Q Y)","pattern":"^[0-9]+[mhdwMQY]$"}}}}}}},
@@ -4681,9 +4872,9 @@ export const SCHEMAS: { readonly [N in SchemaName]: { readonly $id: string; read
   "promotion-environment": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/promotion-environment.schema.json","title":"environment pin","description":"Which commit of the repository an environment runs; written by mixgate promote and rollback, comments survive.","type":"object","additionalProperties":false,"required":["environment","revision"],"properties":{"environment":{"type":"string","minLength":1,"description":"environment name"},"revision":{"type":["string","null"],"pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"a full commit id; empty before the first promotion"},"quarantine":{"type":"array","description":"revisions that promote refuses","items":{"type":"object","additionalProperties":false,"required":["revision","reason","since"],"properties":{"revision":{"type":"string","pattern":"^[0-9a-f]{40}([0-9a-f]{24})?$","description":"a full commit id"},"reason":{"type":"string","minLength":1,"description":"why"},"since":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"}}}}}},
   "report": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/report.schema.json","title":"mixgate report","description":"What every mixgate command prints with --format json.","type":"object","required":["schema","verdict","gates","findings","provenance"],"additionalProperties":false,"properties":{"schema":{"const":"https://mixgate.dev/schemas/report.schema.json#v1"},"verdict":{"$ref":"#/$defs/verdict"},"gates":{"type":"array","items":{"$ref":"#/$defs/gate"}},"findings":{"type":"array","items":{"$ref":"#/$defs/finding"}},"provenance":{"type":"object","required":["tool","command","seed","tools"],"additionalProperties":false,"properties":{"tool":{"type":"object","required":["name","version"],"additionalProperties":false,"properties":{"name":{"const":"mixgate"},"version":{"type":"string"}}},"command":{"type":"string"},"base":{"$ref":"#/$defs/side"},"head":{"$ref":"#/$defs/side"},"configFrom":{"type":"string"},"seed":{"type":"integer","minimum":0},"tools":{"type":"object","additionalProperties":{"type":"string"}}}}},"$defs":{"verdict":{"enum":["pass","warn","inconclusive","fail","error"]},"side":{"type":"object","required":["ref","commit"],"additionalProperties":false,"properties":{"ref":{"type":"string"},"commit":{"type":"string"}}},"location":{"type":"object","required":["file"],"additionalProperties":false,"properties":{"file":{"type":"string"},"line":{"type":"integer","minimum":1},"column":{"type":"integer","minimum":1},"endLine":{"type":"integer","minimum":1},"endColumn":{"type":"integer","minimum":1},"message":{"type":"string"}}},"finding":{"type":"object","required":["id","ruleId","level","blocking","waived","message"],"additionalProperties":false,"properties":{"id":{"type":"string"},"ruleId":{"type":"string","pattern":"^[a-z0-9]+(-[a-z0-9]+)*$"},"level":{"enum":["error","warning","note"]},"blocking":{"type":"boolean"},"waived":{"anyOf":[{"const":false},{"type":"object","required":["reason","owner","expires"],"additionalProperties":false,"properties":{"reason":{"type":"string"},"owner":{"type":"string"},"expires":{"type":"string"}}}]},"message":{"type":"string"},"location":{"$ref":"#/$defs/location"},"related":{"type":"array","items":{"$ref":"#/$defs/location"}},"evidence":{},"fix":{"type":"string"},"subject":{"type":"string"}}},"measurement":{"description":"Numbers that are not finite are null.","type":"object","required":["name","value","unit"],"additionalProperties":false,"properties":{"name":{"type":"string"},"value":{"type":["number","null"]},"unit":{"type":"string"},"cluster":{"type":"string"},"segment":{"type":"string"},"baseline":{"type":["number","null"]},"candidate":{"type":["number","null"]},"interval":{"type":"array","items":{"type":["number","null"]},"minItems":2,"maxItems":2},"margin":{"type":["number","null"]},"mde":{"type":["number","null"]},"verdict":{"$ref":"#/$defs/verdict"},"method":{"type":"string"},"limit":{"type":["number","null"]},"n":{"type":["number","null"]},"volatile":{"type":"boolean"}}},"table":{"type":"object","required":["title","columns","rows"],"additionalProperties":false,"properties":{"title":{"type":"string"},"columns":{"type":"array","items":{"type":"string"}},"rows":{"type":"array","items":{"type":"array","items":{"type":"string"}}},"note":{"type":"string"},"volatile":{"type":"boolean","description":"holds what was measured with a clock"},"details":{"type":"array","items":{"type":"string"},"description":"Sentences about the rows that need one."},"fold":{"type":"object","description":"Rows from `from` on are alike: reports with little room say how many there are and what they do.","required":["from","what"],"additionalProperties":false,"properties":{"from":{"type":"integer","minimum":0},"what":{"type":"string"}}}}},"chart":{"description":"Drawn in the HTML report; more keys by kind.","type":"object","required":["kind","title"],"properties":{"kind":{"enum":["bar","line","forest","heatmap"]},"title":{"type":"string"},"xLabel":{"type":"string"},"yLabel":{"type":"string"},"note":{"type":"string"}}},"gate":{"type":"object","required":["id","verdict","reason","findings","measurements"],"additionalProperties":false,"properties":{"id":{"enum":["telemetry","policy","catalog","drift","canary","slo","promotion"]},"verdict":{"$ref":"#/$defs/verdict"},"reason":{"type":"string"},"missing":{"type":"string","description":"What evidence is missing."},"findings":{"type":"array","items":{"type":"string"},"description":"Ids of findings in the report's list."},"measurements":{"type":"array","items":{"$ref":"#/$defs/measurement"}},"tables":{"type":"array","items":{"$ref":"#/$defs/table"}},"charts":{"type":"array","items":{"$ref":"#/$defs/chart"}},"subjects":{"type":"array","items":{"type":"object","required":["name","digest"],"additionalProperties":false,"properties":{"name":{"type":"string"},"digest":{"type":"object","additionalProperties":{"type":"string"}}}}},"facts":{"type":"object"}}}}},
   "routing-decision": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/routing-decision.schema.json","title":"routing decision","description":"What a routing policy answers. The runtime refuses a request whose decision has another form; a field of null says the same as one that is absent.","type":"object","required":["allow"],"properties":{"allow":{"type":"boolean","description":"whether the request may run"},"target":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/target"}],"description":"where it runs; required when allowed"},"fallbacks":{"type":["array","null"],"maxItems":64,"items":{"$ref":"#/$defs/target"},"description":"where it runs when the target can't serve, in order"},"split":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/split"}],"description":"arms to share traffic between; the arm's target comes before `target`"},"shadow":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/shadow"}],"description":"a pool that a share of requests is copied to; nobody sees its answer"},"priority":{"type":["number","string","null"],"description":"1 (last) to 5 (first), or low, normal, high"},"quota":{"$ref":"#/$defs/quota"},"trace":{"description":"whether the request's routing may be traced"},"keep_warm":{"type":["number","null"],"minimum":0,"description":"seconds for which an on-demand model stays loaded after this request; at most a day"},"rule":{"type":["string","null"],"description":"the rule that decided"},"reasons":{"type":["array","null"],"maxItems":64,"items":{"type":"string"},"description":"stable codes"}},"if":{"properties":{"allow":{"const":true}}},"then":{"required":["target"],"properties":{"target":{"$ref":"#/$defs/target"}}},"$defs":{"target":{"type":"object","required":["cluster","pool","model","version"],"properties":{"cluster":{"type":"string"},"pool":{"type":"string"},"model":{"type":"string"},"version":{"type":"string"}}},"split":{"type":"object","required":["id","key","arms"],"properties":{"id":{"type":"string","minLength":1,"maxLength":256,"description":"name of the split: another name draws the arms anew"},"key":{"type":"string","maxLength":4096,"description":"who stays on one arm: a tenant, a user, a session"},"arms":{"type":"array","minItems":1,"maxItems":32,"items":{"type":"object","required":["id","weight","target"],"properties":{"id":{"type":"string","minLength":1,"maxLength":256},"weight":{"type":"number","minimum":0,"maximum":1000000,"description":"its share is its weight over the sum of weights, as in Gateway API's backendRefs"},"target":{"$ref":"#/$defs/target"}}}}}},"shadow":{"type":"object","required":["target","share"],"properties":{"target":{"$ref":"#/$defs/target"},"share":{"type":"number","minimum":0,"maximum":1,"description":"share of requests that are copied"}}},"quota":{"type":["object","array","string","number","boolean","null"],"description":"what the tenant may use, counted by the runtime; what is no object limits nothing","properties":{"tokens_per_minute":{"type":["number","null"],"minimum":0,"description":"tokens of prompts and answers in any 60 seconds"},"requests_per_minute":{"type":["number","null"],"minimum":0,"description":"requests in any 60 seconds"},"max_concurrency":{"type":["number","null"],"minimum":0,"description":"requests at the same time"}}}}},
-  "runtime": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/runtime.schema.json","title":"Configuration of mixgate-runtime","description":"What `mixgate-runtime serve --config FILE` reads. Paths are relative to the file.","type":"object","additionalProperties":false,"required":["model","policy","identity","pools"],"properties":{"listen":{"type":"object","additionalProperties":false,"properties":{"host":{"type":"string","minLength":1,"description":"Address to listen on. Default 127.0.0.1."},"port":{"type":"integer","minimum":0,"maximum":65535,"description":"Port; 0 takes any free one. Default 8080."},"tls":{"type":"object","additionalProperties":false,"required":["cert","key"],"description":"HTTPS. Files are read again when they change: a renewed certificate needs no restart.","properties":{"cert":{"type":"string","minLength":1,"description":"PEM file: the certificate, and its chain."},"key":{"type":"string","minLength":1,"description":"PEM file: its private key."},"clientCa":{"type":"string","minLength":1,"description":"PEM file: authorities whose clients are trusted. Asks clients for a certificate."}}}}},"cluster":{"type":"string","minLength":1,"description":"The cluster this runtime is in: a label of telemetry and of the decision log."},"model":{"type":"object","additionalProperties":false,"required":["path","id","version"],"properties":{"path":{"type":"string","minLength":1,"description":"The GGUF file."},"id":{"type":"string","minLength":1,"maxLength":128},"version":{"type":"string","pattern":"^[0-9]+\\.[0-9]+\\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$","description":"Semantic version of the artifact."},"context":{"type":"integer","minimum":32,"maximum":1048576,"description":"Tokens per sequence. Default 512."},"sequences":{"type":"integer","minimum":1,"maximum":256,"description":"Requests generating at once. Default 4."},"batch":{"type":"integer","minimum":32,"maximum":65536,"description":"Tokens per decoding step at most. Default 512."},"threads":{"type":"integer","minimum":1,"maximum":1024,"description":"Threads of ggml, at most as many as this process may use cores (they spin). Default: cores - 1, at least 1."},"gpu":{"enum":["auto","cuda","vulkan","metal",false],"description":"Where the model computes. auto takes the best that is installed and works, else the CPU; a kind that is named and does not work is an error at start. Default false."},"gpuLayers":{"oneOf":[{"const":"auto"},{"type":"integer","minimum":0,"maximum":10000}],"description":"Layers on the GPU, the output counted as one. auto takes as many as its memory holds by the plan; a number that does not fit is refused. Default auto."}}},"policy":{"type":"object","additionalProperties":false,"properties":{"bundle":{"type":"string","minLength":1,"description":"A bundle directory or bundle.tar.gz as `opa build -t wasm` writes it: short for a source `bundle`, asked before the others."},"sources":{"type":"array","minItems":1,"description":"Where the bundle comes from, in order: the first source that has a good one wins. Each has one of bundle, url and git.","items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$","description":"Label of metrics and logs."},"bundle":{"type":"string","minLength":1,"description":"A directory or an archive."},"url":{"type":"string","pattern":"^https?://","description":"A bundle archive over HTTP; ETags are honoured."},"tokenEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token for `url`."},"git":{"type":"object","additionalProperties":false,"required":["repository","ref","path"],"properties":{"repository":{"type":"string","pattern":"^[^-]","description":"A path or URL that `git fetch` takes."},"ref":{"type":"string","pattern":"^[^-]","description":"A branch, a tag, or refs/..."},"path":{"type":"string","minLength":1,"description":"The bundle archive in the repository."}}},"verify":{"type":"object","additionalProperties":false,"required":["key"],"description":"The signature the bundle must carry (`opa build --signing-key`). Without it none is asked for.","properties":{"key":{"type":"string","minLength":1,"description":"PEM file with the public key."},"algorithm":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512"],"description":"Default RS256."},"scope":{"type":"string","minLength":1,"description":"The scope the signature must be for."}}}}}},"pollSeconds":{"type":"number","minimum":0,"maximum":86400,"description":"How often the sources are asked; 0: only at start and on SIGHUP. Default 30, and 0 where all sources are local files."},"cache":{"type":"string","minLength":1,"description":"Folder for the last good bundle: served when every source is gone, after a restart too."},"entrypoint":{"type":"string","pattern":"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$","description":"Default routing/decision."}}},"identity":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"jwt":{"type":"object","additionalProperties":false,"required":["jwks"],"properties":{"jwks":{"type":"string","minLength":1,"description":"A file, or an http(s) URL. Redirects are not followed."},"jwksMaxAgeSeconds":{"type":"integer","minimum":10,"maximum":86400,"description":"For how long keys of a URL are used without having been seen there: a key that is withdrawn is refused from then on, and so is everybody when the URL is away for so long. A shorter Cache-Control of the URL makes keys be asked for sooner, down to 10 s. Default 600."},"issuer":{"type":"string","minLength":1,"description":"What `iss` must be."},"audience":{"type":"string","minLength":1,"description":"What `aud` must be, or have among others. Without it a token that the issuer made for another service is taken."},"tenantClaim":{"type":"string","minLength":1,"description":"A claim, or a JSON pointer into one: /kubernetes.io/namespace. Default tenant."},"algorithms":{"type":"array","minItems":1,"items":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512","EdDSA"]}}}},"mtls":{"type":"object","additionalProperties":false,"description":"Client certificates, for requests without a bearer token. Needs listen.tls.clientCa.","properties":{"tenantFrom":{"enum":["O","OU","CN"],"description":"Attribute of the subject that is the tenant. Default O."},"trustDomain":{"type":"string","pattern":"^[a-z0-9._-]+$","description":"SPIFFE trust domain: the certificate must have exactly one URI, an id in it, which is the workload."}}},"tokens":{"type":"array","minItems":1,"description":"Static bearer tokens, as SHA-256 of the token: for tests and machines without an issuer.","items":{"type":"object","additionalProperties":false,"required":["sha256","tenant"],"properties":{"sha256":{"type":"string","pattern":"^[0-9a-f]{64}$"},"tenant":{"type":"string","minLength":1},"workload":{"type":"string","minLength":1}}}}}},"tenants":{"type":"object","description":"Quotas by tenant, of this process. A tenant that is not named here is refused unless `default` is. The decision's quota counts too: the smaller limit does.","additionalProperties":{"type":"object","additionalProperties":false,"properties":{"requestsPerSecond":{"type":"number","exclusiveMinimum":0},"burst":{"type":"integer","minimum":1},"concurrency":{"type":"integer","minimum":1,"description":"Requests at the same time."},"tokensPerMinute":{"type":"integer","minimum":1,"description":"Tokens of prompts and answers in any 60 seconds."}}}},"pools":{"type":"array","minItems":1,"description":"The fleet as the routing policy sees it. `engine` says how this runtime reaches a pool: local, a URL, or not at all.","items":{"type":"object","additionalProperties":false,"required":["id","cluster","region","jurisdiction","accelerator","model","version"],"properties":{"id":{"type":"string","minLength":1},"cluster":{"type":"string","minLength":1},"region":{"type":"string","minLength":1},"jurisdiction":{"type":"string","minLength":1},"trust_zone":{"type":"string","minLength":1},"accelerator":{"enum":["gpu","cpu"]},"model":{"type":"string","minLength":1},"version":{"type":"string","minLength":1},"saturation":{"type":"number","minimum":0},"queue":{"type":"integer","minimum":0},"p95_ms":{"type":"number","minimum":0},"cost_per_mtok":{"type":"number","minimum":0},"warm":{"type":"boolean","description":"Whether the policy may choose the pool. Stays as configured while an on-demand model is not loaded: the policy reads that from `loaded`."},"load":{"enum":["start","on-demand"],"description":"For a local pool: load the model at start, or when the first request needs it. Default start."},"idle_seconds":{"type":"number","exclusiveMinimum":0,"maximum":604800,"description":"For a local pool: unload the model after this long without a request. Default: never."},"keep_warm":{"type":"boolean","description":"For a local pool: never unload the model once it is loaded, whatever idle_seconds says. The policy reads it too. Default false."},"engine":{"oneOf":[{"const":"local"},{"type":"object","additionalProperties":false,"required":["url"],"properties":{"url":{"type":"string","pattern":"^https?://"},"apiKeyEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token."},"identity":{"enum":["headers","authorization","none"],"description":"What the server is told about who asks: headers x-mixgate-tenant and x-mixgate-workload, the client's own Authorization header, or nothing. Default headers."},"retries":{"type":"integer","minimum":0,"maximum":10,"description":"Attempts after the first, only while no byte of an answer was read. Default 2."},"firstByteMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"How long the first byte of an answer may take. Default 30000."},"concurrency":{"type":"integer","minimum":1,"maximum":100000,"description":"Requests the server runs at once: the policy's saturation of the pool is then what this runtime has in flight over it, or what the server reports (metrics). Without both, saturation stays as configured."},"metrics":{"type":"object","additionalProperties":false,"description":"Ask the server (vLLM, SGLang, llama-server) for its load: running and waiting requests and KV cache, which the policy's saturation and queue are then made of. {} is enough. Default off.","properties":{"path":{"type":"string","pattern":"^(/|https?://)[^@]*$","description":"Of its Prometheus metrics, or a whole URL. Default /metrics."},"intervalMs":{"type":"integer","minimum":100,"maximum":600000,"description":"Default 5000."},"timeoutMs":{"type":"integer","minimum":10,"maximum":60000,"description":"Default 2000."},"staleMs":{"type":"integer","minimum":100,"maximum":3600000,"description":"What is older is not used: the pool's own count or the configured numbers stand. Default three intervals."},"maxBytes":{"type":"integer","minimum":1024,"maximum":67108864,"description":"More than this is not read. Default 4 MiB."}}},"hedgeMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"Ask a second time when nothing came for so long and take what comes first; only requests that do not stream. Default off."},"circuit":{"type":"object","additionalProperties":false,"properties":{"failures":{"type":"integer","minimum":1,"maximum":1000,"description":"Failed calls in a row after which the server is left alone. Default 5."},"openMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"For how long, until one request may try. Default 10000."}}}}}]}}}},"slo":{"type":"object","additionalProperties":false,"properties":{"burn_rate":{"type":"number","minimum":0},"budget_left":{"type":"number"}}},"flags":{"type":"object","additionalProperties":{"type":["boolean","string","number"]},"description":"Values of feature flags for the policy. With catalog.flags they must be catalogued, and end when the catalogue says."},"catalog":{"type":"object","additionalProperties":false,"description":"Files of the model catalogue that the runtime reads.","properties":{"pools":{"type":"string","minLength":1,"description":"The list of pools (schemas/pools.schema.json): prices by pool id. Read at start."},"flags":{"type":"string","minLength":1,"description":"The list of feature flags (schemas/flags.schema.json). Read at start."}}},"shadow":{"type":"object","additionalProperties":false,"description":"Limits of shadow traffic: copies above them are dropped and counted.","properties":{"concurrency":{"type":"integer","minimum":0,"maximum":1000,"description":"Copies at the same time; 0 turns shadow traffic off. Default 4."},"deadlineMs":{"type":"integer","minimum":1,"description":"How long a copy may take. Default 30000."}}},"limits":{"type":"object","additionalProperties":false,"properties":{"bodyBytes":{"type":"integer","minimum":1024,"description":"Default 1048576."},"maxTokens":{"type":"integer","minimum":1,"description":"Upper limit of max_tokens. Default: the context."},"queue":{"type":"integer","minimum":0,"description":"Requests waiting for a sequence at most. Default 64."},"deadlineMs":{"type":"integer","minimum":1,"description":"From arrival to the last token. Default 120000."},"stallMs":{"type":"integer","minimum":1,"description":"A stream whose client reads nothing for so long is cut. Default 15000."},"drainMs":{"type":"integer","minimum":0,"description":"After SIGTERM, how long running requests may take to end; what is left then is answered with 503 draining. Kubernetes' terminationGracePeriodSeconds must be 10 s and the preStop pause longer. Default 30000."}}},"telemetry":{"type":"object","additionalProperties":false,"properties":{"traces":{"type":"object","additionalProperties":false,"properties":{"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines are appended here."},"endpoint":{"type":"string","pattern":"^https?://","description":"OTLP/HTTP base URL of a collector for traces alone; /v1/traces is added."},"queue":{"type":"integer","minimum":1,"description":"Requests held for export at most. Default otlp.queue."},"flushMs":{"type":"integer","minimum":10,"description":"Default otlp.flushMs."}}},"otlp":{"type":"object","additionalProperties":false,"description":"Traces, metrics and logs over OTLP/HTTP. Without collectors OTEL_EXPORTER_OTLP_* count.","properties":{"collectors":{"type":"array","minItems":1,"maxItems":4,"description":"In order: everything goes to the first one that takes it, the others are for when it does not.","items":{"type":"object","additionalProperties":false,"required":["endpoint"],"properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$","description":"Label of metrics and logs. Default host and port."},"endpoint":{"type":"string","pattern":"^https?://[^@]+$","description":"OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added."},"protocol":{"enum":["http/json","http/protobuf"],"description":"Default otlp.protocol."},"headersFile":{"type":"string","minLength":1,"description":"File with `Name: value` lines, sent with every request and read again for each."},"headersEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with headers as name=value,name=value, values percent-encoded."},"ca":{"type":"string","minLength":1,"description":"PEM file of the authorities to trust instead of the system's."},"cert":{"type":"string","minLength":1,"description":"PEM file of the client certificate."},"key":{"type":"string","minLength":1,"description":"PEM file of its key."}}}},"signals":{"type":"array","uniqueItems":true,"items":{"enum":["traces","metrics","logs"]},"description":"What is sent. Default all three."},"protocol":{"enum":["http/json","http/protobuf"],"description":"How requests are encoded. Default http/json."},"compression":{"enum":["gzip","none"],"description":"Default gzip."},"timeoutMs":{"type":"integer","minimum":1,"maximum":600000,"description":"Of one request. Default 10000."},"retryForMs":{"type":"integer","minimum":0,"maximum":86400000,"description":"What no collector took for so long is dropped. Default 300000."},"queue":{"type":"integer","minimum":1,"maximum":1000000,"description":"Requests (traces) and records (logs) waiting at most. Default 2048."},"flushMs":{"type":"integer","minimum":10,"maximum":60000,"description":"Default 1000."},"metricsIntervalMs":{"type":"integer","minimum":100,"maximum":3600000,"description":"How often metrics are read and sent. Default 15000."},"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines of all signals are appended here."}}},"decisionLog":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"file":{"type":"string","minLength":1,"description":"In OPA's format. Without it decisions go out as OTLP events only."},"maxMiB":{"type":"integer","minimum":1,"description":"From this size on the file becomes FILE.1, in place of an older one: two files of that size at most. Without it the file grows until you move it away; lines then go to a new one."},"mask":{"type":"array","items":{"type":"string","pattern":"^/(input|result|custom)(/[^/]+)+$"},"description":"JSON pointers that are erased before a decision is written or sent."}}},"resource":{"type":"object","additionalProperties":{"type":"string"},"description":"Resource attributes of traces and of target_info."}}},"trace":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["off","opt-in","sample","always"],"description":"Which requests' routing is traced, where the policy allows it. Default opt-in."},"sample":{"type":"number","minimum":0,"maximum":1,"description":"Share of requests in mode sample. Default 0.05."},"records":{"type":"integer","minimum":256,"maximum":16777216,"description":"Token-layers the ring holds. Default 65536."},"retain":{"type":"integer","minimum":0,"maximum":100000,"description":"Requests whose token-level trace can be asked for, the latest ones; together at most 64 MiB. Default 256."},"ttlSeconds":{"type":"integer","minimum":1,"description":"How long a token-level trace can be asked for. Default 600."}}}}},
+  "runtime": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/runtime.schema.json","title":"Configuration of mixgate-runtime","description":"What `mixgate-runtime serve --config FILE` reads. Paths are relative to the file.","type":"object","additionalProperties":false,"required":["model","policy","identity","pools"],"properties":{"listen":{"type":"object","additionalProperties":false,"properties":{"host":{"type":"string","minLength":1,"description":"Address to listen on. Default 127.0.0.1."},"port":{"type":"integer","minimum":0,"maximum":65535,"description":"Port; 0 takes any free one. Default 8080."},"tls":{"type":"object","additionalProperties":false,"required":["cert","key"],"description":"HTTPS. Files are read again when they change: a renewed certificate needs no restart.","properties":{"cert":{"type":"string","minLength":1,"description":"PEM file: the certificate, and its chain."},"key":{"type":"string","minLength":1,"description":"PEM file: its private key."},"clientCa":{"type":"string","minLength":1,"description":"PEM file: authorities whose clients are trusted. Asks clients for a certificate."}}}},"description":"Where requests come in."},"cluster":{"type":"string","minLength":1,"description":"The cluster this runtime is in: a label of telemetry and of the decision log."},"model":{"type":"object","additionalProperties":false,"required":["path","id","version"],"properties":{"path":{"type":"string","minLength":1,"description":"The GGUF file."},"id":{"type":"string","minLength":1,"maxLength":128,"description":"Its name in requests, decisions and telemetry."},"version":{"type":"string","pattern":"^[0-9]+\\.[0-9]+\\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?$","description":"Semantic version of the artifact."},"context":{"type":"integer","minimum":32,"maximum":1048576,"description":"Tokens per sequence. Default 512."},"sequences":{"type":"integer","minimum":1,"maximum":256,"description":"Requests generating at once. Default 4."},"batch":{"type":"integer","minimum":32,"maximum":65536,"description":"Tokens per decoding step at most. Default 512."},"threads":{"type":"integer","minimum":1,"maximum":1024,"description":"Threads of ggml, at most as many as this process may use cores (they spin). Default: cores - 1, at least 1."},"gpu":{"enum":["auto","cuda","vulkan","metal",false],"description":"Where the model computes. auto takes the best that is installed and works, else the CPU; a kind that is named and does not work is an error at start. Default false."},"gpuLayers":{"oneOf":[{"const":"auto"},{"type":"integer","minimum":0,"maximum":10000}],"description":"Layers on the GPU, the output counted as one. auto takes as many as its memory holds by the plan; a number that does not fit is refused. Default auto."}},"description":"The model of this process."},"policy":{"type":"object","additionalProperties":false,"properties":{"bundle":{"type":"string","minLength":1,"description":"A bundle directory or bundle.tar.gz as `opa build -t wasm` writes it: short for a source `bundle`, asked before the others."},"sources":{"type":"array","minItems":1,"description":"Where the bundle comes from, in order: the first source that has a good one wins. Each has one of bundle, url and git.","items":{"type":"object","additionalProperties":false,"required":["name"],"properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$","description":"Label of metrics and logs."},"bundle":{"type":"string","minLength":1,"description":"A directory or an archive."},"url":{"type":"string","pattern":"^https?://","description":"A bundle archive over HTTP; ETags are honoured."},"tokenEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token for `url`."},"git":{"type":"object","additionalProperties":false,"required":["repository","ref","path"],"properties":{"repository":{"type":"string","pattern":"^[^-]","description":"A path or URL that `git fetch` takes."},"ref":{"type":"string","pattern":"^[^-]","description":"A branch, a tag, or refs/..."},"path":{"type":"string","minLength":1,"description":"The bundle archive in the repository."}},"description":"A file at a ref of a Git repository, fetched with the `git` of the system."},"verify":{"type":"object","additionalProperties":false,"required":["key"],"description":"The signature the bundle must carry (`opa build --signing-key`). Without it none is asked for.","properties":{"key":{"type":"string","minLength":1,"description":"PEM file with the public key."},"algorithm":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512"],"description":"Algorithm of the signature. Default RS256."},"scope":{"type":"string","minLength":1,"description":"The scope the signature must be for."}}}}}},"pollSeconds":{"type":"number","minimum":0,"maximum":86400,"description":"How often the sources are asked; 0: only at start and on SIGHUP. Default 30, and 0 where all sources are local files."},"cache":{"type":"string","minLength":1,"description":"Folder for the last good bundle: served when every source is gone, after a restart too."},"entrypoint":{"type":"string","pattern":"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$","description":"The rule that decides, as PACKAGE/RULE. Default routing/decision."}},"description":"The routing policy, compiled to WASM. Needs bundle or sources."},"identity":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"jwt":{"type":"object","additionalProperties":false,"required":["jwks"],"properties":{"jwks":{"type":"string","minLength":1,"description":"A file, or an http(s) URL. Redirects are not followed."},"jwksMaxAgeSeconds":{"type":"integer","minimum":10,"maximum":86400,"description":"For how long keys of a URL are used without having been seen there: a key that is withdrawn is refused from then on, and so is everybody when the URL is away for so long. A shorter Cache-Control of the URL makes keys be asked for sooner, down to 10 s. Default 600."},"issuer":{"type":"string","minLength":1,"description":"What `iss` must be."},"audience":{"type":"string","minLength":1,"description":"What `aud` must be, or have among others. Without it a token that the issuer made for another service is taken."},"tenantClaim":{"type":"string","minLength":1,"description":"A claim, or a JSON pointer into one: /kubernetes.io/namespace. Default tenant."},"algorithms":{"type":"array","minItems":1,"items":{"enum":["RS256","RS384","RS512","PS256","PS384","PS512","ES256","ES384","ES512","EdDSA"]},"description":"Algorithms of signatures that are taken. Default RS256, ES256, EdDSA."}},"description":"Bearer tokens that an issuer signed."},"mtls":{"type":"object","additionalProperties":false,"description":"Client certificates, for requests without a bearer token. Needs listen.tls.clientCa.","properties":{"tenantFrom":{"enum":["O","OU","CN"],"description":"Attribute of the subject that is the tenant. Default O."},"trustDomain":{"type":"string","pattern":"^[a-z0-9._-]+$","description":"SPIFFE trust domain: the certificate must have exactly one URI, an id in it, which is the workload."}}},"tokens":{"type":"array","minItems":1,"description":"Static bearer tokens, as SHA-256 of the token: for tests and machines without an issuer.","items":{"type":"object","additionalProperties":false,"required":["sha256","tenant"],"properties":{"sha256":{"type":"string","pattern":"^[0-9a-f]{64}$","description":"SHA-256 of the token, 64 hexadecimal digits: printf %s \"$TOKEN\" | sha256sum"},"tenant":{"type":"string","minLength":1,"description":"The tenant it is for."},"workload":{"type":"string","minLength":1,"description":"The workload it is for, a SPIFFE id for example: `workload_identity` of the policy's input."}}}}},"description":"Who may ask, by jwt, mtls and tokens, one or several of them. No identity, no service."},"tenants":{"type":"object","description":"Quotas by tenant, of this process. A tenant that is not named here is refused unless `default` is. The decision's quota counts too: the smaller limit does.","additionalProperties":{"type":"object","additionalProperties":false,"properties":{"requestsPerSecond":{"type":"number","exclusiveMinimum":0,"description":"Requests a second in the long run. Default: no limit."},"burst":{"type":"integer","minimum":1,"description":"Requests at once above that rate. Default: those of a second, at least 1."},"concurrency":{"type":"integer","minimum":1,"description":"Requests at the same time. Default: no limit."},"tokensPerMinute":{"type":"integer","minimum":1,"description":"Tokens of prompts and answers in any 60 seconds. Default: no limit."}}}},"pools":{"type":"array","minItems":1,"description":"The fleet as the routing policy sees it. `engine` says how this runtime reaches a pool: local, a URL, or not at all.","items":{"type":"object","additionalProperties":false,"required":["id","cluster","region","jurisdiction","accelerator","model","version"],"properties":{"id":{"type":"string","minLength":1,"description":"Its name in decisions and telemetry."},"cluster":{"type":"string","minLength":1,"description":"The cluster it is in."},"region":{"type":"string","minLength":1,"description":"The region it is in, as the policy names regions."},"jurisdiction":{"type":"string","minLength":1,"description":"The jurisdiction whose law holds there, e.g. EU."},"trust_zone":{"type":"string","minLength":1,"description":"The trust zone it is in, where the policy asks for one."},"accelerator":{"enum":["gpu","cpu"],"description":"What it computes on."},"model":{"type":"string","minLength":1,"description":"Id of the model it serves."},"version":{"type":"string","minLength":1,"description":"Semantic version of that model."},"saturation":{"type":"number","minimum":0,"description":"Share of its places in use, 1 is full, until something is measured. Default 0."},"queue":{"type":"integer","minimum":0,"description":"Requests that wait there, until something is measured. Default 0."},"p95_ms":{"type":"number","minimum":0,"description":"95th percentile of the time to first token in milliseconds, until 20 of a minute are known. Default 0."},"cost_per_mtok":{"type":"number","minimum":0,"description":"Price of a million tokens, where catalog.pools has none for the pool. Default 0."},"warm":{"type":"boolean","description":"Whether the policy may choose the pool. Stays as configured while an on-demand model is not loaded: the policy reads that from `loaded`. Default true."},"load":{"enum":["start","on-demand"],"description":"For a local pool: load the model at start, or when the first request needs it. Default start."},"idle_seconds":{"type":"number","exclusiveMinimum":0,"maximum":604800,"description":"For a local pool: unload the model after this long without a request. Default: never."},"keep_warm":{"type":"boolean","description":"For a local pool: never unload the model once it is loaded, whatever idle_seconds says. The policy reads it too. Default false."},"engine":{"oneOf":[{"const":"local"},{"type":"object","additionalProperties":false,"required":["url"],"properties":{"url":{"type":"string","pattern":"^https?://","description":"Base URL of an OpenAI-compatible server, without /v1."},"apiKeyEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with the bearer token."},"identity":{"enum":["headers","authorization","none"],"description":"What the server is told about who asks: headers x-mixgate-tenant and x-mixgate-workload, the client's own Authorization header, or nothing. Default headers."},"retries":{"type":"integer","minimum":0,"maximum":10,"description":"Attempts after the first, only while no byte of an answer was read. Default 2."},"firstByteMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"Milliseconds that the first byte of an answer may take. Default 30000."},"concurrency":{"type":"integer","minimum":1,"maximum":100000,"description":"Requests the server runs at once: the policy's saturation of the pool is then what this runtime has in flight over it, or what the server reports (metrics). Without both, saturation stays as configured."},"metrics":{"type":"object","additionalProperties":false,"description":"Ask the server (vLLM, SGLang, llama-server) for its load: running and waiting requests and KV cache, which the policy's saturation and queue are then made of. {} is enough. Default off.","properties":{"path":{"type":"string","pattern":"^(/|https?://)[^@]*$","description":"Of its Prometheus metrics, or a whole URL. Default /metrics."},"intervalMs":{"type":"integer","minimum":100,"maximum":600000,"description":"Milliseconds from one reading to the next. Default 5000."},"timeoutMs":{"type":"integer","minimum":10,"maximum":60000,"description":"Milliseconds that a reading may take. Default 2000."},"staleMs":{"type":"integer","minimum":100,"maximum":3600000,"description":"What is older, in milliseconds, is not used: the pool's own count or the configured numbers stand. Default three intervals."},"maxBytes":{"type":"integer","minimum":1024,"maximum":67108864,"description":"More bytes than this are not read. Default 4194304 (4 MiB)."}}},"hedgeMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"Ask a second time when nothing came for so long and take what comes first; only requests that do not stream. Default off."},"circuit":{"type":"object","additionalProperties":false,"properties":{"failures":{"type":"integer","minimum":1,"maximum":1000,"description":"Failed calls in a row after which the server is left alone. Default 5."},"openMs":{"type":"integer","minimum":1,"maximum":3600000,"description":"For how many milliseconds, until one request may try. Default 10000."}},"description":"When a server that fails is left alone."}}}],"description":"How this runtime reaches the pool: `local` is the model of this process, a URL another server. Without it the pool is one that the policy knows and this runtime cannot reach."}}}},"slo":{"type":"object","additionalProperties":false,"properties":{"burn_rate":{"type":"number","minimum":0,"description":"How fast the error budget burns: 1 spends it by the end of its period. Default 0."},"budget_left":{"type":"number","description":"Share of the error budget that is left, 1 is all of it; below 0 when it is overdrawn. Default 1."}},"description":"What the policy is told of the error budget."},"flags":{"type":"object","additionalProperties":{"type":["boolean","string","number"]},"description":"Values of feature flags for the policy. With catalog.flags they must be catalogued, and end when the catalogue says."},"catalog":{"type":"object","additionalProperties":false,"description":"Files of the model catalogue that the runtime reads.","properties":{"pools":{"type":"string","minLength":1,"description":"The list of pools (schemas/pools.schema.json): prices by pool id. Read at start."},"flags":{"type":"string","minLength":1,"description":"The list of feature flags (schemas/flags.schema.json). Read at start."}}},"shadow":{"type":"object","additionalProperties":false,"description":"Limits of shadow traffic: copies above them are dropped and counted.","properties":{"concurrency":{"type":"integer","minimum":0,"maximum":1000,"description":"Copies at the same time; 0 turns shadow traffic off. Default 4."},"deadlineMs":{"type":"integer","minimum":1,"description":"Milliseconds that a copy may take. Default 30000."}}},"limits":{"type":"object","additionalProperties":false,"properties":{"bodyBytes":{"type":"integer","minimum":1024,"description":"Bytes of a request body at most; more is answered with 413. Default 1048576 (1 MiB)."},"maxTokens":{"type":"integer","minimum":1,"description":"Upper limit of max_tokens. Default: the context."},"queue":{"type":"integer","minimum":0,"description":"Requests waiting for a sequence at most. Default 64."},"deadlineMs":{"type":"integer","minimum":1,"description":"Milliseconds from arrival to the last token. Default 120000."},"stallMs":{"type":"integer","minimum":1,"description":"A stream whose client reads nothing for so many milliseconds is cut. Default 15000."},"drainMs":{"type":"integer","minimum":0,"description":"After SIGTERM, how long running requests may take to end; what is left then is answered with 503 draining. Kubernetes' terminationGracePeriodSeconds must be 10 s and the preStop pause longer. Default 30000."}},"description":"Limits of requests and of their end."},"telemetry":{"type":"object","additionalProperties":false,"properties":{"traces":{"type":"object","additionalProperties":false,"properties":{"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines are appended here."},"endpoint":{"type":"string","pattern":"^https?://","description":"OTLP/HTTP base URL of a collector for traces alone; /v1/traces is added."},"queue":{"type":"integer","minimum":1,"description":"Requests held for export at most. Default otlp.queue."},"flushMs":{"type":"integer","minimum":10,"description":"Milliseconds that spans wait for others before they are sent. Default otlp.flushMs."}},"description":"Traces alone; telemetry.otlp has all signals."},"otlp":{"type":"object","additionalProperties":false,"description":"Traces, metrics and logs over OTLP/HTTP. Without collectors OTEL_EXPORTER_OTLP_* count.","properties":{"collectors":{"type":"array","minItems":1,"maxItems":4,"description":"In order: everything goes to the first one that takes it, the others are for when it does not.","items":{"type":"object","additionalProperties":false,"required":["endpoint"],"properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$","description":"Label of metrics and logs. Default host and port."},"endpoint":{"type":"string","pattern":"^https?://[^@]+$","description":"OTLP/HTTP base URL; /v1/traces, /v1/metrics and /v1/logs are added."},"protocol":{"enum":["http/json","http/protobuf"],"description":"How requests to it are encoded. Default otlp.protocol."},"headersFile":{"type":"string","minLength":1,"description":"File with `Name: value` lines, sent with every request and read again for each."},"headersEnv":{"type":"string","pattern":"^[A-Z][A-Z0-9_]*$","description":"Environment variable with headers as name=value,name=value, values percent-encoded."},"ca":{"type":"string","minLength":1,"description":"PEM file of the authorities to trust instead of the system's."},"cert":{"type":"string","minLength":1,"description":"PEM file of the client certificate."},"key":{"type":"string","minLength":1,"description":"PEM file of its key."}}}},"signals":{"type":"array","uniqueItems":true,"items":{"enum":["traces","metrics","logs"]},"description":"What is sent. Default all three."},"protocol":{"enum":["http/json","http/protobuf"],"description":"How requests are encoded. Default http/json."},"compression":{"enum":["gzip","none"],"description":"Of request bodies. Default gzip."},"timeoutMs":{"type":"integer","minimum":1,"maximum":600000,"description":"Milliseconds that one request may take. Default 10000."},"retryForMs":{"type":"integer","minimum":0,"maximum":86400000,"description":"What no collector took for so many milliseconds is dropped. Default 300000."},"queue":{"type":"integer","minimum":1,"maximum":1000000,"description":"Requests (traces) and records (logs) waiting at most. Default 2048."},"flushMs":{"type":"integer","minimum":10,"maximum":60000,"description":"Milliseconds that spans and records wait for others before they are sent. Default 1000."},"metricsIntervalMs":{"type":"integer","minimum":100,"maximum":3600000,"description":"Milliseconds from one reading of the metrics to the next. Default 15000."},"file":{"type":"string","minLength":1,"description":"OTLP/JSON lines of all signals are appended here."}}},"decisionLog":{"type":"object","additionalProperties":false,"minProperties":1,"properties":{"file":{"type":"string","minLength":1,"description":"In OPA's format. Without it decisions go out as OTLP events only."},"maxMiB":{"type":"integer","minimum":1,"description":"From this size on the file becomes FILE.1, in place of an older one: two files of that size at most. Without it the file grows until you move it away; lines then go to a new one."},"mask":{"type":"array","items":{"type":"string","pattern":"^/(input|result|custom)(/[^/]+)+$"},"description":"JSON pointers that are erased before a decision is written or sent."}},"description":"A line for each decision, masked."},"resource":{"type":"object","additionalProperties":{"type":"string"},"description":"Resource attributes of traces and of target_info."}},"description":"What this runtime says about itself beside /metrics."},"trace":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["off","opt-in","sample","always"],"description":"Which requests' routing is traced, where the policy allows it. Default opt-in."},"sample":{"type":"number","minimum":0,"maximum":1,"description":"Share of requests in mode sample. Default 0.05."},"records":{"type":"integer","minimum":256,"maximum":16777216,"description":"Token-layers the ring holds. Default 65536."},"retain":{"type":"integer","minimum":0,"maximum":100000,"description":"Requests whose token-level trace can be asked for, the latest ones; together at most 64 MiB. Default 256."},"ttlSeconds":{"type":"integer","minimum":1,"description":"How long a token-level trace can be asked for. Default 600."}},"description":"Router traces: which experts a request used."}}},
   "slo-incidents": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-incidents.schema.json","title":"declared incidents","description":"What really happened, for mixgate slo backtest --incidents FILE.","type":"object","additionalProperties":false,"required":["incidents"],"properties":{"incidents":{"type":"array","maxItems":1000,"description":"incidents","items":{"type":"object","additionalProperties":false,"required":["start","end"],"properties":{"start":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"end":{"type":"string","minLength":1,"description":"RFC 3339 instant after start","format":"date-time"},"name":{"type":"string","minLength":1,"description":"name"},"slos":{"type":"array","minItems":1,"items":{"type":"string","minLength":1,"description":"SLO name"},"description":"only these SLOs (default: all)"}}}}}},
   "slo-maintenance": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-maintenance.schema.json","title":"maintenance windows","description":"Planned maintenance: alerts that fire inside a window are reported as suppressed.","type":"object","additionalProperties":false,"required":["windows"],"properties":{"windows":{"type":"array","maxItems":1000,"description":"maintenance windows","items":{"type":"object","additionalProperties":false,"required":["start","end","reason","owner"],"properties":{"start":{"type":"string","minLength":1,"description":"RFC 3339 instant","format":"date-time"},"end":{"type":"string","minLength":1,"description":"RFC 3339 instant after start","format":"date-time"},"reason":{"type":"string","minLength":1,"description":"why"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"slos":{"type":"array","minItems":1,"items":{"type":"string","minLength":1,"description":"SLO name"},"description":"only these SLOs (default: all)"}}}}}},
   "slo-samples": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/slo-samples.schema.json","title":"one recorded sample","description":"A line of an NDJSON file of recorded samples (mixgate slo gate --samples FILE).","type":"object","additionalProperties":false,"required":["time","metric","value"],"properties":{"time":{"type":["number","string"],"description":"Unix time in seconds, or an RFC 3339 instant"},"metric":{"type":"string","pattern":"^[a-zA-Z_:][a-zA-Z0-9_:]*$","description":"metric name as Prometheus has it"},"labels":{"type":"object","additionalProperties":{"type":"string"},"propertyNames":{"pattern":"^[a-zA-Z_][a-zA-Z0-9_]*$"},"description":"labels"},"value":{"type":["number","string"],"pattern":"^(NaN|Infinity|-Infinity)$","description":"the value; NaN, Infinity and -Infinity as strings"}}},
-  "waivers": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/waivers.schema.json","title":"waivers","description":"Checked-in exceptions with owner and expiry.","type":"object","additionalProperties":false,"required":["waivers"],"properties":{"waivers":{"type":"array","items":{"type":"object","additionalProperties":false,"required":["rule","reason","owner","expires"],"properties":{"rule":{"type":"string","minLength":1,"description":"rule id"},"file":{"type":"string","minLength":1,"description":"exact path of the file"},"subject":{"type":"string","minLength":1,"description":"cluster, model, metric … the finding is about"},"reason":{"type":"string","minLength":1,"description":"why"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"expires":{"type":"string","minLength":1,"description":"ISO date YYYY-MM-DD","format":"date"}}}}}},
+  "waivers": {"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://mixgate.dev/schemas/waivers.schema.json","title":"waivers","description":"Checked-in exceptions with owner and expiry.","type":"object","additionalProperties":false,"required":["waivers"],"properties":{"waivers":{"type":"array","description":"exceptions","items":{"type":"object","additionalProperties":false,"required":["rule","reason","owner","expires"],"properties":{"rule":{"type":"string","minLength":1,"description":"rule id"},"file":{"type":"string","minLength":1,"description":"exact path of the file"},"subject":{"type":"string","minLength":1,"description":"cluster, model, metric … the finding is about"},"reason":{"type":"string","minLength":1,"description":"why"},"owner":{"type":"string","minLength":1,"description":"who answers for it"},"expires":{"type":"string","minLength":1,"description":"ISO date YYYY-MM-DD","format":"date"}}}}}},
 };

@@ -12,6 +12,13 @@ describe('docs/configuration.md and docs/instruments.md', () => {
     expect(() => execFileSync(process.execPath, ['scripts/docs.ts', '--check'], { cwd: ROOT, stdio: 'pipe' })).not.toThrow();
   });
 
+  test('says of every key what it is', () => {
+    const page = readFileSync(join(ROOT, 'docs/configuration.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| `(?<key>[^`]+)` \|.*\| (?<about>[^|]*) ?\|$/gm)];
+    expect(rows.length).toBeGreaterThan(300);
+    expect(rows.filter(({ groups }) => groups!['about']!.trim() === '').map(({ groups }) => groups!['key'])).toEqual([]);
+  });
+
   test('changes with a schema: a new key, its type, range and whether it is required', () => {
     const load = (name: string): SchemaNode => {
       const schema = JSON.parse(readFileSync(join(ROOT, 'schemas', `${name}.schema.json`), 'utf8')) as SchemaNode;

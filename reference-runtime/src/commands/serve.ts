@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { devConfig, SHIPPED_MODEL } from '../config/dev.ts';
 import { loadConfig } from '../config/load.ts';
 import type { RuntimeConfig } from '../config/types.ts';
+import { messageOf } from '../error-message.ts';
 import { buildApp } from '../server/app.ts';
 import { reloadPolicy } from '../server/reload-policy.ts';
 import type { Runtime } from '../server/runtime.ts';
@@ -136,6 +137,21 @@ function untilSignal(): { serving: () => Promise<void>; hurry: AbortSignal } {
   };
 }
 
+/** Why nothing listens there, and what to do. */
+function notListening(error: unknown, { host, port }: RuntimeConfig['listen']): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return `port ${port} of ${host} is in use (EADDRINUSE): name another one with --port or listen.port; 0 takes any free one`;
+    case 'EACCES':
+      return `port ${port} is not allowed to this user (EACCES): name one from 1024 on with --port or listen.port`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `${host} is no address of this machine (${(error as NodeJS.ErrnoException).code}): correct listen.host; 0.0.0.0 is all of them`;
+    default:
+      return messageOf(error);
+  }
+}
+
 /** Serves until SIGTERM or SIGINT. */
 export async function serveCommand(args: string[]): Promise<void> {
   const flags = parseFlags(args, {
@@ -156,7 +172,7 @@ export async function serveCommand(args: string[]): Promise<void> {
     await app.listen({ host: config.listen.host, port: config.listen.port });
   } catch (error) {
     await runtime.close();
-    throw error;
+    throw new Error(notListening(error, config.listen), { cause: error });
   }
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.listen.port;
