@@ -85,6 +85,18 @@ describe('mixture boundary', () => {
   test('p-value equals alpha on the boundary', () => {
     for (const v of [1, 7, 60, 1000]) expect(mixturePValue(mixtureBoundaryZ(v, 60, 0.05), v, 60, 0.05)).toBeCloseTo(0.05, 10);
   });
+  test('is tightest near the size that it is made for', () => {
+    const at = (v: number, optimum: number) => mixtureBoundaryZ(v, optimum, 0.05);
+    for (const v of [10, 60, 400]) {
+      // Howard and others 2021, section 3.6: made for v it asks for less there than one made for 4 times as much or as little.
+      expect(at(v, v)).toBeLessThan(at(v, 4 * v));
+      expect(at(v, v)).toBeLessThan(at(v, v / 4));
+      for (const factor of [0.8, 1.25]) expect(at(v, v)).toBeLessThan(at(v, factor * v) + 1e-3);
+    }
+  });
+  test('nothing against the candidate is no evidence, and no p is above 1', () => {
+    for (const z of [Number.NaN, -3, 0, 1e-9]) expect(mixturePValue(z, 100, 60, 0.05)).toBe(1);
+  });
   test('a random walk looked at after each of 300 steps crosses in at most 5 % of runs', () => {
     const rng = createRng('mixture');
     let crossed = 0;

@@ -76,6 +76,29 @@ describe('quantiles', () => {
     expect(low).toBeGreaterThan(1);
     expect(high).toBeLessThan(3);
   });
+  // Binomial ranks: n p -+ z sqrt(n p (1 - p)) = 50.5 -+ 1.6449 x 5.025, so the values at the places 42 and 59 of 0, 1, 2 ...
+  test('order-statistic interval of 101 ranks, wider where they depend on each other, open where they end', () => {
+    const ranks = Float64Array.from({ length: 101 }, (_, i) => i);
+    expect(orderStatisticInterval(ranks, 0.5, 0.05)).toEqual({ low: 42, high: 59 });
+    expect(orderStatisticInterval(ranks, 0.5, 0.05, 4)).toEqual({ low: 33, high: 68 });
+    expect(orderStatisticInterval(ranks, 0.01, 0.05)).toEqual({ low: Number.NEGATIVE_INFINITY, high: 3 });
+    expect(orderStatisticInterval(ranks.subarray(0, 4), 0.5, 0.05)).toEqual({ low: 0, high: Number.POSITIVE_INFINITY });
+    const { estimate, low, high } = quantileDifference(
+      ranks,
+      ranks.map((rank) => 2 * rank),
+      0.5,
+      0.05,
+    );
+    expect([estimate, low, high]).toEqual([50, 50 - Math.hypot(16, 9), 50 + Math.hypot(18, 8)]);
+    const wide = quantileDifference(
+      ranks,
+      ranks.map((rank) => 2 * rank),
+      0.5,
+      0.05,
+      4,
+    );
+    expect([wide.low, wide.high]).toEqual([50 - Math.hypot(34, 18), 50 + Math.hypot(36, 17)]);
+  });
   test('a p99 of 30 points has no upper bound', () =>
     expect(orderStatisticInterval(ar1(30, 0, 's').sort(), 0.99, 0.05).high).toBe(Number.POSITIVE_INFINITY));
 });
