@@ -100,7 +100,7 @@ describe('a signature', () => {
 it('covers what a structured file says, not how it is written', async () => {
   const canonical = '{"a":[1.0,null,true,"x\\u2028\\"é"],"b":{"c":1e2,"d":[]}}';
   const written = '{ "b": {"d": [ ], "c": 1e2},\n "a": [1.0, null, true, "x\\u2028\\"\\u00e9"] }';
-  const files = (name: string): object => ({ files: [entry(name, canonical)] });
+  const files = (name: string): Record<string, unknown> => ({ files: [entry(name, canonical)] });
   for (const name of ['data.json', '.manifest', 'sub/.manifest']) {
     expect(await refusal({ [name]: written }, files(name))).toBeUndefined();
     expect(await refusal({ [name]: written.replace('1.0', '1') }, files(name))).toMatch(/is not what was signed/);
