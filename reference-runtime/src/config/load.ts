@@ -114,8 +114,13 @@ function offsetOf(document: Document, pointer: string): number {
 const SHORT = 'bundle';
 const SOURCE_KINDS = ['bundle', 'url', 'git'] as const;
 
-function tlsOf({ cert, key, clientCa }: TlsConfig, path: (value: string) => string): TlsConfig {
-  return { cert: path(cert), key: path(key), ...(clientCa === undefined ? {} : { clientCa: path(clientCa) }) };
+function tlsOf({ cert, key, clientCa, clientCrl }: TlsConfig, path: (value: string) => string): TlsConfig {
+  return {
+    cert: path(cert),
+    key: path(key),
+    ...(clientCa === undefined ? {} : { clientCa: path(clientCa) }),
+    ...(clientCrl === undefined ? {} : { clientCrl: path(clientCrl) }),
+  };
 }
 
 /** `bundle` is short for the first source; local paths are relative to the file. */
@@ -270,10 +275,12 @@ function crossChecks(config: RuntimeConfig): Problem[] {
   if (jwks !== undefined && !/^https?:/.test(jwks) && !existsSync(jwks))
     say('/identity/jwt/jwks', `identity.jwt.jwks: no such file: ${jwks}`);
   const { tls } = config.listen;
-  for (const name of ['cert', 'key', 'clientCa'] as const) {
+  for (const name of ['cert', 'key', 'clientCa', 'clientCrl'] as const) {
     const file = tls?.[name];
     if (file !== undefined && !existsSync(file)) say(`/listen/tls/${name}`, `listen.tls.${name}: no such file: ${file}`);
   }
+  if (tls?.clientCrl !== undefined && tls.clientCa === undefined)
+    say('/listen/tls/clientCrl', 'listen.tls.clientCrl: needs clientCa, the authorities whose lists these are');
   if (config.identity.mtls !== undefined && tls?.clientCa === undefined)
     say('/identity/mtls', 'identity.mtls: needs listen.tls.clientCa, the authorities whose clients are trusted');
   checkCollectors(config.telemetry.otlp.collectors, say);

@@ -89,11 +89,12 @@ export interface JwtConfig {
   algorithms: string[];
 }
 
-/** PEM files. With `clientCa` clients are asked for a certificate. */
+/** PEM files. With `clientCa` clients are asked for a certificate; `clientCrl` has the revocation lists of all of these authorities. */
 export interface TlsConfig {
   cert: string;
   key: string;
   clientCa?: string;
+  clientCrl?: string;
 }
 
 /** How a client's certificate names its tenant. */

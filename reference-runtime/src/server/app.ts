@@ -3,7 +3,7 @@ import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { messageOf } from '../error-message.ts';
-import type { ServerCertificate } from './certificate.ts';
+import { isOutdated, type ServerCertificate } from './certificate.ts';
 import { errorBody, HttpError, internal, methodNotAllowed, notFound, unavailable } from './errors.ts';
 import { handleCompletion } from './handle.ts';
 import { credentialsOf, type Identity } from './identity.ts';
@@ -104,8 +104,15 @@ export function buildApp(runtime: Runtime): FastifyInstance {
 
 const ROTATION_CHECK_MS = 10_000;
 
-/** Takes new certificate files into use; files that are no good leave the old ones, with a line in the log. */
+/**
+ * Takes new certificate files into use; files that are no good leave the old ones, with a line in the log. A connection whose client was
+ * judged by other authorities ends with the answer that it waits for.
+ */
 function rotate(runtime: Runtime, certificate: ServerCertificate, app: FastifyInstance): void {
+  app.server.on('secureConnection', (socket: Socket) => certificate.admit(socket));
+  app.addHook('onResponse', async ({ raw: { socket } }) => {
+    if (isOutdated(socket)) socket.destroySoon();
+  });
   const check = (): void => {
     try {
       if (certificate.refresh(app.server as unknown as Server))

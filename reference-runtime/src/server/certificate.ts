@@ -12,13 +12,16 @@ interface Material {
   cert: string;
   key: string;
   ca?: string;
+  crl?: string[];
 }
 
-/** Certificate, key and the authorities of clients, read from files and read again when they change. */
+/** Certificate, key, and of clients the authorities and what these have revoked: read from files, and again when they change. */
 export class ServerCertificate {
   readonly #config: TlsConfig;
   #material: Material;
   #expires: Date;
+  /** Counts how often the trust in clients changed. */
+  #trust = 0;
 
   /** @throws ConfigurationError when the files are not a certificate and its key */
   constructor(config: TlsConfig) {
@@ -41,21 +44,43 @@ export class ServerCertificate {
     return this.#expires;
   }
 
+  /** Remembers by which authorities a new connection's client was judged. */
+  admit(socket: Socket): void {
+    const trust = this.#trust;
+    outdated.set(socket, () => this.#trust !== trust);
+  }
+
   /**
-   * Takes changed files into use for new connections; true when it did. @throws ConfigurationError when they are no good: the server
-   * then goes on with what it has
+   * Takes changed files into use for new connections; true when it did. When the trust in clients changed, connections that nobody uses
+   * are closed: on the next one its client is judged again. @throws ConfigurationError when the files are no good: the server then goes
+   * on with what it has
    */
   refresh(server: Server): boolean {
     const [material, expires] = read(this.#config);
     if (JSON.stringify(material) === JSON.stringify(this.#material)) return false;
+    const trusted = ({ ca, crl }: Material): string => JSON.stringify([ca, crl]);
+    const distrusts = trusted(material) !== trusted(this.#material);
     server.setSecureContext(material);
     this.#material = material;
     this.#expires = expires;
+    if (distrusts) {
+      this.#trust++;
+      server.closeIdleConnections();
+    }
     return true;
   }
 }
 
-function read({ cert, key, clientCa }: TlsConfig): [Material, Date] {
+const outdated = new WeakMap<Socket, () => boolean>();
+
+/** Whether other clients may be trusted now than when the connection was made. */
+export function isOutdated(socket: Socket): boolean {
+  return outdated.get(socket)?.() ?? false;
+}
+
+const CRL = /-----BEGIN X509 CRL-----[\s\S]+?-----END X509 CRL-----/g;
+
+function read({ cert, key, clientCa, clientCrl }: TlsConfig): [Material, Date] {
   const file = (path: string): string => {
     try {
       return readFileSync(path, 'utf8');
@@ -63,7 +88,16 @@ function read({ cert, key, clientCa }: TlsConfig): [Material, Date] {
       throw new ConfigurationError([`${path}: cannot be read: ${messageOf(error)}`]);
     }
   };
-  const material: Material = { cert: file(cert), key: file(key), ...(clientCa === undefined ? {} : { ca: file(clientCa) }) };
+  // OpenSSL reads one list from each text.
+  const lists = clientCrl === undefined ? undefined : (file(clientCrl).match(CRL) ?? []);
+  if (lists?.length === 0)
+    throw new ConfigurationError([`${clientCrl}: expected certificate revocation lists in PEM (-----BEGIN X509 CRL-----)`]);
+  const material: Material = {
+    cert: file(cert),
+    key: file(key),
+    ...(clientCa === undefined ? {} : { ca: file(clientCa) }),
+    ...(lists === undefined ? {} : { crl: lists }),
+  };
   try {
     createSecureContext(material);
     const own = new X509Certificate(material.cert);
@@ -71,7 +105,7 @@ function read({ cert, key, clientCa }: TlsConfig): [Material, Date] {
     return [material, own.validToDate];
   } catch (error) {
     throw new ConfigurationError([
-      `${cert}: not a certificate with the key ${key}${clientCa === undefined ? '' : ` and authorities ${clientCa}`}: ${messageOf(error)}`,
+      `${cert}: not a certificate with the key ${key}${clientCa === undefined ? '' : ` and authorities ${clientCa}`}${clientCrl === undefined ? '' : ` and their lists ${clientCrl}`}: ${messageOf(error)}`,
     ]);
   }
 }
@@ -92,6 +126,12 @@ const seen = new WeakMap<TLSSocket, ClientCertificate | undefined>();
 /** The certificate that the client of a connection showed; undefined when none. Read once a connection. */
 export function clientCertificate(socket: Socket): ClientCertificate | undefined {
   if (!(socket instanceof TLSSocket)) return undefined;
+  const certificate = judged(socket);
+  if (certificate === undefined || !isOutdated(socket)) return certificate;
+  return { ...certificate, problem: 'the trusted authorities changed since the connection was made; make another' };
+}
+
+function judged(socket: TLSSocket): ClientCertificate | undefined {
   if (seen.has(socket)) return seen.get(socket);
   const peer = socket.getPeerX509Certificate();
   const certificate =
@@ -99,7 +139,7 @@ export function clientCertificate(socket: Socket): ClientCertificate | undefined
       ? undefined
       : {
           ...(socket.authorized ? {} : { problem: String(socket.authorizationError ?? 'not trusted') }),
-          subject: subjectOf(peer.subject),
+          subject: subjectOf(peer),
           uris: urisOf(peer.subjectAltName ?? ''),
           expires: peer.validToDate,
         };
@@ -107,16 +147,10 @@ export function clientCertificate(socket: Socket): ClientCertificate | undefined
   return certificate;
 }
 
-/** Node writes a subject as lines `ATTRIBUTE=value`. */
-function subjectOf(text: string | undefined): ReadonlyMap<string, readonly string[]> {
-  const subject = new Map<string, string[]>();
-  for (const line of (text ?? '').split('\n')) {
-    const at = line.indexOf('=');
-    if (at <= 0) continue;
-    const name = line.slice(0, at);
-    subject.set(name, [...(subject.get(name) ?? []), line.slice(at + 1)]);
-  }
-  return subject;
+/** The values as they are: the subject's text has commas and other letters escaped (RFC 2253), and joins names that stand together by +. */
+function subjectOf(peer: X509Certificate): ReadonlyMap<string, readonly string[]> {
+  const subject = (peer.toLegacyObject().subject ?? {}) as unknown as Record<string, string | string[]>;
+  return new Map(Object.entries(subject).map(([name, value]) => [name, Array.isArray(value) ? value : [value]]));
 }
 
 /** Names with a comma or quote are written as quoted strings (CVE-2021-44532): no id of a workload needs one, and they are left out. */

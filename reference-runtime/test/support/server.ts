@@ -1,4 +1,5 @@
 // A runtime in this process on a free port of the loopback interface, with the real engine unless a test brings another.
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { devConfig } from '../../src/config/dev.ts';
 import type { RuntimeConfig } from '../../src/config/types.ts';
@@ -9,6 +10,8 @@ import { type Overrides, startRuntime } from '../../src/server/start-runtime.ts'
 export interface TestServer extends AsyncDisposable {
   url: string;
   runtime: Runtime;
+  /** The server itself; of TLS where the configuration has `listen.tls`. */
+  http: Server;
   logs: string[];
   post(path: string, body: unknown, headers?: Record<string, string>, signal?: AbortSignal): Promise<Response>;
   get(path: string, headers?: Record<string, string>): Promise<Response>;
@@ -29,6 +32,7 @@ export async function startServer(
   return {
     url,
     runtime,
+    http: app.server,
     logs,
     post: (path, body, headers = {}, signal) =>
       fetch(`${url}${path}`, {
