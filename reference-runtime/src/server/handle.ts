@@ -134,6 +134,8 @@ export async function handleCompletion(
     await answer(runtime, context, context.request, reply, watched.signal, quota);
   } catch (error) {
     failure = watched.clientGone() ? clientClosed() : watched.cut() ? cutShort() : asHttpError(runtime, error);
+    // Before it is known what was used: a request that was cut short pays its prompt.
+    context.aborted = watched.signal.aborted;
     settle(context, quota);
     if (watched.clientGone()) runtime.metrics.instruments.cancelled.inc();
     else if (failure instanceof SlowReader) {
