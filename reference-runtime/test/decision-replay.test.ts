@@ -10,7 +10,7 @@ import { runCli } from '../../test/support/cli.ts';
 import { SHIPPED_MODEL } from '../src/config/dev.ts';
 import type { PoolConfig } from '../src/config/types.ts';
 import { mulberry32 } from '../src/gguf/random.ts';
-import { reloadPolicy } from '../src/server/runtime.ts';
+import { reloadPolicy } from '../src/server/reload-policy.ts';
 import { wholeLines } from './support/lines.ts';
 import { temporary } from './support/models.ts';
 import { startServer, type TestServer } from './support/server.ts';

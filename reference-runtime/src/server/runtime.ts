@@ -31,6 +31,8 @@ export interface Reachable {
 
 /** Where copies of requests are sent from. */
 export interface ShadowTraffic {
+  /** Copies in flight. */
+  readonly running: number;
   /** Sends a copy of a decided request if it is one of the share. Returns at once; undefined when no copy is asked for. */
   consider(runtime: Runtime, context: RequestContext): ShadowOutcome | undefined;
 }
