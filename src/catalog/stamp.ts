@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { parseYaml } from '../config/document.ts';
 import { ConfigurationError } from '../core/errors.ts';
+import { writeWhole } from '../workspace/write-whole.ts';
 
 /**
- * Writes the digest and size of a real model file into its metadata; comments stay. The new text goes to a temporary file
- * that takes the old one's place.
+ * Writes the digest and size of a real model file into its metadata; comments stay.
  * @returns the digest, `sha256:...`
  */
 export async function stampModelDigest(metadataFile: string, modelFile: string): Promise<string> {
@@ -19,8 +19,6 @@ export async function stampModelDigest(metadataFile: string, modelFile: string):
   const digest = `sha256:${hash.digest('hex')}`;
   source.yaml.setIn(['artifact', 'digest'], digest);
   source.yaml.setIn(['artifact', 'bytes'], size.size);
-  const temporary = `${metadataFile}.${process.pid}.tmp`;
-  await writeFile(temporary, source.yaml.toString({ lineWidth: 0 }));
-  await rename(temporary, metadataFile);
+  await writeWhole(metadataFile, source.yaml.toString({ lineWidth: 0 }));
   return digest;
 }

@@ -1,4 +1,5 @@
 import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { readBounded } from '../core/read-bounded.ts';
 
 /** Prometheus refuses range queries with more points than this ("exceeded maximum resolution"). */
 export const MAX_POINTS = 11_000;
@@ -76,7 +77,9 @@ export async function request(
       body: new URLSearchParams(parameters).toString(),
       signal: AbortSignal.any(signals),
     });
-    body = await readBounded(response, base);
+    const tooLarge = (): ExternalError =>
+      new ExternalError(`Prometheus at ${displayUrl(base)} answered with more than ${MAX_RESPONSE_BYTES} bytes.`);
+    body = (await readBounded(response.body, MAX_RESPONSE_BYTES, tooLarge)).toString('utf8');
   } catch (cause) {
     if (cause instanceof ExternalError) throw cause;
     const why = cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : String(cause);
@@ -101,18 +104,6 @@ export async function request(
   }
   for (const warning of answer.warnings ?? []) options.warn?.(`Prometheus: ${String(warning).slice(0, 300)}`);
   return answer.data;
-}
-
-async function readBounded(response: Response, base: URL): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_RESPONSE_BYTES)
-      throw new ExternalError(`Prometheus at ${displayUrl(base)} answered with more than ${MAX_RESPONSE_BYTES} bytes.`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 interface Answer {

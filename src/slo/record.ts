@@ -1,5 +1,7 @@
 import { appendFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, ExternalError, messageOf } from '../core/errors.ts';
+import { readBounded } from '../core/read-bounded.ts';
 import { sampleLine } from './exposition.ts';
 
 /** A process whose /metrics is recorded. */
@@ -69,7 +71,8 @@ export async function recordMetrics(
   };
   await round(true);
   while (!signal.aborted) {
-    await pause(intervalMs, signal);
+    // An abort ends the wait.
+    await sleep(intervalMs, undefined, { signal }).catch(() => {});
     if (!signal.aborted) await round(false);
   }
   await round(true);
@@ -79,10 +82,12 @@ export async function recordMetrics(
 async function scrape(url: string): Promise<string> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), headers: { accept: 'text/plain' } });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`it answered ${response.status}`);
-    if (text.length > MAX_BYTES) throw new Error(`it answered with more than ${MAX_BYTES} bytes`);
-    return text;
+    if (!response.ok) {
+      await response.body?.cancel();
+      throw new Error(`it answered ${response.status}`);
+    }
+    const tooLarge = (): Error => new Error(`it answered with more than ${MAX_BYTES} bytes`);
+    return (await readBounded(response.body, MAX_BYTES, tooLarge)).toString('utf8');
   } catch (cause) {
     throw new ExternalError(
       {
@@ -92,17 +97,4 @@ async function scrape(url: string): Promise<string> {
       { cause },
     );
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
 }

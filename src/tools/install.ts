@@ -1,8 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Progress } from '../core/context.ts';
 import { ExternalError, messageOf } from '../core/errors.ts';
+import { sha256 } from '../core/json.ts';
+import { readBounded } from '../core/read-bounded.ts';
 import { exec } from './exec.ts';
 import { packageRoot } from './package-root.ts';
 import type { ReleaseFile, ToolPin } from './pins.ts';
@@ -60,7 +62,7 @@ export async function installTool(pin: ToolPin, options: InstallOptions): Promis
 
 async function download(release: ReleaseFile, options: InstallOptions): Promise<void> {
   const bytes = await fetchLimited(release.url, options.signal);
-  const actual = createHash('sha256').update(bytes).digest('hex');
+  const actual = sha256(bytes);
   if (actual !== release.sha256)
     throw new Error(`SHA-256 of ${release.url} is ${actual}, pinned is ${release.sha256}; the file was thrown away`);
   await mkdir(dirname(options.target), { recursive: true });
@@ -94,14 +96,7 @@ async function fetchLimited(url: string, outer: AbortSignal | undefined): Promis
     const response = await fetch(url, { signal: AbortSignal.any(signals), redirect: 'follow' });
     clearTimeout(timer);
     if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of response.body) {
-      size += chunk.byteLength;
-      if (size > MAX_RELEASE_BYTES) throw new Error(`larger than ${MAX_RELEASE_BYTES} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks);
+    return await readBounded(response.body, MAX_RELEASE_BYTES, () => new Error(`larger than ${MAX_RELEASE_BYTES} bytes`));
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
     throw new Error(`${messageOf(error)}${cause}`, { cause: error });

@@ -33,7 +33,7 @@ describe('imports point down', () => {
         to === 'shell' || to === 'action' ? from !== 'shell' : GATES.includes(to) && !GATES.includes(from) && from !== 'commands',
       ),
     ).toEqual([]));
-  test('the runtime takes pages, the WASM evaluator, checks of documents and the reader of Prometheus text from src, src nothing back', () => {
+  test('the runtime takes pages, the WASM evaluator, threads and bounded reads, suggestions and the reader of Prometheus text from src, src nothing back', () => {
     expect(SRC.filter(({ to }) => to.startsWith('reference-runtime/'))).toEqual([]);
     const parts = new Set(RUNTIME.filter(({ to }) => to.startsWith('src/')).map(({ to }) => part(to)));
     expect([...parts].filter((name) => !['policy', 'report', 'config', 'core', 'slo'].includes(name))).toEqual([]);

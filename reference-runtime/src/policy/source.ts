@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readBounded } from '../../../src/core/read-bounded.ts';
 import type { PolicySourceConfig } from '../config/types.ts';
 import { messageOf } from '../error-message.ts';
 import { type Bundle, BundleError, bundleFromArchive, loadBundle, MAX_BUNDLE_BYTES } from './bundle.ts';
@@ -51,7 +52,8 @@ function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url:
           await response.body?.cancel();
           throw new BundleError(`${url}: HTTP ${response.status}`);
         }
-        bytes = await bounded(response, url);
+        const tooLarge = (): BundleError => new BundleError(`${url}: larger than ${MAX_BUNDLE_BYTES} bytes`);
+        bytes = await readBounded(response.body, MAX_BUNDLE_BYTES, tooLarge);
       } catch (error) {
         if (error instanceof BundleError) throw error;
         const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
@@ -63,17 +65,6 @@ function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url:
       return bundle;
     },
   };
-}
-
-async function bounded(response: Response, url: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_BUNDLE_BYTES) throw new BundleError(`${url}: larger than ${MAX_BUNDLE_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 /** A bundle archive in a Git repository, at a ref. A shallow mirror is kept; the same commit is not read twice. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { readBounded } from '../../../src/core/read-bounded.ts';
 import { ConfigurationError } from '../config/load.ts';
 import type { JwtConfig } from '../config/types.ts';
 import { messageOf } from '../error-message.ts';
@@ -198,14 +199,8 @@ async function answerOf(url: string): Promise<{ text: string; freshMs: number }>
     await response.body?.cancel();
     throw new Error(`HTTP ${response.status}`);
   }
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return { text: Buffer.concat(chunks).toString('utf8'), freshMs: freshnessMs(response.headers) };
+  const bytes = await readBounded(response.body, MAX_BYTES, () => new Error(`more than ${MAX_BYTES} bytes`));
+  return { text: bytes.toString('utf8'), freshMs: freshnessMs(response.headers) };
 }
 
 /** RFC 9111, section 4.2: max-age less the age that a cache on the way says; 0 for what must not be kept. */

@@ -1,5 +1,6 @@
 // Asks an upstream server for its load every few seconds. What it says is used while it is fresh: other clients than this runtime are in
 // it, and a KV cache that is full before the last place is taken. What is stale is not used, and metrics, log and policy are told so.
+import { readBounded } from '../../../src/core/read-bounded.ts';
 import type { LoadConfig } from '../config/types.ts';
 import { type ServerLoad, serverLoad } from '../engine/server-load.ts';
 import { reasonOf } from '../engine/upstream-call.ts';
@@ -147,15 +148,8 @@ export class LoadWatch {
       await response.body?.cancel();
       throw new Error(`HTTP ${response.status} (llama-server needs --metrics, SGLang --enable-metrics)`);
     }
-    const decoder = new TextDecoder();
-    let text = '';
-    let size = 0;
-    for await (const bytes of response.body ?? []) {
-      size += bytes.byteLength;
-      if (size > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
-      text += decoder.decode(bytes, { stream: true });
-    }
-    const load = serverLoad(text);
+    const bytes = await readBounded(response.body, maxBytes, () => new Error(`more than ${maxBytes} bytes`));
+    const load = serverLoad(bytes.toString('utf8'));
     if (load === undefined) throw new Error('it has none of the metrics of vLLM, SGLang or llama-server');
     return load;
   }

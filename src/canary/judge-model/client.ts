@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, ExternalError } from '../../core/errors.ts';
+import { readBounded } from '../../core/read-bounded.ts';
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
 import { parsePoll } from './prompts.ts';
 
@@ -28,7 +30,7 @@ export function judgeClient(
   settings: JudgeSettings,
   key: string | undefined,
   signal: AbortSignal,
-  wait: (ms: number) => Promise<void> = (ms) => new Promise((done) => setTimeout(done, ms)),
+  wait: (ms: number) => Promise<void> = sleep,
 ): JudgeClient {
   const url = `${settings.url.replace(/\/+$/, '')}/chat/completions`;
   const budget = settings.maxRequests ?? JUDGE_DEFAULTS.maxRequests;
@@ -56,7 +58,8 @@ export function judgeClient(
       await response.body?.cancel();
       return { status: response.status, after };
     }
-    const body = JSON.parse(await boundedText(response)) as { choices?: { message?: { content?: unknown } }[] } | null;
+    const bytes = await readBounded(response.body, MAX_RESPONSE_BYTES, () => new Error('the answer is too large'));
+    const body = JSON.parse(bytes.toString('utf8')) as { choices?: { message?: { content?: unknown } }[] } | null;
     return { status: 200, after, content: body?.choices?.[0]?.message?.content };
   };
 
@@ -105,17 +108,6 @@ function refused(settings: JudgeSettings, status: number): ExternalError {
 function displayUrl(url: string): string {
   const { origin, pathname } = new URL(url);
   return `${origin}${pathname}`;
-}
-
-async function boundedText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_RESPONSE_BYTES) throw new Error('the answer is too large');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** The key of the profile's judge. @throws ConfigurationError when its variable is empty, or would travel in the clear */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isMixgateError, messageOf } from '../../core/errors.ts';
+import { readBounded } from '../../core/read-bounded.ts';
 
 /** An answer that is not a judgement, as RFC 9457 problem details. */
 export class HttpProblem extends Error {
@@ -74,21 +75,9 @@ const MAX_DEPTH = 64;
 export async function bodyOf(request: IncomingMessage, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
   if (!/^application\/(?:[\w.-]+\+)?json\b/i.test(request.headers['content-type'] ?? ''))
     throw new HttpProblem(415, 'The body must be JSON: send `content-type: application/json`.');
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.byteLength;
-    if (size > maxBytes) throw new HttpProblem(413, `The body holds more than ${maxBytes} bytes; judge fewer samples.`);
-    chunks.push(chunk);
-  }
-  // Not Buffer.concat: that may lie in Node's pool, which cannot be handed to a thread.
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return bytes;
+  const tooLarge = (): HttpProblem => new HttpProblem(413, `The body holds more than ${maxBytes} bytes; judge fewer samples.`);
+  // A copy: a buffer may lie in Node's pool, which cannot be handed to a thread.
+  return new Uint8Array(await readBounded(request, maxBytes, tooLarge));
 }
 
 /** @throws HttpProblem 400 for what is not JSON or nested too deeply */

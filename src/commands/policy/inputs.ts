@@ -1,6 +1,7 @@
 import { decodeText, parseYaml, type SourceDocument } from '../../config/document.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Json } from '../../core/json.ts';
+import { readBounded } from '../../core/read-bounded.ts';
 import { readCorpus } from '../../policy/corpus.ts';
 import { readUserFile } from '../../policy/locate.ts';
 import type { Invocation } from '../framework.ts';
@@ -21,16 +22,9 @@ export async function corpusOf(
 /** JSON or YAML; `-` is standard input. */
 export async function jsonFile({ dir, stdin }: Invocation, file: string): Promise<Json> {
   if (file !== '-') return jsonText(decodeText(await readUserFile(dir, file), file), file);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stdin) {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Buffer);
-    size += bytes.length;
-    if (size > 8 * 1024 * 1024)
-      throw new ConfigurationError({ message: 'the input on stdin is too large.', expected: 'at most 8 MiB' });
-    chunks.push(bytes);
-  }
-  return jsonText(decodeText(Buffer.concat(chunks), 'stdin'), 'stdin');
+  const tooLarge = (): ConfigurationError =>
+    new ConfigurationError({ message: 'the input on stdin is too large.', expected: 'at most 8 MiB' });
+  return jsonText(decodeText(await readBounded(stdin, 8 * 1024 * 1024, tooLarge), 'stdin'), 'stdin');
 }
 
 /** An empty file is a mistake (a command that printed nothing), not the input `null`. */
