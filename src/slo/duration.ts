@@ -1,7 +1,5 @@
 import { UNIT_MS } from '../prometheus/duration.ts';
 
-export { parsePromDuration } from '../prometheus/duration.ts';
-
 export const MINUTE = 60_000;
 export const HOUR = 3_600_000;
 export const DAY = 86_400_000;

@@ -1,4 +1,5 @@
-import { formatDuration, HOUR, MINUTE, parsePromDuration } from './duration.ts';
+import { parsePromDuration } from '../prometheus/duration.ts';
+import { formatDuration, HOUR, MINUTE } from './duration.ts';
 import { type AlertingRule, rulesFor } from './generate-rules.ts';
 import type { Objective } from './model.ts';
 import { type Matcher, type Selector, selectorsOf } from './promql-expr.ts';

@@ -1,6 +1,7 @@
 import type { SyntaxNode } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
-import { parsePromDuration } from './duration.ts';
+import { parsePromDuration } from '../prometheus/duration.ts';
+import { unquote } from '../prometheus/string-literal.ts';
 import type { Expr, Matcher, MatchOperator, Selector } from './promql-expr.ts';
 
 export interface PromqlProblem {
@@ -167,30 +168,4 @@ function numberOf(text: string): number | undefined {
   if (/^nan$/i.test(text)) return Number.NaN;
   const value = Number(text.replaceAll('_', ''));
   return Number.isNaN(value) ? undefined : value;
-}
-
-/** The value of a PromQL string literal: Go escapes in double and single quotes, none in backticks. */
-function unquote(literal: string): string {
-  const body = literal.slice(1, -1);
-  if (literal.startsWith('`')) return body;
-  const simple: Record<string, string> = {
-    a: '\x07',
-    b: '\b',
-    f: '\f',
-    n: '\n',
-    r: '\r',
-    t: '\t',
-    v: '\v',
-    '\\': '\\',
-    "'": "'",
-    '"': '"',
-  };
-  return body.replaceAll(
-    /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))/g,
-    (whole, x, u, long, octal, one) => {
-      if (one !== undefined) return simple[one as string] ?? whole;
-      const code = octal === undefined ? Number.parseInt((x ?? u ?? long) as string, 16) : Number.parseInt(octal as string, 8);
-      return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
-    },
-  );
 }

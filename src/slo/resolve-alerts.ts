@@ -1,8 +1,9 @@
 import type { Path, SourceDocument } from '../config/document.ts';
 import type { Finding } from '../core/finding.ts';
 import type { OpensloAlertConditionDocument, OpensloAlertPolicyDocument, OpensloSloDocument } from '../generated/schemas.ts';
+import { parsePromDuration } from '../prometheus/duration.ts';
 import { dangling } from './dangling.ts';
-import { parseOpensloDuration, parsePromDuration } from './duration.ts';
+import { parseOpensloDuration } from './duration.ts';
 import type { AlertRule } from './model.ts';
 import type { Loaded, OpensloSet } from './openslo.ts';
 import { sloFinding } from './rules.ts';

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../../core/errors.ts';
+import { parsePromDuration } from '../../prometheus/duration.ts';
 import { parseIncidents, runBacktest } from '../../slo/backtest.ts';
-import { parsePromDuration } from '../../slo/duration.ts';
 import { readNamedFiles } from '../../slo/files.ts';
 import { subjectsOf } from '../../slo/gate.ts';
 import { loadSlos } from '../../slo/load.ts';

@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../../core/errors.ts';
-import { formatDuration, parsePromDuration } from '../../slo/duration.ts';
+import { parsePromDuration } from '../../prometheus/duration.ts';
+import { formatDuration } from '../../slo/duration.ts';
 import { readNamedFiles } from '../../slo/files.ts';
 import { subjectsOf } from '../../slo/gate.ts';
 import { type LoadedSlos, loadSlos, readSloFiles } from '../../slo/load.ts';

@@ -1,5 +1,6 @@
 import type { SyntaxNode } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
+import { unquote } from '../../prometheus/string-literal.ts';
 
 export interface LabelMatcher {
   readonly label: string;
@@ -58,16 +59,16 @@ function readSelector(node: SyntaxNode, textOf: (node: SyntaxNode) => string): S
   for (const matcher of descendants(node, ['UnquotedLabelMatcher', 'QuotedLabelMatcher', 'QuotedLabelName'])) {
     if (matcher.name === 'QuotedLabelName') {
       // `{"my.metric", ...}`: a UTF-8 metric name inside the braces.
-      if (matcher.parent?.name === 'LabelMatchers') metric ??= unquote(textOf(matcher));
+      if (matcher.parent?.name === 'LabelMatchers') metric ??= plainText(textOf(matcher));
       continue;
     }
     const label = childText(matcher, matcher.name === 'QuotedLabelMatcher' ? 'QuotedLabelName' : 'LabelName', textOf);
     const op = childText(matcher, 'MatchOp', textOf) ?? '=';
     const value = childText(matcher, 'StringLiteral', textOf);
     if (label === undefined || value === undefined) continue;
-    const plain = unquote(label);
-    if (plain === '__name__' && op === '=') metric ??= unquote(value);
-    else matchers.push({ label: plain, op, value: unquote(value) });
+    const plain = plainText(label);
+    if (plain === '__name__' && op === '=') metric ??= plainText(value);
+    else matchers.push({ label: plain, op, value: plainText(value) });
   }
   return { metric, matchers, grouping: groupingAround(node, textOf) };
 }
@@ -84,7 +85,7 @@ function groupingAround(node: SyntaxNode, textOf: (node: SyntaxNode) => string):
     for (const modifier of modifiers) {
       const word = textOf(modifier).trimStart().toLowerCase();
       if (word.startsWith('without') || word.startsWith('ignoring')) continue;
-      for (const label of descendants(modifier, ['LabelName', 'QuotedLabelName'])) labels.add(unquote(textOf(label)));
+      for (const label of descendants(modifier, ['LabelName', 'QuotedLabelName'])) labels.add(plainText(textOf(label)));
     }
   }
   return [...labels];
@@ -107,8 +108,7 @@ function descendants(node: SyntaxNode, names: readonly string[], depth = 8): Syn
   return found;
 }
 
-function unquote(text: string): string {
-  if (!/^["'`]/.test(text)) return text;
-  const inner = text.slice(1, -1);
-  return text.startsWith('`') ? inner : inner.replace(/\\(.)/g, '$1');
+/** A name may stand with or without quotes. */
+function plainText(text: string): string {
+  return /^["'`]/.test(text) ? unquote(text) : text;
 }
