@@ -1,7 +1,7 @@
 // The product's own judgement of the collected samples.
 import { existsSync, readFileSync } from 'node:fs';
 import { analyseCanary } from '../../src/canary/run/analyse.ts';
-import { readSamples } from '../../src/canary/run/k6.ts';
+import { readPoints } from '../../src/canary/run/k6.ts';
 import type { Finding } from '../../src/core/finding.ts';
 import type { Verdict } from '../../src/core/verdict.ts';
 import { CASES, type Case } from './cases.ts';
@@ -38,7 +38,7 @@ export async function judgeAll(only?: string, timeMargin?: number): Promise<read
     const collected = JSON.parse(readFileSync(recordFile(tried), 'utf8')) as Collected;
     const truth = JSON.parse(readFileSync(truthFile(tried), 'utf8')) as Truth;
     const gate = analyseCanary({
-      samples: await readSamples(samplesFile(tried)),
+      samples: await readPoints(samplesFile(tried)),
       profile,
       profileFile: file,
       seed: SEED,

@@ -4,7 +4,7 @@ import type { CanaryProfileDocument } from '../generated/schemas.ts';
 import type { LoadedProfile } from './gate.ts';
 import { type JoinedLabels, joinLabels, labelMetrics, labelTable, readLabels, unmatchedFindings } from './labels.ts';
 import { analyseCanary } from './run/analyse.ts';
-import { readSamples } from './run/k6.ts';
+import { readPoints } from './run/k6.ts';
 import { CANARY_METRICS } from './run/metrics.ts';
 import type { PointSet } from './run/points.ts';
 
@@ -30,7 +30,7 @@ export interface RejudgeInput {
  * same family.
  */
 export async function rejudgeRun(input: RejudgeInput): Promise<GateResult> {
-  const samples = await readSamples(input.run.path);
+  const samples = await readPoints(input.run.path);
   const pairs = new Set(
     samples.points.filter((point) => point.tags['block'] === 'ab' && point.prompt !== '').map((point) => point.pair),
   );

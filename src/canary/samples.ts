@@ -6,8 +6,6 @@ import { latePacing } from './pacing.ts';
 import { increments } from './prometheus-samples.ts';
 import type { SampleSet, Series } from './sample-set.ts';
 
-export { readSamples } from './read-samples.ts';
-
 /** What is known about a metric; samples alone do not say which way is better. */
 export interface MetricSetting {
   readonly name: string;

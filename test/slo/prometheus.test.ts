@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MAX_POINTS, prometheusSource } from '../../src/slo/prometheus.ts';
+import { MAX_POINTS } from '../../src/prometheus/api.ts';
+import { prometheusSource } from '../../src/slo/prometheus.ts';
 import { parsePromql } from '../../src/slo/promql.ts';
 import { evaluatePromql } from '../../src/slo/promql-eval.ts';
 import { parseSamples } from '../../src/slo/samples.ts';

@@ -20,6 +20,8 @@ describe('PromQL', () => {
     ['up', ['up']],
     ['sum by (le) (rate(a_bucket{x="y"}[5m])) / sum(rate(b_count[5m]))', ['a_bucket', 'b_count']],
     ['{__name__="a:b", x="y"}', ['a:b']],
+    // Escapes are Go's: "\\x61" is an a (prometheus.io, "String literals").
+    ['{__name__="\\x61:b"}', ['a:b']],
     ['{"gen_ai.server.request.duration", "error.type"=""}', ['gen_ai.server.request.duration']],
     ['rate(a_total[$__rate_interval]) or rate(b_total[{{.window}}])', ['a_total', 'b_total']],
     [`histogram_quantile(0.95, sum by (le) (rate(a_bucket[$${'{window}'}])))`, ['a_bucket']],

@@ -78,14 +78,14 @@ export async function runK6(plan: CanaryPlan, options: K6Options): Promise<K6Run
         fix: 'run with MIXGATE_DEBUG=1, and `mixgate doctor` to check k6.',
       });
     if (appended !== undefined) await pipeline(createReadStream(samplesFile), createWriteStream(appended, { flags: 'a' }));
-    return { samples: await readSamples(samplesFile), aborted };
+    return { samples: await readPoints(samplesFile), aborted };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 }
 
-/** Reads a k6 sample file line by line. */
-export async function readSamples(file: string): Promise<PointSet> {
+/** The points of a canary run in a k6 sample file, read line by line. */
+export async function readPoints(file: string): Promise<PointSet> {
   const size = await stat(file).then(
     (info) => info.size,
     () => 0,

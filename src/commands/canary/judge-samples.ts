@@ -8,7 +8,7 @@ import { checkAlpha, checkLooks, profileFlag } from './options.ts';
 
 /** Both arms from files; one file with an `arm` column or tag serves as both. */
 export async function judgeFiles(invocation: Invocation, baseline: string, candidate: string): Promise<CommandOutcome> {
-  const { readSamples } = await import('../../canary/samples.ts');
+  const { readSamples } = await import('../../canary/read-samples.ts');
   const left = await readSamples(resolve(invocation.dir, baseline));
   if (left.canaryRun === true && resolve(invocation.dir, candidate) === resolve(invocation.dir, baseline))
     return judgeKeptRun(invocation, baseline, { truncated: left.truncated });

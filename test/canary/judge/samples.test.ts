@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readSamples } from '../../../src/canary/read-samples.ts';
 import { metricTable } from '../../../src/canary/run/metric-table.ts';
 import { splitCsv } from '../../../src/canary/sample-rows.ts';
-import { k6Problem, readSamples, samplesToCase } from '../../../src/canary/samples.ts';
+import { k6Problem, samplesToCase } from '../../../src/canary/samples.ts';
 import { judgeSamples, lognormal } from './cases.ts';
 
 let folder = '';
