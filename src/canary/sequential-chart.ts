@@ -1,4 +1,5 @@
 import type { LineChart } from '../core/gate.ts';
+import { append } from '../core/multimap.ts';
 import { normalQuantile } from '../stats/distributions.ts';
 import { DEFAULT_ALPHA } from './judge/defaults.ts';
 import { nominalLevel, planLooks, pointsBeforeStop } from './judge/error-control.ts';
@@ -65,7 +66,7 @@ function boundariesOf(
   const kinds = new Map<number, MetricKind[]>();
   for (const { input: metric } of metrics) {
     const points = pointsBeforeStop(metric.kind, input.design, looks);
-    kinds.set(points, [...(kinds.get(points) ?? []), metric.kind]);
+    append(kinds, points, metric.kind);
   }
   return [...kinds].map(([fewest, [kind]]) => ({
     name: kinds.size > 1 && kind !== 'continuous' ? 'boundary (counts, rates)' : 'boundary',

@@ -1,5 +1,6 @@
 import type { Finding } from '../core/finding.ts';
 import { isObject } from '../core/json.ts';
+import { append, groupBy } from '../core/multimap.ts';
 import { show } from '../kubernetes/mask.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { groupOf, objectKey, objectName } from '../kubernetes/object.ts';
@@ -8,7 +9,7 @@ import { type Change, changesOf, matchObjects, movingImages } from './changes.ts
 import { type DriftClass, isPolicyBundle, isRouting } from './classify.ts';
 import { type Contract, type Rollout, rolloutState } from './contract.ts';
 import { changeFinding, type Sides } from './messages.ts';
-import { type DriftRule, driftFinding } from './rules.ts';
+import { driftFinding } from './rules.ts';
 import { percent, poolVersions } from './traffic.ts';
 
 export type DriftState = 'ok' | 'missing' | 'extra' | 'drifted' | 'allowed' | 'in-transit' | 'pending' | 'unverifiable';
@@ -81,7 +82,7 @@ export function compareCluster(input: ClusterComparison, contract: Contract, rul
     const buckets = new Map<DriftState | 'stuck', Change[]>();
     for (const change of changesOf(left, right, versions)) {
       const state = stateOf(change, left, input.cluster, notYet, contract, rules);
-      buckets.set(state, [...(buckets.get(state) ?? []), change]);
+      append(buckets, state, change);
     }
     for (const [state, changes] of buckets) {
       mark(left, state === 'stuck' ? 'drifted' : state);
@@ -168,9 +169,7 @@ function findingsOf(
   };
   switch (state) {
     case 'drifted': {
-      const byRule = new Map<DriftRule, Change[]>();
-      for (const change of changes) byRule.set(change.rule, [...(byRule.get(change.rule) ?? []), change]);
-      return [...byRule].map(([rule, group]) =>
+      return [...groupBy(changes, (change) => change.rule)].map(([rule, group]) =>
         changeFinding(rule, [...group].sort(gravest), left, right, sides, rules.remark(sides.subject, right)),
       );
     }

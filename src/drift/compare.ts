@@ -1,11 +1,12 @@
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Table } from '../core/gate.ts';
+import { groupBy } from '../core/multimap.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { objectName } from '../kubernetes/object.ts';
-import { type Change, changesOf, matchObjects, movingImages } from './changes.ts';
+import { changesOf, matchObjects, movingImages } from './changes.ts';
 import { type DriftClass, isRouting } from './classify.ts';
 import { changeFinding, type Sides } from './messages.ts';
-import { type DriftRule, driftFinding } from './rules.ts';
+import { driftFinding } from './rules.ts';
 import { poolVersions } from './traffic.ts';
 import { trafficTable } from './view.ts';
 
@@ -32,9 +33,7 @@ export function compareSets(left: ComparedSide, right: ComparedSide, blocking: R
         .join(', ')
         .slice(0, 200),
     ]);
-    const byRule = new Map<DriftRule, Change[]>();
-    for (const change of changes) byRule.set(change.rule, [...(byRule.get(change.rule) ?? []), change]);
-    for (const [rule, group] of byRule) findings.push(changeFinding(rule, group, a, b, sides));
+    for (const [rule, group] of groupBy(changes, (change) => change.rule)) findings.push(changeFinding(rule, group, a, b, sides));
     if (a.convertedFrom !== b.convertedFrom) {
       findings.push(
         driftFinding('drift-api-generation', {

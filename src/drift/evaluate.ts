@@ -1,5 +1,6 @@
 import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult, type Measurement, type Table } from '../core/gate.ts';
+import { append } from '../core/multimap.ts';
 import type { NormalisedObject } from '../kubernetes/normalise.ts';
 import { objectName } from '../kubernetes/object.ts';
 import { textAt } from '../kubernetes/path.ts';
@@ -114,8 +115,7 @@ function declaredRevisions(objects: readonly NormalisedObject[]): ReadonlyMap<st
 
 function movingFindings(outcomes: ReadonlyMap<string, ClusterOutcome>, clusters: readonly DriftCluster[]): readonly Finding[] {
   const where = new Map<string, string[]>();
-  for (const [cluster, outcome] of outcomes)
-    for (const image of outcome.movingImages) where.set(image, [...(where.get(image) ?? []), cluster]);
+  for (const [cluster, outcome] of outcomes) for (const image of outcome.movingImages) append(where, image, cluster);
   return [...where].map(([image, names]) => {
     const title = image.slice(0, image.indexOf(': '));
     const object = clusters.find((cluster) => cluster.name === names[0])?.desired.find((each) => objectName(each) === title);

@@ -1,5 +1,6 @@
 import type { Path } from '../config/document.ts';
 import { digestJson, isObject, type Json } from '../core/json.ts';
+import { append } from '../core/multimap.ts';
 import { compareText } from '../core/text.ts';
 import { modelServer, podContainers } from '../kubernetes/argv.ts';
 import { canonicalForm } from '../kubernetes/lists.ts';
@@ -81,7 +82,7 @@ function judgeRow(
 ): readonly Outlier[] {
   const digest = (cluster: string): string => (row.has(cluster) ? digestJson(row.get(cluster)!.aspect.value) : 'absent');
   const groups = new Map<string, string[]>();
-  for (const member of members) groups.set(digest(member.name), [...(groups.get(digest(member.name)) ?? []), member.name]);
+  for (const member of members) append(groups, digest(member.name), member.name);
   if (groups.size === 1) return [];
   const baseline = members.find((member) => member.baseline);
   const sizes = [...groups.values()].map((group) => group.length).sort((a, b) => b - a);

@@ -1,5 +1,6 @@
 import type { Location } from '../core/finding.ts';
 import type { Json } from '../core/json.ts';
+import { append, groupBy } from '../core/multimap.ts';
 import {
   type AstLocation,
   type AstModule,
@@ -235,12 +236,7 @@ export interface Graph {
 
 /** Which rules the entrypoints (`package/rule`) can reach, over-approximated: dynamic references reach all they might. */
 export function graphOf(definitions: readonly Definition[], entrypoints: readonly string[]): Graph {
-  const byRule = new Map<string, Definition[]>();
-  for (const d of definitions) {
-    const list = byRule.get(d.rule);
-    if (list === undefined) byRule.set(d.rule, [d]);
-    else list.push(d);
-  }
+  const byRule = groupBy(definitions, (d) => d.rule);
   const depth = new Map<string, number>();
   const queue: string[] = [];
   const below = rulesBelow(byRule.keys());
@@ -275,9 +271,7 @@ function rulesBelow(rules: Iterable<string>): ReadonlyMap<string, readonly strin
     below.get('')!.push(rule);
     for (let dot = rule.indexOf('.'); dot >= 0; dot = rule.indexOf('.', dot + 1)) {
       const path = rule.slice(0, dot);
-      const list = below.get(path);
-      if (list === undefined) below.set(path, [rule]);
-      else list.push(rule);
+      append(below, path, rule);
     }
   }
   return below;

@@ -1,3 +1,4 @@
+import { append } from '../core/multimap.ts';
 import type { Modules } from '../rego/source.ts';
 import { sourceText } from './ast.ts';
 import { type Definition, ownText, splitBody } from './definitions.ts';
@@ -33,9 +34,7 @@ export function instrument(modules: Modules, definitions: readonly Definition[])
       `mixgate.fired("${definition.id}", ${value})`,
     );
     if (planned === undefined) continue;
-    const list = edits.get(definition.file);
-    if (list === undefined) edits.set(definition.file, [...planned]);
-    else list.push(...planned);
+    append(edits, definition.file, ...planned);
     hooked.add(definition.id);
   }
   const result = new Map<string, string>();

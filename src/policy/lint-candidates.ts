@@ -1,3 +1,4 @@
+import { append } from '../core/multimap.ts';
 import { type AstExpression, isTerm } from './ast.ts';
 import type { Definition, Graph } from './definitions.ts';
 
@@ -57,9 +58,7 @@ function readsOf(graph: Graph): ReadonlyMap<string, Reads> {
     reads.set(rule, { input: definitions.some(readsInput), data: refs.has(undefined) });
     for (const ref of refs) {
       if (ref === undefined) continue;
-      const list = users.get(ref);
-      if (list === undefined) users.set(ref, [rule]);
-      else list.push(rule);
+      append(users, ref, rule);
     }
   }
   // Each rule passes on what it reads, each of the two things at most once.

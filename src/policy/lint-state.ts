@@ -1,3 +1,4 @@
+import { append } from '../core/multimap.ts';
 import type { Definition } from './definitions.ts';
 import type { MayOverlap } from './lint-candidates.ts';
 import type { Side } from './side.ts';
@@ -80,9 +81,7 @@ function agreeingDefinitions(side: Side, trace: Trace): ReadonlyMap<string, read
   for (const [id, value] of trace.fired) {
     const rule = side.graph.byId.get(id)?.rule;
     if (rule === undefined) continue;
-    const group = groups.get(`${rule} ${value}`);
-    if (group === undefined) groups.set(`${rule} ${value}`, [id]);
-    else group.push(id);
+    append(groups, `${rule} ${value}`, id);
   }
   for (const [key, group] of groups) {
     if (group.length === 1) groups.delete(key);

@@ -2,6 +2,7 @@ import type { Progress } from '../core/context.ts';
 import { InternalError } from '../core/errors.ts';
 import type { Finding } from '../core/finding.ts';
 import type { Json } from '../core/json.ts';
+import { append } from '../core/multimap.ts';
 import { sameOutcome } from './attribution.ts';
 import { type Definition, graphOf } from './definitions.ts';
 import { type Domain, inputOf } from './domain.ts';
@@ -245,9 +246,7 @@ async function examine(work: Work, inputs: readonly string[]): Promise<void> {
   // A few inputs of each definition at a time: most prove their worth at once and leave the list.
   const queues = new Map<string, typeof items>();
   for (const item of items) {
-    const queue = queues.get(item.off);
-    if (queue === undefined) queues.set(item.off, [item]);
-    else queue.push(item);
+    append(queues, item.off, item);
   }
   for (let from = 0, width = 2; ; from += width, width = Math.min(64, width * 4)) {
     const step = [...queues].flatMap(([off, list]) => (state.effective.has(off) ? [] : list.slice(from, from + width)));

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Json } from '../core/json.ts';
+import { append, groupBy } from '../core/multimap.ts';
 import type { Modules, PolicySource } from '../rego/source.ts';
 import { OutputLimit } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
@@ -84,17 +85,10 @@ function telling(
   mark: string,
 ): Told {
   const asked = new Map(entrypoints.map((e) => [e.replaceAll('/', '.'), e]));
-  const byRule = new Map<string, Definition[]>();
-  for (const definition of definitions) {
-    const same = byRule.get(definition.rule);
-    if (same === undefined) byRule.set(definition.rule, [definition]);
-    else same.push(definition);
-  }
+  const byRule = groupBy(definitions, (definition) => definition.rule);
   const edits = new Map<string, Edit[]>();
   const edit = (file: string, ...more: readonly Edit[]): void => {
-    const list = edits.get(file);
-    if (list === undefined) edits.set(file, [...more]);
-    else list.push(...more);
+    append(edits, file, ...more);
   };
   const measured = new Set<string>();
   const closing: [file: string, edit: Edit][] = [];

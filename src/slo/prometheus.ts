@@ -13,8 +13,6 @@ import type { Expr, Selector } from './promql-expr.ts';
 import { formatPromql } from './promql-format.ts';
 import { type MetricSource, severalSeries } from './source.ts';
 
-export type { PrometheusOptions } from '../prometheus/api.ts';
-
 /** A Prometheus HTTP API (prometheus.io, "HTTP API", v1). @param url base URL, a path prefix is kept */
 export function prometheusSource(url: string, options: PrometheusOptions = {}): MetricSource {
   const base = baseUrl(url);

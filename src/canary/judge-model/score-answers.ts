@@ -1,4 +1,5 @@
 import type { Progress } from '../../core/context.ts';
+import { append } from '../../core/multimap.ts';
 import type { PromptRecord } from '../run/corpus.ts';
 import type { CanaryPoint } from '../run/points.ts';
 import { JUDGE_DEFAULTS, type JudgeClient, type JudgeSettings, type Poll } from './client.ts';
@@ -86,7 +87,7 @@ function plan({ points, prompts, settings }: ScoringInput, most: number): { item
   const pairs = new Map<number, CanaryPoint[]>();
   for (const point of points) {
     if (point.metric !== 'answer' || point.tags['block'] !== 'ab' || point.text === undefined) continue;
-    pairs.set(point.pair, [...(pairs.get(point.pair) ?? []), point]);
+    append(pairs, point.pair, point);
   }
   const items = new Map<string, Item>();
   let leftOut = 0;

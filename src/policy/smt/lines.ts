@@ -1,3 +1,5 @@
+import { append } from '../../core/multimap.ts';
+
 /** A name that a formula gives: guards, free Booleans, inputs, reals. */
 const NAME = /\b[gfir]\d+\b/g;
 
@@ -30,7 +32,7 @@ export class Lines {
    */
   assume(guard: string, about: string): void {
     const index = this.#add(`(assert ${guard})`, guard);
-    this.#assumptions.set(about, [...(this.#assumptions.get(about) ?? []), index]);
+    append(this.#assumptions, about, index);
   }
 
   /** What the names in `texts` depend on. */

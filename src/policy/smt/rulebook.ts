@@ -1,4 +1,5 @@
 import type { Json } from '../../core/json.ts';
+import { append } from '../../core/multimap.ts';
 import type { AstModule } from '../ast.ts';
 import { type Definition, importsOf } from '../definitions.ts';
 
@@ -19,7 +20,7 @@ export function ruleBook(asts: ReadonlyMap<string, AstModule>, definitions: read
   const prefixes = new Set<string>(['']);
   const owned = new Set<string>();
   for (const definition of definitions) {
-    byRule.set(definition.rule, [...(byRule.get(definition.rule) ?? []), definition]);
+    append(byRule, definition.rule, definition);
     owned.add(`${definition.package} ${definition.rule.slice(definition.package.length + 1).split('.')[0]!}`);
     const steps = definition.rule.split('.');
     for (let i = 1; i < steps.length; i += 1) prefixes.add(steps.slice(0, i).join('.'));

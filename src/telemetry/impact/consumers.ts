@@ -4,6 +4,7 @@ import { MixgateError } from '../../core/errors.ts';
 import type { Finding, Location } from '../../core/finding.ts';
 import type { FileTree } from '../../core/gate-context.ts';
 import { isObject, type Json, type JsonObject } from '../../core/json.ts';
+import { append } from '../../core/multimap.ts';
 import { compareText } from '../../core/text.ts';
 import type { UseOfTelemetry } from '../diff/change.ts';
 import { telemetryFinding } from '../rules.ts';
@@ -113,7 +114,7 @@ function sloNamesByIndicator(documents: readonly SourceDocument[]): ReadonlyMap<
         : []),
     ];
     for (const ref of refs) {
-      if (typeof ref === 'string') names.set(ref, [...(names.get(ref) ?? []), metadataName(value) ?? ref]);
+      if (typeof ref === 'string') append(names, ref, metadataName(value) ?? ref);
     }
   }
   return names;

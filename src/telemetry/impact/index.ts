@@ -1,5 +1,6 @@
 import { formatLocation } from '../../core/errors.ts';
 import type { Finding } from '../../core/finding.ts';
+import { append } from '../../core/multimap.ts';
 import { compareText } from '../../core/text.ts';
 import type { RegoUse } from '../../rego/uses.ts';
 import type { Change, UseOfTelemetry } from '../diff/change.ts';
@@ -141,7 +142,7 @@ function kindText(kind: UseOfTelemetry['kind']): string {
 export function checkConsumers(registry: Registry, consumers: Consumers, handled: ReadonlySet<string>): Finding[] {
   const bySeries = new Map<string, Metric[]>();
   for (const metric of registry.metrics.values()) {
-    for (const name of seriesNames(metric)) bySeries.set(name, [...(bySeries.get(name) ?? []), metric]);
+    for (const name of seriesNames(metric)) append(bySeries, name, metric);
   }
   const namespaces = new Set([...registry.metrics.keys()].map((name) => `${name.split('.')[0]!}`));
   const findings: Finding[] = [];

@@ -1,5 +1,6 @@
 import type { Finding } from '../../core/finding.ts';
 import type { Json } from '../../core/json.ts';
+import { groupBy } from '../../core/multimap.ts';
 import { compareText } from '../../core/text.ts';
 import { DEFAULT_SERIES_LIMIT } from '../cardinality.ts';
 import type { Registry } from '../model.ts';
@@ -98,8 +99,7 @@ function labelSetFindings(observed: Observed, limit: number): Finding[] {
 
 /** One metric, all clusters: the same required keys, unit, bounds, temporality; one schema version. */
 function agreementFindings(observed: Observed, registry: Registry): Finding[] {
-  const byName = new Map<string, ObservedMetric[]>();
-  for (const metric of observed.metrics.values()) byName.set(metric.name, [...(byName.get(metric.name) ?? []), metric]);
+  const byName = groupBy(observed.metrics.values(), (metric) => metric.name);
   const findings: Finding[] = [];
   for (const name of [...byName.keys()].sort(compareText)) {
     const metrics = byName.get(name)!.sort((a, b) => compareText(a.cluster, b.cluster));
