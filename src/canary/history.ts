@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../core/finding.ts';
+import type { Finding } from '../core/finding.ts';
 import { type Chart, type GateResult, gateResult, type LineChart, type Table } from '../core/gate.ts';
 import { capitalised, compareText } from '../core/text.ts';
 import { formatNumber, formatQuantity } from '../report/number.ts';
@@ -7,7 +7,7 @@ import { cochranArmitage, mannKendall, theilSen } from '../stats/monotone-trend.
 import { holm } from '../stats/multiplicity.ts';
 import { wilson } from '../stats/proportions.ts';
 import type { Release, ReleaseMetric } from './history-reports.ts';
-import type { CanaryRuleId } from './rules.ts';
+import { canaryFinding } from './rules.ts';
 import { metricDefinition } from './run/metrics.ts';
 import { effectRange, round } from './run/present.ts';
 
@@ -91,9 +91,7 @@ function trendOf(name: string, releases: readonly Release[]): Trend | undefined 
 
 function worseFinding(trend: Trend, pAdjusted: number): Finding {
   const { title } = metricDefinition(trend.name);
-  const ruleId: CanaryRuleId = 'canary-trend-worse';
-  return finding({
-    ruleId,
+  return canaryFinding('canary-trend-worse', {
     level: 'warning',
     blocking: false,
     message: `${capitalised(title)}: worse from release to release, ${slopeText(trend)} each over ${trend.releases} releases (p ${pAdjusted.toPrecision(2)}).`,

@@ -1,8 +1,8 @@
-import { type Finding, finding } from '../core/finding.ts';
+import type { Finding } from '../core/finding.ts';
 import { type GateResult, gateResult } from '../core/gate.ts';
 import type { CaseInput, CaseResult } from './judge/types.ts';
 import { distributionCharts, forestCharts } from './metric-charts.ts';
-import type { CanaryRuleId } from './rules.ts';
+import { canaryFinding } from './rules.ts';
 import { pooledEvidence, pooledText } from './run/pooled-table.ts';
 import { evidenceOf, measurements, regressionText } from './run/present.ts';
 import { tables } from './run/tables.ts';
@@ -15,12 +15,10 @@ export interface JudgedSamples {
 
 /** A judged case of sample files as a gate result. Pure. */
 export function judgedGate({ input, judged }: JudgedSamples, file: string | undefined): GateResult {
-  const ruleId: CanaryRuleId = 'canary-metric-regressed';
   const regressed: Finding[] = judged.metrics
     .filter((metric) => metric.verdict === 'fail' || metric.verdict === 'warn')
     .map((metric) =>
-      finding({
-        ruleId,
+      canaryFinding('canary-metric-regressed', {
         level: metric.verdict === 'fail' ? 'error' : 'warning',
         // An invalid run blocks nothing by what it seems to show.
         blocking: metric.verdict === 'fail' && judged.verdict === 'fail',
@@ -34,8 +32,7 @@ export function judgedGate({ input, judged }: JudgedSamples, file: string | unde
   const together: Finding[] = (judged.pooled ?? [])
     .filter((pool) => pool.verdict === 'fail' || pool.verdict === 'warn')
     .map((pool) =>
-      finding({
-        ruleId,
+      canaryFinding('canary-metric-regressed', {
         level: pool.verdict === 'fail' ? 'error' : 'warning',
         blocking: pool.verdict === 'fail' && judged.verdict === 'fail',
         message: pooledText(pool),

@@ -2,13 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { decodeText } from '../config/document.ts';
 import { problemsOf } from '../config/schema.ts';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
-import { type Finding, finding } from '../core/finding.ts';
+import type { Finding } from '../core/finding.ts';
 import type { Table } from '../core/gate.ts';
 import type { Json } from '../core/json.ts';
 import type { CanaryLabelDocument } from '../generated/schemas.ts';
 import { krippendorffAlpha } from '../stats/krippendorff.ts';
 import { mean } from '../stats/summary.ts';
-import type { CanaryRuleId } from './rules.ts';
+import { canaryFinding } from './rules.ts';
 import type { CanaryPoint } from './run/points.ts';
 
 export type LabelLine = CanaryLabelDocument & { readonly file: string; readonly line: number };
@@ -215,10 +215,8 @@ export function unmatchedFindings({ unmatched, labels }: JoinedLabels): Finding[
   const [first] = unmatched;
   if (first === undefined) return [];
   const many = unmatched.length > MANY_UNMATCHED * labels;
-  const ruleId: CanaryRuleId = 'canary-labels-unmatched';
   return [
-    finding({
-      ruleId,
+    canaryFinding('canary-labels-unmatched', {
       level: many ? 'warning' : 'note',
       blocking: false,
       message: `${unmatched.length} of ${labels} labels are of answers that are not in the run.`,

@@ -1,6 +1,6 @@
-import type { RuleInfo } from '../core/rules.ts';
+import { findingsOf, type RuleInfo } from '../core/rules.ts';
 
-export const CANARY_RULES = [
+export const RULES = [
   {
     id: 'canary-metric-regressed',
     level: 'error',
@@ -27,4 +27,5 @@ export const CANARY_RULES = [
   { id: 'canary-trend-worse', level: 'warning', summary: 'A metric gets worse from release to release.' },
 ] as const satisfies readonly RuleInfo[];
 
-export type CanaryRuleId = (typeof CANARY_RULES)[number]['id'];
+/** A finding of this gate. */
+export const canaryFinding = findingsOf(RULES);

@@ -1,5 +1,4 @@
-import { type Finding, type FindingInput, finding } from '../core/finding.ts';
-import type { RuleInfo } from '../core/rules.ts';
+import { findingsOf, type RuleInfo } from '../core/rules.ts';
 
 export const RULES = [
   { id: 'catalog-metadata-invalid', level: 'error', summary: "A model's metadata lacks something or has the wrong form." },
@@ -40,12 +39,5 @@ export const RULES = [
   { id: 'catalog-architecture-inconsistent', level: 'error', summary: 'Facts about the architecture contradict each other.' },
 ] as const satisfies readonly RuleInfo[];
 
-export type CatalogRule = (typeof RULES)[number]['id'];
-
-/** A finding of this gate; the level is the rule's unless one is given. */
-export function catalogFinding(
-  ruleId: CatalogRule,
-  input: Omit<FindingInput, 'ruleId' | 'level'> & Partial<Pick<FindingInput, 'level'>>,
-): Finding {
-  return finding({ level: RULES.find((rule) => rule.id === ruleId)!.level, ...input, ruleId });
-}
+/** A finding of this gate. */
+export const catalogFinding = findingsOf(RULES);

@@ -1,5 +1,4 @@
-import { type Finding, type FindingInput, finding } from '../core/finding.ts';
-import type { RuleInfo } from '../core/rules.ts';
+import { findingsOf, type RuleInfo } from '../core/rules.ts';
 
 export const RULES = [
   { id: 'drift-traffic-changed', level: 'error', summary: 'A cluster sends a share of traffic that Git does not declare.' },
@@ -33,10 +32,5 @@ export const RULES = [
 
 export type DriftRule = (typeof RULES)[number]['id'];
 
-/** A finding of this gate; the level is the rule's unless one is given. */
-export function driftFinding(
-  ruleId: DriftRule,
-  input: Omit<FindingInput, 'ruleId' | 'level'> & Partial<Pick<FindingInput, 'level'>>,
-): Finding {
-  return finding({ level: RULES.find((rule) => rule.id === ruleId)!.level, ...input, ruleId });
-}
+/** A finding of this gate. */
+export const driftFinding = findingsOf(RULES);

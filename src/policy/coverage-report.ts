@@ -73,8 +73,7 @@ function rulePart({ measured, tests }: RuleCoverage, { rules: threshold }: Cover
   const findings: Finding[] = [];
   if (threshold !== undefined && percent < threshold)
     findings.push(
-      policyFinding({
-        ruleId: 'policy-rule-coverage-low',
+      policyFinding('policy-rule-coverage-low', {
         message: `The tests reach ${held} of ${measured.length} rule definitions (${percent} %), less than the ${threshold} % asked for.`,
         location: missing[0]?.location,
         related: missing.slice(1, MAX_RELATED).map((d) => ({ ...d.location, message: `not reached: ${d.rule}` })),
@@ -143,8 +142,7 @@ async function decisionPart(
   const findings: Finding[] = [];
   if (threshold !== undefined && percent < threshold)
     findings.push(
-      policyFinding({
-        ruleId: 'policy-decision-coverage-low',
+      policyFinding('policy-decision-coverage-low', {
         message: `The tests see ${all.length - unseen.length} of ${all.length} values that ${entrypoint} takes on the domain (${percent} %), less than the ${threshold} % asked for: not ${unseen
           .slice(0, 5)
           .map((v) => `${v.what} ${v.value}`)

@@ -87,8 +87,7 @@ export async function absenceFindings(
     const attribution = await attribute(side, traced, { entrypoint, input: text, holds: (o) => allows(decisionOf(o)) === true });
     const blamed = openDefault(side, attribution) ?? attribution.because[0] ?? attribution.decided;
     findings.push(
-      policyFinding({
-        ruleId: 'policy-fail-open',
+      policyFinding('policy-fail-open', {
         message: `Leaving out ${key} turns a refusal into an allow.`,
         location: blamed?.location ?? entrypointLocation(side, entrypoint),
         subject: key,

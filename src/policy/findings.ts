@@ -9,10 +9,10 @@ import { type Definition, reaches } from './definitions.ts';
 import type { DecisionDiff, DiffGroup, DiffSide } from './diff.ts';
 import type { Domain } from './domain.ts';
 import { type Counterexample, coverageText, type Proof, regoTest } from './prove.ts';
-import { type PolicyRuleId, policyFinding } from './rules.ts';
+import { type PolicyRule, policyFinding } from './rules.ts';
 import { type EvaluationFailure, isLimit } from './wasm.ts';
 
-const CLASS_RULES: { readonly [C in Exclude<DiffClass, 'error-fixed'>]: PolicyRuleId } = {
+const CLASS_RULES: { readonly [C in Exclude<DiffClass, 'error-fixed'>]: PolicyRule } = {
   widened: 'policy-decision-widened',
   error: 'policy-decision-error',
   rerouted: 'policy-decision-rerouted',
@@ -62,8 +62,7 @@ export function diffFindings(
       headDefinitions?.find((d) => d.rule === diff.entrypoint.replaceAll('/', '.'));
     const from = removed ?? decidingLine(base);
     return [
-      policyFinding({
-        ruleId: CLASS_RULES[group.class],
+      policyFinding(CLASS_RULES[group.class], {
         ...(blocking.includes(group.class)
           ? { level: 'error' as const, blocking: true }
           : { blocking: false, level: group.class === 'reason-changed' ? ('note' as const) : ('warning' as const) }),
@@ -225,8 +224,7 @@ export function invariantFinding(
     .filter((d) => d !== blamed)
     .slice(0, 4)
     .map((d) => ({ ...d.location, message: d.rule }));
-  return policyFinding({
-    ruleId: 'policy-invariant-violated',
+  return policyFinding('policy-invariant-violated', {
     message: `The invariant ${example.invariant} is broken: ${example.message.replace(/\.$/, '')}. ${extent}`,
     location: blamed?.location ?? fallback,
     ...(related.length === 0 ? {} : { related }),
@@ -253,8 +251,7 @@ export function failureFinding(
 ): Finding {
   const limit = isLimit(failure);
   const [file, line, column] = (failure.place ?? '').split(':');
-  return policyFinding({
-    ruleId: limit ? 'policy-evaluation-limit' : 'policy-evaluation-error',
+  return policyFinding(limit ? 'policy-evaluation-limit' : 'policy-evaluation-error', {
     message: `Evaluating ${entrypoint} ends in ${limit ? 'a limit' : 'an error'}: ${failure.message}. ${count} input${count === 1 ? '' : 's'} of those looked at.`,
     location: failure.place === undefined ? fallback : { file: file!, line: Number(line), column: Number(column) },
     subject: entrypoint,
@@ -282,8 +279,7 @@ export function replayFindings(corpus: Corpus): {
   if (skipped === 0) return { findings: [], inconclusive: undefined };
   const all = skipped + corpus.inputs.length;
   const findings = corpus.skipped.map((s) =>
-    policyFinding({
-      ruleId: 'policy-replay-incomplete',
+    policyFinding('policy-replay-incomplete', {
       message: `${s.count} of ${all} lines of the replay corpus could not be replayed: ${s.reason}.`,
       location: { file: corpus.file, line: s.line },
       subject: s.reason,

@@ -26,8 +26,7 @@ export function changedGuards(base: { readonly modules: Modules; readonly what: 
     const now = head.get(path);
     if (now === text) continue;
     findings.push(
-      policyFinding({
-        ruleId: 'policy-gate-changed',
+      policyFinding('policy-gate-changed', {
         message: `The change ${now === undefined ? 'removes' : 'edits'} ${base.what} ${path}; base's version still judges it, and head's own version is checked as well.`,
         location: { file: path, line: 1 },
         subject: path,
@@ -37,8 +36,7 @@ export function changedGuards(base: { readonly modules: Modules; readonly what: 
   for (const path of [...head.keys()].sort()) {
     if (base.modules.has(path)) continue;
     findings.push(
-      policyFinding({
-        ruleId: 'policy-gate-changed',
+      policyFinding('policy-gate-changed', {
         message: `The change adds ${base.what} ${path}.`,
         location: { file: path, line: 1 },
         subject: path,
@@ -61,8 +59,7 @@ export function judgeBaseTests(failures: readonly Finding[], base: Modules, head
     if (now !== undefined && now === base.get(file)) return [];
     const kept = now !== undefined && testNames(now).has(f.subject ?? '');
     return [
-      policyFinding({
-        ruleId: 'policy-test-failed',
+      policyFinding('policy-test-failed', {
         ...(kept ? { level: 'warning' as const, blocking: false } : {}),
         message: `${f.message.replace(/\.$/, '')} on base's version of the test, which the change ${kept ? 'edits' : 'removes'}.`,
         location: f.location,

@@ -57,8 +57,7 @@ export async function judgeLatency(
     const location = head.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location;
     if (now.p99 > options.budgetMs) {
       findings.push(
-        policyFinding({
-          ruleId: 'policy-latency-over-budget',
+        policyFinding('policy-latency-over-budget', {
           message: `The p99 evaluation latency of ${entrypoint} is over the budget of ${options.budgetMs} ms.`,
           location,
           subject: entrypoint,
@@ -69,8 +68,7 @@ export async function judgeLatency(
     }
     if (paired?.verdict === 'slower' && before !== undefined && now.p50 - before.p50 > REGRESSION_MS) {
       findings.push(
-        policyFinding({
-          ruleId: 'policy-latency-regressed',
+        policyFinding('policy-latency-regressed', {
           message: `The median evaluation latency of ${entrypoint} grew by more than half against base.`,
           location,
           subject: entrypoint,

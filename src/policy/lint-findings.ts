@@ -46,8 +46,7 @@ export function ruleFindings(
       // On a part of the domain this is a guess; a fact or a helper that short-cuts never runs would be noise then.
       if (!whole && d.fact) continue;
       findings.push(
-        policyFinding({
-          ruleId: 'policy-rule-dead',
+        policyFinding('policy-rule-dead', {
           message: whole
             ? `This definition of ${d.rule} never holds ${seen}.`
             : `This definition of ${d.rule} was not seen to hold ${seen}.`,
@@ -62,8 +61,7 @@ export function ruleFindings(
     const twin = [...(state.twins.get(d.id) ?? [])].map((id) => side.graph.byId.get(id)!)[0];
     if (twin !== undefined) {
       findings.push(
-        policyFinding({
-          ruleId: 'policy-rule-shadowed',
+        policyFinding('policy-rule-shadowed', {
           message: `This definition of ${d.rule} only holds where another one gives the same value (${seen}).`,
           location: d.location,
           related: [{ ...twin.location, message: 'decides the same' }],
@@ -74,8 +72,7 @@ export function ruleFindings(
       );
     } else {
       findings.push(
-        policyFinding({
-          ruleId: 'policy-rule-redundant',
+        policyFinding('policy-rule-redundant', {
           message: `Removing this definition of ${d.rule} changes no decision ${seen}.`,
           location: d.location,
           subject: d.rule,
@@ -100,8 +97,7 @@ export function conflictFinding(
   values: readonly [string, string],
   input: Json | undefined,
 ): Finding {
-  return policyFinding({
-    ruleId: 'policy-rule-conflict',
+  return policyFinding('policy-rule-conflict', {
     message: `Two definitions of ${b.rule} give different values for the same input: ${values[0].slice(0, 80)} and ${values[1].slice(0, 80)}.`,
     location: b.location,
     related: [{ ...a.location, message: `gives ${values[0].slice(0, 80)}` }],
@@ -118,8 +114,7 @@ export function conflictFinding(
 
 /** Two definitions that happen to agree: an edit of either makes it a conflict, which ends evaluation with an error. */
 function overlapFinding(a: Definition, b: Definition, value: string, input: string): Finding {
-  return policyFinding({
-    ruleId: 'policy-rule-overlap',
+  return policyFinding('policy-rule-overlap', {
     message: `Two definitions of ${b.rule} hold for the same input and only happen to give the same value, ${value.slice(0, 80)}.`,
     location: b.location,
     related: [{ ...a.location, message: 'holds too' }],
@@ -131,8 +126,7 @@ function overlapFinding(a: Definition, b: Definition, value: string, input: stri
 }
 
 function constantFinding(d: Definition, input: string, points: number): Finding {
-  return policyFinding({
-    ruleId: 'policy-rule-constant',
+  return policyFinding('policy-rule-constant', {
     message: `The conditions of this definition of ${d.rule} are always true: on ${points} of ${points} points.`,
     location: d.location,
     subject: d.rule,

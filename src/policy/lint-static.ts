@@ -26,8 +26,7 @@ function unusedRules(side: Side): Finding[] {
     if (side.graph.depth.has(rule)) continue;
     const [first, ...rest] = definitions;
     findings.push(
-      policyFinding({
-        ruleId: 'policy-rule-unused',
+      policyFinding('policy-rule-unused', {
         message: `The rule ${rule} can't be reached from ${shortList(side.entrypoints)}.`,
         location: first!.location,
         ...(rest.length === 0 ? {} : { related: rest.map((d) => ({ ...d.location, message: 'also defined here' })) }),

@@ -200,8 +200,7 @@ function seenText(examined: number, size: number): string {
 
 function constantEntrypoint(work: Work, seen: string, points: number): Finding {
   const { entrypoint } = work;
-  return policyFinding({
-    ruleId: 'policy-entrypoint-constant',
+  return policyFinding('policy-entrypoint-constant', {
     message: `The entrypoint ${entrypoint} gives the same decision ${seen}.`,
     location: entrypointLocation(work.side, entrypoint),
     subject: entrypoint,

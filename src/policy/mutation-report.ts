@@ -31,8 +31,7 @@ export function mutationReport(
   if (threshold !== undefined && percent !== undefined && percent < threshold) {
     const [worst] = survived;
     findings.push(
-      policyFinding({
-        ruleId: 'policy-mutation-score-low',
+      policyFinding('policy-mutation-score-low', {
         message: `The tests kill ${percent} % of the mutants of the policy, less than the ${threshold} % asked for.`,
         location: worst?.mutant.location,
         related: survived.slice(1, 20).map((j) => ({ ...j.mutant.location, message: `survives: ${j.mutant.after}` })),
@@ -84,8 +83,7 @@ function leftOut(result: MutationResult): string {
 
 function survivorFinding({ mutant, witness }: Judged, entrypoint: string | undefined): Finding {
   const { before, after, rule, location, kind } = mutant;
-  return policyFinding({
-    ruleId: 'policy-mutant-survived',
+  return policyFinding('policy-mutant-survived', {
     message: `No test fails when \`${before}\` in ${rule} ${after === '(left out)' ? 'is left out' : `becomes \`${after}\``}.`,
     location,
     // The column tells two places of one line apart.

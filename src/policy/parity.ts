@@ -54,8 +54,7 @@ export async function compareWithOpa(side: Side, entrypoint: string, inputs: rea
     return {
       compared: 0,
       findings: [
-        policyFinding({
-          ruleId: 'policy-parity-mismatch',
+        policyFinding('policy-parity-mismatch', {
           message: `OPA's own evaluator fails where the WASM module decides: ${error.message.slice(0, 300)}.`,
           location: side.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location,
           subject: entrypoint,
@@ -73,8 +72,7 @@ export async function compareWithOpa(side: Side, entrypoint: string, inputs: rea
   return {
     compared: usable.length,
     findings: [
-      policyFinding({
-        ruleId: 'policy-parity-mismatch',
+      policyFinding('policy-parity-mismatch', {
         message: `The WASM module and OPA's own evaluator decide differently on ${wrong.length} of ${usable.length} inputs.`,
         location: side.graph.byRule.get(entrypoint.replaceAll('/', '.'))?.[0]?.location,
         subject: entrypoint,

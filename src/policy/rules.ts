@@ -1,5 +1,4 @@
-import { type Finding, type FindingInput, finding, type Level } from '../core/finding.ts';
-import type { RuleInfo } from '../core/rules.ts';
+import { findingsOf, type RuleInfo } from '../core/rules.ts';
 
 /** Every rule the policy gate can report; each has a page in docs/rules/. */
 export const RULES = [
@@ -92,13 +91,7 @@ export const RULES = [
   { id: 'policy-parity-mismatch', level: 'error', summary: "The WASM module and OPA's own evaluator decide differently." },
 ] as const satisfies readonly RuleInfo[];
 
-export type PolicyRuleId = (typeof RULES)[number]['id'];
+export type PolicyRule = (typeof RULES)[number]['id'];
 
-const LEVELS: ReadonlyMap<string, Level> = new Map(RULES.map((rule) => [rule.id, rule.level]));
-
-/** A finding of this gate; level and blocking come from the rule table unless given. */
-export function policyFinding(
-  input: Omit<FindingInput, 'ruleId' | 'level'> & { readonly ruleId: PolicyRuleId; readonly level?: Level },
-): Finding {
-  return finding({ ...input, level: input.level ?? LEVELS.get(input.ruleId)! });
-}
+/** A finding of this gate. */
+export const policyFinding = findingsOf(RULES);

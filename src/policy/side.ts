@@ -58,8 +58,7 @@ export async function prepareSide(
     return {
       side: undefined,
       findings: unknown.map((entrypoint) =>
-        policyFinding({
-          ruleId: 'policy-entrypoint-missing',
+        policyFinding('policy-entrypoint-missing', {
           message: `The entrypoint ${entrypoint} is no rule of the policy.`,
           location: wholePolicy(source.modules),
           subject: entrypoint,
@@ -111,8 +110,7 @@ function portabilityFindings(name: string, asts: ReadonlyMap<string, AstModule>,
   const calls = callsOf(asts, name);
   const places = calls.length > 0 ? calls : [fallback];
   return places.map((location) =>
-    policyFinding({
-      ruleId: 'policy-builtin-not-portable',
+    policyFinding('policy-builtin-not-portable', {
       message: `The builtin ${name} has no function in the WASM host, so the policy would fail where it is reached.`,
       location,
       subject: name,
@@ -134,18 +132,15 @@ export function checkFinding(problem: OpaProblem, fallback: Location): Finding {
   const location = problem.location ?? fallback;
   const forbidden = /^undefined function (?<name>[\w.]+)$/.exec(problem.message)?.groups?.['name'];
   if (forbidden !== undefined && FORBIDDEN_BUILTINS.has(forbidden)) {
-    return policyFinding({
-      ruleId: 'policy-builtin-not-portable',
+    return policyFinding('policy-builtin-not-portable', {
       message: `The builtin ${forbidden} reaches outside the policy, which neither the gate nor the WASM host allows.`,
       location,
       subject: forbidden,
       fix: 'Put what it would fetch into input or data.',
     });
   }
-  if (problem.code === 'limit')
-    return policyFinding({ ruleId: 'policy-evaluation-limit', message: `${problem.message}.`, location });
-  return policyFinding({
-    ruleId: 'policy-check-failed',
+  if (problem.code === 'limit') return policyFinding('policy-evaluation-limit', { message: `${problem.message}.`, location });
+  return policyFinding('policy-check-failed', {
     message: `opa check refuses the module: ${problem.message}.`,
     location,
     subject: problem.code,
@@ -162,8 +157,7 @@ export function refusedFindings(error: unknown, fallback: Location): Finding[] {
   if (error instanceof PolicyLoadError || error instanceof EvaluationLimit) {
     const { message } = error.failure;
     return [
-      policyFinding({
-        ruleId: isLimit(error.failure) ? 'policy-evaluation-limit' : 'policy-evaluation-error',
+      policyFinding(isLimit(error.failure) ? 'policy-evaluation-limit' : 'policy-evaluation-error', {
         message: `The policy can't be ${error instanceof PolicyLoadError || error.item < 0 ? 'loaded' : 'evaluated'}: ${message}.`,
         location: fallback,
         fix: 'Make the data document smaller, or bound what the rules iterate over.',

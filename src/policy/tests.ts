@@ -34,8 +34,7 @@ export async function runTests(opa: Opa, input: TestInput): Promise<TestOutcome>
   try {
     results = await opa.test(all, input.data);
     if (results.length === 0) {
-      const finding = policyFinding({
-        ruleId: 'policy-test-missing',
+      const finding = policyFinding('policy-test-missing', {
         level: input.threshold === undefined && input.demanded !== true ? 'warning' : 'error',
         message: 'The policy has no unit tests.',
         location: wholePolicy(input.modules),
@@ -91,8 +90,7 @@ export async function runTests(opa: Opa, input: TestInput): Promise<TestOutcome>
 }
 
 function failedFinding(result: TestResult): Finding {
-  return policyFinding({
-    ruleId: 'policy-test-failed',
+  return policyFinding('policy-test-failed', {
     message: `The test ${result.package.replace(/^data\./, '')}.${result.name} ${result.outcome === 'error' ? 'ends in an error' : 'fails'}${result.message === undefined ? '' : `: ${result.message}`}.`,
     location: result.location,
     subject: result.name,
@@ -104,8 +102,7 @@ function coverageFindings(coverage: Coverage, threshold: number | undefined): Fi
   if (threshold === undefined || coverage.percent >= threshold) return [];
   const worst = coverage.files.filter((f) => f.missing.length > 0);
   return [
-    policyFinding({
-      ruleId: 'policy-coverage-low',
+    policyFinding('policy-coverage-low', {
       message: `The tests cover ${coverage.percent.toFixed(1)} % of the policy's lines, less than the ${threshold} % asked for.`,
       location: worst[0]?.missing[0],
       related: worst.flatMap((f) => f.missing).slice(1, 20),

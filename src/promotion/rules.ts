@@ -1,5 +1,4 @@
-import { type Finding, type FindingInput, finding } from '../core/finding.ts';
-import type { RuleInfo } from '../core/rules.ts';
+import { findingsOf, type RuleInfo } from '../core/rules.ts';
 
 /** Every rule that promote and rollback may report. */
 export const RULES = [
@@ -19,9 +18,5 @@ export const RULES = [
   { id: 'promotion-no-last-good', level: 'error', summary: 'History has no earlier promotion whose evidence passed.' },
 ] as const satisfies readonly RuleInfo[];
 
-export type PromotionRule = (typeof RULES)[number]['id'];
-
-/** A finding of this gate; an unknown rule does not compile. */
-export function promotionFinding(ruleId: PromotionRule, input: Omit<FindingInput, 'ruleId' | 'level'>): Finding {
-  return finding({ ...input, ruleId, level: RULES.find((rule) => rule.id === ruleId)!.level });
-}
+/** A finding of this gate. */
+export const promotionFinding = findingsOf(RULES);

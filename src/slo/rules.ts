@@ -1,5 +1,4 @@
-import { type Finding, type FindingInput, finding } from '../core/finding.ts';
-import type { RuleInfo } from '../core/rules.ts';
+import { findingsOf, type RuleInfo } from '../core/rules.ts';
 
 /** Every rule the SLO gate may report. Checklist for a new one: an entry here, a page in docs/rules, a test. */
 export const RULES = [
@@ -39,13 +38,5 @@ export const RULES = [
   { id: 'slo-evidence-missing', level: 'note', summary: 'A window can not be judged on the samples there are.' },
 ] as const satisfies readonly RuleInfo[];
 
-export type SloRule = (typeof RULES)[number]['id'];
-
-/** A finding of this gate: the level comes from the rule unless it is given; an unknown rule does not compile. */
-export function sloFinding(
-  ruleId: SloRule,
-  input: Omit<FindingInput, 'ruleId' | 'level'> & { readonly level?: FindingInput['level'] },
-): Finding {
-  const rule = RULES.find((entry) => entry.id === ruleId)!;
-  return finding({ ...input, ruleId, level: input.level ?? rule.level });
-}
+/** A finding of this gate. */
+export const sloFinding = findingsOf(RULES);

@@ -1,5 +1,4 @@
-import { type Finding, type FindingInput, finding, type Level } from '../core/finding.ts';
-import type { RuleInfo } from '../core/rules.ts';
+import { findingsOf, type RuleInfo } from '../core/rules.ts';
 
 /** Every rule of the telemetry gate; each has a page docs/rules/<id>.md. */
 export const RULES = [
@@ -99,12 +98,5 @@ export const RULES = [
 
 export type TelemetryRule = (typeof RULES)[number]['id'];
 
-const LEVELS: ReadonlyMap<string, Level> = new Map(RULES.map((rule) => [rule.id, rule.level]));
-
-/** A finding of this gate; the level is the rule's unless given. */
-export function telemetryFinding(
-  ruleId: TelemetryRule,
-  input: Omit<FindingInput, 'ruleId' | 'level'> & { readonly level?: Level },
-): Finding {
-  return finding({ ...input, ruleId, level: input.level ?? LEVELS.get(ruleId)! });
-}
+/** A finding of this gate. */
+export const telemetryFinding = findingsOf(RULES);

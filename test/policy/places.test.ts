@@ -3,7 +3,7 @@ import type { Finding } from '../../src/core/finding.ts';
 import { readCorpus } from '../../src/policy/corpus.ts';
 import { provePolicy } from '../../src/policy/operations.ts';
 import { replay } from '../../src/policy/replay.ts';
-import { type PolicyRuleId, RULES } from '../../src/policy/rules.ts';
+import { type PolicyRule, RULES } from '../../src/policy/rules.ts';
 import { checkFinding, wholePolicy } from '../../src/policy/side.ts';
 import { loadPolicySource } from '../../src/rego/source.ts';
 import { renderAnnotations } from '../../src/report/annotations.ts';
@@ -58,7 +58,7 @@ describe('a finding of every rule is shown on the line that caused it', () => {
   test('there is a case for every rule, and for no other', () => {
     expect(Object.keys(PLACES).sort()).toEqual(RULES.map((rule) => rule.id as string).sort());
   });
-  test.each(RULES.map((rule) => rule.id as PolicyRuleId))('%s', async (ruleId) => {
+  test.each(RULES.map((rule) => rule.id as PolicyRule))('%s', async (ruleId) => {
     const { files, at, find } = PLACES[ruleId];
     const marks = marksIn(files).flatMap((mark) => (mark.startsWith(`${ruleId} `) ? [mark.slice(ruleId.length + 1)] : []));
     const expected = [...(at ?? marks)].sort();

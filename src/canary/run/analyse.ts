@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../core/finding.ts';
+import type { Finding } from '../../core/finding.ts';
 import { type GateResult, gateResult } from '../../core/gate.ts';
 import type { Json } from '../../core/json.ts';
 import type { CanaryProfileDocument } from '../../generated/schemas.ts';
@@ -6,7 +6,7 @@ import { judgeCase } from '../judge/judge.ts';
 import type { RoutingDriftResult } from '../judge/routing-drift.ts';
 import type { CaseInput, CaseResult, MetricResult } from '../judge/types.ts';
 import { noisesOf, noiseTable, withJudgeNoise } from '../judge-model/noise.ts';
-import type { CanaryRuleId } from '../rules.ts';
+import { canaryFinding } from '../rules.ts';
 import { buildCase } from './case.ts';
 import { canaryCharts } from './charts.ts';
 import { type Coincidence, coincidences } from './coincidence.ts';
@@ -108,12 +108,8 @@ function required(profile: CanaryProfileDocument, { name, segment }: MetricResul
   return wanted === 'overall' ? segment === undefined : wanted;
 }
 
-function rule(id: CanaryRuleId, input: Omit<Parameters<typeof finding>[0], 'ruleId'>): Finding {
-  return finding({ ruleId: id, ...input });
-}
-
 function invalidFinding(input: AnalyseInput, reason: string): Finding {
-  return rule('canary-run-invalid', {
+  return canaryFinding('canary-run-invalid', {
     level: 'warning',
     blocking: false,
     message: reason,
@@ -128,7 +124,7 @@ function regressions(input: AnalyseInput, judged: CaseResult, explained: readonl
     if (metric.verdict !== 'fail' && metric.verdict !== 'warn') continue;
     const index = input.profile.metrics.findIndex((wanted) => wanted.name === metric.name);
     results.push(
-      rule('canary-metric-regressed', {
+      canaryFinding('canary-metric-regressed', {
         level: metric.verdict === 'fail' ? 'error' : 'warning',
         message: `${regressionText(metric)}${explanationOf(metric, explained)}`,
         location: input.locate?.(index) ?? { file: input.profileFile },
@@ -164,7 +160,7 @@ function expertFindings(
   const segments = quality.flatMap((metric) => (metric.segment === undefined ? [] : [metric.segment]));
   const hurt = [...new Set(segments)];
   return [
-    rule('canary-expert-degraded', {
+    canaryFinding('canary-expert-degraded', {
       level: 'error',
       message: `Layer ${suspect.layer} expert ${suspect.expert} is where quality is lost: ${suspect.because}. Its tokens became ${suspect.on.toFixed(3)} nats harder to predict, the layer's other tokens ${suspect.off.toFixed(3)}. ${hurt.length > 0 ? `It hurts ${hurt.length === 1 ? 'the segment' : 'the segments'} ${hurt.join(', ')}.` : 'No single segment stands out.'}`,
       location: { file: input.profileFile },
@@ -197,7 +193,7 @@ function driftFindings(
   if (first === undefined) return [];
   const harmed = judged.metrics.some((metric) => metric.verdict === 'fail');
   return [
-    rule('canary-routing-drift', {
+    canaryFinding('canary-routing-drift', {
       level: 'warning',
       blocking: false,
       message: `The candidate routes tokens to other experts: ${first.segment === undefined ? 'over all prompts' : `in segment ${first.segment}`}, ${first.reason}.${explained.length > 0 ? ` It goes with harm: ${explained.map(({ text }) => text).join('; ')}.` : ''}${harmed ? '' : ' No quality or latency metric is worse, so this alone does not block.'}`,
@@ -222,7 +218,7 @@ function tokenizerFindings(input: AnalyseInput): Finding[] {
   const bad = mismatches.filter((point) => point.value > 0);
   if (bad.length === 0) return [];
   return [
-    rule('canary-tokenizer-changed', {
+    canaryFinding('canary-tokenizer-changed', {
       level: 'error',
       message: `${bad.length} of ${mismatches.length} prompts are split into other tokens by the candidate. Likelihoods of the two arms can't be compared.`,
       location: { file: input.profileFile },
@@ -238,7 +234,7 @@ function priceFindings({ profile, profileFile, now }: AnalyseInput): Finding[] {
   const limit = profile.prices.maxAgeDays ?? MAX_PRICE_AGE_DAYS;
   if (age <= limit) return [];
   return [
-    rule('canary-price-stale', {
+    canaryFinding('canary-price-stale', {
       level: 'warning',
       blocking: false,
       message: `The prices are ${age} days old, more than ${limit}: costs may be wrong in both arms.`,

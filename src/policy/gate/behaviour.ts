@@ -105,8 +105,7 @@ async function guardsOf(
       ...(invariantsChanged ? changedGuards({ modules: kept.invariants, what: 'the invariants' }, own.invariants) : []),
       ...(domainChanged
         ? [
-            policyFinding({
-              ruleId: 'policy-gate-changed',
+            policyFinding('policy-gate-changed', {
               message: `The change edits the input domain ${section.domain}; base's version still judges it, and head's own version is checked as well.`,
               location: { file: section.domain!, line: 1 },
               subject: section.domain!,

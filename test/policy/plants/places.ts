@@ -12,7 +12,7 @@ import {
 } from '../../../src/policy/operations.ts';
 import { compareWithOpa } from '../../../src/policy/parity.ts';
 import { replay } from '../../../src/policy/replay.ts';
-import type { PolicyRuleId } from '../../../src/policy/rules.ts';
+import type { PolicyRule } from '../../../src/policy/rules.ts';
 import { loadPolicySource } from '../../../src/rego/source.ts';
 import { domainDocument, memoryTree, policy, side } from '../support.ts';
 import { BASE_DATA, DIFF_INPUTS, DIFF_PLANTS, HEAD_DATA } from './diff.ts';
@@ -71,7 +71,7 @@ const checked = (files: Placed['files'], entrypoint = ENTRYPOINT): Placed => ({
 });
 
 /** Tests that see one of the two decisions. */
-const HALF_TESTED = (mark: { readonly default?: PolicyRuleId; readonly rule?: PolicyRuleId }): Placed['files'] => ({
+const HALF_TESTED = (mark: { readonly default?: PolicyRule; readonly rule?: PolicyRule }): Placed['files'] => ({
   'p.rego': `package p
 
 default decision := false${mark.default === undefined ? '' : ` # <- ${mark.default}`}
@@ -107,7 +107,7 @@ const tested = (
 const LOOP = 'decision := count([i | some i in numbers.range(1, 2000); i > input.n]) > 0';
 
 /** A case for every rule of the policy gate: the type asks for one of each. */
-export const PLACES: { readonly [Id in PolicyRuleId]: Placed } = {
+export const PLACES: { readonly [Id in PolicyRule]: Placed } = {
   'policy-check-failed': checked({ 'p.rego': CHECK_PLANTS[2]! }),
   'policy-entrypoint-missing': checked(
     { 'p.rego': 'package p # <- policy-entrypoint-missing\n\nother := 1\n', 'q.rego': 'package q\n\nx := 1\n' },
