@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { classify, jurisdictionOf } from '../../src/policy/decision.ts';
+import { changedFields, classify, jurisdictionOf } from '../../src/policy/decision.ts';
+import { decisionValues, MAX_VALUES, ValueTally } from '../../src/policy/decision-values.ts';
 import type { Outcome } from '../../src/policy/wasm.ts';
 
 const value = (decision: unknown): Outcome => ({ value: JSON.stringify(decision) });
@@ -38,6 +39,14 @@ describe('classes of a changed decision', () => {
     ['booleans widen', value(false), value(true), 'widened'],
     ['booleans narrow', value(true), value(false), 'narrowed'],
     ['other values move', value('a'), value('b'), 'rerouted'],
+    ['refused to a decision that does not say', value({ allow: false }), value({ pool: 'a' }), 'widened'],
+    ['allowed to a decision that does not say', value({ allow: true }), value({ pool: 'a' }), 'narrowed'],
+    ['what does not say to allowed', value({ pool: 'a' }), value({ allow: true }), 'widened'],
+    ['what does not say to refused', value({ pool: 'a' }), value({ allow: false }), 'narrowed'],
+    ['a list to another', value(['a']), value(['b']), 'rerouted'],
+    ['a refusal that gets a target', value({ allow: false }), value({ allow: false, target: served.target }), 'rerouted'],
+    ['a reason and an obligation', value(served), value({ ...served, rule: 's', log: true }), 'obligation-changed'],
+    ['a reason and a route', value(served), value({ ...served, rule: 's', split }), 'rerouted'],
   ])('%s', (_name, base, head, expected) => {
     expect(classify(base, head)?.class).toBe(expected);
   });
@@ -56,5 +65,114 @@ describe('classes of a changed decision', () => {
     expect(jurisdictionOf(served, data, {})).toBe('EU');
     expect(jurisdictionOf(served, {}, { fleet: { pools: [{ id: 'a', jurisdiction: 'IN' }] } })).toBe('IN');
     expect(jurisdictionOf(served, {}, {})).toBeUndefined();
+  });
+  test.each<[string, unknown, unknown, string | undefined]>([
+    [
+      'the target itself first',
+      { target: { cluster: 'eu', jurisdiction: 'CH' } },
+      { fleet: { clusters: { eu: { jurisdiction: 'EU' } } } },
+      'CH',
+    ],
+    [
+      'the cluster before the pool',
+      served,
+      { fleet: { pools: { a: { jurisdiction: 'US' } }, clusters: { eu: { jurisdiction: 'EU' } } } },
+      'EU',
+    ],
+    [
+      'a list by name',
+      served,
+      {
+        fleet: {
+          clusters: [
+            { name: 'us', jurisdiction: 'US' },
+            { name: 'eu', jurisdiction: 'EU' },
+          ],
+        },
+      },
+      'EU',
+    ],
+    [
+      'a cluster that does not say, then the pool',
+      served,
+      { fleet: { clusters: { eu: {} }, pools: [{ id: 'a', jurisdiction: 'IN' }] } },
+      'IN',
+    ],
+    ['nothing that every object has', { target: { cluster: 'constructor' } }, { fleet: { clusters: {} } }, undefined],
+    ['nothing without a target', { allow: true }, { fleet: { clusters: { eu: { jurisdiction: 'EU' } } } }, undefined],
+    ['nothing of a value that is no decision', 'eu', {}, undefined],
+  ])('the jurisdiction is that of %s', (_name, decision, data, expected) => {
+    expect(jurisdictionOf(decision as never, data as never, null)).toBe(expected);
+  });
+  test.each<[unknown, unknown, string[]]>([
+    [{ a: 1, b: { c: 1, d: 1 } }, { a: 2, b: { c: 1, d: 2, e: 3 } }, ['a', 'b.d', 'b.e']],
+    [{ a: { b: { c: 1 } } }, { a: { b: { c: 2 } } }, ['a.b.c']],
+    [{ z: 1, a: 1 }, {}, ['a', 'z']],
+    [{ a: [1, 2] }, { a: [2, 1] }, ['a']],
+    [{ a: null }, { a: {} }, ['a']],
+    [{ a: 1 }, { a: 1 }, []],
+    ['x', { a: 1 }, ['decision']],
+  ])('%j to %j changes %j', (before, after, expected) => {
+    expect(changedFields(before as never, after as never)).toEqual(expected);
+  });
+});
+
+describe('what a decision says', () => {
+  const data = { fleet: { clusters: { eu: { jurisdiction: 'EU' } } } };
+  test.each<[string, unknown, string[]]>([
+    ['nothing', undefined, ['outcome undefined']],
+    ['yes', true, ['outcome allow']],
+    ['a number', 3, ['decision 3']],
+    ['no members', [], ['decision empty']],
+    ['some members', ['a', 1, 'b'], ['member a', 'member b']],
+    [
+      'all of it',
+      {
+        allow: false,
+        reasons: ['A', 'B'],
+        rule: 'r',
+        cached: true,
+        weight: 3,
+        message: 'text',
+        nested: { a: 1 },
+        target: { cluster: 'eu', pool: 'p', weight: 1, other: 'x' },
+      },
+      [
+        'outcome deny',
+        'reason A',
+        'reason B',
+        'rule r',
+        'cached true',
+        'target.cluster eu',
+        'target.pool p',
+        'target.jurisdiction EU',
+      ],
+    ],
+    ['no reasons', { allow: true, reasons: [], target: 'gone' }, ['outcome allow', 'target gone']],
+  ])('%s', (_name, decision, expected) => {
+    expect(decisionValues(decision as never, data).map(({ what, value: said }) => `${what} ${said}`)).toEqual(expected);
+  });
+
+  test('is kept with its first evidence, or a better one, and left out where it is data', () => {
+    const tally = new ValueTally<number>();
+    const better = (fresh: number, known: number): boolean => fresh < known;
+    const said = (what: string, ...values: string[]) => values.map((one) => ({ what, value: one }));
+    tally.add(said('rule', 'b', 'a'), 5);
+    tally.add(said('rule', 'a'), 3);
+    tally.add(said('rule', 'b'), 3, better);
+    tally.add(said('rule', 'b'), 4, better);
+    tally.add(said('text', 'x'.repeat(201), 'short'), 1);
+    const many = Array.from({ length: MAX_VALUES }, (_, index) => String(index));
+    tally.add(said('id', ...many), 1);
+    tally.add(said('edge', 'x'.repeat(200)), 1);
+    expect(tally.has({ what: 'id', value: '7' })).toBe(true);
+    tally.add(said('id', 'one more'), 1);
+    expect(tally.open).toEqual(['id', 'text']);
+    expect(tally.has({ what: 'id', value: '7' })).toBe(false);
+    expect(tally.entries()).toEqual([
+      { what: 'edge', value: 'x'.repeat(200), evidence: 1 },
+      { what: 'rule', value: 'a', evidence: 5 },
+      { what: 'rule', value: 'b', evidence: 3 },
+    ]);
   });
 });
