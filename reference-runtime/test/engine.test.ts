@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backoffMs, LlamaEngine, type Watchdog } from '../src/engine/llama-engine.ts';
@@ -337,6 +338,25 @@ describe('an engine process that dies', () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect([healthy.pid, healthy.stats().restarts]).toEqual([pid, 0]);
     await healthy.dispose();
+  });
+
+  it('comes back with the model that it had, and not with another file of that name', async () => {
+    const [path, logs] = [dir.file('swapped.gguf'), [] as string[]];
+    const swapped = new LlamaEngine(engineOptions(randomModel(path)), (line) => logs.push(line));
+    await swapped.load();
+    const kept = dir.file('kept.gguf');
+    renameSync(path, kept);
+    randomModel(path, { layers: 3, experts: 4 });
+    process.kill(swapped.pid as number, 'SIGKILL');
+    await until(() => logs.some((line) => line.includes('restart failed')));
+    expect(logs.find((line) => line.includes('restart failed'))).toBe(
+      `engine restart failed: ${path} is not the file that was loaded before (its size or time has changed); start the runtime again to serve it`,
+    );
+    await expect(collect(swapped, request())).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+    renameSync(kept, path);
+    await until(() => swapped.stats().state === 'ready');
+    expect((await collect(swapped, request())).done?.completionTokens).toBe(16);
+    await swapped.dispose();
   });
 
   it('leaves no process behind when disposed', async () => {

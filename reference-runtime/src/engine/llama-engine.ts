@@ -1,5 +1,6 @@
 // The llama engine as the server sees it: a child process that is started, watched, restarted with backoff, and never waited for in vain.
 import { type ChildProcess, fork } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../error-message.ts';
 import { CRASHES_IN_A_ROW, crashed, crashReport, type Device } from './crash.ts';
@@ -33,6 +34,12 @@ export function backoffMs(attempt: number): number {
   return Math.min(BACKOFF_LIMIT_MS, BACKOFF_FIRST_MS * 2 ** (attempt - 1));
 }
 
+/** What changes when a file is replaced; undefined where there is none. A digest of 50 GB would be asked for at every start. */
+function fingerprint(path: string): string | undefined {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? undefined : `${stat.size} ${stat.mtimeNs}`;
+}
+
 /** llama.cpp in a child process. */
 export class LlamaEngine implements Engine {
   readonly #options: LlamaOptions;
@@ -45,6 +52,8 @@ export class LlamaEngine implements Engine {
   /** Since a request was served to its end. */
   #crashes = 0;
   #device: Device | undefined;
+  /** The file that was loaded first: another under its name is another model, whatever the configuration calls it. */
+  #file: string | undefined;
   /** Why there is no other start. */
   #reason: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -77,7 +86,21 @@ export class LlamaEngine implements Engine {
     }
   }
 
-  #start(): Promise<EngineInfo> {
+  async #start(): Promise<EngineInfo> {
+    const { modelPath } = this.#options;
+    const file = fingerprint(modelPath);
+    // One that is missing is for the engine to explain.
+    if (this.#file !== undefined && file !== undefined && file !== this.#file)
+      throw new EngineError(
+        'LOAD_FAILED',
+        `${modelPath} is not the file that was loaded before (its size or time has changed); start the runtime again to serve it`,
+      );
+    const info = await this.#fork();
+    this.#file ??= file;
+    return info;
+  }
+
+  #fork(): Promise<EngineInfo> {
     return new Promise((resolve, reject) => {
       const child = fork(CHILD, [], {
         execPath: process.execPath,
