@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { prometheusTools } from '../../test/support/prometheus.ts';
+import { INSTRUMENTS, type Instrument, labelOf } from '../src/telemetry/instruments.ts';
 import { Metrics } from '../src/telemetry/metrics.ts';
 import { temporary } from './support/models.ts';
 
@@ -17,8 +18,20 @@ const promtool = (args: string[]): string =>
 interface Rule {
   alert: string;
   expr: string;
+  annotations: Record<string, string>;
 }
 const rules = (parse(readFileSync(RULES, 'utf8')) as { groups: Array<{ rules: Rule[] }> }).groups.flatMap((group) => group.rules);
+
+/** By the name in an expression: of a histogram its series are asked for. */
+const labelsByMetric = new Map(
+  Object.values<Instrument>(INSTRUMENTS).flatMap(({ prometheus, kind, attributes }) => {
+    const labels = Object.keys(attributes).map(labelOf);
+    if (kind !== 'histogram') return [[prometheus, labels] as const];
+    return ['bucket', 'sum', 'count'].map(
+      (part) => [`${prometheus}_${part}`, part === 'bucket' ? [...labels, 'le'] : labels] as const,
+    );
+  }),
+);
 
 it('the rules are valid and ask for metrics that exist', async () => {
   promtool(['check', 'rules', RULES]);
@@ -29,6 +42,26 @@ it('the rules are valid and ask for metrics that exist', async () => {
   );
   expect(new Set(asked.map(({ alert }) => alert)).size).toBe(rules.length);
   expect(asked.filter(({ name }) => !known.has(name))).toEqual([]);
+});
+
+it.each(rules)('$alert asks for labels that its metrics have', ({ expr, annotations }) => {
+  const names = (list: string): string[] => list.split(',').map((name) => name.trim());
+  const used = [...expr.matchAll(/\bmixgate_[a-z0-9_]+/g)].map(([name]) => name).filter((name) => labelsByMetric.has(name));
+  const known = (metrics: readonly string[]): Set<string> =>
+    new Set(['instance', 'job', ...metrics.flatMap((name) => labelsByMetric.get(name) ?? [])]);
+  expect(used.length).toBeGreaterThan(0);
+  const selected = [...expr.matchAll(/(?<metric>mixgate_[a-z0-9_]+)\{(?<matchers>[^}]*)\}/g)].flatMap(({ groups }) =>
+    names(groups!['matchers']!).map((matcher) => [groups!['metric']!, /^\w+/.exec(matcher)![0]] as const),
+  );
+  expect(selected.filter(([metric, label]) => !known([metric]).has(label))).toEqual([]);
+  // A label to group or to match by must be on every side, or the sides never meet.
+  const joined = [...expr.matchAll(/\b(?:by|on) \((?<list>[^)]*)\)/g)].flatMap(({ groups }) => names(groups!['list']!));
+  expect(joined.filter((label) => used.some((metric) => !known([metric]).has(label)))).toEqual([]);
+  const shown = Object.values(annotations).flatMap((text) =>
+    [...text.matchAll(/\$labels\.(?<label>\w+)/g)].map((m) => m.groups!['label']!),
+  );
+  const left = joined.length > 0 && /\bby \(/.test(expr) ? new Set(joined) : known(used);
+  expect(shown.filter((label) => !left.has(label))).toEqual([]);
 });
 
 it('saturation alerts above 70 % for five minutes, and not at 70 %', () => {

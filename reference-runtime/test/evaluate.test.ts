@@ -73,4 +73,22 @@ describe('evaluate', () => {
       }
     }
   });
+
+  it('scores text whose characters are many tokens each, in smaller windows', () => {
+    const corpus = join(dir.path, 'other', 'ja');
+    mkdirSync(corpus, { recursive: true });
+    const text = '日本語の文章です。'.repeat(70);
+    writeFileSync(join(corpus, '0.txt'), text);
+    writeFileSync(join(corpus, 'empty.txt'), '');
+    const ran = spawnSync(
+      process.execPath,
+      [CLI, 'evaluate', '--model', microModel(), '--corpus', join(dir.path, 'other'), '--threads', '1'],
+      { encoding: 'utf8' },
+    );
+    expect([ran.status, ran.stderr]).toEqual([0, '']);
+    const { ja } = (JSON.parse(ran.stdout) as EvaluationReport).segments;
+    // Every byte of it, however it was cut.
+    expect(ja?.bytes).toBe(Buffer.byteLength(text));
+    expect(ja?.windows).toBeGreaterThanOrEqual(4);
+  });
 });

@@ -2,11 +2,11 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { usageBalance } from '../engine/trace-math.ts';
-import type { RequestTrace, TokenScore } from '../engine/types.ts';
+import { EngineError, type RequestTrace, type TokenScore } from '../engine/types.ts';
 import { messageOf } from '../error-message.ts';
 import { chosenExperts } from '../server/moe.ts';
 import { type EvaluationReport, evaluationTable, type Figures } from './evaluation-report.ts';
-import { loadOffline } from './offline.ts';
+import { loadOffline, type Offline, type Scored } from './offline.ts';
 import { writePage } from './output.ts';
 import { ENGINE_FLAGS, engineFlags, existing, number, oneOf, parseFlags, required, text, UsageError } from './usage.ts';
 
@@ -18,7 +18,7 @@ Usage:
 
 The corpus is a folder: a sub-folder, or a file by its name without extension, is a segment. .txt files are one document; .ndjson and
 .jsonl files have one JSON object a line with "text" or "prompt", and "segment" where the file holds several. Documents are scored in
-windows of --window tokens' worth of text (default 200, about), each starting with BOS.
+windows of --window tokens' worth of text (default 200, about; halved where that is more than the context), each starting with BOS.
 
 Per expert: perplexity of the tokens predicted at a position that used the expert in that layer. It tells which expert a loss sits with;
 it is an association, not a cause. --html writes a page with the same figures as heat maps beside what is printed.
@@ -30,7 +30,7 @@ Examples:
 `;
 
 const MAX_CORPUS_BYTES = 64 * 1024 * 1024;
-/** Characters a token is taken for when cutting windows; windows are then scored whole whatever their exact token count. */
+/** Characters a token is taken for when cutting windows; windows are then scored whole as long as they fit the context. */
 const CHARACTERS_PER_TOKEN = 3;
 
 interface Text {
@@ -95,6 +95,19 @@ function windows(text: string, characters: number): string[] {
   const out: string[] = [];
   for (let at = 0; at < points.length; at += characters) out.push(points.slice(at, at + characters).join(''));
   return out;
+}
+
+/** A window's scores. One with more tokens than the context holds (a script that takes many tokens a character) is scored in halves. */
+async function* scored(offline: Offline, piece: string): AsyncGenerator<Scored, void, undefined> {
+  try {
+    yield await offline.score({ prompt: { kind: 'text', text: piece } });
+    return;
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'CONTEXT_EXCEEDED') throw error;
+    const points = [...piece];
+    if (points.length < 2) throw error;
+    for (const half of windows(piece, Math.ceil(points.length / 2))) yield* scored(offline, half);
+  }
 }
 
 function addTo(sum: Sum, score: TokenScore): void {
@@ -171,13 +184,14 @@ export async function evaluateCommand(args: string[]): Promise<void> {
         entry.skipped++;
         continue;
       }
-      const { scores, trace } = await offline.score({ prompt: { kind: 'text', text: piece } });
-      entry.windows++;
-      for (const score of scores) {
-        addTo(entry.sum, score);
-        addTo(total, score);
+      for await (const { scores, trace } of scored(offline, piece)) {
+        entry.windows++;
+        for (const score of scores) {
+          addTo(entry.sum, score);
+          addTo(total, score);
+        }
+        if (trace !== undefined) addExperts(entry.experts, entry.usage, trace, scores);
       }
-      if (trace !== undefined) addExperts(entry.experts, entry.usage, trace, scores);
     }
   }
   const report: EvaluationReport = {
