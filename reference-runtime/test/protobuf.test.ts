@@ -40,6 +40,8 @@ const span: fc.Arbitrary<Span> = fc
       traceId: hex(16),
       spanId: hex(8),
       parentSpanId: hex(8),
+      traceState: fc.constant('congo=t61rcWkgMzE'),
+      flags: fc.constantFrom(0x101, 0x301),
       name: text,
       kind: fc.constantFrom<1 | 2 | 3>(1, 2, 3),
       start: nanoseconds,
@@ -90,9 +92,13 @@ async function requests(protocol: Protocol): Promise<Record<Signal, object>> {
   saturation.set(0.1 + 0.2);
   expertTokens.inc({ gen_ai_response_model: 'm', mixgate_moe_layer: '3', mixgate_moe_expert: '7' });
   const collected = await metrics.registry.getMetricsAsJSON();
+  const exemplar = { traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8), value: 0.3, unixNano: 2n ** 60n + 1n };
   return {
     traces: exportRequest(sample(span), resource, SCOPE),
-    metrics: metricsRequest(collected, { start: 1n, now: 2n ** 62n + 1n }, resource, SCOPE).request,
+    metrics: metricsRequest(collected, { start: 1n, now: 2n ** 62n + 1n }, resource, SCOPE, () => [
+      exemplar,
+      { ...exemplar, value: 2 },
+    ]).request,
     logs: logsRequest(sample(record), resource, SCOPE),
   };
 }

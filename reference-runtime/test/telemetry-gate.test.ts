@@ -153,5 +153,15 @@ it('what governed requests leave behind has no finding, on /metrics and over OTL
   ])
     expect(seen).toContain(name);
   expect(spans.length).toBeGreaterThan(30);
+  // A measurement leads to a span that was sent.
+  const linked = readLines(emitted).flatMap((line) =>
+    [
+      ...JSON.stringify(line).matchAll(
+        /"asDouble":[\d.e-]+,"spanId":"(?<span>[0-9a-f]{16})","traceId":"(?<trace>[0-9a-f]{32})"/g,
+      ),
+    ].map((match) => `${match.groups!['trace']},${match.groups!['span']}`),
+  );
+  expect(linked.length).toBeGreaterThan(0);
+  expect(linked.filter((ids) => !spans.some((span) => ids.split(',').every((id) => span.includes(id))))).toEqual([]);
   expect(records.filter((record) => record.includes('mixgate.routing.decision')).length).toBeGreaterThan(10);
 });

@@ -89,7 +89,7 @@ export function statsPage({ cluster, available, reason, mode, counts }: StatsSub
     links: [['Kept traces', 'traces?format=html']],
     main:
       stats.models.length === 0
-        ? `<section aria-labelledby="none"><h2 id="none">Nothing yet</h2><p>${html(oneLine(nothing))}</p></section>`
+        ? `<section aria-labelledby="none"><h2 id="none">${available ? 'Nothing yet' : 'Not available'}</h2><p>${html(oneLine(nothing))}</p></section>`
         : stats.models.map(modelSection).join('\n'),
     about: [
       ['Cluster', cluster],

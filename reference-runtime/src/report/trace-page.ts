@@ -170,7 +170,10 @@ export function tracePage({ title, trace, logprobs, about, links = [] }: TraceSu
   const view = (part: 'Prompt' | 'Completion', own: readonly ViewToken[]): string =>
     own.length === 0 ? '' : tokenView(`${part}, ${own.length} ${own.length === 1 ? 'token' : 'tokens'}`, own, 'token');
   const main = `<section aria-labelledby="usage"><h2 id="usage">Experts by layer</h2>
-${trace.layers.length === 0 ? '<p>No row of this request was recorded.</p>' : routingHeat('Share of a layer’s slots that each expert got, in per cent', trace.layers.map(layerStats))}</section>
+${trace.layers.length === 0 ? '<p>No row of this request was recorded.</p>' : routingHeat('Share of a layer’s slots that each expert got, in per cent', trace.layers.map(layerStats))}</section>${
+    layers.length === 0
+      ? ''
+      : `
 <section aria-labelledby="tokens"><h2 id="tokens">Tokens</h2>
 ${layerChoice(layers)}
 ${legend(experts)}
@@ -180,7 +183,8 @@ ${view('Prompt', before)}
 ${view('Completion', completion)}
 ${tokens > shown ? `<p class="small">The first ${shown} tokens; ${tokens - shown} more in the JSON.</p>` : ''}
 ${tokens > detailed ? `<p class="small">Details of the first ${detailed} tokens; the JSON has all of them.</p>` : ''}
-${numbers(rows, tokens, layers)}</section>`;
+${numbers(rows, tokens, layers)}</section>`
+  }`;
   return page({
     title,
     lead: 'Which experts each token used, layer by layer, with the router’s own probabilities.',

@@ -308,7 +308,8 @@ function conclude(
   failure: HttpError | undefined,
 ): void {
   const now = performance.now();
-  const { metrics } = runtime;
+  const { metrics, telemetry } = runtime;
+  const recorded = context.sampled && telemetry.wants('traces');
   const model = context.target?.model ?? runtime.config.model.id;
   const requested = context.request?.model ?? runtime.config.model.id;
   const served = servedModels(runtime).has(requested);
@@ -330,6 +331,7 @@ function conclude(
     perTokenSeconds: first === undefined || last === undefined || gaps < 1 ? undefined : (last - first) / 1000 / gaps,
     promptTokens: used.prompt,
     completionTokens: used.completion,
+    span: recorded && telemetry.wants('metrics') ? { traceId: context.traceId, spanId: context.spanId } : undefined,
   });
   countGovernance(runtime, context, tenant, model, failure?.code);
   logDecision(runtime, context);
@@ -348,8 +350,7 @@ function conclude(
     };
     runtime.moe.add(request, context.routing, Date.now());
   }
-  const { telemetry } = runtime;
-  if (telemetry.wants('traces') && context.sampled) {
+  if (recorded) {
     const error = failure === undefined ? undefined : { type: failure.code, message: failure.message };
     // A name of many would be no name: a model that nobody serves stands in the attribute only.
     const named = served ? context.request?.model : undefined;

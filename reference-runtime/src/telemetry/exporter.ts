@@ -90,7 +90,8 @@ export class TelemetryExporter {
     const now = Date.now();
     const times = { start: this.#startedUnixNano, now: BigInt(now) * 1_000_000n };
     const collected = await this.#options.metrics.registry.getMetricsAsJSON();
-    const value = metricsRequest(collected, times, this.#options.resource, this.#scope);
+    const exemplars = this.#options.metrics.exemplars.take();
+    const value = metricsRequest(collected, times, this.#options.resource, this.#scope, exemplars);
     for (const file of this.#files.metrics) file.write(() => JSON.stringify(value.request));
     this.#deliveries.metrics?.add({ value, items: value.points, at: now });
   }

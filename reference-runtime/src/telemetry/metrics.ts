@@ -2,7 +2,9 @@
 import { Gauge, Registry } from 'prom-client';
 import type { ServerLoad } from '../engine/server-load.ts';
 import type { EngineInfo, EngineStats, RequestTrace, UpstreamStats } from '../engine/types.ts';
+import { Exemplars, type SpanIds } from './exemplars.ts';
 import { GovernanceMetrics } from './governance-metrics.ts';
+import { INSTRUMENTS, type Instrument } from './instruments.ts';
 import { instrumentsIn, type Labels } from './instruments-made.ts';
 import type { Resource } from './otlp.ts';
 import { DROP_REASONS, SIGNALS } from './signal.ts';
@@ -33,6 +35,8 @@ export interface RequestOutcome {
   perTokenSeconds: number | undefined;
   promptTokens: number;
   completionTokens: number;
+  /** The request's span where it is recorded and metrics are sent: measurements are linked to it. */
+  span?: SpanIds | undefined;
 }
 
 function genAi(labels: RequestLabels): Record<Labels<'firstToken'>, string> {
@@ -58,6 +62,7 @@ const FALLBACK_REASONS = [
 export class Metrics {
   readonly registry = new Registry();
   readonly instruments = instrumentsIn(this.registry);
+  readonly exemplars = new Exemplars();
   readonly governance = new GovernanceMetrics(this.instruments);
   readonly #upstreamSeen = new Map<string, UpstreamStats>();
   readonly #loadFailures = new Map<string, number>();
@@ -93,19 +98,38 @@ export class Metrics {
   }
 
   observe(outcome: RequestOutcome): void {
+    const { errorType, firstTokenSeconds, perTokenSeconds, span } = outcome;
     const labels = genAi(outcome.labels);
-    this.instruments.duration.observe(
-      outcome.errorType === undefined ? labels : { ...labels, error_type: outcome.errorType },
+    this.#measure(
+      this.instruments.duration,
+      INSTRUMENTS.duration,
+      errorType === undefined ? labels : { ...labels, error_type: errorType },
       outcome.seconds,
+      span,
     );
-    if (outcome.errorType === undefined) {
-      if (outcome.firstTokenSeconds !== undefined) this.instruments.firstToken.observe(labels, outcome.firstTokenSeconds);
-      if (outcome.perTokenSeconds !== undefined) this.instruments.perToken.observe(labels, outcome.perTokenSeconds);
+    if (errorType === undefined) {
+      if (firstTokenSeconds !== undefined)
+        this.#measure(this.instruments.firstToken, INSTRUMENTS.firstToken, labels, firstTokenSeconds, span);
+      if (perTokenSeconds !== undefined)
+        this.#measure(this.instruments.perToken, INSTRUMENTS.perToken, labels, perTokenSeconds, span);
     }
     const by = { mixgate_tenant: outcome.tenant, gen_ai_response_model: outcome.labels.responseModel };
     if (outcome.promptTokens > 0) this.instruments.tokens.inc({ ...by, gen_ai_token_type: 'input' }, outcome.promptTokens);
     if (outcome.completionTokens > 0)
       this.instruments.tokens.inc({ ...by, gen_ai_token_type: 'output' }, outcome.completionTokens);
+  }
+
+  /** One measurement, linked to the span that it was made in. */
+  #measure<L extends Readonly<Record<string, string>>>(
+    histogram: { observe(labels: L, seconds: number): void },
+    row: Instrument,
+    labels: L,
+    seconds: number,
+    span: SpanIds | undefined,
+  ): void {
+    histogram.observe(labels, seconds);
+    if (span !== undefined)
+      this.exemplars.note(row, labels, { ...span, value: seconds, unixNano: BigInt(Date.now()) * 1_000_000n });
   }
 
   routing(model: string, trace: RequestTrace): void {

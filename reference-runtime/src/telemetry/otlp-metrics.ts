@@ -1,6 +1,7 @@
 // OTLP/JSON of the instruments: the same numbers that /metrics shows, under their OpenTelemetry names (opentelemetry-proto, metrics.proto;
 // "Prometheus and OpenMetrics Compatibility" for the way from one to the other). Sums and histograms are cumulative.
 import type { MetricObjectWithValues, MetricValue } from 'prom-client';
+import { type Collection, type Exemplar, seriesKey } from './exemplars.ts';
 import { INSTRUMENTS, type Instrument, labelOf } from './instruments.ts';
 import { type AttributeValue, attributes, type Resource, SCHEMA_URL, type Scope } from './otlp.ts';
 
@@ -26,14 +27,22 @@ interface Times {
 }
 
 /** The request of everything collected. Metrics that are no instrument (`target_info`, which is the resource here) are left out. */
-export function metricsRequest(collected: readonly Collected[], times: Times, resource: Resource, scope: Scope): MetricsRequest {
+export function metricsRequest(
+  collected: readonly Collected[],
+  times: Times,
+  resource: Resource,
+  scope: Scope,
+  exemplars: Collection = () => [],
+): MetricsRequest {
   const metrics: object[] = [];
   let points = 0;
   for (const metric of collected) {
     const instrument = BY_PROMETHEUS_NAME.get(metric.name);
     if (instrument === undefined) continue;
     const dataPoints =
-      instrument.kind === 'histogram' ? histogramPoints(instrument, metric, times) : numberPoints(instrument, metric, times);
+      instrument.kind === 'histogram'
+        ? histogramPoints(instrument, metric, times, exemplars)
+        : numberPoints(instrument, metric, times);
     if (dataPoints.length === 0) continue;
     points += dataPoints.length;
     metrics.push({
@@ -85,6 +94,18 @@ function numberPoints(instrument: Instrument, metric: Collected, times: Times): 
   }));
 }
 
+function linked(exemplars: readonly Exemplar[]): object {
+  if (exemplars.length === 0) return {};
+  return {
+    exemplars: exemplars.map(({ traceId, spanId, value, unixNano }) => ({
+      timeUnixNano: String(unixNano),
+      asDouble: value,
+      spanId,
+      traceId,
+    })),
+  };
+}
+
 interface Series {
   labels: Record<string, string | number>;
   /** Cumulative, by upper bound. */
@@ -94,11 +115,11 @@ interface Series {
 }
 
 /** prom-client lists a histogram as series; here they become one point per label set again, with a count per bucket. */
-function histogramPoints(instrument: Instrument, metric: Collected, times: Times): object[] {
+function histogramPoints(instrument: Instrument, metric: Collected, times: Times, exemplars: Collection): object[] {
   const series = new Map<string, Series>();
   for (const { labels, value, metricName } of metric.values) {
     const { le, ...own } = labels as Record<string, string | number>;
-    const key = JSON.stringify(Object.entries(own).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const key = seriesKey(own);
     let one = series.get(key);
     if (one === undefined) {
       one = { labels: own, buckets: new Map(), sum: 0, count: 0 };
@@ -109,7 +130,7 @@ function histogramPoints(instrument: Instrument, metric: Collected, times: Times
     else if (le !== undefined && le !== '+Inf') one.buckets.set(Number(le), value);
   }
   const bounds = instrument.buckets ?? [];
-  return [...series.values()].map(({ labels, buckets, sum, count }) => {
+  return [...series].map(([key, { labels, buckets, sum, count }]) => {
     let below = 0;
     const counts = bounds.map((bound) => {
       const upTo = buckets.get(bound) ?? below;
@@ -124,6 +145,7 @@ function histogramPoints(instrument: Instrument, metric: Collected, times: Times
       sum,
       bucketCounts: [...counts, String(count - below)],
       explicitBounds: bounds,
+      ...linked(exemplars(instrument.prometheus, key)),
     };
   });
 }

@@ -36,12 +36,29 @@ interface Scoped {
   logRecords?: readonly Identified[];
 }
 
+interface Point {
+  exemplars?: readonly Identified[];
+}
+
+interface Metric {
+  histogram?: { dataPoints: readonly Point[] };
+}
+
 interface Request {
+  resourceMetrics?: ReadonlyArray<{ scopeMetrics: ReadonlyArray<{ metrics: readonly Metric[] }> }>;
   resourceSpans?: ReadonlyArray<{ scopeSpans: readonly Scoped[] }>;
   resourceLogs?: ReadonlyArray<{ scopeLogs: readonly Scoped[] }>;
 }
 
-/** Metrics have no ids: no exemplars are sent. */
+/** Of metrics only the exemplars of histograms have ids. */
+function linked({ histogram, ...metric }: Metric): object {
+  if (histogram === undefined) return metric;
+  const dataPoints = histogram.dataPoints.map((point) =>
+    point.exemplars === undefined ? point : { ...point, exemplars: point.exemplars.map(binaryIds) },
+  );
+  return { ...metric, histogram: { ...histogram, dataPoints } };
+}
+
 function prepared(signal: Signal, request: Request): object {
   if (signal === 'traces')
     return {
@@ -57,7 +74,12 @@ function prepared(signal: Signal, request: Request): object {
         scopeLogs: resource.scopeLogs.map((scope) => ({ ...scope, logRecords: scope.logRecords?.map(binaryIds) })),
       })),
     };
-  return request;
+  return {
+    resourceMetrics: request.resourceMetrics?.map((resource) => ({
+      ...resource,
+      scopeMetrics: resource.scopeMetrics.map((scope) => ({ ...scope, metrics: scope.metrics.map(linked) })),
+    })),
+  };
 }
 
 /** @throws Error for a message that is nested more than 100 deep, as every protobuf reader would */
