@@ -192,6 +192,100 @@ describe('where telemetry goes', () => {
   const urls = (settings: ReturnType<typeof otlpSettings>): string[][] =>
     (['traces', 'metrics', 'logs'] as const).map((signal) => settings.endpoints[signal].map(({ url }) => url));
 
+  it('has the defaults of the specification where nothing is said, and empty is unset', () => {
+    // "OpenTelemetry Protocol Exporter": 10 s; compression is none there and gzip here, as every collector takes it.
+    const settings = otlpSettings(config(), {
+      OTEL_EXPORTER_OTLP_ENDPOINT: '',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '',
+      OTEL_SERVICE_NAME: '',
+      OTEL_RESOURCE_ATTRIBUTES: ' , ',
+      OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: '',
+      OTEL_EXPORTER_OTLP_PROTOCOL: '',
+    });
+    expect(settings).toMatchObject({
+      endpoints: { traces: [], metrics: [], logs: [] },
+      gzip: { traces: true, metrics: true, logs: true },
+      timeoutMs: { traces: 10_000, metrics: 10_000, logs: 10_000 },
+      metricsIntervalMs: 15_000,
+      queue: { traces: OTLP_DEFAULTS.queue, metrics: 16, logs: OTLP_DEFAULTS.queue },
+      flushMs: OTLP_DEFAULTS.flushMs,
+      retryForMs: OTLP_DEFAULTS.retryForMs,
+      resource: {},
+      warnings: [],
+    });
+    expect(settings).not.toHaveProperty('file');
+  });
+
+  it('takes the configuration before the environment, and traces for themselves', () => {
+    const env = { OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip', OTEL_EXPORTER_OTLP_TIMEOUT: '1', OTEL_METRIC_EXPORT_INTERVAL: '1' };
+    const settings = otlpSettings(
+      config({ compression: 'none', timeoutMs: 7, metricsIntervalMs: 8, file: 'f' }, { queue: 3, flushMs: 4 }),
+      env,
+    );
+    expect(settings).toMatchObject({
+      gzip: { traces: false, metrics: false, logs: false },
+      timeoutMs: { traces: 7, metrics: 7, logs: 7 },
+      metricsIntervalMs: 8,
+      queue: { traces: 3, logs: OTLP_DEFAULTS.queue },
+      flushMs: 4,
+      file: 'f',
+    });
+  });
+
+  it('carries the certificates that the environment names, a signal’s own first', () => {
+    const { endpoints } = otlpSettings(config(), {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'https://otel:4318',
+      OTEL_EXPORTER_OTLP_CERTIFICATE: 'ca.pem',
+      OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: 'cert.pem',
+      OTEL_EXPORTER_OTLP_CLIENT_KEY: 'key.pem',
+      OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE: 'logs.pem',
+      OTEL_TRACES_EXPORTER: 'none',
+      OTEL_LOGS_EXPORTER: 'otlp',
+    });
+    expect(endpoints.traces).toEqual([]);
+    expect(endpoints.metrics).toEqual([
+      {
+        name: 'otel:4318',
+        url: 'https://otel:4318/v1/metrics',
+        protocol: 'http/json',
+        headers: {},
+        ca: 'ca.pem',
+        cert: 'cert.pem',
+        key: 'key.pem',
+      },
+    ]);
+    expect(endpoints.logs[0]).toMatchObject({ ca: 'logs.pem', cert: 'cert.pem' });
+    const plain = otlpSettings(config(), { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://otel:4318' }).endpoints.logs[0];
+    expect(Object.keys(plain ?? {})).toEqual(['name', 'url', 'protocol', 'headers']);
+  });
+
+  it.each([
+    [{ OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'delta' }, [/TEMPORALITY_PREFERENCE: metrics are cumulative/]],
+    [{ OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'Cumulative' }, []],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, [/^OTEL_EXPORTER_OTLP_PROTOCOL: /]],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, []],
+  ])('warns of what it does not do: %o', (env, expected) => {
+    const { warnings } = otlpSettings(config(), env);
+    expect(warnings).toHaveLength(expected.length);
+    for (const [index, text] of expected.entries()) expect(warnings[index]).toMatch(text);
+  });
+
+  it.each([
+    ['a=1', { a: '1' }],
+    [' A = 1 ,, b=x=y', { a: '1', b: 'x=y' }],
+    ['a=', { a: '' }],
+    ['a=%C3%A9', undefined],
+    ['=1', undefined],
+    ['a b=1', undefined],
+    ['a', undefined],
+  ])('reads the list of headers %j', (text, expected) => {
+    const act = (): unknown =>
+      otlpSettings(config(), { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://otel', OTEL_EXPORTER_OTLP_HEADERS: text }).endpoints.logs[0]
+        ?.headers;
+    if (expected === undefined) expect(act).toThrow(/^OTEL_EXPORTER_OTLP_HEADERS: /);
+    else expect(act()).toEqual(expected);
+  });
+
   it('is nowhere unless it is said', () => {
     expect(urls(otlpSettings(config(), {}))).toEqual([[], [], []]);
   });
@@ -266,6 +360,8 @@ describe('where telemetry goes', () => {
     ['OTEL_EXPORTER_OTLP_HEADERS', 'a=s3cret%zz'],
     ['OTEL_EXPORTER_OTLP_TIMEOUT', 's3cret'],
     ['OTEL_METRIC_EXPORT_INTERVAL', '0'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://user@otel:4318'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://:s3cret@otel:4318'],
   ])('is refused, by name and without a value of it: %s=%s', (name, value) => {
     const act = (): unknown => otlpSettings(config(), { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://otel:4318', [name]: value });
     expect(act).toThrow(ConfigurationError);
