@@ -112,6 +112,78 @@ describe('GGUF reader', () => {
       /tensor t occurs twice/,
     ],
   ];
+  // ggml/docs/gguf.md: metadata value types and their ids; everything little endian.
+  it.each<[string, number, number[], unknown]>([
+    ['uint8', 0, [0xfe], 254],
+    ['int8', 1, [0xfe], -2],
+    ['uint16', 2, [0x01, 0xff], 0xff01],
+    ['int16', 3, [0x01, 0xff], -255],
+    ['uint32', 4, [1, 0, 0, 0xff], 0xff000001],
+    ['int32', 5, [1, 0, 0, 0xff], -16_777_215],
+    ['float32', 6, [0, 0, 0xc0, 0xbf], -1.5],
+    ['bool', 7, [1], true],
+    ['bool', 7, [0], false],
+    ['string', 8, [2, 0, 0, 0, 0, 0, 0, 0, 0xc3, 0xa9], 'é'],
+    ['uint64', 10, [1, 0, 0, 0, 0, 0, 0, 0xff], 0xff00000000000001n],
+    ['int64', 11, [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], -2n],
+    ['float64', 12, [0, 0, 0, 0, 0, 0, 0xf8, 0xbf], -1.5],
+  ])('reads %s', (type, id, encoded, value) => {
+    for (const version of [2, 3]) {
+      const one = Buffer.concat([
+        head(0, 2, version),
+        text('k'),
+        u32(id),
+        Buffer.from(encoded),
+        text('after'),
+        u32(7),
+        Buffer.from([1]),
+      ]);
+      expect(parseHeader(bufferSource(one)).metadata).toEqual(
+        new Map([
+          ['k', { type, value }],
+          ['after', { type: 'bool', value: true }],
+        ]),
+      );
+      const list = Buffer.concat([
+        head(0, 1, version),
+        text('k'),
+        u32(9),
+        u32(id),
+        u64(2),
+        Buffer.from(encoded),
+        Buffer.from(encoded),
+      ]);
+      expect(parseHeader(bufferSource(list)).metadata.get('k')).toEqual({ type: 'array', items: type, value: [value, value] });
+    }
+  });
+
+  it('finds tensors where the alignment says, up to the last byte of the file', () => {
+    const file = (alignment: number | undefined, end: number): Buffer => {
+      const key = alignment === undefined ? [] : [text('general.alignment'), u32(4), u32(alignment)];
+      const start = Buffer.concat([
+        head(2, key.length === 0 ? 0 : 1),
+        ...key,
+        tensor('a', [3, 2], 0, 0),
+        tensor('b', [1], 0, alignment ?? 32),
+      ]);
+      const data = Math.ceil(start.length / (alignment ?? 32)) * (alignment ?? 32);
+      return Buffer.concat([start, Buffer.alloc(data + end - start.length)]);
+    };
+    for (const alignment of [undefined, 32, 64, 8 * 3]) {
+      const step = alignment ?? 32;
+      const whole = file(alignment, step + 4);
+      const { tensors, dataOffset, fileBytes } = parseHeader(bufferSource(whole));
+      expect([dataOffset % step, fileBytes]).toEqual([0, whole.length]);
+      expect(tensors).toMatchObject([
+        { name: 'a', dims: [3, 2], offset: dataOffset, bytes: 24 },
+        { name: 'b', dims: [1], offset: dataOffset + step, bytes: 4 },
+      ]);
+      expect(() => parseHeader(bufferSource(file(alignment, step + 3)))).toThrow(/truncated GGUF file: tensor b ends/);
+    }
+    expect(() => parseHeader(bufferSource(file(12, 100)))).toThrow(/general.alignment is 12, expected a multiple of 8/);
+    expect(() => parseHeader(bufferSource(file(131_072, 300_000)))).toThrow(/general.alignment is 131072/);
+  });
+
   it.each(hostile)('refuses %s with one clear error', (_name, file, message) => {
     expect(() => parseHeader(bufferSource(file))).toThrow(message);
     expect(() => parseHeader(bufferSource(file))).toThrow(GgufError);

@@ -44,6 +44,14 @@ describe('schemas', () => {
       /nothing in between/,
     ],
     ['a text without end', { type: 'object', properties: { next: { $ref: '#' } } }, /its root has no end: .*anyOf with null/],
+    [
+      'two that need each other',
+      {
+        ...ref('a'),
+        $defs: { a: { type: 'object', properties: { b: ref('b') } }, b: { type: 'array', minItems: 2, items: ref('a') } },
+      },
+      /no end/,
+    ],
     ['a list of at least one of itself', { type: 'array', minItems: 1, items: { $ref: '#' } }, /no end/],
     [
       'more repetitions than llama.cpp takes',
@@ -95,12 +103,27 @@ describe('schemas', () => {
       'constants that overlap',
       nested(12, 3, (next, index) => properties({ k: { enum: ['x', 'y', index] }, a: next, [`b${index}`]: { type: 'null' } })),
     ],
+    [
+      'an enum and what is beside it',
+      { anyOf: [{ enum: Array.from({ length: 1000 }, (_, index) => `v${index}`) }, { type: 'null' }] },
+    ],
+    [
+      'enums of two alternatives',
+      { anyOf: [0, 1].map((half) => ({ enum: Array.from({ length: 501 }, (_, index) => `v${half}${index}`) })) },
+    ],
   ])('alternatives that multiply through %s are refused before a grammar is made', (_name, schema) => {
     expect(refusal(schema)).toMatch(/too many (alternatives|ways)/);
   });
 
   it.each<[string, object]>([
     ['a long enum', { type: 'array', items: { enum: Array.from({ length: 900 }, (_, index) => `v${index}`) } }],
+    ['an enum of as many as there may be', { enum: Array.from({ length: 1000 }, (_, index) => `v${index}`) }],
+    ['a list of itself that may be empty', { type: 'array', items: { $ref: '#' } }],
+    ['a list of itself of at most three', { type: 'array', minItems: 0, maxItems: 3, items: { $ref: '#' } }],
+    [
+      'two that need each other, of which one has a way out',
+      { ...ref('a'), $defs: { a: properties({ b: ref('b') }), b: { anyOf: [ref('a'), { type: 'null' }] } } },
+    ],
     ['a tree', { anyOf: [{ type: 'null' }, properties({ left: { $ref: '#' }, right: { $ref: '#' } })] }],
     [
       'expressions told apart by their first property',
