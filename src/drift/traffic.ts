@@ -123,12 +123,12 @@ export interface ShareChange {
   readonly rightPath: Path;
 }
 
-/** Backends whose share differs by more than rounding. */
+/** Backends whose share differs by more than rounding; one that a rule names twice has both shares. */
 export function shareChanges(left: RuleShare, right: RuleShare): readonly ShareChange[] {
   const keys = [...new Set([...left.backends, ...right.backends].map((each) => each.key))];
   return keys.flatMap((key) => {
     const [a, b] = [left.backends.find((each) => each.key === key), right.backends.find((each) => each.key === key)];
-    const [before, after] = [a?.share ?? 0, b?.share ?? 0];
+    const [before, after] = [shareOf(left, key), shareOf(right, key)];
     if (Math.abs(before - after) < 1e-9) return [];
     return [
       {
@@ -141,6 +141,10 @@ export function shareChanges(left: RuleShare, right: RuleShare): readonly ShareC
       },
     ];
   });
+}
+
+function shareOf({ backends }: RuleShare, key: string): number {
+  return backends.filter((each) => each.key === key).reduce((sum, { share }) => sum + share, 0);
 }
 
 /** `12.5 %` */

@@ -96,6 +96,48 @@ describe('what a change moves', () => {
       }),
     );
   });
+  const first = (kind: string, spec: string) =>
+    ruleShares(objects(ROUTE(kind, spec))[0]!, new Map([['InferencePool/llm/a', 'chat 1']]))[0]!;
+  const to = (ref: string) => first('HTTPRoute', `{ rules: [{ backendRefs: [${ref}] }] }`);
+  it.each([
+    ['another name', '{ name: a }', '{ name: b }', 2],
+    ['another port', '{ name: a, port: 80 }', '{ name: a, port: 81 }', 2],
+    ['another namespace', '{ name: a }', '{ name: a, namespace: other }', 2],
+    ['its own namespace, written', '{ name: a }', '{ name: a, namespace: llm }', 0],
+    ['another kind', '{ name: a }', '{ name: a, kind: InferencePool }', 2],
+    ['its own kind, written', '{ name: a }', '{ name: a, kind: Service, group: "" }', 0],
+    ['another group', '{ name: a, group: x }', '{ name: a, group: y }', 2],
+  ])('is all of it with %s', (_title, before, after, changes) =>
+    expect(shareChanges(to(before), to(after))).toHaveLength(changes),
+  );
+  it('is all of it with another port of a host', () => {
+    const host = (port: string) => first('VirtualService', `{ http: [{ route: [{ destination: { host: h${port} } }] }] }`);
+    expect(shareChanges(host(', port: { number: 80 }'), host(', port: { number: 81 }'))).toHaveLength(2);
+    expect(shareChanges(host(', port: {}'), host(''))).toEqual([]);
+    expect(host('').backends[0]?.name).toBe('h');
+  });
+  it('is nothing between two mentions of one backend', () => {
+    expect(
+      shareChanges(to('{ name: a, weight: 5 }, { name: a, weight: 5 }'), to('{ name: a, weight: 10 }, { name: a, weight: 0 }')),
+    ).toEqual([]);
+    expect(
+      shareChanges(to('{ name: a }, { name: a }, { name: b, weight: 2 }'), to('{ name: a, weight: 2 }, { name: b, weight: 6 }')),
+    ).toMatchObject([
+      { name: 'a', left: 0.5, right: 0.25 },
+      { name: 'b', left: 0.5, right: 0.75 },
+    ]);
+  });
+  it('says what the backend serves, on either side', () => {
+    const [pool, service] = [to('{ name: a, kind: InferencePool }'), to('{ name: b }')];
+    expect(shareChanges(pool, service).map(({ name, serves }) => [name, serves])).toEqual([
+      ['a', 'chat 1'],
+      ['b', undefined],
+    ]);
+    expect(shareChanges(service, pool).map(({ name, serves }) => [name, serves])).toEqual([
+      ['b', undefined],
+      ['a', 'chat 1'],
+    ]);
+  });
   it('has its place on both sides: the weight, or the rule where the backend is missing', () => {
     const [change, came] = shareChanges(rule({ a: 1 }), rule({ a: 3, b: 1 }));
     expect(change).toMatchObject({
@@ -115,7 +157,7 @@ metadata: { name: own, namespace: llm, labels: { mixgate.dev/model: chat, mixgat
 apiVersion: x/v1
 kind: InferencePool
 metadata: { name: by-pods, namespace: llm }
-spec: { selector: { matchLabels: { app: v2 } } }
+spec: { selector: { matchLabels: { app: v2, tier: all } } }
 ---
 apiVersion: v1
 kind: Service
@@ -126,6 +168,11 @@ apiVersion: v1
 kind: Service
 metadata: { name: none, namespace: llm }
 ---
+apiVersion: v1
+kind: Service
+metadata: { name: by-selector, namespace: llm }
+spec: { selector: { app: v3 } }
+---
 apiVersion: apps/v1
 kind: Deployment
 metadata: { name: d2, namespace: llm }
@@ -133,12 +180,13 @@ spec: { template: { metadata: { labels: { app: v2, tier: all, mixgate.dev/model-
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: { name: d3, namespace: llm }
+metadata: { name: d3, namespace: llm, labels: { mixgate.dev/model-version: "9" } }
 spec: { template: { metadata: { labels: { app: v3, tier: all, mixgate.dev/model-version: "3" } } } }
 `;
   expect(Object.fromEntries(poolVersions(objects(text)))).toEqual({
     'Service/llm/own': 'chat 1',
     'InferencePool/llm/by-pods': '2',
+    'Service/llm/by-selector': '3',
   });
 });
 

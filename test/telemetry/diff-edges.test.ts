@@ -79,6 +79,21 @@ test('a span kind that goes is a change, one that comes is none', async () => {
   expect(await diff(span(''), span(', span_kind: client'))).toEqual([]);
 });
 
+test.each([
+  ['that comes to a span', [], ['required'], []],
+  ['of a span that is no longer opt-in', ['opt_in'], ['recommended'], []],
+  ['of a span that becomes opt-in', ['recommended'], ['opt_in'], ['requirement-lowered consumer fail-if-used']],
+  ['of a span that is required now', ['recommended'], ['required'], ['requirement-raised producer fail']],
+])('an attribute %s', async (_title, before, after, expected) => {
+  const one = (levels: string[]): string =>
+    span(
+      levels.length === 0
+        ? ''
+        : `, attributes: [${levels.map((level) => `{ref: app.size, requirement_level: ${level}}`).join()}]`,
+    );
+  expect(await rules(one(before), one(after))).toEqual(expected);
+});
+
 test('a stability that is lowered with a deprecation breaks no promise', async () => {
   const lowered = metricFile({ stability: 'development', extra: '    deprecated: {reason: uncategorized}\n' });
   expect(await diff(metricFile({ stability: 'stable' }), lowered)).toEqual([]);
@@ -98,6 +113,15 @@ describe('what looks like a rename', () => {
         /^Keep `app.request.duration` with `deprecated: \{reason: renamed, renamed_to: app.request.time\}`/,
       ),
     });
+  });
+  test('is no name that was there before', async () => {
+    const also =
+      '  - {id: metric.app.request.time, type: metric, metric_name: app.request.time, instrument: histogram, unit: "s", brief: Time that a request takes., stability: development, attributes: [{ref: app.color, requirement_level: required}]}\n';
+    expect(await rules(metric + also, ATTRIBUTES + also)).toEqual(['metric-removed consumer fail']);
+  });
+  test('is one finding for an attribute too', async () => {
+    const renamed = metric.replace('id: app.size', 'id: app.sizes');
+    expect(await messages(metric, renamed)).toEqual(['The attribute `app.size` is gone and looks renamed to `app.sizes`.']);
   });
   test('is none yet where the new name is not there', async () =>
     expect(
