@@ -1,5 +1,6 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
-import { relative, sep } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import type { RunContext } from '../core/context.ts';
 import { ConfigurationError } from '../core/errors.ts';
@@ -33,6 +34,7 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
   const file = options.config ?? 'mixgate.yaml';
   // The gate's own configuration comes from base, so that a change can't weaken its gate. A base without one has no gate yet.
   const fromBase = sides.base !== undefined && (await sides.base.read(file)) !== undefined;
+  if (!fromBase && (await sides.head.read(file)) === undefined) refuseBelow(options.dir, git.root, file);
   const { config, waivers } = await loadConfig(fromBase ? sides.base! : sides.head, file);
   if (fromBase) await checkHeadConfig(sides.head, file);
   const tools = toolBox(run);
@@ -78,6 +80,19 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
     },
   );
   return buildReport(outcome.gates, provenance, outcome.findings);
+}
+
+/** Whoever runs in a folder below the one with the configuration is told so: another configuration is not what they lack. */
+function refuseBelow(dir: string, root: string, file: string): void {
+  const top = realpathSync(root);
+  for (let above = dirname(realpathSync(dir)); `${above}${sep}`.startsWith(`${top}${sep}`); above = dirname(above)) {
+    if (!existsSync(join(above, file))) continue;
+    throw new ConfigurationError({
+      message: 'there is no configuration in this folder, but there is one above it.',
+      location: { file: normalise(file) },
+      fix: `run in the folder that has it, with -C ${JSON.stringify(relative(realpathSync(dir), above))}.`,
+    });
+  }
 }
 
 export interface Sides {

@@ -61,14 +61,15 @@ function blockingTable(findings: readonly Finding[], options: LinkOptions): stri
 }
 
 function parts(report: Report, options: CommentOptions): Part[] {
-  const gates: Part = { text: details('Gates', gateTable(report)), noun: 'gate table' };
+  const table = gateTable(report);
+  const gates: Part[] = table === '' ? [] : [{ text: details('Gates', table), noun: 'gate table' }];
   const findings = (['blocks', 'warns', 'notes', 'waived'] as const).flatMap((effect) =>
     withEffect(report.findings, effect).map((finding) => ({
       text: details(summaryLine(finding), findingDetails(finding, options, 20)),
       noun: 'finding',
     })),
   );
-  return [gates, ...findings];
+  return [...gates, ...findings];
 }
 
 /** The summary element takes Markdown's inline escapes as they are, so this is a rule id, ours, and the word for its effect. */

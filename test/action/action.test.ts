@@ -341,6 +341,8 @@ describe('events', () => {
     const result = await run(change, { inputs: { 'working-directory': '.' } });
     expect([result.code, result.outputs['verdict']]).toEqual([2, 'error']);
     expect(result.stdout.replaceAll(/\s+/g, ' ')).toContain('`working-directory`): "fleets/chat"');
+    const below = await run(change, { inputs: { 'working-directory': 'fleets/chat/telemetry/registry' } });
+    expect(below.stdout.replaceAll(/\s+/g, ' ')).toContain('run in the folder that has it, with -C "../.."');
   });
 
   describe('pull_request_target', () => {

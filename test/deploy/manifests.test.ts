@@ -33,7 +33,7 @@ const API: { readonly [kind: string]: string } = {
   'policy/v1/PodDisruptionBudget': 'policy/v1',
   'networking.k8s.io/v1/NetworkPolicy': 'networking.k8s.io/v1',
 };
-const CRD_KINDS = ['ServiceMonitor', 'InferencePool', 'HTTPRoute'];
+const CRD_KINDS = ['ServiceMonitor', 'PodMonitor', 'InferencePool', 'HTTPRoute'];
 
 /** The bundler of the tests would resolve a computed name against its folder. */
 const load = (name: string): Promise<unknown> => import(/* @vite-ignore */ import.meta.resolve(name));
@@ -276,6 +276,17 @@ describe('the vllm overlay', () => {
     expect(data['runtime.yaml']).toContain(`model: ${served}`);
   });
 
+  it('has Prometheus ask vLLM at a port that its pods have', () => {
+    const vllm = ofKind('vllm', 'Deployment').find((d) => (d['metadata'] as Value)['name'] === 'vllm-mixtral')!;
+    const { labels, spec: pod } = podOf(vllm);
+    const { selector, podMetricsEndpoints } = spec(ofKind('vllm', 'PodMonitor')[0]!) as {
+      selector: { matchLabels: { [name: string]: string } };
+      podMetricsEndpoints: { port: string }[];
+    };
+    expect(matches(selector.matchLabels, labels)).toBe(true);
+    expect(pod.containers[0]!.ports.map((port) => port.name)).toContain(podMetricsEndpoints[0]!.port);
+  });
+
   it('asks of vLLM what fits its card, in weights that are in fp8 when they are loaded', () => {
     const vllm = ofKind('vllm', 'Deployment').find((d) => (d['metadata'] as Value)['name'] === 'vllm-mixtral')!;
     const [container] = podOf(vllm).spec.containers;
@@ -364,6 +375,15 @@ it('the overlay of their own that docs/sizing.md shows renders, with what it cha
     'app.kubernetes.io/name': 'mixgate-runtime',
     release: 'kube-prometheus-stack',
   });
+});
+
+it('the alerts are a PrometheusRule by the command that docs/sizing.md shows', () => {
+  const page = readFileSync(join(ROOT, 'docs/sizing.md'), 'utf8');
+  const command = /^ {4}(?<line>\{ printf .*PrometheusRule[\s\S]*?) \| kubectl apply -f -$/m.exec(page)!.groups!['line']!;
+  const made = spawnSync('bash', ['-c', command], { cwd: ROOT, encoding: 'utf8' });
+  const rule = parseYaml(made.stdout, 'rule.yaml').value as unknown as Value;
+  const plain = parseYaml(readFileSync(join(DEPLOY, 'prometheus/rules.yaml'), 'utf8'), 'rules.yaml').value as unknown as Value;
+  expect([made.stderr, rule['kind'], spec(rule)]).toEqual(['', 'PrometheusRule', plain]);
 });
 
 describe('the Job that fills the claim with a model', () => {
