@@ -30,6 +30,8 @@ const raw = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, str
 
 describe('parameters', () => {
   const user = { role: 'user', content: 'a' };
+  const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
+  const call = (args: unknown): object => ({ id: 'c1', type: 'function', function: { name: 'f', arguments: args } });
   const cases: Array<[string, 'completions' | 'chat/completions', object, string | null, RegExp]> = [
     ['no object', 'completions', [], null, /^the body: expected a JSON object, got an empty list$/],
     ['no prompt', 'completions', {}, 'prompt', /^prompt: missing; expected a text, a list of one text, or a list of token ids$/],
@@ -51,7 +53,18 @@ describe('parameters', () => {
       'max_token',
       /"max_token" is not a parameter .*did you mean max_tokens\?.*known: model/,
     ],
-    ['a parameter of another server', 'completions', { prompt: 'a', top_k: 5 }, 'top_k', /not a parameter/],
+    ['a parameter of another server', 'completions', { prompt: 'a', mirostat: 2 }, 'mirostat', /not a parameter/],
+    ['top_k of -2', 'completions', { prompt: 'a', top_k: -2 }, 'top_k', /of at least 1; 0 or -1 for no limit, got -2$/],
+    ['a bias of a word', 'completions', { prompt: 'a', logit_bias: { the: 1 } }, 'logit_bias', /token ids .*, got an object$/],
+    ['a bias of 200', 'completions', { prompt: 'a', logit_bias: { 5: 200 } }, 'logit_bias.5', /-100 to 100, got 200$/],
+    [
+      'a bias of no token',
+      'completions',
+      { prompt: 'a', logit_bias: { 999999: 1 } },
+      'logit_bias',
+      /token 999999 is not in the vocab/,
+    ],
+    ['tools of completions', 'completions', { prompt: 'a', tools: [{}] }, 'tools', /not supported/],
     [
       'no messages',
       'chat/completions',
@@ -62,9 +75,9 @@ describe('parameters', () => {
     [
       'an unknown role',
       'chat/completions',
-      { messages: [{ role: 'tool', content: 'a' }] },
+      { messages: [{ role: 'robot', content: 'a' }] },
       'messages.0.role',
-      /tools are not supported.*"tool"/,
+      /expected system, developer, .* got "robot"/,
     ],
     [
       'an image',
@@ -75,17 +88,119 @@ describe('parameters', () => {
             role: 'user',
             content: [
               { type: 'text', text: 'a' },
-              { type: 'image_url', image_url: {} },
+              { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
             ],
           },
         ],
       },
       'messages.0.content.1.type',
-      /expected text, the only kind/,
+      /needs a pool that serves image_input; .*none does: dev-cpu does not serve image_input/,
+    ],
+    [
+      'an image of the server behind',
+      'chat/completions',
+      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'file:///etc/passwd' } }] }] },
+      'messages.0.content.0.image_url.url',
+      /expected a data:, http: or https: URL, got another text$/,
+    ],
+    [
+      'a part of no kind',
+      'chat/completions',
+      { messages: [{ role: 'user', content: [{ type: 'video_url' }] }] },
+      'messages.0.content.0.type',
+      /expected text, image_url, input_audio or file, got another text$/,
+    ],
+    [
+      'an image without one',
+      'chat/completions',
+      { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] },
+      'messages.0.content.0.image_url',
+      /missing; expected an object with a url$/,
+    ],
+    [
+      'a message without content',
+      'chat/completions',
+      { messages: [{ role: 'assistant', content: null }] },
+      'messages.0.content',
+      /expected a text, or a list of parts, got null$/,
+    ],
+    [
+      'no content at all',
+      'chat/completions',
+      { messages: [{ role: 'user', tool_calls: null }] },
+      'messages.0.content',
+      /missing; expected a text, or a list of parts$/,
+    ],
+    [
+      "a tool's answer to nothing",
+      'chat/completions',
+      { messages: [{ role: 'tool', content: 'a' }] },
+      'messages.0.tool_call_id',
+      /missing; expected the id of a tool call$/,
+    ],
+    [
+      'a user that calls tools',
+      'chat/completions',
+      { messages: [{ role: 'user', content: 'a', tool_calls: [call('{}')] }] },
+      'messages.0.tool_calls',
+      /only a message of the assistant/,
+    ],
+    [
+      'arguments that are no text',
+      'chat/completions',
+      { messages: [{ role: 'assistant', tool_calls: [call({ secret: 1 })] }] },
+      'messages.0.tool_calls.0.function.arguments',
+      /expected a text of JSON, got an object$/,
+    ],
+    [
+      'a tool choice without tools',
+      'chat/completions',
+      { messages: [user], tool_choice: 'required' },
+      'tool_choice',
+      /no tools to choose from/,
+    ],
+    [
+      'a choice of a tool that is not there',
+      'chat/completions',
+      { messages: [user], tools: [tool], tool_choice: { type: 'function', function: { name: 'other' } } },
+      'tool_choice',
+      /not among the tools/,
+    ],
+    [
+      'a tool of another kind',
+      'chat/completions',
+      { messages: [user], tools: [{ type: 'custom', custom: { name: 'x' } }] },
+      'tools.0.type',
+      /expected function, the only kind of tool/,
+    ],
+    [
+      'a tool nested beyond reading',
+      'chat/completions',
+      {
+        messages: [user],
+        tools: [
+          { type: 'function', function: { name: 'f', parameters: JSON.parse(`${'{"a":'.repeat(500)}1${'}'.repeat(500)}`) } },
+        ],
+      },
+      'tools',
+      /nested more than 128 deep/,
+    ],
+    [
+      'reasoning',
+      'chat/completions',
+      { messages: [user], reasoning_effort: 'high' },
+      'reasoning_effort',
+      /needs a pool that serves reasoning_effort/,
     ],
     ['two users in a row', 'chat/completions', { messages: [user, user] }, 'messages', /must alternate/],
     ['logprobs as a number', 'chat/completions', { messages: [user], logprobs: 5 }, 'logprobs', /expected true or false, got 5$/],
-    ['tools', 'chat/completions', { messages: [user], tools: [{}] }, 'tools', /not supported/],
+    [
+      'tools',
+      'chat/completions',
+      { messages: [user], tools: [tool] },
+      'tools',
+      /none does: dev-cpu does not serve tools\. Send it/,
+    ],
   ];
   it.each(cases)('%s is refused in words', async (_name, endpoint, body, param, message) => {
     const error = await refused(await server.post(`/v1/${endpoint}`, body), 400);
@@ -111,6 +226,12 @@ describe('parameters', () => {
       n: 1,
       store: false,
       metadata: { a: 'b' },
+      frequency_penalty: 0,
+      presence_penalty: null,
+      top_k: -1,
+      min_p: 0,
+      reasoning_effort: 'none',
+      parallel_tool_calls: true,
     };
     const response = await server.post('/v1/chat/completions', { ...nothing, model: null, messages: [user], max_tokens: 1 });
     expect(response.status, await response.clone().text()).toBe(200);

@@ -6,14 +6,16 @@ import { getLlama, type Llama, type LlamaGrammar } from 'node-llama-cpp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Grammars } from '../src/engine/grammar.ts';
 import { HttpError } from '../src/server/errors.ts';
-import { parseResponseFormat } from '../src/server/response-format.ts';
+import { readResponseFormat } from '../src/server/response-format.ts';
 import { microModel } from './support/models.ts';
 import { startServer, type TestServer } from './support/server.ts';
 
-type Format = NonNullable<ReturnType<typeof parseResponseFormat>>;
+type Format = NonNullable<ReturnType<typeof readResponseFormat>['format']>;
 
 function format(schema: object): Format {
-  return parseResponseFormat({ type: 'json_schema', json_schema: { name: 'x', schema } }) as Format;
+  const { format: read, refusal: why } = readResponseFormat({ type: 'json_schema', json_schema: { name: 'x', schema } });
+  if (why !== undefined) throw why;
+  return read as Format;
 }
 
 /** The refusal of a schema, without what every refusal begins with. */

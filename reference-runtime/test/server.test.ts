@@ -213,7 +213,7 @@ describe('completions over HTTP', () => {
     [
       'tools',
       '/v1/chat/completions',
-      { messages: [{ role: 'user', content: 'a' }], tools: [{}] },
+      { messages: [{ role: 'user', content: 'a' }], tools: [{ type: 'function', function: { name: 'f' } }] },
       400,
       { param: 'tools', code: 'unsupported_parameter' },
     ],

@@ -1,14 +1,13 @@
 // The upstream engine against real servers on the loopback interface, with time and chance of the test's own.
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import fc from 'fast-check';
+import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { Circuit } from '../src/engine/circuit.ts';
 import { type Clock, jitteredBackoffMs, RetryBudget, retryAfterMs, SYSTEM_CLOCK } from '../src/engine/retry.ts';
 import type { CallContext, EngineError } from '../src/engine/types.ts';
 import { UpstreamEngine, type UpstreamOptions } from '../src/engine/upstream-engine.ts';
+import { LLAMA_SERVER, startLlamaServer } from './support/llama-server.ts';
 import { microModel } from './support/models.ts';
 import { collect, request } from './support/requests.ts';
 import { metric, startServer } from './support/server.ts';
@@ -436,57 +435,68 @@ describe('behind the server', () => {
   });
 });
 
-/** Where a build of llama-server may be; MIXGATE_LLAMA_SERVER names another. */
-const LLAMA_SERVER = [process.env['MIXGATE_LLAMA_SERVER'] ?? '', '/opt/llama-server/llama-server'].find(
-  (path) => path !== '' && existsSync(path),
-);
-
 describe.skipIf(LLAMA_SERVER === undefined)('llama-server (skipped where MIXGATE_LLAMA_SERVER names none)', () => {
   it("streams, scores and refuses by llama-server's own OpenAI endpoint", async () => {
-    const port = await new Promise<number>((resolve) => {
-      const server = createServer().listen(0, '127.0.0.1', () => {
-        const { port: free } = server.address() as AddressInfo;
-        server.close(() => resolve(free));
-      });
+    await using server = await startLlamaServer();
+    const engine = new UpstreamEngine({ url: server.url, model: 'mixtral-micro' });
+    const answer = await collect(engine, request({ text: 'The Congress shall', maxTokens: 8, logprobs: 2 }));
+    expect(answer.text.length).toBeGreaterThan(0);
+    expect(answer.done).toMatchObject({ finishReason: 'length', completionTokens: 8 });
+    expect(answer.scores).toHaveLength(8);
+    for (const score of answer.scores) expect(score.logprob).toBeLessThanOrEqual(0);
+    const chat = await collect(
+      engine,
+      request({ prompt: { kind: 'chat', messages: [{ role: 'user', content: 'Hi' }] }, maxTokens: 4 }),
+    );
+    expect(chat.done).toMatchObject({ completionTokens: 4 });
+    const long = request({ text: 'word '.repeat(2000) });
+    await expect(collect(engine, long)).rejects.toMatchObject({ code: 'BAD_PROMPT' });
+    expect(engine.stats().upstream).toMatchObject({ circuit: 'closed', retries: 0 });
+  });
+
+  it('calls a tool in the form that its grammar gives it, streamed and not, and takes the answer', async () => {
+    // A template with tools, in place of the model's own: it is none of a model that was trained on any.
+    await using server = await startLlamaServer(
+      '--jinja',
+      '--chat-template-file',
+      new URL('./fixtures/tools.jinja', import.meta.url).pathname,
+    );
+    await using front = await startServer(microModel(), (config) => {
+      const [local] = config.pools;
+      if (local === undefined) throw new Error('no pool');
+      config.pools = [local, { ...local, id: 'z-llama-server', saturation: 9, engine: { url: server.url, retries: 0 } }];
     });
-    const args = [
-      '-m',
-      microModel(),
-      '-t',
-      '1',
-      '-tb',
-      '1',
-      '-np',
-      '2',
-      '-c',
-      '512',
-      '--host',
-      '127.0.0.1',
-      '--port',
-      String(port),
-    ];
-    const child = spawn(LLAMA_SERVER as string, args, { stdio: 'ignore' });
-    try {
-      const url = `http://127.0.0.1:${port}`;
-      await expect
-        .poll(async () => (await fetch(`${url}/health`).catch(() => undefined))?.status, { timeout: 30_000, interval: 200 })
-        .toBe(200);
-      const engine = new UpstreamEngine({ url, model: 'mixtral-micro' });
-      const answer = await collect(engine, request({ text: 'The Congress shall', maxTokens: 8, logprobs: 2 }));
-      expect(answer.text.length).toBeGreaterThan(0);
-      expect(answer.done).toMatchObject({ finishReason: 'length', completionTokens: 8 });
-      expect(answer.scores).toHaveLength(8);
-      for (const score of answer.scores) expect(score.logprob).toBeLessThanOrEqual(0);
-      const chat = await collect(
-        engine,
-        request({ prompt: { kind: 'chat', messages: [{ role: 'user', content: 'Hi' }] }, maxTokens: 4 }),
-      );
-      expect(chat.done).toMatchObject({ completionTokens: 4 });
-      const long = request({ text: 'word '.repeat(2000) });
-      await expect(collect(engine, long)).rejects.toMatchObject({ code: 'BAD_PROMPT' });
-      expect(engine.stats().upstream).toMatchObject({ circuit: 'closed', retries: 0 });
-    } finally {
-      child.kill('SIGKILL');
-    }
+    const client = new OpenAI({ baseURL: `${front.url}/v1`, apiKey: 'unused', maxRetries: 0 });
+    const parameters = { type: 'object', properties: { city: { enum: ['Bern'] } }, required: ['city'] };
+    const user = { role: 'user' as const, content: 'Weather in Bern?' };
+    const wanted = {
+      model: 'mixtral-micro',
+      max_tokens: 200,
+      temperature: 0,
+      messages: [user],
+      tools: [{ type: 'function' as const, function: { name: 'weather', parameters } }],
+      tool_choice: 'required' as const,
+      parallel_tool_calls: false,
+      // The model is not trained to call tools: its template's marker is made likely, then the end.
+      logit_bias: { 1183: 50, 2: 100 },
+    };
+    const { choices, usage } = await client.chat.completions.create(wanted);
+    const [call] = choices[0]?.message.tool_calls ?? [];
+    expect(choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: null } });
+    expect(call).toMatchObject({ id: expect.stringMatching(/./), type: 'function', function: { name: 'weather' } });
+    expect(JSON.parse(call?.type === 'function' ? call.function.arguments : '')).toEqual({ city: 'Bern' });
+    expect(usage?.prompt_tokens).toBeGreaterThan(100);
+    const streamed = await client.chat.completions.stream(wanted).finalChatCompletion();
+    const { id: _, ...first } = streamed.choices[0]?.message.tool_calls?.[0] ?? { id: '' };
+    expect(first).toMatchObject({ type: 'function', function: (call as { function: object }).function });
+    expect(streamed.choices[0]?.finish_reason).toBe('tool_calls');
+    const [message] = choices.map((choice) => choice.message);
+    if (message === undefined || call === undefined) throw new Error('no call');
+    const told = await client.chat.completions.create({
+      ...{ model: 'mixtral-micro', max_tokens: 4, tools: wanted.tools, tool_choice: 'none' },
+      messages: [user, message, { role: 'tool', tool_call_id: call.id, content: 'Sunny' }],
+    });
+    expect(told.choices[0]).toMatchObject({ finish_reason: 'length' });
+    expect(told.usage?.prompt_tokens).toBeGreaterThan(usage?.prompt_tokens ?? 0);
   });
 });

@@ -27,7 +27,8 @@ describe('the reference runtime against the registry of the fleet', () => {
       remote: '',
       stages: [{ name: 'policy', start: 1, end: 2 }],
       revision: 'r1',
-      fallback: 'POOL_SATURATED',
+      fallback: 'POOL_INCAPABLE',
+      passedOver: [{ pool: 'us-east-gpu', missing: ['tools'] }],
       trace: 'usage',
       policyMs: 1,
       queueMs: 1,
@@ -42,7 +43,15 @@ describe('the reference runtime against the registry of the fleet', () => {
       shadow: 'SENT',
       cost: { amount: 0.25, currency: 'EUR', price: 'stale', asOf: '2026-01-01' },
       target: { cluster: 'us-east', pool: 'us-east-cpu', model: 'mixtral-micro', version: '1.0.0' },
-      request: { endpoint: 'completions', model: 'mixtral-micro', maxTokens: 2, temperature: 1, topP: 1, seed: 7 },
+      request: {
+        endpoint: 'completions',
+        model: 'mixtral-micro',
+        maxTokens: 2,
+        temperature: 1,
+        topP: 1,
+        seed: 7,
+        requires: [{ capability: 'tools' }],
+      },
       routing: { tokensTraced: 4, dropped: 0, layers: [{ layer: 0, usage: [4, 4, 0, 0], gateEntropyNats: 1, top2Margin: 0.5 }] },
     } as unknown as RequestContext;
     const spans = requestSpans(context, 10, {

@@ -295,6 +295,11 @@ function crossChecks(config: RuntimeConfig): Problem[] {
         `/pools/${index}/engine/identity`,
         `pools.${index}.engine: identity: authorization forwards the client's own header, apiKeyEnv sends another; give one of them`,
       );
+    if (pool.engine === 'local' && pool.capabilities !== undefined)
+      say(
+        `/pools/${index}/capabilities`,
+        `pools.${index}.capabilities: what a local pool serves is known (reference-runtime/README.md lists it); give capabilities to pools with an upstream engine`,
+      );
     if (pool.engine !== 'local') {
       for (const key of RESIDENCY)
         if (pool[key] !== undefined)

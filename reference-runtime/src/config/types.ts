@@ -4,6 +4,7 @@ import type { GpuLayers } from '../gguf/preflight.ts';
 import type { Verification } from '../policy/signature.ts';
 import type { Protocol } from '../telemetry/encoding.ts';
 import type { Signal } from '../telemetry/signal.ts';
+import type { Capability } from './capabilities.ts';
 
 export interface PoolConfig {
   id: string;
@@ -23,6 +24,8 @@ export interface PoolConfig {
   load?: 'start' | 'on-demand';
   idle_seconds?: number;
   keep_warm?: boolean;
+  /** What it serves, where that is not what its engine implies (config/capabilities.ts). */
+  capabilities?: Partial<Record<Capability, boolean>>;
   engine?: 'local' | UpstreamConfig;
 }
 

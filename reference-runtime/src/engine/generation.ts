@@ -2,7 +2,7 @@
 import { mulberry32, type Uniform } from '../gguf/random.ts';
 import { GRAMMAR_END } from './grammar.ts';
 import type { GrammarState, SamplerConfig } from './native-context.ts';
-import { logProbability, pick } from './sampling.ts';
+import { logProbability, pick, shifted, shiftsOf } from './sampling.ts';
 import type { Distribution } from './scheduler.ts';
 import { TextStream } from './text-stream.ts';
 import type { EngineEvent, FinishReason, GenerateRequest, TokenScore } from './types.ts';
@@ -26,6 +26,27 @@ function seedOf(seed: number): number {
   return ((seed % SEEDS) + SEEDS) % SEEDS;
 }
 
+/** OpenAI's penalties are llama.cpp's; they count what is sampled from here on, all of it. */
+function penalties(request: GenerateRequest, maxTokens: number): Partial<SamplerConfig> {
+  const { frequencyPenalty = 0, presencePenalty = 0 } = request;
+  if (frequencyPenalty === 0 && presencePenalty === 0) return {};
+  return {
+    repeatPenaltyTokens: new Uint32Array(),
+    repeatPenaltyMaxTokens: Math.max(1, maxTokens),
+    repeatPenalty: 1,
+    repeatPenaltyFrequencyPenalty: frequencyPenalty,
+    repeatPenaltyPresencePenalty: presencePenalty,
+  };
+}
+
+function biases({ logitBias = [] }: GenerateRequest): Partial<SamplerConfig> {
+  if (logitBias.length === 0) return {};
+  return {
+    tokenBiasKeys: Uint32Array.from(logitBias, ([token]) => token),
+    tokenBiasValues: Float32Array.from(logitBias, ([, bias]) => bias),
+  };
+}
+
 /** One generation from its prompt to its end. */
 export class Generation {
   /** Log probabilities are the model's own, so that tokens are then drawn here from the whole distribution. */
@@ -38,6 +59,7 @@ export class Generation {
   readonly #seed: number;
   readonly #uniform: Uniform;
   readonly #scores: TokenScore[] = [];
+  readonly #counts = new Map<number, number>();
   /** The tokens that were generated, in order; one that ends the text is not among them. */
   readonly generated: number[] = [];
   #stopped = false;
@@ -60,10 +82,12 @@ export class Generation {
     if (this.ownSampling) return { temperature: 0, minP: 0, topK: 0, topP: 1, seed: 0 };
     return {
       temperature: request.temperature,
-      minP: 0,
-      topK: 0,
+      minP: request.minP ?? 0,
+      topK: request.topK ?? 0,
       topP: request.topP,
       seed: this.#seed,
+      ...penalties(request, this.#run.maxTokens),
+      ...biases(request),
       ...(this.#grammar === undefined ? {} : { grammarEvaluationState: this.#grammar.native }),
     };
   }
@@ -86,6 +110,7 @@ export class Generation {
       return undefined;
     }
     this.generated.push(token);
+    if (this.ownSampling) this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
     const emitted = this.#stream.push(this.#vocabulary.bytes(token));
     this.#stopped = emitted.stopped;
     emit({
@@ -105,17 +130,19 @@ export class Generation {
     return { finishReason: this.#stopped || rest.stopped ? 'stop' : 'length', count: this.generated.length };
   }
 
-  #pick(distribution: Distribution): number {
-    const { temperature, topP } = this.#run.request;
+  #pick(given: Distribution): number {
+    const { request } = this.#run;
+    const { temperature, topP } = request;
+    const distribution = shifted(given, shiftsOf(request, this.#counts));
     const grammar = this.#grammar;
-    if (grammar === undefined) return pick(distribution, temperature, topP, this.#uniform);
+    if (grammar === undefined) return pick(distribution, temperature, topP, this.#uniform, request);
     const allowed: Distribution = new Map();
     for (const [token, probability] of distribution) {
       if (!grammar.allows(token)) continue;
       allowed.set(token, probability);
       if (temperature <= 0) break;
     }
-    const token = pick(allowed, temperature, topP, this.#uniform);
+    const token = pick(allowed, temperature, topP, this.#uniform, request);
     if (!this.#isEnd(token)) grammar.accept(token);
     return token;
   }

@@ -62,6 +62,7 @@ export class Grammars {
   async #compile(format: ResponseFormat): Promise<LlamaGrammar> {
     try {
       if (format.kind === 'json_object') return await this.#llama.getGrammarFor('json');
+      if (format.schema === undefined) throw new Error('it has what only another server enforces');
       const schema = format.schema as Parameters<Llama['createGrammarForJsonSchema']>[0];
       const { grammar } = await this.#llama.createGrammarForJsonSchema(schema);
       return await this.#llama.createGrammar({

@@ -185,6 +185,12 @@ export class LlamaCore {
         `the prompt has ${tokens.length} tokens and the context of ${this.info.context} leaves no room for a completion`,
       );
     }
+    const foreign = request.logitBias?.find(([token]) => token >= this.#vocabulary.size);
+    if (foreign !== undefined)
+      throw new EngineError(
+        'BAD_LOGIT_BIAS',
+        `logit_bias: token ${foreign[0]} is not in the vocabulary of ${this.#vocabulary.size}`,
+      );
     const grammar =
       request.format === undefined ? undefined : this.#parts.native.grammarState(await this.#parts.grammars.get(request.format));
     if (signal.aborted) return;

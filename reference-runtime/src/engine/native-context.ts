@@ -11,6 +11,15 @@ export interface SamplerConfig {
   topK: number;
   topP: number;
   seed: number;
+  /** Tokens that count as seen at first; with it the penalties apply, to the last `repeatPenaltyMaxTokens` that were sampled. */
+  repeatPenaltyTokens?: Uint32Array;
+  repeatPenaltyMaxTokens?: number;
+  /** llama.cpp's own, which divides logits; 1 is none. */
+  repeatPenalty?: number;
+  repeatPenaltyFrequencyPenalty?: number;
+  repeatPenaltyPresencePenalty?: number;
+  tokenBiasKeys?: Uint32Array;
+  tokenBiasValues?: Float32Array;
   grammarEvaluationState?: object;
 }
 

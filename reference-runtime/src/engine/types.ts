@@ -1,9 +1,9 @@
 // The engine contract: what a server stage may ask of whatever generates tokens.
 import type { MemoryPlan } from '../gguf/memory.ts';
 
-/** One chat message; content is text. */
+/** One chat message, its content as text: what of others there is, only another server reads (`PassedOn`). */
 export interface ChatMessage {
-  role: 'system' | 'user' | 'assistant';
+  role: 'system' | 'user' | 'assistant' | 'tool';
   content: string;
 }
 
@@ -19,7 +19,18 @@ export type TraceLevel = 'off' | 'summary' | 'full';
 export type Priority = 1 | 2 | 3 | 4 | 5;
 
 /** A grammar the text must follow. `schema` is in the dialect of node-llama-cpp's grammar compiler (server/response-format.ts). */
-export type ResponseFormat = { kind: 'json_object' } | { kind: 'json_schema'; name: string; schema: object; original: object };
+export type ResponseFormat =
+  | { kind: 'json_object' }
+  | {
+      kind: 'json_schema';
+      name: string;
+      /** Absent where the grammar compiler cannot enforce it: only another server may take it then. */
+      schema?: object;
+      /** As the client sent it, with the rest of what it said of it. */
+      original: object;
+      strict?: boolean;
+      description?: string;
+    };
 
 /** One generation. `logprobs` is how many alternatives to report per token (0 = the chosen one only), undefined = none. */
 export interface GenerateRequest {
@@ -29,6 +40,15 @@ export interface GenerateRequest {
   temperature: number;
   topP: number;
   seed?: number;
+  /** OpenAI's API reference: each count of a token so far takes `frequencyPenalty` off its logit, and any `presencePenalty`; -2 to 2. */
+  frequencyPenalty?: number;
+  presencePenalty?: number;
+  /** Token ids with what is added to their logits, -100 to 100. */
+  logitBias?: ReadonlyArray<readonly [token: number, bias: number]>;
+  /** Only so many of the most likely tokens are drawn from. */
+  topK?: number;
+  /** Only tokens at least so likely as this share of the most likely one are drawn from. */
+  minP?: number;
   stop: string[];
   format?: ResponseFormat;
   logprobs?: number;
@@ -92,13 +112,42 @@ export interface TraceText {
   texts: string[];
 }
 
-export type FinishReason = 'stop' | 'length';
+export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
+
+/** A piece of a streamed tool call, as OpenAI streams it: to the call at `index` its id and name come first, then its arguments in pieces. */
+export interface ToolCallDelta {
+  index?: number;
+  id?: string;
+  type?: string;
+  function?: { name?: string; arguments?: string };
+}
+
+/** What of a streamed message is no content, in OpenAI's form and in that of vLLM, SGLang and llama-server for reasoning. */
+export interface Delta {
+  tool_calls?: ToolCallDelta[];
+  refusal?: string;
+  reasoning_content?: string;
+  reasoning?: string;
+}
+
+/** OpenAI's `prompt_tokens_details` and `completion_tokens_details`, as another server counted them. */
+export interface UsageDetails {
+  prompt?: object;
+  completion?: object;
+}
 
 export type EngineEvent =
   | { type: 'prompt'; tokens: number; scores?: TokenScore[] }
-  /** `tail` marks text that was held back and belongs to no new token. */
-  | { type: 'token'; text: string; score?: TokenScore; tail?: true }
-  | { type: 'done'; finishReason: FinishReason; promptTokens: number; completionTokens: number; trace?: RequestTrace };
+  /** `tail` marks text that was held back and belongs to no new token; `delta` is what came that is no text. */
+  | { type: 'token'; text: string; score?: TokenScore; delta?: Delta; tail?: true }
+  | {
+      type: 'done';
+      finishReason: FinishReason;
+      promptTokens: number;
+      completionTokens: number;
+      details?: UsageDetails;
+      trace?: RequestTrace;
+    };
 
 /** What an engine says about itself once loaded. */
 export interface EngineInfo {
@@ -163,6 +212,16 @@ export interface EngineStats {
   trace?: TraceCounters;
 }
 
+/** What of a body only another server reads: parsed parts of it, never copied. */
+export interface PassedOn {
+  /** In place of the prompt's, where those have more than text. */
+  messages?: readonly object[];
+  /** What changes the answer: tools, ... */
+  parameters: Readonly<Record<string, unknown>>;
+  /** What does not: metadata, store, ... No copy of a request has it. */
+  bookkeeping: Readonly<Record<string, unknown>>;
+}
+
 /** Who asks and in which trace: for engines that pass a request on to another server. */
 export interface CallContext {
   tenant: string;
@@ -177,6 +236,7 @@ export interface CallContext {
   streaming: boolean;
   /** A copy whose answer nobody sees. */
   shadow?: boolean;
+  passed?: PassedOn;
 }
 
 /** A generator of tokens. `generate` ends with a `done` event, or throws EngineError; aborting the signal ends it early without one. */
@@ -193,6 +253,7 @@ export type EngineErrorCode =
   | 'CONTEXT_EXCEEDED'
   | 'BAD_PROMPT'
   | 'BAD_FORMAT'
+  | 'BAD_LOGIT_BIAS'
   | 'LOAD_FAILED'
   | 'UPSTREAM_ERROR';
 

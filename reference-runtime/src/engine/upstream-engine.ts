@@ -13,9 +13,10 @@ import {
   type EngineStats,
   type FinishReason,
   type GenerateRequest,
+  type PassedOn,
 } from './types.ts';
 import { type Call, CallFailure, type Opened, open, reasonOf } from './upstream-call.ts';
-import { type Chunk, requestBody, scoresOf, wholeAnswer } from './upstream-wire.ts';
+import { type Chunk, deltaOf, detailsOf, finishReasonOf, requestBody, scoresOf, wholeAnswer } from './upstream-wire.ts';
 
 /** What an upstream server is told about who asks: tenant and workload headers, the client's own Authorization, or nothing. */
 export type ForwardedIdentity = 'headers' | 'authorization' | 'none';
@@ -41,6 +42,16 @@ const MAX_ANSWER_CHARS = 64 * 1024 * 1024;
 /** Visible ASCII as it is, the rest percent-encoded: a name can neither end a header nor look like another one. */
 function headerValue(text: string): string {
   return text.toWellFormed().replace(/[^\x21-\x24\x26-\x7e]/gu, (character) => encodeURIComponent(character));
+}
+
+/** Of OpenAI's bookkeeping, what names the end user. */
+const NAMES_USER = ['user', 'safety_identifier'];
+
+/** What a server gets of a body beside the request itself: a copy has no bookkeeping, and who is not to be named is not. */
+function passedTo(identity: ForwardedIdentity, { passed, shadow }: Pick<CallContext, 'passed' | 'shadow'>): PassedOn | undefined {
+  if (passed === undefined || (shadow !== true && identity !== 'none')) return passed;
+  const kept = Object.entries(passed.bookkeeping).filter(([name]) => shadow !== true && !NAMES_USER.includes(name));
+  return { ...passed, bookkeeping: Object.fromEntries(kept) };
 }
 
 /** The upstream engine. */
@@ -112,7 +123,9 @@ export class UpstreamEngine implements Engine {
       } else if (identity === 'authorization' && context.authorization !== undefined)
         headers['authorization'] = context.authorization;
     }
-    return { url: `${url.replace(/\/+$/, '')}${path}`, headers, body: JSON.stringify(requestBody(model, request)), firstByteMs };
+    const passed = context === undefined ? undefined : passedTo(identity, context);
+    const body = JSON.stringify(requestBody(model, request, passed));
+    return { url: `${url.replace(/\/+$/, '')}${path}`, headers, body, firstByteMs };
   }
 
   /** Attempts until one has begun to answer. @throws CallFailure of the last one, or EngineError when none may be made */
@@ -264,20 +277,25 @@ async function* streamed(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Engi
     usage = chunk.usage ?? usage;
     const choice = chunk.choices?.[0];
     if (choice === undefined) continue;
-    if (typeof choice.finish_reason === 'string') finishReason = choice.finish_reason === 'length' ? 'length' : 'stop';
+    if (typeof choice.finish_reason === 'string') finishReason = finishReasonOf(choice.finish_reason);
     const text = choice.text ?? choice.delta?.content ?? '';
-    const score = scoresOf(choice.logprobs)[0];
-    if (text === '' && score === undefined) continue;
-    count++;
-    yield { type: 'token', text, ...(score === undefined ? {} : { score }) };
+    const delta = deltaOf(choice.delta);
+    const [score, ...more] = scoresOf(choice.logprobs);
+    if (text === '' && score === undefined && delta === undefined) continue;
+    count += 1 + more.length;
+    yield { type: 'token', text, ...(score === undefined ? {} : { score }), ...(delta === undefined ? {} : { delta }) };
+    // Several tokens in one chunk: the text is the first one's, as of a whole answer.
+    for (const next of more) yield { type: 'token', text: '', score: next };
   }
   // A connection that ends early ends like any other: only the protocol tells half an answer from a whole one.
   if (!done && finishReason === undefined)
     throw new EngineError('UPSTREAM_ERROR', 'the answer of the upstream ended before it was complete');
+  const details = detailsOf(usage);
   yield {
     type: 'done',
     finishReason: finishReason ?? 'stop',
     promptTokens: usage?.prompt_tokens ?? 0,
     completionTokens: usage?.completion_tokens ?? count,
+    ...(details === undefined ? {} : { details }),
   };
 }

@@ -1,5 +1,15 @@
 // OpenAI's wire format as a client reads and writes it.
-import type { EngineEvent, GenerateRequest, ResponseFormat, TokenScore } from './types.ts';
+import {
+  type Delta,
+  EngineError,
+  type EngineEvent,
+  type FinishReason,
+  type GenerateRequest,
+  type PassedOn,
+  type ResponseFormat,
+  type TokenScore,
+  type UsageDetails,
+} from './types.ts';
 
 interface Logprobs {
   tokens?: string[];
@@ -17,12 +27,17 @@ interface Logprobs {
 export interface Chunk {
   choices?: Array<{
     text?: string;
-    delta?: { content?: string | null };
+    delta?: Record<string, unknown> & { content?: string | null };
     message?: { content?: string | null };
     logprobs?: Logprobs | null;
     finish_reason?: string | null;
   }>;
-  usage?: { prompt_tokens?: number; completion_tokens?: number } | null;
+  usage?: {
+    prompt_tokens?: number;
+    completion_tokens?: number;
+    prompt_tokens_details?: object | null;
+    completion_tokens_details?: object | null;
+  } | null;
   error?: { message?: string };
 }
 
@@ -56,22 +71,77 @@ export function scoresOf(logprobs: Logprobs | null | undefined): TokenScore[] {
 /** The format as the client sent it: the other side has a grammar compiler of its own. */
 function wireFormat(format: ResponseFormat): object {
   if (format.kind === 'json_object') return { type: 'json_object' };
-  return { type: 'json_schema', json_schema: { name: format.name, schema: format.original, strict: true } };
+  const { name, description, original, strict = true } = format;
+  return {
+    type: 'json_schema',
+    json_schema: { name, schema: original, strict, ...(description === undefined ? {} : { description }) },
+  };
 }
 
-/** The body of the request. */
-export function requestBody(model: string, request: GenerateRequest): object {
+const FINISH_REASONS: Record<string, FinishReason> = {
+  stop: 'stop',
+  length: 'length',
+  tool_calls: 'tool_calls',
+  content_filter: 'content_filter',
+};
+
+/** Why a text ended, in OpenAI's words: what a server has words of its own for is a plain end. */
+export function finishReasonOf(reason: string | null | undefined): FinishReason {
+  return Object.hasOwn(FINISH_REASONS, reason ?? '') ? (FINISH_REASONS[reason ?? ''] as FinishReason) : 'stop';
+}
+
+const TEXTS = ['refusal', 'reasoning_content', 'reasoning'] as const;
+
+/** What of a streamed message is no content; undefined where there is nothing. @throws EngineError when its tool calls are none */
+export function deltaOf(delta: Record<string, unknown> | undefined): Delta | undefined {
+  if (delta === undefined) return undefined;
+  const out: Delta = {};
+  const calls = delta['tool_calls'];
+  if (calls !== undefined && calls !== null) {
+    const isCall = (call: unknown): boolean => typeof call === 'object' && call !== null && !Array.isArray(call);
+    if (!Array.isArray(calls) || !calls.every(isCall))
+      throw new EngineError('UPSTREAM_ERROR', 'the upstream sent tool_calls that are no list of objects');
+    if (calls.length > 0) out.tool_calls = calls as NonNullable<Delta['tool_calls']>;
+  }
+  for (const name of TEXTS) {
+    const text = delta[name];
+    if (typeof text === 'string' && text !== '') out[name] = text;
+  }
+  return Object.keys(out).length === 0 ? undefined : out;
+}
+
+/** The details of a usage; undefined where there are none. */
+export function detailsOf(usage: Chunk['usage']): UsageDetails | undefined {
+  const { prompt_tokens_details: prompt, completion_tokens_details: completion } = usage ?? {};
+  if (prompt == null && completion == null) return undefined;
+  return { ...(prompt == null ? {} : { prompt }), ...(completion == null ? {} : { completion }) };
+}
+
+/** Sampling that is not asked for is not mentioned: not every server knows all of it. */
+function sampling({ seed, frequencyPenalty, presencePenalty, logitBias, topK, minP }: GenerateRequest): object {
+  return {
+    ...(seed === undefined ? {} : { seed }),
+    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
+    ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
+    ...(logitBias === undefined ? {} : { logit_bias: Object.fromEntries(logitBias) }),
+    ...(topK === undefined ? {} : { top_k: topK }),
+    ...(minP === undefined ? {} : { min_p: minP }),
+  };
+}
+
+/** The body of the request; what is passed on is in it as the client sent it. */
+export function requestBody(model: string, request: GenerateRequest, passed?: PassedOn): object {
   const { prompt } = request;
   const chat = prompt.kind === 'chat';
   return {
     model,
     ...(chat
-      ? { messages: prompt.messages }
+      ? { messages: passed?.messages ?? prompt.messages }
       : { prompt: prompt.kind === 'text' ? prompt.text : prompt.tokens, echo: request.echo }),
     max_tokens: request.maxTokens,
     temperature: request.temperature,
     top_p: request.topP,
-    ...(request.seed === undefined ? {} : { seed: request.seed }),
+    ...sampling(request),
     ...(request.stop.length === 0 ? {} : { stop: request.stop }),
     ...(request.logprobs === undefined
       ? {}
@@ -82,6 +152,8 @@ export function requestBody(model: string, request: GenerateRequest): object {
     // A scored prompt comes whole: servers differ in how they stream it.
     stream: !request.echo,
     ...(request.echo ? {} : { stream_options: { include_usage: true } }),
+    ...passed?.parameters,
+    ...passed?.bookkeeping,
   };
 }
 
@@ -101,7 +173,7 @@ export function* wholeAnswer(body: Chunk, request: GenerateRequest): Generator<E
   for (const [index, score] of own.entries()) yield { type: 'token', text: index === 0 ? rest : '', score };
   yield {
     type: 'done',
-    finishReason: choice?.finish_reason === 'length' ? 'length' : 'stop',
+    finishReason: finishReasonOf(choice?.finish_reason),
     promptTokens,
     completionTokens: completion,
   };

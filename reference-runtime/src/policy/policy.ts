@@ -66,6 +66,8 @@ export interface PolicyInput {
     user?: string | undefined;
     session?: string | undefined;
     tokens: number;
+    /** What not every pool serves of it (config/capabilities.ts); a pool that does not has it in `cannot_serve`. */
+    requires?: string[];
   };
   fleet: { clusters: unknown[]; pools: unknown[] };
   slo: { burn_rate: number; budget_left: number };

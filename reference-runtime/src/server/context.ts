@@ -1,6 +1,7 @@
 // What is known about one request while it goes through the stages.
 import { randomUUID } from 'node:crypto';
-import type { RequestTrace, TraceLevel } from '../engine/types.ts';
+import type { Capability } from '../config/capabilities.ts';
+import type { RequestTrace, TraceLevel, UsageDetails } from '../engine/types.ts';
 import type { Arm, Decision, PolicyInput, Target } from '../policy/policy.ts';
 import { newSpanId, newTraceId } from '../telemetry/ids.ts';
 import type { OperationName } from '../telemetry/metrics.ts';
@@ -67,6 +68,8 @@ export interface RequestContext {
   /** What became of the copy that the decision asks for; absent when this request is not one of its share. */
   shadow?: ShadowOutcome;
   expiredFlags: string[];
+  /** Pools of the decision that do not serve what the request requires. */
+  passedOver: PassedOver[];
   target?: Target;
   fallback: string | null;
   trace: TraceLevel;
@@ -83,6 +86,8 @@ export interface RequestContext {
   aborted: boolean;
   promptTokens: number;
   completionTokens: number;
+  /** As an upstream server told them. */
+  usageDetails?: UsageDetails;
   /** Absent when the pool has no price, or nothing was computed. */
   cost?: Cost;
   finishReason?: string;
@@ -110,6 +115,7 @@ export function newContext(
     stages: [],
     revision: '',
     expiredFlags: [],
+    passedOver: [],
     fallback: null,
     trace: 'off',
     policyMs: 0,
@@ -122,8 +128,22 @@ export function newContext(
   };
 }
 
+/** A pool that a request was not sent to, and what it would have had to serve. */
+export interface PassedOver {
+  pool: string;
+  missing: Capability[];
+}
+
 /** A copy that was sent, or the reason why not. */
-export type ShadowOutcome = 'SENT' | 'CAPACITY' | 'OFF' | 'LOCAL_POOL' | 'SAME_POOL' | 'POOL_UNREACHABLE' | 'JURISDICTION';
+export type ShadowOutcome =
+  | 'SENT'
+  | 'CAPACITY'
+  | 'OFF'
+  | 'LOCAL_POOL'
+  | 'SAME_POOL'
+  | 'POOL_UNREACHABLE'
+  | 'POOL_INCAPABLE'
+  | 'JURISDICTION';
 
 /**
  * Tokens that the engine spent on the request: for quota, cost and metrics. An engine that finished says so itself. A request that

@@ -32,12 +32,12 @@ export function errorBody(error: HttpError): object {
   return { error: { message: error.message, type: error.type, param: error.param, code: error.code } };
 }
 
-export function badRequest(message: string, param?: string, code = 'invalid_value'): HttpError {
+export function badRequest(message: string, param?: string, code = 'invalid_value', stage: Stage = 'request'): HttpError {
   return new HttpError(400, {
     type: 'invalid_request_error',
     code,
     message,
-    stage: 'request',
+    stage,
     ...(param === undefined ? {} : { param }),
   });
 }

@@ -2,6 +2,7 @@
 // produced a token is never replaced: what the client has read stays true.
 import { type CallContext, EngineError, type EngineEvent, type GenerateRequest } from '../engine/types.ts';
 import { newSpanId } from '../telemetry/ids.ts';
+import { INCAPABLE } from './capabilities.ts';
 import type { RequestContext } from './context.ts';
 import { badRequest, deadline, HttpError, unavailable } from './errors.ts';
 import { attempts, priorityOf } from './route.ts';
@@ -25,6 +26,8 @@ function toHttp(error: unknown, promptParam: 'prompt' | 'messages'): Error {
       return badRequest(error.message, promptParam);
     case 'BAD_FORMAT':
       return badRequest(error.message, 'response_format', 'unsupported_value');
+    case 'BAD_LOGIT_BIAS':
+      return badRequest(error.message, 'logit_bias');
     default:
       return unavailable(error.code.toLowerCase(), error.message, 'engine', retryAfterSeconds(error.retryAfterMs));
   }
@@ -50,6 +53,7 @@ export function engineRequest(runtime: Runtime, context: RequestContext): Genera
     priority: priorityOf(decision),
     trace: context.trace,
   };
+  Object.assign(wanted, request.sampling);
   if (request.seed !== undefined) wanted.seed = request.seed;
   if (request.format !== undefined) wanted.format = request.format;
   if (request.logprobs !== undefined) wanted.logprobs = request.logprobs;
@@ -65,6 +69,7 @@ export function callContext(context: RequestContext, spanId: string): CallContex
     traceparent: `00-${context.traceId}-${spanId}-${context.sampled ? '01' : '00'}`,
     ...(context.traceState === undefined ? {} : { tracestate: context.traceState }),
     streaming: context.request?.stream === true,
+    ...(context.request?.passed === undefined ? {} : { passed: context.request.passed }),
   };
 }
 
@@ -116,6 +121,7 @@ async function* one(runtime: Runtime, context: RequestContext, pool: string, sig
         context.promptTokens = event.promptTokens;
         context.completionTokens = event.completionTokens;
         context.finishReason = event.finishReason;
+        if (event.details !== undefined) context.usageDetails = event.details;
         if (event.trace !== undefined) context.routing = event.trace;
       }
       yield event;
@@ -139,6 +145,10 @@ export async function* execute(runtime: Runtime, context: RequestContext, signal
   let failure: unknown;
   let reason: string | undefined;
   for (const { target, primary } of attempts(runtime, decision, context.arm)) {
+    if (context.passedOver.some(({ pool }) => pool === target.pool)) {
+      reason ??= INCAPABLE;
+      continue;
+    }
     context.target = target;
     context.fallback = primary ? null : (reason ?? 'ENGINE_UNAVAILABLE');
     let started = false;

@@ -1,5 +1,6 @@
 // What a finished request leaves behind of its governance: quota, cost, decision log; and the state that a scrape of metrics reads.
 import type { GovernanceState } from '../telemetry/governance-metrics.ts';
+import { INCAPABLE } from './capabilities.ts';
 import { type RequestContext, tokensUsed } from './context.ts';
 import { costOf, priceState } from './cost.ts';
 import type { QuotaKind } from './quota.ts';
@@ -59,15 +60,24 @@ export function logDecision(runtime: Pick<Runtime, 'decisionLog' | 'config'>, co
 
 /** What became of a decision; undefined when nothing did. */
 function customOf(context: RequestContext): Record<string, unknown> | undefined {
-  const { arm, coldStartMs, cost, decision, expiredFlags, shadow, target } = context;
+  const { arm, coldStartMs, cost, decision, expiredFlags, passedOver, shadow, target } = context;
   const served = context.engineStartedAt !== undefined && target !== undefined;
-  if (!served && arm === undefined && shadow === undefined && cost === undefined && coldStartMs === undefined)
+  const incapable = passedOver.length === 0 ? undefined : passedOver;
+  if (
+    !served &&
+    incapable === undefined &&
+    arm === undefined &&
+    shadow === undefined &&
+    cost === undefined &&
+    coldStartMs === undefined
+  )
     return expiredFlags.length === 0 ? undefined : { expired_flags: expiredFlags };
   return {
     split: arm === undefined ? undefined : { id: decision?.split?.id, arm: arm.id },
     shadow: shadow === undefined ? undefined : { pool: decision?.shadow?.target.pool, outcome: shadow },
     target: served ? target : undefined,
     fallback: served ? context.fallback : undefined,
+    passed_over: incapable?.map((each) => ({ ...each, reason: INCAPABLE })),
     tokens: served ? tokensUsed(context) : undefined,
     cost,
     cold_start: coldStartMs === undefined ? undefined : { ms: coldStartMs },

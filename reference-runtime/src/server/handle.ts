@@ -8,13 +8,15 @@ import { clientClosed, cutShort, errorBody, HttpError, internal, SlowReader, una
 import { execute } from './execute.ts';
 import { countGovernance, logDecision, priceRequest } from './governance.ts';
 import { credentialsOf } from './identity.ts';
+import { MessageBuilder } from './message.ts';
 import { mixgateObject } from './mixgate-object.ts';
 import { type CompletionRequest, parseRequest } from './openai.ts';
 import { decidedQuota, type QuotaLease } from './quota.ts';
 import { rateLimitHeaders } from './rate-limit.ts';
 import { requestRecord } from './request-record.ts';
 import { requestSpans } from './request-spans.ts';
-import { ChunkWriter, completionBody, type ResponseHead } from './respond.ts';
+import { requireCapable } from './require-capable.ts';
+import { ChunkWriter, completionBody, type ResponseHead, type Usage } from './respond.ts';
 import { decide, servedModels, traceAllowed, traceLevel } from './route.ts';
 import type { Runtime } from './runtime.ts';
 import { DONE, frame, writeSlowly } from './sse.ts';
@@ -118,6 +120,7 @@ export async function handleCompletion(
     stage(context, 'quota', quotaStart);
     context.request = parseRequest(endpoint, request.body);
     const decision = decide(runtime, context);
+    requireCapable(runtime, context, decision);
     const { limits } = runtime.config;
     const answerTokens = Math.min(context.request.maxTokens ?? limits.maxTokens, limits.maxTokens);
     quota.reserve(decidedQuota(decision.quota), context.promptEstimate + answerTokens, performance.now());
@@ -214,6 +217,10 @@ function limitHeaders(runtime: Runtime, context: RequestContext): Record<string,
   return tenant === undefined ? {} : rateLimitHeaders(runtime.quotas.limits(tenant, performance.now()));
 }
 
+function usageOf({ promptTokens, completionTokens, usageDetails }: RequestContext): Usage {
+  return { promptTokens, completionTokens, details: usageDetails };
+}
+
 async function whole(
   runtime: Runtime,
   context: RequestContext,
@@ -225,6 +232,7 @@ async function whole(
   quota: QuotaLease,
 ): Promise<void> {
   let text = '';
+  let message: MessageBuilder | undefined;
   let promptScores: TokenScore[] = [];
   const scores: TokenScore[] = [];
   let finishReason: FinishReason = 'stop';
@@ -234,10 +242,14 @@ async function whole(
     else if (event.type === 'token') {
       text += event.text;
       if (event.score !== undefined) scores.push(event.score);
+      if (event.delta !== undefined) {
+        message ??= new MessageBuilder();
+        message.add(event.delta);
+      }
     } else finishReason = event.finishReason;
   }
-  const usage = { promptTokens: context.promptTokens, completionTokens: context.completionTokens };
-  const body = completionBody(head, request, { text, promptScores, scores, finishReason, usage });
+  const usage = usageOf(context);
+  const body = completionBody(head, request, { text, parts: message?.parts(), promptScores, scores, finishReason, usage });
   const now = performance.now();
   priceRequest(runtime, context);
   if (context.cost !== undefined) reply.header('x-mixgate-cost', costHeader(context.cost));
@@ -284,7 +296,7 @@ async function stream(
     for (let step = first; !step.done; step = await events.next()) {
       const event = step.value;
       if (event.type === 'prompt') await send(writer.prompt(event.scores ?? []));
-      else if (event.type === 'token') await send(writer.token(event.text, event.score));
+      else if (event.type === 'token') await send(writer.token(event.text, event.score, event.delta));
       else await send(writer.finish(event.finishReason));
     }
   } catch (error) {
@@ -292,7 +304,7 @@ async function stream(
     await events.return(undefined);
     throw error;
   }
-  const usage = { promptTokens: context.promptTokens, completionTokens: context.completionTokens };
+  const usage = usageOf(context);
   priceRequest(runtime, context);
   await send(writer.tail(usage, mixgateObject(context, performance.now())));
   await write(DONE);

@@ -13,6 +13,7 @@ export function mixgateObject(context: RequestContext, now: number): object | un
     rule: context.decision?.rule ?? null,
     target: context.target ?? null,
     fallback: context.fallback,
+    ...(context.passedOver.length === 0 ? {} : { passed_over: context.passedOver }),
     ...(context.arm === undefined ? {} : { split: { id: context.decision?.split?.id, arm: context.arm.id } }),
     cost: context.cost ?? null,
     cold_start: context.coldStartMs !== undefined,

@@ -8,6 +8,9 @@ import { operationName, type RequestContext } from './context.ts';
 /** OpenTelemetry's default limit is 128 events a span (SDK specification, SpanLimits): room for the layers and the first token. */
 const LAYER_EVENTS = 96;
 
+/** An empty list says nothing. */
+const listed = (values: string[] | undefined): string[] | undefined => (values?.length ? values : undefined);
+
 const double = (value: number): AttributeValue => ({ double: value });
 
 /** How a request ended: the HTTP status, the failure if it was one, and the model it asked for where that is one of those served. */
@@ -43,6 +46,8 @@ export function requestSpans(context: RequestContext, now: number, { status, err
     'mixgate.target.cluster': context.target?.cluster,
     'mixgate.target.version': context.target?.version,
     'mixgate.fallback.reason': context.fallback ?? undefined,
+    'mixgate.request.requires': listed(request?.requires.map(({ capability }) => capability)),
+    'mixgate.pools.passed_over': listed(context.passedOver.map(({ pool }) => pool)),
     'mixgate.split': context.arm === undefined ? undefined : context.decision?.split?.id,
     'mixgate.split.arm': context.arm?.id,
     'mixgate.shadow.pool': context.shadow === 'SENT' ? context.decision?.shadow?.target.pool : undefined,

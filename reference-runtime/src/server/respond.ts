@@ -1,5 +1,6 @@
 // OpenAI's response bodies and stream chunks from engine events.
-import type { FinishReason, TokenScore } from '../engine/types.ts';
+import type { Delta, FinishReason, TokenScore, UsageDetails } from '../engine/types.ts';
+import type { MessageParts } from './message.ts';
 import type { CompletionRequest } from './openai.ts';
 
 /** What every body of one response shares. `created` in seconds since the epoch. */
@@ -12,6 +13,7 @@ export interface ResponseHead {
 export interface Usage {
   promptTokens: number;
   completionTokens: number;
+  details?: UsageDetails | undefined;
 }
 
 function usageBody(usage: Usage): object {
@@ -19,6 +21,8 @@ function usageBody(usage: Usage): object {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
+    ...(usage.details?.prompt === undefined ? {} : { prompt_tokens_details: usage.details.prompt }),
+    ...(usage.details?.completion === undefined ? {} : { completion_tokens_details: usage.details.completion }),
   };
 }
 
@@ -74,12 +78,21 @@ function chatLogprobs(scores: TokenScore[]): object {
 export function completionBody(
   head: ResponseHead,
   request: CompletionRequest,
-  result: { text: string; promptScores: TokenScore[]; scores: TokenScore[]; finishReason: FinishReason; usage: Usage },
+  result: {
+    text: string;
+    /** What of the message is no text; absent where there is nothing. */
+    parts: MessageParts | undefined;
+    promptScores: TokenScore[];
+    scores: TokenScore[];
+    finishReason: FinishReason;
+    usage: Usage;
+  },
 ): Record<string, unknown> {
   const common = { id: head.id, created: head.created, model: head.model, usage: usageBody(result.usage) };
   if (request.endpoint === 'chat') {
     const logprobs = request.logprobs === undefined ? null : chatLogprobs(result.scores);
-    const message = { role: 'assistant', content: result.text, refusal: null };
+    const content = result.text === '' && result.parts !== undefined ? null : result.text;
+    const message = { role: 'assistant', content, refusal: null, ...result.parts };
     return {
       ...common,
       object: 'chat.completion',
@@ -130,10 +143,11 @@ export class ChunkWriter {
     return this.#chunk({ index: 0, text, logprobs: scores.length === 0 ? null : logprobs, finish_reason: finishReason });
   }
 
-  token(text: string, score: TokenScore | undefined): object {
+  token(text: string, score: TokenScore | undefined, more?: Delta): object {
     const scores = score === undefined ? [] : [score];
     if (this.#request.endpoint === 'completions') return this.#textChunk(text, scores, null);
-    const delta = this.#started ? { content: text } : { role: 'assistant', content: text };
+    const content = text === '' && more !== undefined ? (this.#started ? {} : { content: null }) : { content: text };
+    const delta = { ...(this.#started ? {} : { role: 'assistant' }), ...content, ...more };
     this.#started = true;
     return this.#chunk({ index: 0, delta, logprobs: score === undefined ? null : chatLogprobs(scores), finish_reason: null });
   }

@@ -2,7 +2,7 @@
 // that the grammar can't enforce is refused by name: an answer that only looks checked is worse than none. Every declared property is
 // generated, whether required or not, and no other: such an object is valid wherever the schema allows fewer or more.
 import type { ResponseFormat } from '../engine/types.ts';
-import { badRequest } from './errors.ts';
+import { badRequest, HttpError } from './errors.ts';
 import { checkBounds, type Json, SchemaBoundsError } from './schema-bounds.ts';
 
 const MAX_CHARS = 65_536;
@@ -183,12 +183,28 @@ function bounds(schema: Json, at: string, low: string, high: string): Json {
   return out;
 }
 
-/** The format of a request, undefined for plain text. @throws HttpError 400 naming what cannot be enforced */
-export function parseResponseFormat(value: unknown): ResponseFormat | undefined {
-  if (value === undefined || value === null) return undefined;
+/** A format, undefined for plain text; and why the local grammars cannot enforce it, where another server may. */
+export interface ReadFormat {
+  format: ResponseFormat | undefined;
+  refusal?: HttpError;
+}
+
+/** The schema in the grammar compiler's dialect, or the refusal of what it cannot enforce. */
+function translated(schema: Json): { schema: Json } | { refusal: HttpError } {
+  try {
+    return { schema: new Translation().document(schema) };
+  } catch (error) {
+    if (error instanceof HttpError) return { refusal: error };
+    throw error;
+  }
+}
+
+/** The format of a request. @throws HttpError 400 for what is no format, or larger than any server should be given */
+export function readResponseFormat(value: unknown): ReadFormat {
+  if (value === undefined || value === null) return { format: undefined };
   const type = isObject(value) ? value['type'] : undefined;
-  if (type === 'text') return undefined;
-  if (type === 'json_object') return { kind: 'json_object' };
+  if (type === 'text') return { format: undefined };
+  if (type === 'json_object') return { format: { kind: 'json_object' } };
   const given = isObject(value) ? value['json_schema'] : undefined;
   if (type !== 'json_schema' || !isObject(given) || !isObject(given['schema']) || typeof given['name'] !== 'string')
     throw badRequest(
@@ -197,11 +213,18 @@ export function parseResponseFormat(value: unknown): ResponseFormat | undefined 
     );
   const schema = given['schema'];
   if (isTooLarge(schema)) refuse('', `is too large: at most ${MAX_CHARS} characters, nested ${MAX_JSON_DEPTH} deep`);
+  const { refusal, ...local } = { refusal: undefined, ...translated(schema) };
+  const { name, strict, description } = given;
   return {
-    kind: 'json_schema',
-    name: given['name'].slice(0, 64),
-    schema: new Translation().document(schema),
-    original: schema,
+    format: {
+      kind: 'json_schema',
+      name: String(name).slice(0, 64),
+      ...local,
+      original: schema,
+      ...(typeof strict === 'boolean' ? { strict } : {}),
+      ...(typeof description === 'string' ? { description } : {}),
+    },
+    ...(refusal === undefined ? {} : { refusal }),
   };
 }
 

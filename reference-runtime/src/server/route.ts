@@ -2,9 +2,11 @@
 import type { PoolConfig, PriceConfig, TraceMode } from '../config/types.ts';
 import type { Priority, TraceLevel } from '../engine/types.ts';
 import { type Answer, type Arm, type Decision, PolicyError, type PolicyInput, type Target } from '../policy/policy.ts';
+import { lacking } from './capabilities.ts';
 import type { RequestContext } from './context.ts';
 import { perMtok } from './cost.ts';
 import { forbidden, type HttpError, notFound, policyFailure } from './errors.ts';
+import { ATTACHMENT_TOKENS, type Requirement } from './requirements.ts';
 import type { Runtime } from './runtime.ts';
 import { armOf } from './split.ts';
 
@@ -15,9 +17,11 @@ function promptTokens(context: RequestContext): number {
   const prompt = context.request?.prompt;
   if (prompt === undefined) return 0;
   if (prompt.kind === 'tokens') return prompt.tokens.length;
+  const { attachments = 0, characters: measured } = context.request ?? {};
   const characters =
-    prompt.kind === 'text' ? prompt.text.length : prompt.messages.reduce((sum, message) => sum + message.content.length, 0);
-  return Math.ceil(characters / CHARACTERS_PER_TOKEN);
+    measured ??
+    (prompt.kind === 'text' ? prompt.text.length : prompt.messages.reduce((sum, message) => sum + message.content.length, 0));
+  return Math.ceil(characters / CHARACTERS_PER_TOKEN) + attachments * ATTACHMENT_TOKENS;
 }
 
 interface FleetPool {
@@ -26,7 +30,7 @@ interface FleetPool {
   /** Requests an upstream server runs at once, where that is known. */
   concurrency: number | undefined;
   /** As configured. */
-  pool: Omit<PoolConfig, 'engine'>;
+  pool: Omit<PoolConfig, 'engine' | 'capabilities'>;
 }
 
 /** What of the fleet does not change while the runtime runs, made once per list of pools. */
@@ -42,7 +46,7 @@ function fleetOf(configured: PoolConfig[]): Fleet {
   const known = fleets.get(configured);
   if (known !== undefined) return known;
   const clusters = new Map<string, object>();
-  const pools = configured.map(({ engine, ...pool }) => {
+  const pools = configured.map(({ engine, capabilities: _, ...pool }) => {
     const { cluster, region, jurisdiction, trust_zone } = pool;
     clusters.set(cluster, { id: cluster, region, jurisdiction, ...(trust_zone === undefined ? {} : { trust_zone }) });
     const concurrency = typeof engine === 'object' ? engine.concurrency : undefined;
@@ -96,14 +100,24 @@ function measured(runtime: Runtime, { id, local, concurrency, pool }: FleetPool,
   return { ...own, loaded: undefined, ...runtime.loads.get(id)?.state(concurrency, now), p95_ms };
 }
 
-/** What is known about a pool now in place of what is configured: saturation, queue, latency, and the price of such a request. */
-function livePool(runtime: Runtime, fleet: FleetPool, tokens: { prompt: number; completion: number }, now: number): object {
+/**
+ * What is known about a pool now in place of what is configured: saturation, queue, latency, the price of such a request, and what of the
+ * request it cannot serve.
+ */
+function livePool(
+  runtime: Runtime,
+  fleet: FleetPool,
+  tokens: { prompt: number; completion: number },
+  requires: readonly Requirement[],
+  now: number,
+): object {
   const price = priceOf(runtime, fleet.id);
   const live = { ...fleet.pool, ...measured(runtime, fleet, now) };
   // What is not known yet is as configured.
   live.p95_ms ??= fleet.pool.p95_ms;
   if (price !== undefined) live.cost_per_mtok = perMtok(price, tokens);
-  return live;
+  const missing = lacking(runtime.config.pools, fleet.id, requires);
+  return missing.length === 0 ? live : { ...live, cannot_serve: missing.map(({ capability }) => capability) };
 }
 
 /** What is measured of every pool, for metrics. */
@@ -128,8 +142,9 @@ function policyInput(runtime: Runtime, context: RequestContext): PolicyInput {
   const fleet = fleetOf(config.pools);
   context.promptEstimate = promptTokens(context);
   const tokens = { prompt: context.promptEstimate, completion: request?.maxTokens ?? 0 };
+  const requires = request?.requires ?? [];
   const now = performance.now();
-  const pools = fleet.pools.map((pool) => livePool(runtime, pool, tokens, now));
+  const pools = fleet.pools.map((pool) => livePool(runtime, pool, tokens, requires, now));
   const flags = runtime.flags.at(Date.now());
   context.expiredFlags = flags.expired;
   return {
@@ -145,6 +160,7 @@ function policyInput(runtime: Runtime, context: RequestContext): PolicyInput {
       user: request?.user,
       session: attributes.session,
       tokens: tokens.prompt + tokens.completion,
+      requires: requires.map(({ capability }) => capability),
     },
     fleet: { clusters: fleet.clusters, pools },
     slo: config.slo,

@@ -3,6 +3,7 @@
 import type { EngineEvent, GenerateRequest } from '../engine/types.ts';
 import type { Decision, Target } from '../policy/policy.ts';
 import type { ShadowEnd } from '../telemetry/governance-metrics.ts';
+import { INCAPABLE, lacking } from './capabilities.ts';
 import type { RequestContext, ShadowOutcome } from './context.ts';
 import { costOf } from './cost.ts';
 import { callContext, engineRequest } from './execute.ts';
@@ -76,6 +77,8 @@ export class Shadows implements ShadowTraffic {
     if (this.#limits.concurrency === 0 || this.#closed) return 'OFF';
     const refusal = shadowRefusal(runtime, decision, (context.arm?.target ?? decision.target)?.pool);
     if (refusal !== undefined) return refusal;
+    const pool = decision.shadow?.target.pool ?? '';
+    if (lacking(runtime.config.pools, pool, context.request?.requires ?? []).length > 0) return INCAPABLE;
     return this.#running.size >= this.#limits.concurrency ? 'CAPACITY' : undefined;
   }
 

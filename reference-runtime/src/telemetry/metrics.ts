@@ -51,6 +51,7 @@ function genAi(labels: RequestLabels): Record<Labels<'firstToken'>, string> {
 /** Why a fallback answers in place of the decided target (server/execute.ts). */
 const FALLBACK_REASONS = [
   'POOL_UNREACHABLE',
+  'POOL_INCAPABLE',
   'ENGINE_UNAVAILABLE',
   'ENGINE_DIED',
   'LOAD_FAILED',
