@@ -246,6 +246,19 @@ describe('the commands', () => {
     expect(body.tokens.slice(1).every(({ logprob, candidate_logprob }) => logprob! <= 0 && candidate_logprob! <= 0)).toBe(true);
   });
 
+  it('trace --layers leaves layers out of the table, and refuses what the model does not have', () => {
+    const args = ['trace', '--model', microModel(), '--prompt', 'The Congress'];
+    expect(run(...args, '--layers', '0,2-3').stdout).toMatch(/^pos +token +layer 0 +layer 2 +layer 3\n0 +"<s>" +\d:\d\d/);
+    for (const [list, reason] of [
+      ['4', '--layers: layer 4 does not exist; the model has 0 to 3'],
+      ['3-1', '--layers 3-1: expected layers and ranges of them, as in 0,12-15'],
+      ['last', '--layers last: expected layers and ranges of them, as in 0,12-15'],
+    ] as const) {
+      const { status, stderr } = run(...args, '--layers', list);
+      expect([status, stderr]).toEqual([2, `mixgate-runtime trace: ${reason}\n`]);
+    }
+  });
+
   it('trace --compare with the same model finds nothing, with another shape refuses', () => {
     const args = ['trace', '--model', microModel(), '--prompt', 'The Congress', '--compare'];
     const same = run(...args, microModel());
