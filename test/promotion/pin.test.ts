@@ -55,12 +55,20 @@ describe('trailers', () => {
     expect(parseTrailers(formatTrailers(trailers))).toEqual(trailers);
     expect(parseTrailers(formatTrailers({ ...trailers, rollbackOf: B }))).toEqual({ ...trailers, rollbackOf: B });
   });
+  it('are read among others, whatever the line ends', () => {
+    const text = `Signed-off-by: A <a@example.org>\r\n${formatTrailers(trailers).replaceAll('\n', '  \r\n')}\r\n\r\nChange-Id: 1`;
+    expect(parseTrailers(text)).toStrictEqual(trailers);
+  });
   it.each([
     ['an abbreviated revision', (text: string) => text.replace(A, 'aaaa')],
     ['an unknown verdict', (text: string) => text.replace('pass', 'great')],
     ['a short digest', (text: string) => text.replace('0'.repeat(64), '0')],
     ['one thing said twice', (text: string) => `${text}\nGate-Verdict: fail`],
-    ['a missing line', (text: string) => text.replace(/^Environment.*\n/, '')],
+    ['no environment', (text: string) => text.replace(/^Environment.*\n/, '')],
+    ['no revision', (text: string) => text.replace(/^Promoted-From.*\n/m, '')],
+    ['no verdict', (text: string) => text.replace(/^Gate-Verdict.*\n/m, '')],
+    ['no evidence', (text: string) => text.replace(/^Gate-Evidence.*$/m, '')],
+    ['a rollback of an abbreviated commit', (text: string) => `${text}\nRollback-Of: bbbb`],
   ])('with %s are not ours', (_title, edit) => {
     expect(parseTrailers(edit(formatTrailers(trailers)))).toBeUndefined();
   });
