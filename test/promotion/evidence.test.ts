@@ -90,6 +90,24 @@ describe('readEvidence', () => {
     writeFileSync(report, readFileSync(report, 'utf8').replaceAll('fail', 'pass'));
     expect((await readEvidence(dir)).altered[0]?.message).toContain('another digest');
   });
+  it('finds a report beside the statement that is no JSON, and needs none', async () => {
+    await writeEvidence(reportFor(COMMIT, { policy: 'pass' }), { dir, now: NOW });
+    const report = join(dir, 'reports', readdirSync(join(dir, 'reports'))[0]!);
+    writeFileSync(report, '{');
+    expect((await readEvidence(dir)).altered[0]?.message).toContain('is not JSON');
+    rmSync(report);
+    expect((await readEvidence(dir)).altered).toEqual([]);
+  });
+  it('reads no file of more than 4 MiB, and no folder of more than 500', async () => {
+    await writeEvidence(reportFor(COMMIT, { policy: 'pass' }), { dir, now: NOW });
+    writeFileSync(join(dir, `${'0'.repeat(64)}.json`), Buffer.alloc(4 * 1024 * 1024 + 1, 0x20));
+    const { altered, evidence } = await readEvidence(dir);
+    expect([evidence.length, altered.map(({ message }) => message)]).toEqual([1, ['the evidence file is too large.']]);
+    for (let index = 1; index <= 498; index++) writeFileSync(join(dir, `${index}.json`), '{}');
+    expect((await readEvidence(dir)).evidence).toHaveLength(1);
+    writeFileSync(join(dir, '499.json'), '{}');
+    await expect(readEvidence(dir)).rejects.toThrow(/holds 501 files/);
+  });
   it('refuses a statement whose verdict is better than its gates, even with a fitting name', async () => {
     const { canonicalJson, sha256 } = await import('../../src/core/json.ts');
     const honest = evidenceFrom(reportFor(COMMIT, { policy: 'fail' }), NOW);
@@ -149,11 +167,17 @@ describe('signatures', () => {
   ])('refuses %s', (_title, pem, message) => {
     expect(() => readKey(pem, 'private', 'key.pem')).toThrow(message);
   });
+  it('reads a public key as one, and no private key from it', () => {
+    const pem = pair.publicKey.export({ type: 'spki', format: 'pem' }) as string;
+    expect(keyId(readKey(pem, 'public', 'key.pem'))).toBe(keyId(pair.privateKey));
+    expect(() => readKey(pem, 'private', 'key.pem')).toThrow('not a private key');
+  });
   it('reads the signing key that the environment names, and explains a missing one', async () => {
     const file = join(dir, 'key.pem');
     writeFileSync(file, pair.privateKey.export({ type: 'pkcs8', format: 'pem' }));
     expect(keyId((await signingKey({ MIXGATE_SIGNING_KEY: file }))!)).toBe(keyId(pair.publicKey));
     expect(await signingKey({})).toBeUndefined();
+    expect(await signingKey({ MIXGATE_SIGNING_KEY: '' })).toBeUndefined();
     await expect(signingKey({ MIXGATE_SIGNING_KEY: join(dir, 'none.pem') })).rejects.toThrow('cannot be read');
   });
 });
