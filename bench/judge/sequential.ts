@@ -84,11 +84,11 @@ export const PLANS: readonly Plan[] = [
 ];
 
 /** Judges growing data at every look until the first fail. */
-export function runSequential(plan: Plan, runs: number, seed = 'sequential'): SequentialRow {
+export function runSequential(plan: Plan, runs: number): SequentialRow {
   let fails = 0;
   const stops: number[] = [];
   for (let run = 0; run < runs; run++) {
-    const data = plan.make(createRng(`${seed}/${plan.name}/${run}`));
+    const data = plan.make(createRng(`sequential/${plan.name}/${run}`));
     let stop = plan.horizon;
     for (let look = 1; look <= plan.looks; look++) {
       const n = Math.round((plan.horizon * look) / plan.looks);

@@ -74,20 +74,16 @@ export function statusOf(error: unknown): number | undefined {
   return typeof status === 'number' ? status : undefined;
 }
 
-/**
- * Runs `attempt` again after an answer that may pass: no answer, 429, 5xx, or 403 with `retry-after` (a secondary rate limit).
- * @param waits pauses between attempts in milliseconds; their number bounds the retries
- */
-export async function retrying<T>(
-  attempt: () => Promise<T>,
-  signal: AbortSignal,
-  waits: readonly number[] = [500, 2_000],
-): Promise<T> {
+/** Pauses between attempts; their number bounds the retries. */
+const RETRY_AFTER_MS = [500, 2_000];
+
+/** Runs `attempt` again after an answer that may pass: no answer, 429, 5xx, or 403 with `retry-after` (a secondary rate limit). */
+export async function retrying<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (let tried = 0; ; tried++) {
     try {
       return await attempt();
     } catch (error) {
-      const wait = waits[tried];
+      const wait = RETRY_AFTER_MS[tried];
       if (wait === undefined || signal.aborted || !mayPass(error)) throw error;
       await delay(Math.max(wait, retryAfterMs(error)), undefined, { signal });
     }

@@ -20,8 +20,8 @@ type Matrix = Extract<ApiResult, { resultType: 'matrix' }>['result'];
 /** A saved answer is read whole; a larger one is no answer of a Prometheus with its limit of 11,000 points a series. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 
-/** Reads the saved answer of a range query (`/api/v1/query_range`, "Range vectors"). @param metric name of series without `__name__` */
-export async function readRangeFile(file: string, metric = 'value'): Promise<SampleSet> {
+/** Reads the saved answer of a range query (`/api/v1/query_range`, "Range vectors"). Series without a `__name__` are called `value`. */
+export async function readRangeFile(file: string): Promise<SampleSet> {
   const { size } = await stat(file);
   if (size > MAX_FILE_BYTES)
     throw new ConfigurationError({
@@ -43,7 +43,7 @@ export async function readRangeFile(file: string, metric = 'value'): Promise<Sam
           ? 'save the whole answer of /api/v1/query_range.'
           : 'use /api/v1/query_range: one instant cannot be judged.',
     });
-  return matrixToSamples(answer.data.result, { name: file, metric });
+  return matrixToSamples(answer.data.result, { name: file, metric: 'value' });
 }
 
 export interface RangeQuery {

@@ -65,8 +65,10 @@ async function readData(dir: string, file: string): Promise<JsonObject> {
   return parseData(await readUserFile(dir, file), file);
 }
 
+const MAX_FILE_BYTES = 256 * 1024 * 1024;
+
 /** A file that the user named. @throws ConfigurationError when it can't be read */
-export async function readUserFile(dir: string, file: string, maxBytes: number = 256 * 1024 * 1024): Promise<Buffer> {
+export async function readUserFile(dir: string, file: string): Promise<Buffer> {
   const found = await stat(resolve(dir, file)).catch(() => undefined);
   if (found === undefined)
     throw new ConfigurationError({
@@ -75,11 +77,11 @@ export async function readUserFile(dir: string, file: string, maxBytes: number =
       fix: 'correct the path; it is relative to the working directory or -C DIR.',
     });
   if (!found.isFile()) throw new ConfigurationError({ message: 'this is no file.', location: { file } });
-  if (found.size > maxBytes)
+  if (found.size > MAX_FILE_BYTES)
     throw new ConfigurationError({
       message: `the file is ${found.size} bytes`,
       location: { file },
-      expected: `at most ${maxBytes} bytes`,
+      expected: `at most ${MAX_FILE_BYTES} bytes`,
     });
   return readFile(resolve(dir, file));
 }

@@ -91,16 +91,10 @@ export class EvaluatorPool implements AsyncDisposable {
   }
 
   /** Outcomes of many inputs in order. A runaway evaluation is that input's failure; after three of them the rest isn't tried. */
-  async outcomes(
-    program: number,
-    entrypoint: string,
-    inputs: readonly string[],
-    progress?: (done: number) => void,
-  ): Promise<readonly Outcome[]> {
+  async outcomes(program: number, entrypoint: string, inputs: readonly string[]): Promise<readonly Outcome[]> {
     const chunk = 256;
     const results = new Array<Outcome>(inputs.length);
     let timeouts = 0;
-    let done = 0;
     const work = async (from: number, to: number): Promise<void> => {
       if (from >= to) return;
       if (timeouts >= MAX_TIMEOUTS) {
@@ -123,13 +117,7 @@ export class EvaluatorPool implements AsyncDisposable {
       }
     };
     const starts = Array.from({ length: Math.ceil(inputs.length / chunk) }, (_, i) => i * chunk);
-    await Promise.all(
-      starts.map(async (from) => {
-        await work(from, Math.min(inputs.length, from + chunk));
-        done += Math.min(chunk, inputs.length - from);
-        progress?.(done);
-      }),
-    );
+    await Promise.all(starts.map((from) => work(from, Math.min(inputs.length, from + chunk))));
     return results;
   }
 

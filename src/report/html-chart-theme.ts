@@ -50,7 +50,8 @@ export function labels(texts: readonly string[], max = 30): string[] {
 }
 
 /** A long name on two lines, broken at a space or after a separator. */
-export function twoLines(text: string, max = 26): string {
+export function twoLines(text: string): string {
+  const max = 26;
   const whole = label(text, 2 * max);
   if (whole.length <= max) return whole;
   const cut = Math.max(...[' ', '/', '-', '_', '.', ':'].map((mark) => whole.slice(0, max).lastIndexOf(mark))) + 1;

@@ -91,8 +91,8 @@ function fix(text: string): string {
 }
 
 /** Blank lines inside are needed: GitHub parses Markdown in a details element only after one. */
-export function details(summary: string, body: string, open = false): string {
-  return `<details${open ? ' open' : ''}>\n<summary>${summary}</summary>\n\n${body}\n\n</details>`;
+export function details(summary: string, body: string): string {
+  return `<details>\n<summary>${summary}</summary>\n\n${body}\n\n</details>`;
 }
 
 export function footer(report: Report, options: LinkOptions): string {

@@ -13,7 +13,7 @@ const LIMIT_BYTES = 1024 * 1024 - 4096;
 const MAX_TABLE_ROWS = 50;
 
 /** The report as GitHub Markdown: the job summary. Never longer than 1 MiB of UTF-8; what does not fit is counted in its last line. */
-export function renderMarkdown(report: Report, options: RenderOptions = {}, limit = LIMIT_BYTES): string {
+export function renderMarkdown(report: Report, options: RenderOptions = {}): string {
   const head = [`# ${heading(report)}`, gateTable(report), `**${markdown(nextStep(report))}**`]
     .filter((part) => part !== '')
     .join('\n\n');
@@ -23,7 +23,7 @@ export function renderMarkdown(report: Report, options: RenderOptions = {}, limi
       footer(report, options),
       '',
     ].join('\n\n');
-  return fitParts(head, parts(report, options), closing, limit, (text) => Buffer.byteLength(text));
+  return fitParts(head, parts(report, options), closing, LIMIT_BYTES, (text) => Buffer.byteLength(text));
 }
 
 function parts(report: Report, options: RenderOptions): Part[] {

@@ -66,9 +66,9 @@ const ALLOWED_ENVIRONMENT = [
 ];
 
 /** The environment without the GIT_* and editor variables that would redirect Git (and that simple-git refuses). */
-function cleanEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+function cleanEnvironment(): Record<string, string> {
   const kept: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env)) {
+  for (const [name, value] of Object.entries(process.env)) {
     if (value === undefined) continue;
     const ours = /^GIT_(AUTHOR|COMMITTER)_|^GIT_CONFIG_NOSYSTEM$|^GIT_ALLOW_PROTOCOL$/.test(name);
     if ((name.startsWith('GIT_') && !ours) || /^(EDITOR|VISUAL|PAGER|SSH_ASKPASS|PREFIX)$/.test(name)) continue;

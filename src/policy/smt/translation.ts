@@ -38,7 +38,7 @@ export interface Translation {
   /** The value of a term; what is outside the subset can be anything, or undefined. */
   term(term: AstTerm, scope: Scope, locals: Locals): Cases;
   /** What a construct without translation can be: any value, under `guard` where that much is known. */
-  outside(construct: string, location: Location | undefined, guard?: string): readonly [Case];
+  outside(construct: string, location: Location | undefined): readonly [Case];
   /** The value alone. */
   anything(construct: string, location: Location | undefined): Value;
 }

@@ -191,8 +191,8 @@ export type LineLocator = (request: ParsedRequest, path: SamplePath) => number;
 const LOCATE_BUDGET = 256 * 1024 * 1024;
 
 /** Looks lines up within a budget: a hostile file could ask for thousands of places in tens of megabytes. */
-export function lineLocator(budget: number = LOCATE_BUDGET): LineLocator {
-  let left = budget;
+export function lineLocator(): LineLocator {
+  let left = LOCATE_BUDGET;
   return (request, path) => {
     if (request.text.length > left) return request.line;
     left -= request.text.length;
