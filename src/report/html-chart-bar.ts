@@ -2,13 +2,12 @@ import type { BarChart } from '../core/gate.ts';
 import {
   AXIS_LABEL,
   AXIS_LINE,
-  axisNumber,
   COLOR,
   type Drawn,
   FONT,
   LEGEND,
   label,
-  NAME,
+  nameBelow,
   SERIES,
   SPLIT,
   TICK,
@@ -16,6 +15,7 @@ import {
   twoLines,
   WIDTH,
 } from './html-chart-theme.ts';
+import { formatNumber } from './number.ts';
 
 const MAX_BARS = 40;
 
@@ -40,11 +40,8 @@ export function barOption(chart: BarChart): Drawn {
       grid: { top, bottom, left: Math.max(40, ...names.map(textWidth)) + 16, right: 64, outerBoundsMode: 'none' },
       xAxis: {
         type: 'value',
-        name: chart.yLabel === undefined ? '' : label(chart.yLabel, 60),
-        nameLocation: 'middle',
-        nameGap: 28,
-        nameTextStyle: NAME,
-        axisLabel: { ...AXIS_LABEL, formatter: axisNumber },
+        ...nameBelow(chart.yLabel),
+        axisLabel: { ...AXIS_LABEL, formatter: formatNumber },
         splitLine: SPLIT,
         axisLine: { show: false },
         axisTick: TICK,
@@ -69,7 +66,7 @@ export function barOption(chart: BarChart): Drawn {
           position: 'right',
           color: COLOR.muted,
           fontSize: FONT - 1,
-          formatter: ({ value }: { value: number }) => axisNumber(value),
+          formatter: ({ value }: { value: number }) => formatNumber(value),
         },
       })),
     },

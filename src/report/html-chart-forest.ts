@@ -3,18 +3,17 @@ import type { ForestChart } from '../core/gate.ts';
 import {
   AXIS_LABEL,
   AXIS_LINE,
-  axisNumber,
   COLOR,
   type Drawn,
   FONT,
-  finite,
   label,
-  NAME,
+  nameBelow,
   SPLIT,
   TICK,
   textWidth,
   WIDTH,
 } from './html-chart-theme.ts';
+import { finite, formatNumber } from './number.ts';
 
 const MAX_ROWS = 40;
 const ROW = 30;
@@ -23,7 +22,7 @@ const ROW = 30;
 export function forestOption(chart: ForestChart): Drawn {
   const rows = chart.rows.slice(0, MAX_ROWS);
   const names = rows.map((row) => label(row.label, 34));
-  const numbers = rows.map((row) => `${axisNumber(row.effect)}  [${axisNumber(row.low)}, ${axisNumber(row.high)}]`);
+  const numbers = rows.map((row) => `${formatNumber(row.effect)}  [${formatNumber(row.low)}, ${formatNumber(row.high)}]`);
   const { reference, margin } = chart;
   const edges = finite([
     reference,
@@ -45,11 +44,8 @@ export function forestOption(chart: ForestChart): Drawn {
         type: 'value',
         min,
         max,
-        name: chart.xLabel === undefined ? '' : label(chart.xLabel, 60),
-        nameLocation: 'middle',
-        nameGap: 28,
-        nameTextStyle: NAME,
-        axisLabel: { ...AXIS_LABEL, formatter: axisNumber, showMinLabel: false, showMaxLabel: false },
+        ...nameBelow(chart.xLabel),
+        axisLabel: { ...AXIS_LABEL, formatter: formatNumber, showMinLabel: false, showMaxLabel: false },
         splitLine: SPLIT,
         axisLine: AXIS_LINE,
         axisTick: TICK,

@@ -1,19 +1,6 @@
 import type { HeatmapChart } from '../core/gate.ts';
-import {
-  AXIS_LABEL,
-  axisNumber,
-  COLOR,
-  type Drawn,
-  FONT,
-  finite,
-  HEAT,
-  label,
-  labels,
-  NAME,
-  TICK,
-  textWidth,
-  WIDTH,
-} from './html-chart-theme.ts';
+import { AXIS_LABEL, COLOR, type Drawn, FONT, HEAT, labels, nameBelow, TICK, textWidth, WIDTH } from './html-chart-theme.ts';
+import { finite, formatNumber } from './number.ts';
 
 const MAX_SIDE = 64;
 const MAX_LABELLED = 160;
@@ -58,10 +45,7 @@ export function heatmapOption(chart: HeatmapChart): Drawn {
       xAxis: {
         type: 'category',
         data: labels(columns, 12),
-        name: chart.xLabel === undefined ? '' : label(chart.xLabel, 60),
-        nameLocation: 'middle',
-        nameGap: 28,
-        nameTextStyle: NAME,
+        ...nameBelow(chart.xLabel),
         axisLabel: AXIS_LABEL,
         axisLine: { show: false },
         axisTick: TICK,
@@ -90,7 +74,7 @@ export function heatmapOption(chart: HeatmapChart): Drawn {
           label: {
             show: labelled,
             fontSize: FONT - 1,
-            formatter: ({ value }: { value: readonly number[] }) => axisNumber(value[2] ?? Number.NaN),
+            formatter: ({ value }: { value: readonly number[] }) => formatNumber(value[2] ?? Number.NaN),
           },
         },
       ],

@@ -3,20 +3,20 @@ import type { LineChart } from '../core/gate.ts';
 import {
   AXIS_LABEL,
   AXIS_LINE,
-  axisNumber,
   COLOR,
   type Drawn,
   FONT,
-  finite,
   LEGEND,
   label,
   NAME,
+  nameBelow,
   SERIES,
   SPLIT,
   TICK,
   textWidth,
   WIDTH,
 } from './html-chart-theme.ts';
+import { finite, formatNumber } from './number.ts';
 
 const MAX_POINTS = 2_000;
 const MAX_LIMITS = 8;
@@ -48,11 +48,8 @@ export function lineOption(chart: LineChart): Drawn {
       xAxis: {
         type: logX ? 'log' : 'value',
         min: logX ? 'dataMin' : undefined,
-        name: chart.xLabel === undefined ? '' : label(chart.xLabel, 60),
-        nameLocation: 'middle',
-        nameGap: 28,
-        nameTextStyle: NAME,
-        axisLabel: { ...AXIS_LABEL, formatter: axisNumber },
+        ...nameBelow(chart.xLabel),
+        axisLabel: { ...AXIS_LABEL, formatter: formatNumber },
         axisLine: AXIS_LINE,
         axisTick: TICK,
         splitLine: { show: false },
@@ -69,7 +66,7 @@ export function lineOption(chart: LineChart): Drawn {
         nameLocation: 'end',
         nameGap: 14,
         nameTextStyle: { ...NAME, align: 'left', padding: [0, 0, 0, -44] },
-        axisLabel: { ...AXIS_LABEL, formatter: axisNumber },
+        axisLabel: { ...AXIS_LABEL, formatter: formatNumber },
         splitLine: SPLIT,
         axisLine: { show: false },
         axisTick: TICK,
@@ -94,7 +91,7 @@ export function lineOption(chart: LineChart): Drawn {
                     position: 'end',
                     color: COLOR.limit,
                     fontSize: FONT,
-                    formatter: ({ name, value }: { name: string; value: number }) => `${name} ${axisNumber(value)}`,
+                    formatter: ({ name, value }: { name: string; value: number }) => `${name} ${formatNumber(value)}`,
                   },
                   data: limits.map((limit) => ({
                     name: label(limit.name, 12),

@@ -1,6 +1,5 @@
 import type { EChartsCoreOption } from 'echarts/core';
 import { clip, oneLine } from './escape.ts';
-import { formatNumber } from './number.ts';
 
 /** A chart ready for ECharts. Sizes in pixels. */
 export interface Drawn {
@@ -68,6 +67,11 @@ export function textWidth(text: string): number {
 
 export const AXIS_LABEL = { color: COLOR.muted, fontSize: FONT, hideOverlap: true } as const;
 export const NAME = { color: COLOR.muted, fontSize: FONT } as const;
+/** The name of the axis below a chart, which need not have one. */
+export function nameBelow(name: string | undefined): object {
+  return { name: name === undefined ? '' : label(name, 60), nameLocation: 'middle', nameGap: 28, nameTextStyle: NAME };
+}
+
 export const SPLIT = { show: true, lineStyle: { color: COLOR.line, width: 1 } } as const;
 export const AXIS_LINE = { show: true, lineStyle: { color: COLOR.line, width: 1 } } as const;
 export const TICK = { show: false } as const;
@@ -82,11 +86,3 @@ export const LEGEND = {
   icon: 'roundRect',
   textStyle: { color: COLOR.ink, fontSize: FONT },
 } as const;
-
-export function axisNumber(value: number): string {
-  return formatNumber(value);
-}
-
-export function finite(values: Iterable<number>): number[] {
-  return [...values].filter(Number.isFinite);
-}

@@ -65,3 +65,7 @@ export function measurementTable(measurements: readonly Measurement[]): { column
   const used = columns.filter((column, index) => index === 0 || measurements.some((m) => column.cell(m) !== ''));
   return { columns: used.map((column) => column.name), rows: measurements.map((m) => used.map((column) => column.cell(m))) };
 }
+
+export function finite(values: Iterable<number>): number[] {
+  return [...values].filter(Number.isFinite);
+}

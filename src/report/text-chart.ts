@@ -1,6 +1,6 @@
 import type { BarChart, Chart, ForestChart, HeatmapChart, LineChart } from '../core/gate.ts';
 import { clip, oneLine } from './escape.ts';
-import { formatNumber } from './number.ts';
+import { finite, formatNumber } from './number.ts';
 import { displayWidth, padEnd } from './text-layout.ts';
 
 const MAX_ROWS = 24;
@@ -30,10 +30,6 @@ function label(text: string): string {
 function capped<T>(items: readonly T[], draw: (item: T) => string[], noun: string): string[] {
   const lines = items.slice(0, MAX_ROWS).flatMap(draw);
   return items.length > MAX_ROWS ? [...lines, `… ${items.length - MAX_ROWS} more ${noun}`] : lines;
-}
-
-function finite(values: Iterable<number>): number[] {
-  return [...values].filter(Number.isFinite);
 }
 
 function barLines(chart: BarChart, width: number): string[] {
