@@ -1,8 +1,8 @@
 // OTLP in protobuf: the same to a real Collector as in JSON, and answers in protobuf.
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../scripts/lib/free-port.ts';
 import { readLines, startCollector } from '../../test/support/collector.ts';
-import { freePort } from '../../test/support/prometheus.ts';
 import { Collector } from '../src/telemetry/collector.ts';
 import { Delivery } from '../src/telemetry/delivery.ts';
 import { encodingOf, PROTOCOLS, type Protocol, protocolOf } from '../src/telemetry/encoding.ts';

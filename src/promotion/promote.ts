@@ -34,6 +34,8 @@ interface Evidence {
   readonly findings: readonly Finding[];
 }
 
+const PROMOTE_AGAIN = 'Look at what runs there now, run the gates again if it matters, and promote again.';
+
 /**
  * Promotes a commit to an environment: evidence checked, policy asked, one commit pushed that pins the environment to it.
  * Every refusal is a finding and leaves the remote as it was.
@@ -91,7 +93,7 @@ export async function promote(options: PromoteOptions): Promise<GateResult> {
   const written = await writePromotion(options, evidence);
   const pushed = await pushCommit(git, target, written);
   if (!pushed.ok) {
-    findings.push(movedFinding(environment, target.tip, pushed.tip, 'while this promotion was on its way'));
+    findings.push(movedFinding(environment, target.tip, pushed.tip, 'while this promotion was on its way', PROMOTE_AGAIN));
     return result(options, findings, evidence, undefined, '');
   }
   return result(
@@ -197,18 +199,19 @@ async function stateFindings(options: PromoteOptions): Promise<Finding[]> {
       ? undefined
       : (await git.blobs([`${target.before}:${environment.pinPath}`]))[0]?.toString('utf8');
   if (seen !== undefined && parsePin(seen, environment.pinPath, config.name).revision !== pin.revision)
-    findings.push(movedFinding(environment, target.before!, target.tip, 'since this clone last saw it'));
+    findings.push(movedFinding(environment, target.before!, target.tip, 'since this clone last saw it', PROMOTE_AGAIN));
   return findings;
 }
 
-function movedFinding(environment: Environment, from: string, to: string, when: string): Finding {
+/** The refusal of a change to an environment that somebody else changed. */
+export function movedFinding(environment: Environment, from: string, to: string, when: string, fix: string): Finding {
   const { target, config } = environment;
   return promotionFinding('promotion-remote-moved', {
     message: `${target.remote}/${target.branch} moved ${when} (${from.slice(0, 12)} to ${to.slice(0, 12)}): nothing was changed.`,
     location: { file: environment.pinPath },
     evidence: { expected: from, found: to },
     subject: config.name,
-    fix: 'Look at what runs there now, run the gates again if it matters, and promote again.',
+    fix,
   });
 }
 

@@ -5,7 +5,7 @@ import type { Git } from '../workspace/git.ts';
 import type { Environment } from './environment.ts';
 import { type HistoryEntry, lastGood, readHistory } from './history.ts';
 import { editPin } from './pin.ts';
-import { oneLine } from './promote.ts';
+import { movedFinding, oneLine } from './promote.ts';
 import { pushCommit } from './remote.ts';
 import { promotionFinding } from './rules.ts';
 import { formatTrailers } from './trailers.ts';
@@ -75,15 +75,8 @@ export async function rollback(options: RollbackOptions): Promise<GateResult> {
   const commit = await writeCommit(git, { parent: target.tip, path: pinPath, text, message, now: options.now });
   const pushed = await pushCommit(git, target, commit);
   if (!pushed.ok) {
-    findings.push(
-      promotionFinding('promotion-remote-moved', {
-        message: `${target.remote}/${target.branch} moved while this rollback was on its way (${target.tip.slice(0, 12)} to ${pushed.tip.slice(0, 12)}): nothing was changed.`,
-        location: { file: pinPath },
-        evidence: { expected: target.tip, found: pushed.tip },
-        subject: name,
-        fix: 'Run the rollback again.',
-      }),
-    );
+    const when = 'while this rollback was on its way';
+    findings.push(movedFinding(environment, target.tip, pushed.tip, when, 'Run the rollback again.'));
     return result(options, findings, good, undefined, '');
   }
   return result(

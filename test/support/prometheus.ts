@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { freePort } from '../../scripts/lib/free-port.ts';
 import { cacheRoot } from '../../src/tools/cache.ts';
 import { debianPackages } from './debian.ts';
 
@@ -101,17 +101,4 @@ export async function startPrometheus(setup: PrometheusSetup): Promise<RunningPr
   }
   await stop();
   throw new Error(`Prometheus did not start:\n${log}`);
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
 }

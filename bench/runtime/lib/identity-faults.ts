@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { authority, type Pair } from '../../../reference-runtime/test/support/authority.ts';
-import { freePort, MICRO, startOurs } from './server.ts';
+import { freePort } from '../../../scripts/lib/free-port.ts';
+import { MICRO, startOurs } from './server.ts';
 
 /** A fault: whether every request was answered as it must be, and whether the metrics showed it. */
 export interface FaultResult {

@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { get as httpsGet } from 'node:https';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeRandomModel } from '../../../reference-runtime/src/gguf/random-model.ts';
+import { freePort } from '../../../scripts/lib/free-port.ts';
 import { buildMallocProbe } from './memory-probe.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
@@ -37,15 +37,6 @@ export function largeModel(): string {
   renameSync(`${path}.part`, path);
   if (statSync(path).size < 300e6) throw new Error('the model is smaller than the benchmark promises');
   return path;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
 
 /** Whether a GET is answered with 200; over TLS whatever the certificate. */
