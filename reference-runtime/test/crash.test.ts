@@ -5,14 +5,10 @@ import { crashed, crashReport, nvidiaDriver } from '../src/engine/crash.ts';
 import { LlamaEngine } from '../src/engine/llama-engine.ts';
 import { engineOptions, randomModel, temporary } from './support/models.ts';
 import { collect, request } from './support/requests.ts';
+import { until } from './support/until.ts';
 
 const dir = temporary();
 afterAll(dir.remove);
-
-/** Waits for a state: every step is an event of another process. */
-async function until(engine: LlamaEngine, state: string): Promise<void> {
-  while (engine.stats().state !== state) await new Promise((resolve) => setTimeout(resolve, 10));
-}
 
 describe('an engine that crashes', () => {
   it('is started twice more, then stays down with the reason, which every request is told', async () => {
@@ -22,8 +18,8 @@ describe('an engine that crashes', () => {
       await engine.load();
       for (let crash = 1; crash <= 3; crash++) {
         process.kill(engine.pid!, 'SIGSEGV');
-        await until(engine, crash < 3 ? 'restarting' : 'failed');
-        if (crash < 3) await until(engine, 'ready');
+        await until(() => engine.stats().state === (crash < 3 ? 'restarting' : 'failed'));
+        if (crash < 3) await until(() => engine.stats().state === 'ready');
       }
       expect(engine.stats()).toMatchObject({ state: 'failed', restarts: 2 });
       const reason =
@@ -50,8 +46,8 @@ describe('an engine that crashes', () => {
           continue;
         }
         process.kill(engine.pid!, signal);
-        await until(engine, 'restarting');
-        await until(engine, 'ready');
+        await until(() => engine.stats().state === 'restarting');
+        await until(() => engine.stats().state === 'ready');
       }
       expect(engine.stats()).toMatchObject({ state: 'ready', restarts: 6 });
     } finally {

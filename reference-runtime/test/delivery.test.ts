@@ -7,6 +7,7 @@ import type { DropReason } from '../src/telemetry/signal.ts';
 import { authority } from './support/authority.ts';
 import { temporary } from './support/models.ts';
 import { type Receiver, type Reply, startReceiver } from './support/receiver.ts';
+import { until } from './support/until.ts';
 
 const dir = temporary();
 afterAll(dir.remove);
@@ -52,10 +53,6 @@ function deliveryTo(
     ...more,
   });
   return { delivery, counted };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 const entry = (value: string, items = 1) => ({ value, items, at: Date.now() - 20 });

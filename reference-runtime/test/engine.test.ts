@@ -8,6 +8,7 @@ import { readVocabulary } from '../src/engine/vocabulary.ts';
 import { makeVariant } from '../src/gguf/variants.ts';
 import { engineOptions, microModel, randomModel, temporary } from './support/models.ts';
 import { collect, request } from './support/requests.ts';
+import { until } from './support/until.ts';
 
 const dir = temporary();
 const engine = new LlamaEngine(engineOptions(microModel()));
@@ -20,14 +21,6 @@ afterAll(async () => {
   await engine.dispose();
   dir.remove();
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  const limit = Date.now() + 30_000;
-  while (!condition()) {
-    if (Date.now() > limit) throw new Error('the condition did not become true in 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 describe('llama engine on mixtral-micro', () => {
   it('says what it loaded', () => {

@@ -2,15 +2,18 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RuntimeProcess, startRuntimeProcess } from '../../scripts/lib/runtime-process.ts';
+import { sha256 } from '../../src/core/json.ts';
 import { resolveTool } from '../../src/tools/resolve.ts';
 import { armOf } from '../src/server/split.ts';
 import { wholeLines } from './support/lines.ts';
 import { microModel, temporary } from './support/models.ts';
 import { metric } from './support/server.ts';
 import { type Stub, silent, startStub, streaming } from './support/stub.ts';
+import { until } from './support/until.ts';
 
 const dir = temporary();
 
@@ -96,12 +99,6 @@ function buildPolicy(canary: number): void {
     dir.file('bundle.tar.gz'),
   ];
   execFileSync(opa, ['build', ...target, source]);
-}
-
-const sha256 = (text: string): string => execFileSync('sha256sum', { input: text, encoding: 'utf8' }).slice(0, 64);
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 beforeAll(async () => {
@@ -213,14 +210,6 @@ async function ask(task: string, body: object = {}): Promise<Answer> {
 }
 
 const metrics = async (): Promise<string> => await (await fetch(`${runtime.url}/metrics`)).text();
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const limit = Date.now() + 120_000;
-  while (!(await condition())) {
-    if (Date.now() > limit) throw new Error('the condition did not become true in 120 s');
-    await pause(20);
-  }
-}
 
 interface Line {
   decision_id: string;

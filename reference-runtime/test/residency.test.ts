@@ -1,6 +1,7 @@
 // A model that is loaded by the first request and unloaded when idle: the rules on an engine of the test's own, the behaviour on the real one.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { resolveTool } from '../../src/tools/resolve.ts';
@@ -12,19 +13,11 @@ import { wholeLines } from './support/lines.ts';
 import { randomModel, temporary } from './support/models.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
 import { startStub, streaming } from './support/stub.ts';
+import { until } from './support/until.ts';
 
 const dir = temporary();
 afterAll(dir.remove);
 const forever = new AbortController().signal;
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const limit = Date.now() + 30_000;
-  while (!(await condition())) {
-    if (Date.now() > limit) throw new Error('the condition did not become true in 30 s');
-    await pause(10);
-  }
-}
 
 /** Loads and unloads take `ms`; what happens at once, and after disposal of what was needed, is counted. */
 function engine(ms = 5): Loadable & { loads: number; atOnce: number; fail: boolean } {

@@ -11,6 +11,7 @@ import type { LlamaEngine } from '../src/engine/llama-engine.ts';
 import { wholeLines } from './support/lines.ts';
 import { microModel, randomModel, temporary } from './support/models.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
+import { until } from './support/until.ts';
 
 const dir = temporary();
 afterAll(dir.remove);
@@ -61,17 +62,6 @@ function events(body: string): string[] {
     .split('\n\n')
     .filter((event) => event !== '')
     .map((event) => event.replace(/^data: /, ''));
-}
-
-/** A busy machine may take its time; what is waited for comes or never comes. */
-const LIMIT_MS = 150_000;
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const limit = Date.now() + LIMIT_MS;
-  while (!(await condition())) {
-    if (Date.now() > limit) throw new Error(`the condition did not become true in ${LIMIT_MS / 1000} s`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 describe('completions over HTTP', () => {

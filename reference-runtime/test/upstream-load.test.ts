@@ -10,6 +10,7 @@ import { undeclared } from './support/gate.ts';
 import { microModel } from './support/models.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
 import { startStub, streaming } from './support/stub.ts';
+import { until } from './support/until.ts';
 
 const fixture = (name: string): string => readFileSync(new URL(`fixtures/metrics/${name}.txt`, import.meta.url), 'utf8');
 
@@ -155,10 +156,6 @@ describe('a watch', () => {
     expect(seen).toEqual(['Bearer k', 'Bearer k', undefined, undefined]);
   });
 });
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 describe('routing', () => {
   const TASK = { prompt: 'a', max_tokens: 1 };
