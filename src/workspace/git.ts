@@ -115,6 +115,8 @@ function wrap(client: SimpleGit, root: string): Git {
       checkRef(ref);
       const commit = await quietly(['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`]);
       if (commit !== '') return commit.split('\n').at(-1)!;
+      if (ref === 'HEAD')
+        throw new ConfigurationError({ message: 'this repository has no commit yet.', fix: 'commit what is to be judged.' });
       throw new ConfigurationError({
         message: `the commit ${ref} is not in this clone.`,
         fix: (await git.isShallow())

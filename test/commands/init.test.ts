@@ -146,6 +146,25 @@ test('every example section is valid once it is uncommented', async () => {
 });
 
 describe('--workflow', () => {
+  test('of a fleet in a folder is at the root of the repository, and tells it apart from others', async () => {
+    using repo = testRepo({ 'fleets/chat fleet/slo/a.yaml': 'apiVersion: openslo/v1\nkind: SLO\n' });
+    const dir = join(repo.dir, 'fleets/chat fleet');
+    const { code, stdout } = await runCli(['init', '--workflow', ACTION], { cwd: dir });
+    expect(code).toBe(0);
+    expect(stdout).toContain('mixgate.yaml and ../../.github/workflows/mixgate-fleets-chat-fleet.yml');
+    expect(existsSync(join(dir, 'mixgate.yaml'))).toBe(true);
+    const text = readFileSync(join(repo.dir, '.github/workflows/mixgate-fleets-chat-fleet.yml'), 'utf8');
+    expect((await createLinter())(text, '.github/workflows/x.yml')).toEqual([]);
+    const { name, concurrency, jobs } = parse(text);
+    expect([name, concurrency.group]).toEqual([
+      'mixgate-fleets-chat-fleet',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: GitHub's syntax
+      'mixgate-fleets-chat-fleet-${{ github.ref }}',
+    ]);
+    expect(jobs.check.steps[1].with).toEqual({ 'working-directory': 'fleets/chat fleet', 'comment-tag': 'fleets-chat-fleet' });
+    expect(jobs.check.steps[2].with.category).toBe('mixgate-fleets-chat-fleet');
+  });
+
   test('writes the workflow of the README, with the given Action', async () => {
     using repo = testRepo();
     const { code } = await runCli(['init', '--workflow', ACTION], { cwd: repo.dir });

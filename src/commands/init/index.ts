@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigurationError } from '../../core/errors.ts';
 import { folderTree } from '../../workspace/tree.ts';
 import { writeWhole } from '../../workspace/write-whole.ts';
 import type { CommandSpec } from '../framework.ts';
 import { detect, type Found } from './detect.ts';
 import { configTemplate } from './template.ts';
-import { WORKFLOW_FILE, workflowTemplate } from './workflow.ts';
+import { WORKFLOW_FILE, workflowFile, workflowTemplate } from './workflow.ts';
 
 export const command: CommandSpec = {
   name: 'init',
@@ -38,9 +38,11 @@ a section in force, the rest stays as comments. With --workflow the GitHub workf
       });
     const found = await detect(folderTree(dir));
     if (options.boolean('stdout')) return { text: configTemplate(found) };
+    const { up, folder } = placeInRepository(dir);
     const files = [
       { file: config, text: configTemplate(found) },
-      ...(action === undefined ? [] : [{ file: WORKFLOW_FILE, text: workflowTemplate(action, config) }]),
+      // GitHub reads workflows at the root of the repository and nowhere else.
+      ...(action === undefined ? [] : [{ file: `${up}${workflowFile(folder)}`, text: workflowTemplate(action, config, folder) }]),
     ];
     const taken = files.filter(({ file }) => existsSync(join(dir, file)));
     if (taken.length > 0)
@@ -63,4 +65,15 @@ function next(found: Found): string {
   if (sections.length === 0)
     return `${todo}Nothing else that a gate reads was found. Uncomment the sections you need, then run \`mixgate check\`.\n`;
   return `Sections in force: ${sections.join(', ')}. ${todo}Look at the paths, then run \`mixgate check\`.\n`;
+}
+
+/** Where a folder is in its repository: the way up to the root, and the way down from it; both '' at the root or outside of one. */
+function placeInRepository(dir: string): { readonly up: string; readonly folder: string } {
+  const names: string[] = [];
+  for (let at = resolve(dir); ; at = dirname(at)) {
+    // A file in a worktree, a folder in a clone.
+    if (existsSync(join(at, '.git'))) return { up: '../'.repeat(names.length), folder: names.join('/') };
+    if (at === dirname(at)) return { up: '', folder: '' };
+    names.unshift(basename(at));
+  }
 }
