@@ -66,3 +66,21 @@ export async function requireCommitBefore(change: ChangeEvent, git: Git): Promis
     fix: 'set the input `base` to a branch that was not rewritten, for example `base: origin/main`.',
   });
 }
+
+/**
+ * The tip of the branch that a pull request goes to. The payload has it as it was at the event: a pull request that was opened
+ * before a gate was tightened would bring its old one along. The clone's remote branch is as new as the checkout.
+ */
+export async function newestBase(change: ChangeEvent, git: Git): Promise<string | undefined> {
+  const { base, pullRequest } = change;
+  if (base === undefined || pullRequest === undefined) return base;
+  const branch = `refs/remotes/origin/${pullRequest.baseRef}`;
+  try {
+    const tip = await git.resolve(branch);
+    // Only where it is the same branch, later.
+    return (await git.mergeBase(base, tip)) === (await git.resolve(base)) ? tip : base;
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    return base;
+  }
+}

@@ -6,13 +6,13 @@ import { provenanceOf } from '../commands/provenance.ts';
 import { seedFromCommit } from '../commands/seed.ts';
 import type { Progress } from '../core/context.ts';
 import { ConfigurationError } from '../core/errors.ts';
-import type { Provenance, Report } from '../core/report.ts';
-import { EXIT, type ExitPolicy, exitCode } from '../core/verdict.ts';
+import { type Provenance, type Report, reportExitCode } from '../core/report.ts';
+import { EXIT, type ExitPolicy } from '../core/verdict.ts';
 import { oneLine, withoutCommands } from '../report/escape.ts';
 import { packageVersion } from '../tools/package-root.ts';
 import { type Git, openGit } from '../workspace/git.ts';
 import { commitTree, folderTree, subtree } from '../workspace/tree.ts';
-import { readEvent, refuseUntrustedCheckout, requireCommitBefore } from './event.ts';
+import { newestBase, readEvent, refuseUntrustedCheckout, requireCommitBefore } from './event.ts';
 import { failureReport } from './failure.ts';
 import { type ActionInputs, readInputs } from './inputs.ts';
 import { publish, say } from './publish.ts';
@@ -31,7 +31,7 @@ export async function runAction(run: ActionRun): Promise<number> {
     remember({ inputs });
     // A signal must not wait for a program that runs below: the outputs say what happened before the runner kills the process.
     const report = await Promise.race([judge(inputs, run, remember), aborted(run.signal)]);
-    const code = exitCode(report.verdict, inputs.policy);
+    const code = reportExitCode(report, inputs.policy);
     await publish(report, around, run);
     return say(report, inputs.policy, code);
   } catch (error) {
@@ -64,7 +64,7 @@ async function judge(inputs: ActionInputs, run: ActionRun, remember: (more: Surr
   remember({ pathPrefix });
   await refuseUntrustedCheckout(change, git, { trustedSha: run.env['GITHUB_SHA'], allowed: inputs.allowUntrustedCheckout });
   if (inputs.base === undefined) await requireCommitBefore(change, git);
-  const base = inputs.base ?? change.base;
+  const base = inputs.base ?? (await newestBase(change, git));
   const head = inputs.head ?? change.head;
   remember({ tree: folderTree(dir) });
   core.info(

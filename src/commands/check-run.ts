@@ -4,12 +4,14 @@ import { dirname, join, relative, sep } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import type { RunContext } from '../core/context.ts';
 import { ConfigurationError } from '../core/errors.ts';
-import type { GateId } from '../core/gate.ts';
+import { type GateId, type GateResult, withFindings } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
 import { buildReport, type Report } from '../core/report.ts';
 import { applyWaivers } from '../core/waiver.ts';
 import { type Git, openGit } from '../workspace/git.ts';
 import { commitTree, folderTree, normalise, subtree, type Tree } from '../workspace/tree.ts';
+import { linkFindings, watched } from '../workspace/watched-tree.ts';
+import { configEdits } from './config-edits.ts';
 import { PULL_REQUEST_GATES, runGate } from './gates.ts';
 import { provenanceOf, toolBox } from './provenance.ts';
 import { seedFromCommit } from './seed.ts';
@@ -33,15 +35,16 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
   const sides = await openSides(git, options);
   const file = options.config ?? 'mixgate.yaml';
   // The gate's own configuration comes from base, so that a change can't weaken its gate. A base without one has no gate yet.
-  const fromBase = sides.base !== undefined && (await sides.base.read(file)) !== undefined;
+  const fromBase = sides.tip !== undefined && (await sides.tip.read(file)) !== undefined;
   if (!fromBase && (await sides.head.read(file)) === undefined) refuseBelow(options.dir, git.root, file);
-  const { config, waivers } = await loadConfig(fromBase ? sides.base! : sides.head, file);
-  if (fromBase) await checkHeadConfig(sides.head, file);
+  const { config, waivers } = await loadConfig(fromBase ? sides.tip! : sides.head, file);
+  const edits = fromBase ? await configEdits(sides, file, { config, waivers }) : [];
   const tools = toolBox(run);
   const context: GateContext = {
     ...run,
     seed: options.seed ?? seedFromCommit(sides.head.commit ?? sides.base?.commit),
     base: sides.base,
+    guards: sides.tip,
     head: sides.head,
     changed: sides.changed,
     tool: tools.tool,
@@ -58,10 +61,18 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
     });
   }
   const edited = fromBase && sides.changed?.includes(normalise(file)) === true;
-  const results = [];
+  const results: GateResult[] = [];
   for (const gate of active) {
     run.progress.step(`${gate.id}: checking`);
-    results.push(await runGate(gate, context, config, edited ? file : undefined));
+    const head = watched(sides.head);
+    const result = await runGate(gate, { ...context, head: head.tree }, config, edited ? file : undefined);
+    const links = linkFindings(await head.links(), await sides.base?.links?.());
+    results.push(
+      withFindings(
+        result,
+        links.filter((f) => !results.some((other) => other.findings.some(({ id }) => id === f.id))),
+      ),
+    );
   }
   const outcome = applyWaivers(
     results,
@@ -75,11 +86,11 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
     {
       ...(sides.base?.commit === undefined ? {} : { base: { ref: options.base!, commit: sides.base.commit } }),
       ...(sides.head.commit === undefined ? {} : { head: { ref: options.head!, commit: sides.head.commit } }),
-      configFrom: fromBase ? `base ${sides.base!.commit!.slice(0, 12)}` : (sides.head.commit?.slice(0, 12) ?? 'working tree'),
+      configFrom: fromBase ? `base ${sides.tip!.commit!.slice(0, 12)}` : (sides.head.commit?.slice(0, 12) ?? 'working tree'),
       tools: tools.versions(),
     },
   );
-  return buildReport(outcome.gates, provenance, outcome.findings);
+  return buildReport(outcome.gates, provenance, [...edits, ...outcome.findings]);
 }
 
 /** Whoever runs in a folder below the one with the configuration is told so: another configuration is not what they lack. */
@@ -96,7 +107,10 @@ function refuseBelow(dir: string, root: string, file: string): void {
 }
 
 export interface Sides {
+  /** Where the change left the branch that it goes to: what it is compared with. */
   readonly base: Tree | undefined;
+  /** That branch as it is now: what judges the change. The same as `base` where nothing was committed since. */
+  readonly tip: Tree | undefined;
   readonly head: Tree;
   readonly changed: readonly string[] | undefined;
 }
@@ -110,17 +124,19 @@ export async function openSides(
     .split(sep)
     .join('/');
   const head = options.head === undefined ? folderTree(options.dir) : subtree(await commitTree(git, options.head), prefix);
-  if (options.base === undefined) return { base: undefined, head, changed: undefined };
+  if (options.base === undefined) return { base: undefined, tip: undefined, head, changed: undefined };
   // Compare with where the branch left base, as a pull request does: commits that base got since are not this change.
   const baseCommit = await git.mergeBase(options.base, options.head ?? 'HEAD');
   const base = subtree(await commitTree(git, baseCommit), prefix);
+  const tipCommit = await git.resolve(options.base);
+  const tip = tipCommit === baseCommit ? base : subtree(await commitTree(git, tipCommit), prefix);
   const changed = await changedBetween(
     base,
     head,
     options.head === undefined ? undefined : await git.changedFiles(baseCommit, head.commit!),
     prefix,
   );
-  return { base, head, changed };
+  return { base, tip, head, changed };
 }
 
 async function changedBetween(
@@ -139,16 +155,4 @@ async function changedBetween(
     const [a, b] = [before.get(path), after.get(path)];
     return a === undefined || b === undefined ? a !== b : !a.equals(b);
   });
-}
-
-/** The head's configuration isn't used, but a broken one would break main after the merge: it must at least load. */
-async function checkHeadConfig(head: Tree, file: string): Promise<void> {
-  if ((await head.read(file)) === undefined) {
-    throw new ConfigurationError({
-      message: 'the change deletes the gate configuration.',
-      location: { file },
-      fix: 'keep the file; a gate is removed in a change of its own, by an owner.',
-    });
-  }
-  await loadConfig(head, file);
 }

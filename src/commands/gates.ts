@@ -1,5 +1,13 @@
 import type { Config } from '../config/load.ts';
-import { ConfigurationError, formatLocation, isMixgateError, type MixgateError, type Problem } from '../core/errors.ts';
+import {
+  ConfigurationError,
+  formatLocation,
+  InternalError,
+  isMixgateError,
+  type MixgateError,
+  messageOf,
+  type Problem,
+} from '../core/errors.ts';
 import { finding } from '../core/finding.ts';
 import type { GateId, GateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
@@ -42,7 +50,8 @@ export const PULL_REQUEST_GATES: readonly PullRequestGate[] = [
 ];
 
 /**
- * Runs one gate; what it throws becomes the verdict `error` with the problem as a finding, so that the other gates still report.
+ * Runs one gate; what it throws becomes the verdict `error` with the problem as a finding, so that the other gates still
+ * report: a fault of mixgate too, because a file of the change may have provoked it.
  * @param editedConfig the configuration file, where the change edits it and base's is in force: a file that moved is not found then
  */
 export async function runGate(
@@ -53,8 +62,11 @@ export async function runGate(
 ): Promise<GateResult> {
   try {
     return await gate.run(context, config);
-  } catch (error) {
-    if (!isMixgateError(error)) throw error;
+  } catch (thrown) {
+    if (context.signal.aborted) throw thrown;
+    const error = isMixgateError(thrown) ? thrown : faultOf(thrown);
+    if (error instanceof InternalError && process.env['MIXGATE_DEBUG'])
+      context.progress.warn(`${error.cause instanceof Error ? error.cause.stack : error.stack}`);
     // A file of the change that can't be read is the change's fault; a missing program is not.
     const changesFault = error instanceof ConfigurationError;
     const findings = error.problems.map((problem) =>
@@ -82,6 +94,13 @@ function fixOf(problem: Problem, editedConfig: string | undefined): string | und
   if (editedConfig === undefined) return fix;
   const base = `The ${editedConfig} in force is base's, because a change can't weaken its own gate: to move files, first merge one that names the old and the new place.`;
   return fix === undefined ? base : `${sentence(fix)} ${base}`;
+}
+
+function faultOf(cause: unknown): InternalError {
+  return new InternalError(
+    { message: `this is a fault of mixgate: ${messageOf(cause)}`, fix: 'report it; MIXGATE_DEBUG=1 shows the stack trace.' },
+    { cause },
+  );
 }
 
 /** With the place, which a line of the summary has no column for. */

@@ -2,8 +2,8 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Progress } from '../core/context.ts';
 import { ConfigurationError, ExternalError, formatProblem, isMixgateError, messageOf } from '../core/errors.ts';
-import type { Report } from '../core/report.ts';
-import { EXIT, type ExitPolicy, exitCode, type OnUndecided } from '../core/verdict.ts';
+import { type Report, reportExitCode } from '../core/report.ts';
+import { EXIT, type ExitPolicy, type OnUndecided } from '../core/verdict.ts';
 import { FORMATS, type Format, type RenderOptions, render } from '../report/index.ts';
 import { packageVersion } from '../tools/package-root.ts';
 import type { Tree } from '../workspace/tree.ts';
@@ -151,7 +151,7 @@ async function finish(
   }
   const { report } = outcome;
   // The verdict stands before anything is written; a report file that can't be written is a warning and never changes it.
-  const code = exitCode(report.verdict, exitPolicy(options));
+  const code = reportExitCode(report, exitPolicy(options));
   const color =
     options.boolean('no-color') || io.env['NO_COLOR'] ? false : io.env['FORCE_COLOR'] ? true : io.stdout.isTTY === true;
   const text =

@@ -15,6 +15,17 @@ export interface FileTree {
   readMany(paths: readonly string[]): Promise<ReadonlyMap<string, Buffer>>;
   /** Size and SHA-256 (hex) of a file of any size, read as a stream; undefined when it is absent. Folders on disk have it. */
   digest?(path: string): Promise<{ readonly bytes: number; readonly sha256: string } | undefined>;
+  /** What is there and is given to nobody: whatever a cluster or OPA would read through it is not judged. Sorted. */
+  links?(): Promise<readonly LinkEntry[]>;
+  /** Told by `glob` which paths it looks for among all of them. */
+  lookedFor?(matches: (path: string) => boolean): void;
+}
+
+export interface LinkEntry {
+  readonly path: string;
+  readonly kind: 'symbolic link' | 'submodule';
+  /** Differs where the entry does: object id, or the target of a link. */
+  readonly target: string;
 }
 
 /** An external program, found and verified. */
@@ -28,6 +39,12 @@ export interface Tool {
 /** What a pull-request gate gets. `base` is absent when there is nothing to compare with. */
 export interface GateContext extends RunContext {
   readonly base: FileTree | undefined;
+  /**
+   * The tip of the branch that the change goes to, newer than `base` where that branch got commits since: what judges the
+   * change (tests, invariants, domain, corpus) comes from here, so that nobody picks an old gate by branching off early.
+   * Absent: `base`.
+   */
+  readonly guards?: FileTree | undefined;
   readonly head: FileTree;
   /** Paths (relative to the root) that differ between base and head; undefined without a base. */
   readonly changed: readonly string[] | undefined;

@@ -172,6 +172,15 @@ export function gateResult(input: GateInput): GateResult {
   };
 }
 
+/** A result with more findings, its verdict computed again. A gate that could not run stays that. */
+export function withFindings(result: GateResult, more: readonly Finding[]): GateResult {
+  if (more.length === 0) return result;
+  const findings = [...result.findings, ...more];
+  if (result.verdict === 'error') return { ...result, findings };
+  const again = gateResult({ id: result.id, findings, passReason: result.reason, inconclusive: result.missing });
+  return { ...result, findings: again.findings, verdict: again.verdict, reason: again.reason };
+}
+
 export function firstSentence(text: string): string {
   const match = /^(?<sentence>[\s\S]*?[.!?])(?:\s+(?=\p{Lu})|$)/u.exec(text);
   return (match?.groups?.['sentence'] ?? text).trim();

@@ -1,6 +1,6 @@
 import { compareFindings, type Finding } from './finding.ts';
 import type { GateResult } from './gate.ts';
-import { type Verdict, worstVerdict } from './verdict.ts';
+import { EXIT, type ExitPolicy, exitCode, type Verdict, worstVerdict } from './verdict.ts';
 
 export const REPORT_SCHEMA = 'https://mixgate.dev/schemas/report.schema.json#v1';
 
@@ -36,4 +36,17 @@ export function buildReport(gates: readonly GateResult[], provenance: Provenance
     findings,
     provenance,
   };
+}
+
+/**
+ * The exit code of a report. `onError: warn` forgives gates that could not run, and nothing else: what the other gates
+ * found still counts, or a change that fails one gate could pass by making another one stumble.
+ */
+export function reportExitCode(report: Pick<Report, 'verdict' | 'gates' | 'findings'>, policy: ExitPolicy): number {
+  if (report.verdict !== 'error' || policy.onError !== 'warn') return exitCode(report.verdict, policy);
+  const ran = report.gates.filter((gate) => gate.verdict !== 'error');
+  const forgiven = new Set(report.gates.filter((gate) => gate.verdict === 'error').flatMap((g) => g.findings.map((f) => f.id)));
+  const blocked = report.findings.some((f) => f.blocking && f.waived === false && !forgiven.has(f.id));
+  const rest: readonly Verdict[] = [...ran.map((gate) => gate.verdict), ...(blocked ? (['fail'] as const) : [])];
+  return rest.length === 0 ? EXIT.ok : exitCode(worstVerdict(rest), policy);
 }

@@ -136,7 +136,7 @@ function aliasesOf(cluster: ClusterConfig): Member['aliases'] {
 
 /** Places in the configuration file, for findings about its entries. */
 async function configPlaces(context: GateContext): Promise<(path: readonly (string | number)[]) => Location> {
-  const bytes = (await context.base?.read(CONFIG_FILE)) ?? (await context.head.read(CONFIG_FILE));
+  const bytes = (await (context.guards ?? context.base)?.read(CONFIG_FILE)) ?? (await context.head.read(CONFIG_FILE));
   let source: SourceDocument | undefined;
   try {
     source = bytes === undefined ? undefined : parseYaml(decodeText(bytes, CONFIG_FILE), CONFIG_FILE);

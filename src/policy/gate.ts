@@ -1,10 +1,14 @@
 import type { Config, Section } from '../config/load.ts';
+import { ConfigurationError, isMixgateError } from '../core/errors.ts';
+import { type Finding, finding } from '../core/finding.ts';
 import { type GateResult, gateResult } from '../core/gate.ts';
 import type { GateContext } from '../core/gate-context.ts';
 import { plural } from '../core/text.ts';
-import { loadPolicySource, sourceDigest } from '../rego/source.ts';
+import { loadPolicySource, type Modules, sourceDigest } from '../rego/source.ts';
 import { judgeBehaviour } from './gate/behaviour.ts';
 import { nothingCollected } from './gate/collected.ts';
+import { clockFindings, shadowedGuards } from './gate/guarded.ts';
+import { differ } from './gate/modules.ts';
 import { baseSource, prepareBase } from './gate/sides.ts';
 import { judgeCoverage, judgeMutants, judgeTests } from './gate/tests.ts';
 import { Opa } from './opa.ts';
@@ -22,6 +26,9 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
   progress.step('policy: check and compile');
   const head = await loadPolicySource(context.head, section);
   const base = await baseSource(context.base, section);
+  // The newest tests and invariants judge, also a branch that began before them.
+  const guards =
+    context.guards === undefined || context.guards === context.base ? base : await baseSource(context.guards, section);
   const out = nothingCollected();
   const prepared = await prepareSide(opa, pool, head, section.entrypoints);
   out.findings.push(...prepared.findings);
@@ -30,13 +37,19 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
     out.findings.push(...(await strictFindings(opa, head, head.invariants, head.tests)));
   const baseSide = base === undefined ? undefined : await prepareBase(opa, pool, base, section, out);
   if (prepared.side !== undefined) {
-    await judgeTests(opa, head, base, section, out);
-    await judgeCoverage(context, opa, section, prepared.side, out);
-    if (section.mutation !== undefined) await judgeMutants(context, opa, pool, section, prepared.side, out);
+    const { side } = prepared;
+    const moved = base === undefined || differ(base.modules, head.modules);
+    out.findings.push(
+      ...(await shadowedGuards(opa, side, moved ? (guards ?? head).tests : undefined)),
+      ...clockFindings(side, baseSide),
+    );
     try {
-      await judgeBehaviour(context, section, prepared.side, baseSide, base, out);
+      await judgeTests(opa, head, guards, section, out);
+      await judgeCoverage(context, opa, section, side, out);
+      if (section.mutation !== undefined) await judgeMutants(context, opa, pool, section, side, out);
+      await judgeBehaviour(context, section, side, baseSide, guards, out);
     } catch (error) {
-      out.findings.push(...refusedFindings(error, wholePolicy(head.modules)));
+      out.findings.push(...stoppedFindings(error, out.findings, head.modules));
     }
   }
   const proof = out.facts['proof'];
@@ -55,4 +68,26 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
     inconclusive: out.inconclusive,
     passReason: `${plural(head.modules.size, 'module')} checked${typeof proof === 'string' ? `; invariants ${proof}` : ''}`,
   });
+}
+
+/**
+ * What ended the judging of a policy. An error that is nobody's fault is thrown on, unless the policy has failed already: the
+ * failure stands, whatever stumbled afterwards.
+ */
+function stoppedFindings(error: unknown, found: readonly Finding[], modules: Modules): readonly Finding[] {
+  try {
+    return refusedFindings(error, wholePolicy(modules));
+  } catch {
+    if (!isMixgateError(error) || !found.some((f) => f.blocking)) throw error;
+    return error.problems.map((problem) =>
+      finding({
+        ruleId: error instanceof ConfigurationError ? 'input-invalid' : 'gate-error',
+        level: 'error',
+        message: problem.message,
+        location: problem.location,
+        fix: problem.fix,
+        subject: 'policy',
+      }),
+    );
+  }
 }

@@ -46,22 +46,32 @@ export function changedGuards(base: { readonly modules: Modules; readonly what: 
   return findings;
 }
 
+interface TestSides {
+  readonly base: Modules;
+  readonly head: Modules;
+  /** What the run of head's own tests reported. */
+  readonly reported: readonly Finding[];
+}
+
 /**
  * Failures of base's tests on head's policy. A test that head removed blocks (the change would weaken its gate); one
  * that head edited warns, because a meant change of behaviour has to edit its test; one that head left alone fails
- * in head's own run already.
+ * in head's own run already, unless another module of head has made it pass there: then it blocks.
  */
-export function judgeBaseTests(failures: readonly Finding[], base: Modules, head: Modules): readonly Finding[] {
+export function judgeBaseTests(failures: readonly Finding[], { base, head, reported }: TestSides): readonly Finding[] {
   return failures.flatMap((f) => {
     if (f.ruleId !== 'policy-test-failed') return [];
     const file = f.location?.file ?? '';
     const now = head.get(file);
-    if (now !== undefined && now === base.get(file)) return [];
-    const kept = now !== undefined && testNames(now).has(f.subject ?? '');
+    const untouched = now !== undefined && now === base.get(file);
+    if (untouched && reported.some((own) => own.id === f.id)) return [];
+    const kept = !untouched && now !== undefined && testNames(now).has(f.subject ?? '');
     return [
       policyFinding('policy-test-failed', {
         ...(kept ? { level: 'warning' as const, blocking: false } : {}),
-        message: `${f.message.replace(/\.$/, '')} on base's version of the test, which the change ${kept ? 'edits' : 'removes'}.`,
+        message: untouched
+          ? `${f.message.replace(/\.$/, '')} without the tests and invariants that the change adds.`
+          : `${f.message.replace(/\.$/, '')} on base's version of the test, which the change ${kept ? 'edits' : 'removes'}.`,
         location: f.location,
         subject: `${f.subject ?? ''} on base`,
         fix: kept ? 'If the new behaviour is meant, say so in the pull request.' : 'Keep the test, or waive it with a reason.',

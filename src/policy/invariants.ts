@@ -4,8 +4,10 @@ import type { AstModule } from './ast.ts';
 import { definitionsOf, packageName } from './definitions.ts';
 
 /** Package of the generated module; never part of what a user writes. */
-const PACKAGE = 'mixgate_gate';
-export const CHECK_ENTRYPOINT = `${PACKAGE}/result`;
+export const GATE_PACKAGE = 'mixgate_gate';
+export const CHECK_ENTRYPOINT = `${GATE_PACKAGE}/result`;
+/** Invariants are this package and those below it; nothing else is. */
+export const INVARIANTS_PACKAGE = 'invariants';
 
 /** Packages below `invariants` that have a `violation` rule. @throws ConfigurationError when the folder declares none */
 export function invariantPackages(asts: ReadonlyMap<string, AstModule>, folder: string): readonly string[] {
@@ -14,7 +16,7 @@ export function invariantPackages(asts: ReadonlyMap<string, AstModule>, folder: 
   const files = [...asts].filter(([file]) => !file.endsWith('_test.rego'));
   for (const [file, ast] of files) {
     const name = packageName(ast);
-    if (name !== 'invariants' && !name.startsWith('invariants.')) {
+    if (name !== INVARIANTS_PACKAGE && !name.startsWith(`${INVARIANTS_PACKAGE}.`)) {
       problems.push({
         message: `the package is ${name}.`,
         location: { file, line: ast.package.location?.row ?? 1 },
@@ -42,7 +44,7 @@ export function invariantPackages(asts: ReadonlyMap<string, AstModule>, folder: 
 export function checkModule(entrypoint: string, packages: readonly string[], where: string | undefined): Modules {
   const decision = `data.${entrypoint.replaceAll('/', '.')}`;
   const lines = [
-    `package ${PACKAGE}`,
+    `package ${GATE_PACKAGE}`,
     '',
     `document := {"input": input, "decision": decision} if decision := ${decision}`,
     '',

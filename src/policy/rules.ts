@@ -65,6 +65,16 @@ export const RULES = [
     level: 'note',
     summary: 'The change edits what judges it: the domain, the invariants, the tests or the replay corpus.',
   },
+  {
+    id: 'policy-guard-shadowed',
+    level: 'error',
+    summary: 'A rule of the policy lies where its tests or invariants are, and could change what they say.',
+  },
+  {
+    id: 'policy-clock-read',
+    level: 'error',
+    summary: 'The policy reads the clock, and is judged at one instant.',
+  },
   { id: 'policy-rule-dead', level: 'warning', summary: 'The body of a rule is never true on the domain.' },
   { id: 'policy-rule-shadowed', level: 'warning', summary: 'A rule only fires where another definition of it decides the same.' },
   { id: 'policy-rule-redundant', level: 'warning', summary: 'A rule fires, but removing it changes no decision on the domain.' },

@@ -37,7 +37,7 @@ export async function openGit(dir: string): Promise<Git> {
   const client = simpleGit({
     baseDir: dir,
     timeout: { block: TIMEOUT_MS },
-    config: ['core.hooksPath=/dev/null', 'core.fsmonitor=false', 'core.quotePath=false', 'protocol.ext.allow=never'],
+    config: [...SETTINGS],
     maxConcurrentProcesses: 2,
     unsafe: UNSAFE,
     allowEnvironment: ALLOWED_ENVIRONMENT,
@@ -46,6 +46,15 @@ export async function openGit(dir: string): Promise<Git> {
   try {
     root = (await client.raw('rev-parse', '--show-toplevel')).trim();
   } catch (cause) {
+    if (String(cause).includes('bareRepository'))
+      throw new ConfigurationError(
+        {
+          message: `${dir} holds files that Git takes for a repository of its own (HEAD, objects, refs).`,
+          expected: 'a folder of a clone',
+          fix: 'remove them: with their settings and references Git would run programs and show another history.',
+        },
+        { cause },
+      );
     throw new ConfigurationError(
       { message: `${dir} is not inside a Git repository.`, fix: 'run mixgate in a clone, or name one with -C DIR.' },
       { cause },
@@ -53,6 +62,20 @@ export async function openGit(dir: string): Promise<Git> {
   }
   return wrap(client.cwd({ path: root, root: true }), root);
 }
+
+/**
+ * What holds for every run of Git. A folder of the working tree may hold a bare repository as plain files, with settings
+ * that run programs and references that replace commits: such a folder is refused, and no reference replaces anything.
+ */
+const SETTINGS = [
+  'core.hooksPath=/dev/null',
+  'core.fsmonitor=false',
+  'core.quotePath=false',
+  'core.useReplaceRefs=false',
+  'protocol.ext.allow=never',
+  'safe.bareRepository=explicit',
+] as const;
+const SETTING_ARGS = SETTINGS.flatMap((setting) => ['-c', setting]);
 
 // simple-git refuses to set some configuration keys because a hostile value could run programs; ours only switch features off.
 const UNSAFE = { allowUnsafeHooksPath: true, allowUnsafeFsMonitor: true, allowUnsafeProtocolOverride: true } as const;
@@ -159,7 +182,7 @@ function wrap(client: SimpleGit, root: string): Git {
     },
     blobs: (specs) => catFile(root, specs),
     async pipe(args, input, env = {}) {
-      const result = await exec('git', ['-c', 'core.hooksPath=/dev/null', ...args], {
+      const result = await exec('git', [...SETTING_ARGS, ...args], {
         cwd: root,
         env: { ...cleanEnvironment(), GIT_TERMINAL_PROMPT: '0', ...env },
         input,
@@ -178,7 +201,7 @@ const MAX_BATCH_BYTES = 256 * 1024 * 1024;
 
 async function catFile(root: string, specs: readonly string[]): Promise<(Buffer | undefined)[]> {
   if (specs.length === 0) return [];
-  const child = spawn('git', ['-c', 'core.hooksPath=/dev/null', 'cat-file', '--batch'], {
+  const child = spawn('git', [...SETTING_ARGS, 'cat-file', '--batch'], {
     cwd: root,
     env: cleanEnvironment(),
     stdio: ['pipe', 'pipe', 'ignore'],

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { lstat, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, posix, relative, resolve, sep } from 'node:path';
 import picomatch from 'picomatch';
 import { ConfigurationError } from '../core/errors.ts';
-import type { FileTree } from '../core/gate-context.ts';
+import type { FileTree, LinkEntry } from '../core/gate-context.ts';
 import { compareText } from '../core/text.ts';
 import type { Git } from './git.ts';
 
@@ -16,55 +16,78 @@ const MAX_FILES = 50_000;
 /** Larger files are models or mistakes; they are digested as a stream, never held in memory. */
 const MAX_READ_BYTES = 256 * 1024 * 1024;
 
+interface CommitFiles {
+  readonly paths: readonly string[];
+  /** Object ids by path: a path can hold line breaks, an object id can't. */
+  readonly ids: ReadonlyMap<string, string>;
+  readonly links: readonly LinkEntry[];
+}
+
 export async function commitTree(git: Git, ref: string): Promise<Tree> {
   const commit = await git.resolve(ref);
-  let files: Promise<readonly string[]> | undefined;
-  const all = (): Promise<readonly string[]> => {
-    files ??= git.raw(['ls-tree', '-r', '-z', commit]).then((out) => {
-      const paths: string[] = [];
-      for (const entry of out.split('\0')) {
-        const match = /^(?<mode>\d{6}) blob [0-9a-f]+\t(?<path>[\s\S]+)$/.exec(entry);
-        if (match !== null && match.groups!['mode'] !== '120000') paths.push(match.groups!['path']!);
-      }
-      return checkCount(paths.sort(compareText));
-    });
+  let files: Promise<CommitFiles> | undefined;
+  const all = (): Promise<CommitFiles> => {
+    files ??= git.raw(['ls-tree', '-r', '-z', commit]).then((out) => commitFiles(out));
     return files;
   };
   const readMany = async (paths: readonly string[]): Promise<ReadonlyMap<string, Buffer>> => {
-    const known = new Set(await all());
-    const wanted = paths.map(normalise).filter((path) => known.has(path) && !path.includes('\n'));
-    const blobs = await git.blobs(wanted.map((path) => `${commit}:${path}`));
+    const { ids } = await all();
+    const wanted = paths.map((path) => (ids.has(path) ? path : normalise(path))).filter((path) => ids.has(path));
+    const blobs = await git.blobs(wanted.map((path) => ids.get(path)!));
     return new Map(wanted.flatMap((path, index) => (blobs[index] === undefined ? [] : [[path, blobs[index]] as const])));
   };
   return {
     // For sentences; twelve digits say which commit, as everywhere else in a report.
     name: /^[0-9a-f]{40,64}$/.test(ref) ? ref.slice(0, 12) : ref,
     commit,
-    list: async (prefix = '') => (await all()).filter(below(prefix)),
-    read: async (path) => (await readMany([path])).get(normalise(path)),
+    list: async (prefix = '') => (await all()).paths.filter(below(prefix)),
+    read: async (path) => [...(await readMany([path])).values()][0],
     readMany,
+    links: async () => (await all()).links,
   };
+}
+
+/** Output of `ls-tree -r -z`. Trees made by hand can hold what no checkout would write: such a commit is refused. */
+function commitFiles(out: string): CommitFiles {
+  const ids = new Map<string, string>();
+  const links: LinkEntry[] = [];
+  for (const entry of out.split('\0')) {
+    const match = /^(?<mode>\d{6}) (?:blob|commit) (?<id>[0-9a-f]+)\t(?<path>[\s\S]+)$/.exec(entry);
+    if (match === null) continue;
+    const { mode, id, path } = match.groups as { mode: string; id: string; path: string };
+    if (ids.has(path) || path.includes('\ufffd') || path.split('/').some((step) => /^(?:|\.|\.\.|\.git)$/i.test(step)))
+      throw new ConfigurationError({
+        message: `the commit holds the path ${JSON.stringify(path.slice(0, 200))}.`,
+        expected: 'names in UTF-8, none of them `.`, `..` or `.git`, each once',
+        fix: 'rename the file.',
+      });
+    if (mode === '120000') links.push({ path, kind: 'symbolic link', target: id });
+    else if (mode === '160000') links.push({ path, kind: 'submodule', target: id });
+    else ids.set(path, id);
+  }
+  return { paths: checkCount([...ids.keys()].sort(compareText)), ids, links };
 }
 
 /** A folder on disk, `.git` and `node_modules` left out. */
 export function folderTree(dir: string, name = '.'): Tree {
   const root = resolve(dir);
+  const walk = async (folder: string, found: string[], links: string[]): Promise<void> => {
+    for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
+      if (entry.name === '.git' || entry.name === 'node_modules') continue;
+      const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+      if (entry.isDirectory()) await walk(path, found, links);
+      else if (entry.isFile()) found.push(path);
+      else if (entry.isSymbolicLink()) links.push(path);
+      if (found.length > MAX_FILES) checkCount(found);
+    }
+  };
   const list = async (prefix = ''): Promise<readonly string[]> => {
     const start = normalise(prefix);
     const found: string[] = [];
     const stat = await lstat(join(root, start)).catch(() => undefined);
     if (stat?.isFile()) return [start];
     if (!stat?.isDirectory()) return [];
-    const walk = async (folder: string): Promise<void> => {
-      for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
-        if (entry.name === '.git' || entry.name === 'node_modules') continue;
-        const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-        if (entry.isDirectory()) await walk(path);
-        else if (entry.isFile()) found.push(path);
-        if (found.length > MAX_FILES) checkCount(found);
-      }
-    };
-    await walk(start);
+    await walk(start, found, []);
     return found.sort(compareText);
   };
   /** The real path of a plain file inside the folder. */
@@ -98,6 +121,15 @@ export function folderTree(dir: string, name = '.'): Tree {
     commit: undefined,
     list,
     read,
+    async links() {
+      const found: string[] = [];
+      await walk('', [], found);
+      return Promise.all(
+        found
+          .sort(compareText)
+          .map(async (path): Promise<LinkEntry> => ({ path, kind: 'symbolic link', target: await readlink(join(root, path)) })),
+      );
+    },
     async readMany(paths) {
       const result = new Map<string, Buffer>();
       for (const path of paths) {
@@ -130,6 +162,19 @@ export function subtree(tree: Tree, folder: string): Tree {
     readMany: async (paths) =>
       new Map([...(await tree.readMany(paths.map(inside)))].map(([path, bytes]) => [strip(path), bytes])),
     ...(tree.digest === undefined ? {} : { digest: (path: string) => tree.digest!(inside(path)) }),
+    ...(tree.links === undefined
+      ? {}
+      : {
+          links: async () =>
+            (await tree.links!()).flatMap((link) =>
+              link.path.startsWith(`${prefix}/`)
+                ? [{ ...link, path: strip(link.path) }]
+                : // The folder itself, or one above it.
+                  link.path === prefix || prefix.startsWith(`${link.path}/`)
+                  ? [{ ...link, path: '' }]
+                  : [],
+            ),
+        }),
   };
 }
 
@@ -138,7 +183,17 @@ export async function glob(tree: Tree, patterns: readonly string[]): Promise<rea
   const all = await tree.list();
   const wanted = patterns.map(normalise);
   const matches = picomatch([...wanted], { dot: true });
-  return all.filter((path) => wanted.some((pattern) => path === pattern || path.startsWith(`${pattern}/`)) || matches(path));
+  const found = (path: string): boolean =>
+    wanted.some((pattern) => path === pattern || path.startsWith(`${pattern}/`)) || matches(path);
+  const above = picomatch([...new Set(wanted.flatMap(foldersOf))], { dot: true });
+  tree.lookedFor?.((path) => found(path) || above(path));
+  return all.filter(found);
+}
+
+// `a/b?/c.yaml`: `a` and `a/b?`, the folders that a file of this pattern can be in.
+function foldersOf(pattern: string): string[] {
+  const steps = pattern.split('/');
+  return steps.slice(0, -1).map((_, index) => steps.slice(0, index + 1).join('/'));
 }
 
 export interface Materialized extends AsyncDisposable {
@@ -174,7 +229,8 @@ export function normalise(path: string): string {
   return clean;
 }
 
-function below(prefix: string): (path: string) => boolean {
+/** Whether a path is at or below a folder; `''` is everything. */
+export function below(prefix: string): (path: string) => boolean {
   const start = normalise(prefix);
   return (path) => start === '' || path === start || path.startsWith(`${start}/`);
 }

@@ -202,6 +202,76 @@ describe('a change cannot weaken its own gate', () => {
   });
 });
 
+describe('nor weaken what judges it from the side', () => {
+  const BASE = {
+    ...SMALL,
+    // What is too high is said by a helper; another definition of it could only add to what is allowed.
+    'inv/i.rego':
+      'package invariants.limit\n\nviolation contains "too high" if {\n\tinput.decision\n\tnot fine(input.input.n)\n}\n\nfine(n) if n <= 7\n',
+  };
+  const HELPED = {
+    ...BASE,
+    'pol/p_test.rego':
+      'package p_test\n\nimport data.p\n\nrefused if not p.decision with input as {"n": 9}\n\ntest_high if refused\n',
+  };
+  const POLICY_OPEN = { 'pol/data.json': '{"limit": 50}' };
+  const on = (files: { readonly [path: string]: string | undefined }): Promise<GateResult> =>
+    gate(memoryTree(BASE, 'base'), edited(memoryTree(BASE), files), SMALL_SECTION);
+  test.each(['package invariants["limit"]', 'package # x\n invariants.limit'])(
+    'a module of the policy written as %j adds nothing to the invariants',
+    async (line) => {
+      const result = await on({
+        ...POLICY_OPEN,
+        'pol/p_test.rego': BASE['pol/p_test.rego'].replace('"n": 9', '"n": 90'),
+        'pol/evil.rego': `${line}\n\nfine(n) if n > 7\n`,
+      });
+      expect(result.verdict).toBe('fail');
+      expect(result.findings.filter((f) => f.blocking).map((f) => f.ruleId)).toEqual(
+        expect.arrayContaining([expect.stringMatching(/^policy-(?:guard-shadowed|invariant-violated|check-failed)$/)]),
+      );
+    },
+  );
+  test.each<[string, { readonly [path: string]: string }]>([
+    ['a module of the policy', { 'pol/evil.rego': 'package p_test\n\nrefused if true\n' }],
+    ['a module of the invariants', { 'inv/evil_test.rego': 'package p_test\n\nrefused if true\n' }],
+    ['another test module', { 'pol/evil_test.rego': 'package p_test\n\nrefused if true\n' }],
+  ])('%s adds no definition to what a test of base stands on', async (_name, more) => {
+    const bare: Section = {
+      roots: ['pol'],
+      entrypoints: ['p/decision'],
+      ...('inv/evil_test.rego' in more ? { invariants: 'inv' } : {}),
+    };
+    const result = await gate(memoryTree(HELPED, 'base'), edited(memoryTree(HELPED), { ...POLICY_OPEN, ...more }), bare);
+    expect(result.findings.filter((f) => f.blocking).map((f) => f.ruleId)).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^policy-(?:guard-shadowed|test-failed)$/)]),
+    );
+  });
+  test('the package of the gate is no package of a policy', async () => {
+    const result = await on({ 'pol/evil.rego': 'package mixgate_gate\n\nresult := {}\n' });
+    expect(result.verdict).toBe('fail');
+  });
+  test('the rule of `where` is that of base', async () => {
+    const where = {
+      ...BASE,
+      'pol/where.rego': 'package p\n\nrelevant if input.n > 0\n',
+      'domain.yaml': 'base: {n: 1}\nvary: {n: [1, 8, {boundaries: true}]}\nwhere: p/relevant\n',
+    };
+    const files = {
+      ...POLICY_OPEN,
+      'pol/p_test.rego': BASE['pol/p_test.rego'].replace('"n": 9', '"n": 90'),
+      'pol/where.rego': 'package p\n\nrelevant if input.n == 1\n',
+    };
+    const result = await gate(memoryTree(where, 'base'), edited(memoryTree(where), files), SMALL_SECTION);
+    expect(['fail', 'inconclusive']).toContain(result.verdict);
+  });
+  test('a policy that reads the clock is not proved by one instant', async () => {
+    const result = await on({
+      'pol/p.rego': `${POLICY}\ndecision if time.now_ns() > 1800000000000000000\n`,
+    });
+    expect(['fail', 'inconclusive']).toContain(result.verdict);
+  });
+});
+
 describe('verdicts', () => {
   test.each<[string, { readonly [path: string]: string | undefined }, string]>([
     ['a module that does not compile', { 'pol/p.rego': 'package p\n\ndecision := x\n' }, 'policy-check-failed'],

@@ -63,7 +63,10 @@ async function runDrift(invocation: Invocation): Promise<Report> {
     progress: invocation.progress,
     signal: invocation.signal,
     seed: options.number('seed') ?? seedFromCommit(sides.head.commit),
-    ...sides,
+    base: sides.base,
+    guards: sides.tip,
+    head: sides.head,
+    changed: sides.changed,
     tool: tools.tool,
   };
   const { runDriftGate } = await import('../../drift/gate.ts');
@@ -97,7 +100,7 @@ async function openRepository(invocation: Invocation): Promise<{ git: Git | unde
     git = await openGit(dir);
   } catch (error) {
     if (!(error instanceof ConfigurationError) || refs.base !== undefined || refs.head !== undefined) throw error;
-    return { git: undefined, sides: { base: undefined, head: folderTree(dir), changed: undefined }, prefix: '' };
+    return { git: undefined, sides: { base: undefined, tip: undefined, head: folderTree(dir), changed: undefined }, prefix: '' };
   }
   const prefix = relative(await realpath(git.root), await realpath(dir)).replaceAll('\\', '/');
   return { git, sides: await openSides(git, { dir, ...refs }), prefix };

@@ -17,7 +17,9 @@ import { DEFAULT_DIFF_POINTS, domainInputs, replay } from '../replay.ts';
 import { policyFinding } from '../rules.ts';
 import { domainOf, entrypointLocation, type Side } from '../side.ts';
 import { type Collected, collect } from './collected.ts';
+import { whereChanged, whereText } from './guarded.ts';
 import { judgeInvariants } from './invariants.ts';
+import { differ } from './modules.ts';
 
 const FAILURES: ReadonlySet<string> = new Set(['policy-evaluation-limit', 'policy-evaluation-error']);
 /** In a pull request, seconds count: lint looks at this many points before it says "not seen in M of N". */
@@ -33,17 +35,18 @@ export async function judgeBehaviour(
   section: Section<'policy'>,
   head: Side,
   base: Side | undefined,
-  baseFiles: PolicySource | undefined,
+  guardFiles: PolicySource | undefined,
   out: Collected,
 ): Promise<void> {
   const entrypoint = section.entrypoints[0]!;
-  const guarded = await guardsOf(context, section, head, baseFiles);
+  const guarded = await guardsOf(context, section, head, guardFiles);
   out.findings.push(...guarded.findings);
   const sides = base === undefined ? [head] : [head, base];
   const domain = guarded.guards.domain === undefined ? undefined : domainOf(guarded.guards.domain, sides);
   const corpus = await corpusFor(context, section, entrypoint);
   if (domain !== undefined) {
     context.progress.step('policy: invariants');
+    if (whereChanged(domain.where, head, base)) out.inconclusive ??= whereText(domain.where!, head);
     await judgeInvariants(context, section, head, base, guarded.guards, domain, '', out);
     if (guarded.own !== undefined) {
       const ownDomain = guarded.own.domain === undefined ? domain : domainOf(guarded.own.domain, sides);
@@ -78,13 +81,12 @@ async function guardsOf(
   context: GateContext,
   section: Section<'policy'>,
   head: Side,
-  baseFiles: PolicySource | undefined,
+  guardFiles: PolicySource | undefined,
 ): Promise<GuardsOfChange> {
   const own = await readGuards(context.head, head.source.invariants, section.domain);
+  const from = context.guards ?? context.base;
   const kept =
-    baseFiles === undefined || context.base === undefined
-      ? undefined
-      : await readGuards(context.base, baseFiles.invariants, section.domain);
+    guardFiles === undefined || from === undefined ? undefined : await readGuards(from, guardFiles.invariants, section.domain);
   const guards: Guards = {
     from: kept?.domain === undefined ? own.from : kept.from,
     invariants: kept !== undefined && kept.invariants.size > 0 ? kept.invariants : own.invariants,
@@ -214,12 +216,8 @@ async function judgeBudget(
 async function corpusFor(context: GateContext, section: Section<'policy'>, entrypoint: string): Promise<Corpus | undefined> {
   if (section.corpus === undefined) return undefined;
   const file = normalise(section.corpus);
-  const bytes = (await context.base?.read(file)) ?? (await context.head.read(file));
+  const bytes = (await (context.guards ?? context.base)?.read(file)) ?? (await context.head.read(file));
   if (bytes === undefined)
     throw new ConfigurationError({ message: 'the file does not exist (named by policy.corpus).', location: { file } });
   return readCorpus(bytes, file, entrypoint);
-}
-
-function differ(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
-  return a.size !== b.size || [...a].some(([path, text]) => b.get(path) !== text);
 }

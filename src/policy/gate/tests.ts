@@ -10,6 +10,7 @@ import type { EvaluatorPool } from '../pool.ts';
 import { domainOf, type Side } from '../side.ts';
 import { runTests } from '../tests.ts';
 import { type Collected, collect } from './collected.ts';
+import { differ } from './modules.ts';
 
 /** Unless the configuration asks for more. */
 const GATE_MUTANTS = 200;
@@ -31,16 +32,17 @@ export async function judgeTests(
   out.facts['tests'] = `${tests.passed} of ${tests.total} passed`;
   if (base === undefined) return;
   const edited = changedGuards({ modules: base.tests, what: 'the tests' }, head.tests);
-  if (![...base.tests].some(([path, text]) => head.tests.get(path) !== text)) return;
+  // A module that is new can define what a test of base stands on as well as an edited one.
+  if (!differ(base.tests, head.tests) && !differ(base.invariants, head.invariants)) return;
   out.findings.push(...edited);
   const again = await runTests(opa, {
     modules: head.modules,
     tests: base.tests,
-    invariants: head.invariants,
+    invariants: base.invariants,
     data: head.data,
     threshold: undefined,
   });
-  out.findings.push(...judgeBaseTests(again.findings, base.tests, head.tests));
+  out.findings.push(...judgeBaseTests(again.findings, { base: base.tests, head: head.tests, reported: tests.findings }));
 }
 
 /** Coverage by rule, and on the domain by decision value: of the tests that head has, when all of them pass. */

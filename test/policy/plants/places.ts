@@ -1,5 +1,6 @@
 import type { Finding } from '../../../src/core/finding.ts';
 import { readCorpus } from '../../../src/policy/corpus.ts';
+import { clockFindings, shadowedGuards } from '../../../src/policy/gate/guarded.ts';
 import { changedGuards } from '../../../src/policy/guards.ts';
 import { judgeLatency } from '../../../src/policy/latency.ts';
 import {
@@ -164,6 +165,16 @@ export const PLACES: { readonly [Id in PolicyRule]: Placed } = {
         new Map(Object.entries(files)),
       ),
   },
+  'policy-guard-shadowed': {
+    files: {
+      'p.rego': 'package p\n\ndecision := 1\n',
+      'q.rego': 'package invariants["x"]\n\nfine := 1 # <- policy-guard-shadowed\n',
+    },
+    find: async (bench, files) => shadowedGuards(bench.opa, await side(bench, await policy(files)), undefined),
+  },
+  'policy-clock-read': one('decision if time.now_ns() > 5 # <- policy-clock-read\n', async (bench, files) =>
+    clockFindings(await side(bench, await policy(files)), undefined),
+  ),
   'policy-rule-dead': lint('policy-rule-dead'),
   'policy-rule-shadowed': lint('policy-rule-shadowed'),
   'policy-rule-redundant': lint('policy-rule-redundant'),

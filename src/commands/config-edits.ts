@@ -1,0 +1,68 @@
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { ConfigurationError } from '../core/errors.ts';
+import { type Finding, finding } from '../core/finding.ts';
+import type { FileTree } from '../core/gate-context.ts';
+import { canonicalJson } from '../core/json.ts';
+
+/** Both ends of a change, and the tip of the branch that it goes to. */
+interface ConfigSides {
+  readonly base: FileTree | undefined;
+  readonly head: FileTree;
+}
+
+type Rules = Pick<LoadedConfig, 'config' | 'waivers'>;
+
+/**
+ * What the change edits of the gate's own rules. Head's configuration judges nothing yet, but everything after the merge: it
+ * must load, and somebody must have looked at it.
+ * @param current the rules that judge this change
+ * @throws ConfigurationError where head's configuration is gone or broken
+ */
+export async function configEdits(sides: ConfigSides, file: string, current: Rules): Promise<readonly Finding[]> {
+  if ((await sides.head.read(file)) === undefined) {
+    throw new ConfigurationError({
+      message: 'the change deletes the gate configuration.',
+      location: { file },
+      fix: 'keep the file; a gate is removed in a change of its own, by an owner.',
+    });
+  }
+  const head = await loadConfig(sides.head, file);
+  const before = (await startingPoint(sides.base, file)) ?? current;
+  const names = [...new Set([...Object.keys(before.config), ...Object.keys(head.config)])].sort();
+  const section = (rules: Rules, name: string): unknown => (rules.config as unknown as Record<string, unknown>)[name];
+  const edited = names.filter((name) => !same(section(before, name), section(head, name)));
+  const findings: Finding[] = [];
+  const report = (message: string, at: string): void => {
+    findings.push(
+      finding({
+        ruleId: 'gate-changed',
+        level: 'warning',
+        message: `${message}; base's version judges this change, the new one all that follow.`,
+        location: { file: at, line: 1 },
+        subject: at,
+        fix: 'Have an owner of the gate look at it.',
+      }),
+    );
+  };
+  if (edited.length > 0)
+    report(`The change edits ${edited.map((name) => `\`${name}\``).join(', ')} in the configuration of the gate`, file);
+  const waivers = ({ waivers: list }: Rules): unknown => list.map(({ location: _, ...waiver }) => waiver);
+  if (!same(waivers(before), waivers(head)))
+    report('The change edits the waivers', head.config.waivers ?? before.config.waivers ?? file);
+  return findings;
+}
+
+/** The rules as the change found them; undefined where there were none, or none that load. */
+async function startingPoint(base: FileTree | undefined, file: string): Promise<Rules | undefined> {
+  if (base === undefined || (await base.read(file)) === undefined) return undefined;
+  try {
+    return await loadConfig(base, file);
+  } catch (error) {
+    if (error instanceof ConfigurationError) return undefined;
+    throw error;
+  }
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return canonicalJson(a ?? null) === canonicalJson(b ?? null);
+}
