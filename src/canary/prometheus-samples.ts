@@ -2,13 +2,15 @@ import { readFile, stat } from 'node:fs/promises';
 import { ConfigurationError } from '../core/errors.ts';
 import {
   type ApiResult,
+  ask,
   baseUrl,
   displayUrl,
   MAX_POINTS,
   numberOf,
   type PrometheusOptions,
   parseAnswer,
-  request,
+  type RawAnswer,
+  resultOf,
   seconds,
   unexpected,
 } from '../prometheus/api.ts';
@@ -59,10 +61,21 @@ export interface RangeQuery {
 
 /** Asks a live Prometheus. One query per arm; the series of several segments carry a `segment` label. */
 export async function queryRange(url: string, range: RangeQuery, options: PrometheusOptions = {}): Promise<SampleSet> {
-  const { query, start, end, step, metric } = range;
+  return rangeSamples(await askRange(url, range, options), range, options.warn);
+}
+
+/** An answer of a live Prometheus, not yet parsed. */
+export interface RangeAnswer extends RawAnswer {
+  /** The address, for errors. */
+  readonly from: string;
+}
+
+/** The first half of `queryRange`: sends the query and reads the answer. */
+export async function askRange(url: string, range: RangeQuery, options: PrometheusOptions = {}): Promise<RangeAnswer> {
+  const { query, start, end, step } = range;
   if (!(step > 0) || !(end > start))
     throw new ConfigurationError({ message: 'the window is empty.', expected: 'an end after the start, and a step above zero' });
-  const points = Math.floor((end - start) / step) + 1;
+  const points = pointsOf(range);
   if (points > MAX_POINTS)
     throw new ConfigurationError({
       message: `the window has ${points} steps.`,
@@ -70,18 +83,24 @@ export async function queryRange(url: string, range: RangeQuery, options: Promet
       fix: 'take a larger step.',
     });
   const base = baseUrl(url);
-  const data = await request(
-    base,
-    'query_range',
-    { query, start: seconds(start), end: seconds(end), step: seconds(step) },
-    options,
-  );
-  if (data.resultType !== 'matrix') throw unexpected(base, `a ${data.resultType}`);
+  const parameters = { query, start: seconds(start), end: seconds(end), step: seconds(step) };
+  return { ...(await ask(base, 'query_range', parameters, options)), from: displayUrl(base) };
+}
+
+/** The second half of `queryRange`. @throws ExternalError for what is no answer to a range query */
+export function rangeSamples(answer: RangeAnswer, range: RangeQuery, warn?: (message: string) => void): SampleSet {
+  const { query, start, step, metric } = range;
+  const data = resultOf(answer.from, answer, query, warn);
+  if (data.resultType !== 'matrix') throw unexpected(answer.from, `a ${data.resultType}`);
   return matrixToSamples(data.result, {
-    name: `${displayUrl(base)}: ${query.slice(0, 200)}`,
+    name: `${answer.from}: ${query.slice(0, 200)}`,
     metric,
-    query: { start, step, points },
+    query: { start, step, points: pointsOf(range) },
   });
+}
+
+function pointsOf({ start, end, step }: RangeQuery): number {
+  return Math.floor((end - start) / step) + 1;
 }
 
 interface Grid {
@@ -105,6 +124,12 @@ function matrixToSamples(
   if (total > MAX_SAMPLES)
     throw new ConfigurationError({ message: `${from.name} has ${total} samples, more than ${MAX_SAMPLES}.` });
   const grid = from.query ?? inferGrid(result, from.name);
+  // Each series becomes as long as the window, however little of it was sent.
+  if (grid.points * result.length > MAX_SAMPLES)
+    throw new ConfigurationError({
+      message: `${from.name} has ${result.length} series of ${grid.points} steps, together more than ${MAX_SAMPLES}.`,
+      fix: 'aggregate in the query, or take a larger step.',
+    });
   const series = new Map<string, Series>();
   for (const { metric: labels, values } of result) {
     // A query names one metric of one arm; a saved answer says by its labels what it holds.

@@ -10,6 +10,8 @@ export interface PrometheusOptions {
   readonly signal?: AbortSignal;
   /** Sent as `Authorization: Bearer`. */
   readonly token?: string | undefined;
+  /** Largest answer that is read. Default 64 MiB. */
+  readonly maxBytes?: number | undefined;
   readonly warn?: (message: string) => void;
   /** What else a user can do when it does not answer, for the error. */
   readonly instead?: string;
@@ -51,6 +53,12 @@ export function displayUrl(base: URL): string {
   return `${base.origin}${base.pathname.replace(/\/$/, '')}`;
 }
 
+/** What Prometheus answered, not yet looked at. */
+export interface RawAnswer {
+  readonly status: number;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
 /** One query of the API, bounded in time and size; ExternalError says what Prometheus said. @param path `query` or `query_range` */
 export async function request(
   base: URL,
@@ -58,6 +66,16 @@ export async function request(
   parameters: Record<string, string>,
   options: PrometheusOptions,
 ): Promise<ApiResult> {
+  return resultOf(displayUrl(base), await ask(base, path, parameters, options), parameters['query'] ?? '', options.warn);
+}
+
+/** The first half of `request`: nothing is parsed, so that a server's loop is not held up by a large answer. */
+export async function ask(
+  base: URL,
+  path: string,
+  parameters: Record<string, string>,
+  options: PrometheusOptions,
+): Promise<RawAnswer> {
   const target = new URL(`api/v1/${path}`, base);
   const headers: Record<string, string> = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
   // fetch refuses credentials inside a URL: they go into the header.
@@ -68,18 +86,20 @@ export async function request(
   target.username = '';
   target.password = '';
   const signals = [AbortSignal.timeout(TIMEOUT_MS), ...(options.signal === undefined ? [] : [options.signal])];
-  let response: Response;
-  let body: string;
   try {
-    response = await fetch(target, {
+    const response = await fetch(target, {
       method: 'POST',
       headers,
       body: new URLSearchParams(parameters).toString(),
+      // Elsewhere is where nobody pointed us to.
+      redirect: 'error',
       signal: AbortSignal.any(signals),
     });
+    const maxBytes = options.maxBytes ?? MAX_RESPONSE_BYTES;
     const tooLarge = (): ExternalError =>
-      new ExternalError(`Prometheus at ${displayUrl(base)} answered with more than ${MAX_RESPONSE_BYTES} bytes.`);
-    body = (await readBounded(response.body, MAX_RESPONSE_BYTES, tooLarge)).toString('utf8');
+      new ExternalError(`Prometheus at ${displayUrl(base)} answered with more than ${maxBytes} bytes.`);
+    // A copy: a buffer may lie in Node's pool, which cannot be handed to a thread.
+    return { status: response.status, body: new Uint8Array(await readBounded(response.body, maxBytes, tooLarge)) };
   } catch (cause) {
     if (cause instanceof ExternalError) throw cause;
     const why = cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : String(cause);
@@ -91,18 +111,22 @@ export async function request(
       { cause },
     );
   }
-  const answer = parseAnswer(body);
+}
+
+/** The second half of `request`. @param shown the address, for the error @throws ExternalError */
+export function resultOf(shown: string, { status, body }: RawAnswer, query: string, warn?: (message: string) => void): ApiResult {
+  const answer = parseAnswer(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'));
   if (answer === undefined)
     throw new ExternalError({
-      message: `${displayUrl(base)} answered ${response.status} without the JSON of a Prometheus.`,
+      message: `${shown} answered ${status} without the JSON of a Prometheus.`,
       fix: 'check that the URL is that of a Prometheus, with its path prefix.',
     });
   if (answer.status !== 'success' || answer.data === undefined) {
     throw new ExternalError({
-      message: `Prometheus at ${displayUrl(base)} refused a query (${response.status}): ${String(answer.error ?? 'no reason given').slice(0, 300)}. The query was \`${(parameters['query'] ?? '').slice(0, 300)}\`.`,
+      message: `Prometheus at ${shown} refused a query (${status}): ${String(answer.error ?? 'no reason given').slice(0, 300)}. The query was \`${query.slice(0, 300)}\`.`,
     });
   }
-  for (const warning of answer.warnings ?? []) options.warn?.(`Prometheus: ${String(warning).slice(0, 300)}`);
+  for (const warning of answer.warnings ?? []) warn?.(`Prometheus: ${String(warning).slice(0, 300)}`);
   return answer.data;
 }
 
@@ -136,7 +160,8 @@ function isResult(data: unknown): data is ApiResult {
   return result.every((item: unknown) => {
     if (typeof item !== 'object' || item === null) return false;
     const { metric, value, values } = item as { metric?: unknown; value?: unknown; values?: unknown };
-    if (typeof metric !== 'object' || metric === null) return false;
+    if (typeof metric !== 'object' || metric === null || !Object.values(metric).every((label) => typeof label === 'string'))
+      return false;
     return resultType === 'vector' ? pair(value) : resultType === 'matrix' && Array.isArray(values) && values.every(pair);
   });
 }
@@ -145,8 +170,9 @@ export function numberOf(text: string): number {
   return /^[+-]?Inf$/.test(text) ? (text.startsWith('-') ? -Infinity : Infinity) : Number(text);
 }
 
-export function unexpected(base: URL, what: string): ExternalError {
-  return new ExternalError(`Prometheus at ${displayUrl(base)} answered with ${what}, which is not what was asked for.`);
+/** @param shown the address */
+export function unexpected(shown: string, what: string): ExternalError {
+  return new ExternalError(`Prometheus at ${shown} answered with ${what}, which is not what was asked for.`);
 }
 
 /** Times and steps go as decimal seconds. */

@@ -30,7 +30,7 @@ export function prometheusSource(url: string, options: PrometheusOptions = {}): 
         end: seconds(start + last * step),
         step: seconds(step),
       });
-      if (data.resultType !== 'matrix') throw unexpected(base, `a ${data.resultType}`);
+      if (data.resultType !== 'matrix') throw unexpected(displayUrl(base), `a ${data.resultType}`);
       if (data.result.length > 1) throw severalSeries(text, data.result.length);
       for (const [time, value] of data.result[0]?.values ?? [])
         values[Math.round((time * 1000 - start) / step)] = numberOf(value);
@@ -40,7 +40,7 @@ export function prometheusSource(url: string, options: PrometheusOptions = {}): 
   const instant = async (expr: Expr, time: number): Promise<Vector> => {
     const data = await query('query', { query: formatPromql(expr), time: seconds(time) });
     if (data.resultType === 'scalar') return [{ labels: {}, value: numberOf(data.result[1]) }];
-    if (data.resultType !== 'vector') throw unexpected(base, `a ${data.resultType}`);
+    if (data.resultType !== 'vector') throw unexpected(displayUrl(base), `a ${data.resultType}`);
     return data.result.map(({ metric, value }) => ({ labels: metric, value: numberOf(value[1]) }));
   };
   return {

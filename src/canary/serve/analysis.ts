@@ -3,7 +3,7 @@ import { parsePromDuration } from '../../prometheus/duration.ts';
 import { DEFAULT_ALPHA } from '../judge/defaults.ts';
 import type { CaseInput, Direction, Margin, MetricInput } from '../judge/types.ts';
 import { MAX_LOOKS } from '../judge/validate.ts';
-import { queryRange } from '../prometheus-samples.ts';
+import { askRange, type RangeAnswer, type RangeQuery, rangeSamples } from '../prometheus-samples.ts';
 import { type MetricSetting, samplesToCase } from '../samples.ts';
 import { HttpProblem } from './http.ts';
 
@@ -176,28 +176,51 @@ export interface LiveOptions {
   readonly now: number;
 }
 
-/** What judgeWindow takes. */
+/** Both arms of one metric, as Prometheus answered: parsed where they are judged. */
+export interface AnsweredMetric {
+  readonly metric: AnalysisMetric;
+  readonly baseline: { readonly range: RangeQuery; readonly answer: RangeAnswer };
+  readonly candidate: { readonly range: RangeQuery; readonly answer: RangeAnswer };
+}
+
+/** What judgeWindow takes, once parsed. */
 export interface LiveWindow {
-  readonly input: CaseInput;
+  readonly answers: readonly AnsweredMetric[];
   readonly alpha: number;
   readonly looks: number;
 }
 
-/** Queries both arms of every metric over the window, as one case, so that the error level covers all of them. */
+/** One answer, which is parsed within the heap of a thread as a case of that size is, and all of one analysis together. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+const MAX_ANSWERS_BYTES = 48 * 1024 * 1024;
+
+/** Queries both arms of every metric over the window. */
 export async function fetchWindow(request: AnalysisRequest, live: LiveOptions): Promise<LiveWindow> {
   const { step, window } = request;
   const end = Math.floor(live.now / step) * step;
-  const inputs: MetricInput[] = [];
+  const answers: AnsweredMetric[] = [];
+  let left = MAX_ANSWERS_BYTES;
   for (const metric of request.metrics) {
-    const ask = (query: string): ReturnType<typeof queryRange> =>
-      queryRange(
-        live.prometheus,
-        { query, start: end - window, end, step, metric: metric.name },
-        { signal: live.signal, ...(live.token === undefined ? {} : { token: live.token }) },
-      );
-    const [baseline, candidate] = [await ask(metric.baselineQuery), await ask(metric.candidateQuery)];
-    inputs.push(...samplesToCase(baseline, candidate, { metrics: [metric], design: 'unpaired' }).input.metrics);
+    const ask = async (query: string): Promise<AnsweredMetric['baseline']> => {
+      const range = { query, start: end - window, end, step, metric: metric.name };
+      const answer = await askRange(live.prometheus, range, {
+        signal: live.signal,
+        maxBytes: Math.min(left, MAX_ANSWER_BYTES),
+        ...(live.token === undefined ? {} : { token: live.token }),
+      });
+      left -= answer.body.byteLength;
+      return { range, answer };
+    };
+    answers.push({ metric, baseline: await ask(metric.baselineQuery), candidate: await ask(metric.candidateQuery) });
   }
-  const alpha = request.alpha ?? live.alpha ?? DEFAULT_ALPHA;
-  return { input: { id: 'live', design: 'unpaired', metrics: inputs }, alpha, looks: request.looks ?? 1 };
+  return { answers, alpha: request.alpha ?? live.alpha ?? DEFAULT_ALPHA, looks: request.looks ?? 1 };
+}
+
+/** The answers as one case, so that the error level covers all metrics. */
+export function windowCase(answers: readonly AnsweredMetric[]): CaseInput {
+  const metrics = answers.flatMap(({ metric, baseline, candidate }): readonly MetricInput[] => {
+    const [before, after] = [rangeSamples(baseline.answer, baseline.range), rangeSamples(candidate.answer, candidate.range)];
+    return samplesToCase(before, after, { metrics: [metric], design: 'unpaired' }).input.metrics;
+  });
+  return { id: 'live', design: 'unpaired', metrics };
 }

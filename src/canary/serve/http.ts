@@ -23,6 +23,7 @@ export interface Reply {
 const TITLES: Readonly<Record<number, string>> = {
   400: 'The request cannot be judged',
   401: 'Not without a token',
+  403: 'Not from there',
   404: 'No such endpoint',
   405: 'Method not allowed',
   408: 'The request took too long',

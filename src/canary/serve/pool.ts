@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { entryUrl } from '../../core/entry-url.ts';
 import { ThreadPool, ThreadPoolError } from '../../core/thread-pool.ts';
 import { HttpProblem } from './http.ts';
-import type { Judged, Refused, Work } from './work.ts';
+import { buffersOf, type Judged, type Refused, type Work } from './work.ts';
 
 export interface JudgePoolOptions {
   /** Cases that wait or are judged, at most. Default 8. */
@@ -61,11 +61,9 @@ export class JudgePool implements AsyncDisposable {
    */
   async run(work: Work, signal: AbortSignal): Promise<Judged> {
     const under = this.cases;
-    const answer = await this.#pool
-      .run(work, { signal, transfer: 'body' in work ? [work.body.buffer] : [] })
-      .catch((error: unknown) => {
-        throw error instanceof ThreadPoolError ? this.#problem(error, under) : error;
-      });
+    const answer = await this.#pool.run(work, { signal, transfer: buffersOf(work) }).catch((error: unknown) => {
+      throw error instanceof ThreadPoolError ? this.#problem(error, under) : error;
+    });
     if ('json' in answer) return answer;
     throw new HttpProblem(answer.status, answer.message, answer.details);
   }

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { isObject } from '../../core/json.ts';
+import { isForeign } from '../../core/loopback.ts';
 import type { Verdict } from '../../core/verdict.ts';
 import type { MetricSetting } from '../samples.ts';
 import { analysisRequest, fetchWindow, flatRequest } from './analysis.ts';
@@ -15,6 +16,8 @@ export interface ServeOptions {
   readonly token?: string | undefined;
   /** What clients must send as bearer token; without one everybody may ask. */
   readonly clientToken?: string | undefined;
+  /** It listens on this machine alone. Without a token a page in a browser could ask it: such requests are refused. */
+  readonly loopback?: boolean | undefined;
   /** Kind, direction and margin of metrics, by name. */
   readonly metrics: readonly MetricSetting[];
   readonly alpha?: number | undefined;
@@ -28,6 +31,8 @@ export interface ServeOptions {
 
 /** A request that has not arrived, or a query that has not answered, after this long is given up. */
 const REQUEST_MS = 60_000;
+
+const MAX_ASKED_BYTES = 4 * 1024 * 1024;
 
 /** `gone` tells that the client does not wait any more. */
 type Handler = (request: IncomingMessage, url: URL, gone: AbortSignal) => Promise<{ reply: Reply; verdict: Verdict }>;
@@ -53,6 +58,8 @@ export function judgeServer(options: ServeOptions): Server {
     }
     const route = routes.get(pathname);
     if (route === undefined) throw new HttpProblem(404, `There is ${[...routes.keys(), '/healthz', '/metrics'].join(', ')}.`);
+    if (options.loopback === true && options.clientToken === undefined && isForeign(request.headers))
+      throw new HttpProblem(403, 'This server listens for its own machine: ask for localhost, and from no page of another site.');
     if (!mayAsk(request.headers.authorization, options.clientToken))
       throw new HttpProblem(401, 'Send `authorization: Bearer TOKEN`, with the token that the server was started with.');
     const handler = route.methods.get(request.method ?? '');
@@ -110,7 +117,9 @@ interface Route {
 
 function handlers(options: ServeOptions, pool: JudgePool): ReadonlyMap<string, Route> {
   const body = (request: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> => bodyOf(request, options.maxBodyBytes);
-  const json = async (request: IncomingMessage): Promise<unknown> => parseJson(await body(request));
+  // Parsed on the loop, so no larger than what it may say: 100 queries of 10,000 characters.
+  const json = async (request: IncomingMessage): Promise<unknown> =>
+    parseJson(await bodyOf(request, Math.min(options.maxBodyBytes, MAX_ASKED_BYTES)));
   const live = async (asked: unknown, gone: AbortSignal): Promise<Judged> => {
     if (options.prometheus === undefined)
       throw new HttpProblem(

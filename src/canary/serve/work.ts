@@ -1,6 +1,7 @@
 import type { Verdict } from '../../core/verdict.ts';
 import { judgeCase } from '../judge/judge.ts';
 import type { CaseInput, CaseResult } from '../judge/types.ts';
+import { type LiveWindow, windowCase } from './analysis.ts';
 import { asProblem, HttpProblem, parseJson } from './http.ts';
 import { judgeKayenta } from './kayenta.ts';
 import { judgeWindow } from './windows.ts';
@@ -9,7 +10,7 @@ import { judgeWindow } from './windows.ts';
 export type Work =
   | { readonly kind: 'case'; readonly body: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'kayenta'; readonly body: Uint8Array<ArrayBuffer>; readonly alpha: number | undefined }
-  | { readonly kind: 'window'; readonly input: CaseInput; readonly alpha: number; readonly looks: number };
+  | ({ readonly kind: 'window' } & LiveWindow);
 
 export interface Judged {
   readonly verdict: Verdict;
@@ -47,7 +48,7 @@ function judged(work: Work): Judged {
     if (result.verdict === 'error') throw new HttpProblem(400, result.reason, result.reason.split('; '));
     return { verdict: result.verdict, reason: result.reason, json: encode(result) };
   }
-  const result = judgeWindow(work.input, work.alpha, work.looks);
+  const result = judgeWindow(windowCase(work.answers), work.alpha, work.looks);
   if (result.verdict === 'error') throw new HttpProblem(400, result.reason);
   return { verdict: result.verdict, reason: result.reason, json: encode(withConditions(result)) };
 }
@@ -59,4 +60,10 @@ function withConditions(result: CaseResult): CaseResult & { readonly success: bo
 
 function encode(value: unknown): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${JSON.stringify(value)}\n`);
+}
+
+/** The bytes of a piece of work, which are handed over to the thread and not copied. */
+export function buffersOf(work: Work): ArrayBuffer[] {
+  if (work.kind !== 'window') return [work.body.buffer];
+  return work.answers.flatMap(({ baseline, candidate }) => [baseline.answer.body.buffer, candidate.answer.body.buffer]);
 }

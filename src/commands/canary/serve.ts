@@ -1,3 +1,4 @@
+import { isLoopback } from '../../core/loopback.ts';
 import { EXIT } from '../../core/verdict.ts';
 import type { CommandOutcome, CommandSpec } from '../framework.ts';
 import { checkRange, PROFILE, profileFlag } from './options.ts';
@@ -35,6 +36,7 @@ it as bearer token (Argo Rollouts can; Flagger and Kayenta cannot: admit only th
     const server = judgeServer({
       prometheus,
       token: invocation.env['MIXGATE_PROMETHEUS_TOKEN'],
+      loopback: isLoopback(host),
       clientToken: invocation.env['MIXGATE_SERVE_TOKEN'] || undefined,
       metrics: profile?.metrics ?? [],
       alpha: profile?.alpha,

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { judgeCase } from '../../../src/canary/judge/judge.ts';
 import type { CaseInput } from '../../../src/canary/judge/types.ts';
+import { type AnsweredMetric, windowCase } from '../../../src/canary/serve/analysis.ts';
 import { judgeKayenta } from '../../../src/canary/serve/kayenta.ts';
 import { JudgePool, type JudgePoolOptions } from '../../../src/canary/serve/pool.ts';
 import { judgeServer } from '../../../src/canary/serve/server.ts';
@@ -188,10 +189,23 @@ describe('a thread judges as this process does', () => {
 
   it('windows and Kayenta requests too', async () => {
     await using pool = new JudgePool();
-    const { design, id, metrics } = caseOf('live');
-    const input: CaseInput = { id, design, metrics: [{ ...metrics[0]!, baseline: [...wave(60), Number.NaN, -0] }] };
-    const window = judgeWindow(input, 0.05, 3);
-    const answer = await pool.run({ kind: 'window', input, alpha: 0.05, looks: 3 }, NEVER);
+    const answers = (): AnsweredMetric[] => {
+      const arm = (values: readonly (number | string)[]): AnsweredMetric['baseline'] => ({
+        range: { query: 'q', start: 0, end: 61_000, step: 1_000, metric: 'm' },
+        answer: {
+          from: 'http://prometheus.example',
+          status: 200,
+          body: bytes({
+            status: 'success',
+            data: { resultType: 'matrix', result: [{ metric: {}, values: values.map((value, i) => [i, String(value)]) }] },
+          }),
+        },
+      });
+      const metric = { name: 'm', kind: 'continuous', direction: 'lower', baselineQuery: 'q', candidateQuery: 'q' } as const;
+      return [{ metric, baseline: arm([...wave(60), 'NaN', '-0']), candidate: arm(wave(60, 40)) }];
+    };
+    const window = judgeWindow(windowCase(answers()), 0.05, 3);
+    const answer = await pool.run({ kind: 'window', answers: answers(), alpha: 0.05, looks: 3 }, NEVER);
     expect(text(answer.json)).toBe(`${JSON.stringify({ ...window, success: false, failure: true })}\n`);
     const request = {
       canaryConfig: { metrics: [{ name: 'm', analysisConfigurations: { canary: { direction: 'increase' } } }] },
