@@ -1,4 +1,5 @@
 // What a client may send: parameters, bodies and paths that are wrong, and what the refusal says.
+import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -302,6 +303,27 @@ describe('bodies', () => {
   it('may begin with a byte order mark, and name a member __proto__', async () => {
     expect((await raw('\ufeff{"prompt": "a", "max_tokens": 1}')).status).toBe(200);
     expect((await refused(await raw('{"prompt": "a", "__proto__": {"x": 1}}'), 400)).message).toMatch(/not a parameter/);
+  });
+});
+
+describe('a page that a browser on this machine has open', () => {
+  const ask = (headers: Record<string, string>): Promise<number> =>
+    new Promise((resolve, reject) => {
+      httpRequest(`${server.url}/v1/moe/traces`, { headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      })
+        .on('error', reject)
+        .end();
+    });
+  it.each<[string, Record<string, string>, number]>([
+    ['reads nothing by a name of its own', { host: 'rebound.example' }, 403],
+    ['nor by an address that is not loopback', { host: '10.0.0.1:8080' }, 403],
+    ['nor from another site', { host: 'localhost', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }, 403],
+    ['a link is followed', { host: 'localhost', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, 200],
+    ['a program asks as ever', { host: '127.0.0.1:8080' }, 200],
+  ])('%s', async (_name, headers, status) => {
+    expect(await ask(headers)).toBe(status);
   });
 });
 

@@ -2,9 +2,10 @@
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { isForeign } from '../../../src/core/loopback.ts';
 import { messageOf } from '../error-message.ts';
 import { isOutdated, type ServerCertificate } from './certificate.ts';
-import { errorBody, HttpError, internal, methodNotAllowed, notFound, unavailable } from './errors.ts';
+import { errorBody, forbidden, HttpError, internal, methodNotAllowed, notFound, unavailable } from './errors.ts';
 import { handleCompletion } from './handle.ts';
 import { credentialsOf, type Identity } from './identity.ts';
 import { answerClientError, invalidBody, readJson } from './intake.ts';
@@ -44,9 +45,11 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   if (certificate !== undefined) rotate(runtime, certificate, app);
   readJson(app);
   app.decorateRequest('receivedAt', 0);
+  const anybody = config.identity.dev === true;
   app.addHook('onRequest', (request, _reply, done) => {
     request.receivedAt = performance.now();
-    done();
+    // Without identity a page in a browser of this machine could read prompts, by a name of its own that leads here.
+    done(anybody && isForeign(request.headers) ? foreignPage() : undefined);
   });
 
   app.post('/v1/completions', (request, reply) => handleCompletion(runtime, 'completions', request, reply));
@@ -100,6 +103,10 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   });
   app.setErrorHandler((error: unknown, _request, reply) => sendError(runtime, error, reply));
   return app;
+}
+
+function foreignPage(): HttpError {
+  return forbidden('foreign_page', '--dev serves this machine: ask for localhost, and from no page of another site', 'request');
 }
 
 const ROTATION_CHECK_MS = 10_000;
