@@ -437,6 +437,30 @@ describe('a bundle in Git', () => {
   });
 });
 
+describe('what a source says of itself', () => {
+  it('is shown to every tenant without the credentials of its URL', async () => {
+    const policy = store([
+      { name: 'repo', git: { repository: 'https://robot:s3cret@127.0.0.1:9/fleet.git', ref: 'main', path: 'x' } },
+      { name: 'token', git: { repository: 'https://t0ken@127.0.0.1:9/fleet.git', ref: 'main', path: 'x' } },
+    ]);
+    const said = await policy.reload(new Date(0)).catch((error: unknown) => String(error));
+    expect(said).toContain('https://127.0.0.1:9/fleet.git main:x');
+    expect(said).not.toMatch(/s3cret|t0ken/);
+  });
+
+  it.each<[string, unknown]>([
+    ['a list', ['1']],
+    ['of many characters', 'x'.repeat(257)],
+    ['of two lines', '1\nmixgate-runtime: policy trusted from disk is active'],
+    ['with a colour', '\u001b[32m1'],
+  ])('a revision that is %s is refused', async (_name, revision) => {
+    const dir = folder();
+    writeFileSync(join(dir, 'policy.wasm'), '');
+    writeFileSync(join(dir, '.manifest'), JSON.stringify({ revision }));
+    await expect(loadBundle(dir)).rejects.toThrow(/the revision in \.manifest is not one line of at most 256 characters/);
+  });
+});
+
 describe('several sources', () => {
   it('are asked in order: the first good one wins, and wins back', async () => {
     const first = { body: bundle('first'), etag: '"1"' };

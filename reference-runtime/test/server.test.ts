@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
@@ -539,6 +540,19 @@ describe('identity', () => {
   it('hides models, policy and traces from the unidentified', async () => {
     for (const path of ['/v1/models', '/v1/policy', '/v1/status', '/v1/moe/stats', '/v1/moe/traces/x'])
       expect((await server.get(path)).status, path).toBe(401);
+  });
+  it('keeps no large body of somebody whom it does not know', async () => {
+    const { port } = new URL(server.url);
+    for (const size of ['content-length: 1000000', 'transfer-encoding: chunked']) {
+      const socket = connect(Number(port), '127.0.0.1');
+      socket.write(`POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${size}\r\n\r\n`);
+      // Answered although nothing of the body was sent.
+      const [answer] = (await once(socket.setEncoding('utf8'), 'data')) as [string];
+      expect(answer).toMatch(/^HTTP\/1\.1 401 [\s\S]*connection: close[\s\S]*bearer token is needed/i);
+      socket.destroy();
+    }
+    const long = JSON.stringify({ prompt: 'a', max_tokens: 1, metadata: { x: 'x'.repeat(20_000) } });
+    await json(await server.post('/v1/completions', long, { authorization: `Bearer ${token}` }));
   });
   it('refuses a tenant without a quota', async () => {
     const { error } = await json<ErrorBody>(await ask(`Bearer ${await sign({ tenant: 'stranger' })}`), 403);

@@ -1,6 +1,7 @@
 // mixgate-runtime serve
 import { constants } from 'node:os';
 import type { FastifyInstance } from 'fastify';
+import { visible } from '../../../src/report/escape.ts';
 import { devConfig, SHIPPED_MODEL } from '../config/dev.ts';
 import { loadConfig } from '../config/load.ts';
 import type { RuntimeConfig } from '../config/types.ts';
@@ -74,8 +75,9 @@ function configOf(flags: Flags): RuntimeConfig {
 /** The exit code of a shell for a process that a signal ended, less the signal's number. */
 const SIGNALLED = 128;
 
+/** What servers and bundles say is in it: no control character reaches a terminal, and no text looks like a line of ours. */
 function log(message: string): void {
-  process.stderr.write(`mixgate-runtime: ${message}\n`);
+  process.stderr.write(`mixgate-runtime: ${visible(message).replaceAll('\n', '\n  ')}\n`);
 }
 
 /** How long what was said at the end of a drain has to reach its client, in milliseconds. */

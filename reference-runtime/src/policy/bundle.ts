@@ -28,6 +28,8 @@ function isMountsOwn(name: string): boolean {
 /** Files of an unsigned folder at most: it is a bundle, and no disk. */
 const MAX_ENTRIES = 10_000;
 
+const MAX_REVISION_CHARS = 256;
+
 export { BundleError };
 
 /** A policy bundle ready to be evaluated. `digest` covers code and data: sha256, hex. */
@@ -65,13 +67,11 @@ function assemble(source: string, files: Map<string, Buffer>): Bundle {
   const { revision, roots } = manifestOf(files, source);
   const data = bundleData(files, Array.isArray(roots) ? roots.map(String) : [''], source);
   const digest = createHash('sha256').update(wasm).update(JSON.stringify(data)).digest('hex');
-  return {
-    source,
-    wasm,
-    data,
-    digest,
-    revision: revision === undefined || revision === '' ? digest.slice(0, 12) : String(revision),
-  };
+  const named = revision ?? '';
+  // It stands in every line of the decision log, in metrics and in answers.
+  if (typeof named !== 'string' || named.length > MAX_REVISION_CHARS || /\p{Cc}/u.test(named))
+    throw new BundleError(`${source}: the revision in ${MANIFEST} is not one line of at most ${MAX_REVISION_CHARS} characters`);
+  return { source, wasm, data, digest, revision: named === '' ? digest.slice(0, 12) : named };
 }
 
 /** Reads a bundle archive (tar, gzipped); its signature is checked before anything in it is looked at. @throws BundleError */

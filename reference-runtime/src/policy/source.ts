@@ -76,7 +76,8 @@ function gitSource(
   // One a ref: FETCH_HEAD of a mirror that two runtimes share could be the other one's ref.
   const key = createHash('sha256').update(`${repository}\0${ref}`).digest('hex').slice(0, 16);
   const mirror = join(cache, `mixgate-policy-${key}.git`);
-  const where = `${repository} ${ref}:${path}`;
+  const shown = withoutCredentials(repository);
+  const where = `${shown} ${ref}:${path}`;
   let commit: string | undefined;
   return {
     name,
@@ -96,10 +97,15 @@ function gitSource(
         return bundle;
       } catch (error) {
         if (error instanceof BundleError) throw error;
-        throw new BundleError(`${where}: ${messageOf(error)}`);
+        throw new BundleError(`${where}: ${messageOf(error).replaceAll(repository, shown)}`);
       }
     },
   };
+}
+
+/** A URL as everybody may see it: where a bundle is from is in the log, and in `/v1/policy` for every tenant. */
+function withoutCredentials(repository: string): string {
+  return repository.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*(?::[^/]*)?@/i, '$1');
 }
 
 /** What Git says went wrong, without the advice that it adds. */
@@ -114,7 +120,7 @@ function run(args: string[], signal: AbortSignal): Promise<Buffer> {
     const env = { GIT_SSH_COMMAND: 'ssh -oBatchMode=yes', ...process.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' };
     execFile(
       'git',
-      ['-c', 'protocol.ext.allow=never', ...args],
+      ['-c', 'protocol.ext.allow=never', '-c', 'core.hooksPath=/dev/null', ...args],
       { encoding: 'buffer', env, maxBuffer: MAX_BUNDLE_BYTES, timeout: TIMEOUT_MS, signal },
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout);

@@ -46,10 +46,19 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   readJson(app);
   app.decorateRequest('receivedAt', 0);
   const anybody = config.identity.dev === true;
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
     request.receivedAt = performance.now();
     // Without identity a page in a browser of this machine could read prompts, by a name of its own that leads here.
-    done(anybody && isForeign(request.headers) ? foreignPage() : undefined);
+    if (anybody) return done(isForeign(request.headers) ? foreignPage() : undefined);
+    if (!isLarge(request)) return done();
+    // Nobody whom nobody knows has the server keep a large body.
+    identified(runtime, request).then(
+      () => done(),
+      (error: Error) => {
+        reply.header('connection', 'close');
+        done(error);
+      },
+    );
   });
 
   app.post('/v1/completions', (request, reply) => handleCompletion(runtime, 'completions', request, reply));
@@ -103,6 +112,14 @@ export function buildApp(runtime: Runtime): FastifyInstance {
   });
   app.setErrorHandler((error: unknown, _request, reply) => sendError(runtime, error, reply));
   return app;
+}
+
+/** Bodies up to this size are read before anybody asks who sends them: most are, and the stages of a request begin with its body. */
+const SMALL_BODY_BYTES = 16 * 1024;
+
+function isLarge({ headers }: FastifyRequest): boolean {
+  const length = headers['content-length'];
+  return length === undefined ? headers['transfer-encoding'] !== undefined : Number(length) > SMALL_BODY_BYTES;
 }
 
 function foreignPage(): HttpError {
