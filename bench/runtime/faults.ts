@@ -103,7 +103,7 @@ const body = JSON.stringify({
 const silent = connect(Number(new URL(peer.url).port), '127.0.0.1').on('error', () => {});
 silent.pause();
 const ask20 =
-  `POST /v1/completions HTTP/1.1\r\nhost: x\r\nauthorization: ${peer.headers['authorization']}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`.repeat(
+  `POST /v1/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: ${peer.headers['authorization']}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`.repeat(
     20,
   );
 // In waves: what waits longer than the deadline is refused and fills nothing.

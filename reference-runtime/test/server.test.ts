@@ -765,7 +765,7 @@ describe('a client that never reads', () => {
     // Node reads a socket only once somebody listens to its data: nobody does.
     socket.pause();
     socket.write(
-      `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      `POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     await until(() => server.runtime.inFlight === 1);
     await json(await server.post('/v1/completions', { prompt: 'b', max_tokens: 4 }));

@@ -135,7 +135,7 @@ describe('the end', () => {
     const ended = once(runtime.child, 'close');
     const { port } = new URL(runtime.url);
     const head =
-      'POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"prom';
+      'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"prom';
     const halves = await Promise.all(
       [head, head.slice(0, 20), ''].map(async (text) => {
         const socket = connect(Number(port), '127.0.0.1').on('error', () => {});

@@ -43,7 +43,7 @@ export function classify(object: NormalisedObject, difference: Difference): Clas
     if (/^\.spec\.template\.metadata\.labels\["mixgate\.dev\/model/.test(label))
       return { rule: 'drift-model-changed', class: 'traffic' };
     if (
-      /\.containers\[[^\]]*\](\.image$|\.args\.(model|revision|tokenizer|quantization|dtype|served-model-name|max-model-len|tensor-parallel-size|enable-expert-parallel|enable-lora|lora-modules|load-format|kv-cache-dtype|code-revision))/.test(
+      /\.containers\[[^\][]*\](\.image$|\.args\.(model|revision|tokenizer|quantization|dtype|served-model-name|max-model-len|tensor-parallel-size|enable-expert-parallel|enable-lora|lora-modules|load-format|kv-cache-dtype|code-revision))/.test(
         label,
       )
     )
@@ -62,7 +62,7 @@ export function classify(object: NormalisedObject, difference: Difference): Clas
     return { rule: 'drift-field-changed', class: 'cosmetic' };
   if (ROUTING_KINDS.has(kind)) {
     // A backend with no traffic that comes or goes moves nothing.
-    if (/\.backendRefs\[[^\]]*\]$/.test(label) && isIdle(difference)) return { rule: 'drift-field-changed', class: 'cosmetic' };
+    if (/\.backendRefs\[[^\][]*\]$/.test(label) && isIdle(difference)) return { rule: 'drift-field-changed', class: 'cosmetic' };
     return { rule: 'drift-field-changed', class: 'traffic' };
   }
   return { rule: 'drift-field-changed', class: 'safety' };

@@ -67,7 +67,7 @@ function operationCandidates(source: SourceDocument, object: { kind: string; nam
     const kind = textAt(target, ['kind']);
     const name = textAt(target, ['name']);
     if ((kind !== undefined && kind !== object.kind) || (name !== undefined && !sameName(name, object.name))) return [];
-    const pointers = [...text.matchAll(/^[\s-]*path:\s*["']?(?<pointer>\/[^\s"']*)/gm)].map((match) =>
+    const pointers = [...text.matchAll(/^[ \t-]*path:[ \t]*["']?(?<pointer>\/[^\s"']*)/gm)].map((match) =>
       parsePointer(match.groups!['pointer']!),
     );
     return [

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { ConfigurationError } from '../core/errors.ts';
 import type { FileTree, Tool } from '../core/gate-context.ts';
-import { exec } from '../tools/exec.ts';
+import { exec, OutputLimit } from '../tools/exec.ts';
 import { materialize, normalise as normalisePath } from '../workspace/tree.ts';
 import { checkSources, kustomizationFile, readKustomization } from './kustomization.ts';
 import { readManifestFiles, readManifests } from './load.ts';
@@ -19,7 +19,7 @@ export interface RenderContext {
 /**
  * The objects that a folder describes: rendered by kustomize when it has a kustomization, else its manifests as they
  * are. Rendering reads the tree only: no network, no plugins, no files outside.
- * @throws ConfigurationError when the folder is absent, broken or refused; ExternalError when kustomize can't run
+ * @throws ConfigurationError when the folder is absent, broken, refused or over the limits; ExternalError when kustomize can't run
  */
 export async function renderFolder(tree: FileTree, folder: string, context: RenderContext): Promise<readonly KubeObject[]> {
   const path = normalisePath(folder);
@@ -50,6 +50,13 @@ export async function renderFolder(tree: FileTree, folder: string, context: Rend
 async function build(tree: FileTree, folder: string, files: readonly string[], context: RenderContext): Promise<string> {
   const kustomize = await context.tool('kustomize');
   await using root = await materialize(tree, files);
+  // What it takes is up to the overlay: over the limits the change is at fault, not the machine.
+  const tooMuch = (what: string): ConfigurationError =>
+    new ConfigurationError({
+      message: `kustomize ${what}.`,
+      location: { file: folder },
+      expected: `an overlay that renders in ${RENDER_TIMEOUT_MS / 1000} s to at most ${MAX_RENDERED_BYTES} bytes`,
+    });
   const result = await exec(kustomize.path, ['build', '--load-restrictor', 'LoadRestrictionsRootOnly', join(root.dir, folder)], {
     cwd: root.dir,
     timeoutMs: RENDER_TIMEOUT_MS,
@@ -63,14 +70,12 @@ async function build(tree: FileTree, folder: string, files: readonly string[], c
       HTTP_PROXY: 'http://127.0.0.1:9',
       HTTPS_PROXY: 'http://127.0.0.1:9',
       GOMAXPROCS: '2',
+      GOMEMLIMIT: '1GiB',
     },
+  }).catch((error: unknown) => {
+    throw error instanceof OutputLimit ? tooMuch(`rendered more than ${MAX_RENDERED_BYTES} bytes`) : error;
   });
-  if (result.timedOut) {
-    throw new ExternalError({
-      message: `kustomize did not render ${folder} in ${RENDER_TIMEOUT_MS / 1000} s.`,
-      location: { file: folder },
-    });
-  }
+  if (result.timedOut) throw tooMuch(`did not render ${folder} in ${RENDER_TIMEOUT_MS / 1000} s`);
   if (result.code !== 0) {
     const said = result.stderr
       .replaceAll(`${root.dir}/`, '')

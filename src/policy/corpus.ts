@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import { decodeText } from '../config/document.ts';
 import { ConfigurationError } from '../core/errors.ts';
-import { isObject, type Json } from '../core/json.ts';
+import { isObject, type Json, nestingOf } from '../core/json.ts';
 
 /** One input to replay, with the traffic it stands for. */
 export interface ReplayInput {
@@ -106,7 +106,7 @@ function* linesOf(text: string): Generator<Numbered> {
 
 /** Whether the file is JSON as people print it: only brackets stand in its first line. */
 function isPrinted(text: string): boolean {
-  return /^\s*(?:\[\s*\{?|\{)[ \t\r]*\n/.test(text);
+  return /^\s*(?:\[\s*\{?|\{)[ \t\r]*\n/.test(text.slice(0, 4096));
 }
 
 /** Objects of an array, or one after the other, over any number of lines; what can't be split comes out as it is. */
@@ -149,7 +149,7 @@ function* printedValues(text: string): Generator<Numbered> {
 /** The event of a line, or those of a batch; a text is the reason why the line can't be read. */
 function eventsOf(line: string): readonly ({ readonly json: Json } | string)[] {
   if (line.length > MAX_LINE_CHARS) return [`longer than ${MAX_LINE_CHARS} characters`];
-  if (nesting(line) > MAX_DEPTH) return [`nested deeper than ${MAX_DEPTH} levels`];
+  if (nestingOf(line) > MAX_DEPTH) return [`nested deeper than ${MAX_DEPTH} levels`];
   try {
     const value = JSON.parse(line) as Json;
     return Array.isArray(value) ? value.map((json: Json) => ({ json })) : [{ json: value }];
@@ -173,25 +173,6 @@ function readEvent(event: Json, entrypoint: string): Omit<ReplayInput, 'line'> |
   const weight = event['weight'] ?? 1;
   if (typeof weight !== 'number' || !Number.isFinite(weight) || weight <= 0) return 'the weight is no positive number';
   return { input: JSON.stringify(event['input']), weight };
-}
-
-/** Deepest bracket nesting, strings left out; cheap, before a parser sees the line. */
-function nesting(line: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let i = 0; i < line.length; i += 1) {
-    const c = line.charCodeAt(i);
-    if (inString) {
-      if (c === 92) i += 1;
-      else if (c === 34) inString = false;
-    } else if (c === 34) inString = true;
-    else if (c === 123 || c === 91) {
-      depth += 1;
-      if (depth > deepest) deepest = depth;
-    } else if (c === 125 || c === 93) depth -= 1;
-  }
-  return deepest;
 }
 
 export function skippedCount(corpus: Corpus): number {

@@ -1,6 +1,7 @@
 import type { SourceDocument } from '../config/document.ts';
 import type { Finding, Location } from '../core/finding.ts';
 import type { Modules, PolicySource } from '../rego/source.ts';
+import { OutputLimit } from '../tools/exec.ts';
 import type { AstModule } from './ast.ts';
 import { comparisonsOf } from './boundaries.ts';
 import { callsOf, compileProgram, missingBuiltins, type Program } from './compile.ts';
@@ -154,6 +155,8 @@ export function checkFinding(problem: OpaProblem, fallback: Location): Finding {
  */
 export function refusedFindings(error: unknown, fallback: Location): Finding[] {
   if (error instanceof OpaRefused) return error.problems.map((p) => checkFinding(p, fallback));
+  if (error instanceof OutputLimit)
+    return [policyFinding({ ruleId: 'policy-evaluation-limit', message: error.message, location: fallback })];
   if (error instanceof PolicyLoadError || error instanceof EvaluationLimit) {
     const { message } = error.failure;
     return [

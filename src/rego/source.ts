@@ -1,7 +1,7 @@
 import { decodeText, parseYaml } from '../config/document.ts';
 import { ConfigurationError, type Problem } from '../core/errors.ts';
 import type { FileTree } from '../core/gate-context.ts';
-import { digestJson, isObject, type Json, type JsonObject } from '../core/json.ts';
+import { digestJson, isObject, type Json, type JsonObject, nestingOf } from '../core/json.ts';
 import { normalise } from '../workspace/tree.ts';
 
 /** Rego text by path (relative to the repository root). */
@@ -31,6 +31,7 @@ export interface SourceOptions {
 const MAX_MODULE_BYTES = 1024 * 1024;
 /** 16 MiB: five megabytes of topology still load; more is a mistake or an attack. */
 const MAX_DATA_BYTES = 16 * 1024 * 1024;
+const MAX_DATA_DEPTH = 200;
 /** Modules below the package `invariants` judge the policy and are never part of it, wherever they lie. */
 const INVARIANTS_PACKAGE = /^package[ \t]+invariants(?:[.\s#]|$)/m;
 const DATA_NAMES = new Set(['data.json', 'data.yaml', 'data.yml']);
@@ -115,6 +116,12 @@ export async function loadPolicySource(tree: FileTree, options: SourceOptions): 
 /** A JSON or YAML document whose root is an object. */
 export function parseData(bytes: Uint8Array, file: string): JsonObject {
   const text = decodeText(bytes, file, MAX_DATA_BYTES);
+  if (nestingOf(text) > MAX_DATA_DEPTH)
+    throw new ConfigurationError({
+      message: 'the data is nested too deeply.',
+      location: { file },
+      expected: `at most ${MAX_DATA_DEPTH} levels`,
+    });
   let value: Json;
   try {
     // JSON first: it is what such files are, and much faster for large ones.

@@ -158,7 +158,7 @@ function readExposition(text: string, into: Sample[], report: Report): void {
     }
     // An OpenMetrics exemplar (` # {...}`) ends the sample.
     const match = /^(?<series>[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{.*\})?)\s+(?<value>\S+)(?:\s+(?<time>-?[\d.]+))?$/.exec(
-      trimmed.replace(/ # \{.*$/, ''),
+      withoutExemplar(trimmed),
     );
     const series = match === null ? undefined : parseSeries(match.groups!['series']!);
     const value = match === null ? undefined : numberOf(match.groups!['value']!);
@@ -175,4 +175,9 @@ function readExposition(text: string, into: Sample[], report: Report): void {
       report(line, 'the sample has no time.', 'a time after the value, or a line `# scrape <unix seconds>` above');
     else into.push({ ...series, time, value });
   }
+}
+
+function withoutExemplar(line: string): string {
+  const at = line.indexOf(' # {');
+  return at < 0 ? line : line.slice(0, at);
 }

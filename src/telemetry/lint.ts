@@ -68,6 +68,7 @@ function lintItem(item: AttributeDefinition | Signal, kind: string, nameField: s
 
 function suggestName(name: string): string {
   const words = name
+    .slice(0, 255)
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
     .toLowerCase()
     .replace(/[^a-z0-9_.]+/g, '_')

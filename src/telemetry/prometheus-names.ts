@@ -148,9 +148,15 @@ function endsWithWord(name: string, word: string): boolean {
   return name === word || name.endsWith(`_${word}`) || name.endsWith(`.${word}`);
 }
 
+/** OpenTelemetry's limit is 63 characters, and longer ones are findings of their own. */
+const MAX_UNIT = 256;
+
 /** `s` → `seconds`, `By/s` → `bytes_per_second`, `{token}` and `1` → nothing, unknown units as they are, escaped. */
 function unitWords(unit: string): string {
-  const plain = unit.replace(/\{[^}]*\}/g, '').trim();
+  const plain = unit
+    .slice(0, MAX_UNIT)
+    .replace(/\{[^}]*\}/g, '')
+    .trim();
   if (plain === '' || plain === '1') return '';
   const slash = plain.indexOf('/');
   if (slash < 0) return escapeTokens(UNIT_WORDS[plain] ?? plain);

@@ -261,3 +261,9 @@ describe('ten thousand rules', () => {
     expect([gate.verdict, shown(gate.findings)]).toEqual(['inconclusive', []]);
   }, 120_000);
 });
+
+test('data of a hundred thousand levels is refused before anything walks it', async () => {
+  const deep = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`;
+  const tree = memoryTree({ 'p.rego': 'package p\n\ndecision := 1\n', 'data.json': deep });
+  await expect(loadPolicySource(tree, { roots: [''] })).rejects.toThrow(/^data\.json: the data is nested too deeply/);
+});

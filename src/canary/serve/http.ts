@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isMixgateError, messageOf } from '../../core/errors.ts';
+import { nestingOf } from '../../core/json.ts';
 import { readBounded } from '../../core/read-bounded.ts';
 
 /** An answer that is not a judgement, as RFC 9457 problem details. */
@@ -90,20 +91,6 @@ export function parseJson(bytes: Uint8Array<ArrayBuffer>): unknown {
   } catch (cause) {
     throw new HttpProblem(400, `The body is not JSON: ${messageOf(cause).slice(0, 200)}.`);
   }
-}
-
-function nestingOf(text: string): number {
-  let [depth, deepest, quoted] = [0, 0, false];
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i);
-    if (quoted) {
-      if (c === 92) i++;
-      else if (c === 34) quoted = false;
-    } else if (c === 34) quoted = true;
-    else if (c === 91 || c === 123) deepest = Math.max(deepest, ++depth);
-    else if (c === 93 || c === 125) depth--;
-  }
-  return deepest;
 }
 
 /** Bad input is the caller's, an unreachable Prometheus is a gateway's; anything else is ours and says no more than that. */
