@@ -156,7 +156,7 @@ export function checkFinding(problem: OpaProblem, fallback: Location): Finding {
 export function refusedFindings(error: unknown, fallback: Location): Finding[] {
   if (error instanceof OpaRefused) return error.problems.map((p) => checkFinding(p, fallback));
   if (error instanceof OutputLimit)
-    return [policyFinding({ ruleId: 'policy-evaluation-limit', message: error.message, location: fallback })];
+    return [policyFinding('policy-evaluation-limit', { message: error.message, location: fallback })];
   if (error instanceof PolicyLoadError || error instanceof EvaluationLimit) {
     const { message } = error.failure;
     return [

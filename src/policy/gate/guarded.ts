@@ -18,8 +18,7 @@ export async function shadowedGuards(opa: Opa, head: Side, tests: Modules | unde
   const findings: Finding[] = [];
   const report = ({ rule, location }: Definition, what: string): void => {
     findings.push(
-      policyFinding({
-        ruleId: 'policy-guard-shadowed',
+      policyFinding('policy-guard-shadowed', {
         message: `The rule ${rule} of the policy lies in ${what}.`,
         location,
         subject: rule,
@@ -61,8 +60,7 @@ export function clockFindings(head: Side, base: Side | undefined): readonly Find
     );
     const old = base !== undefined && around.length > 0 && around.every((d) => known.has(signature(d)));
     const inPast = base === undefined || old;
-    return policyFinding({
-      ruleId: 'policy-clock-read',
+    return policyFinding('policy-clock-read', {
       ...(inPast ? { level: 'warning' as const, blocking: false } : {}),
       message: 'The policy reads the clock, and everything shown about it holds at one pinned instant only.',
       location,
