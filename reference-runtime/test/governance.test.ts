@@ -128,6 +128,23 @@ describe('token quotas', () => {
     );
   });
 
+  it('forget tenants that are idle once there are many, and none that used something in the last minute', () => {
+    const quotas = new Quotas({ default: { tokensPerMinute: 100, requestsPerSecond: 1 } });
+    const use = (tenant: string, nowMs: number, tokens: number): void => {
+      const lease = quotas.enter(tenant, nowMs);
+      lease.reserve({}, tokens, nowMs);
+      lease.settle(tokens, nowMs);
+    };
+    for (let tenant = 0; tenant < 10_000; tenant++) use(`t${tenant}`, 0, 1);
+    use('busy', 60_000, 100);
+    const running = quotas.enter('running', 60_000);
+    use('last', 200_000, 1);
+    expect(quotas.tenants).toBe(2);
+    use('busy', 200_000, 100);
+    expect(() => use('busy', 230_000, 1)).toThrow(/tokens a minute/);
+    running.settle(0, 230_000);
+  });
+
   it('count requests at the same time by the smaller of both limits', () => {
     const quotas = new Quotas({ default: { concurrency: 5 } });
     const leases = [1, 2].map((at) => {

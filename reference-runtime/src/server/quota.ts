@@ -69,8 +69,13 @@ function limit(value: unknown): number | undefined {
 const least = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : Math.min(a, b);
 
+/** From so many tenants on those that are idle are forgotten; not more often than so. */
+const MANY_TENANTS = 10_000;
+const FORGET_MS = 10_000;
+
 /** Quotas of all tenants, of this process. */
 export class Quotas {
+  #forgotMs = Number.NEGATIVE_INFINITY;
   readonly #quotas: Record<string, TenantQuota>;
   readonly #usage = new Map<string, Usage>();
 
@@ -80,7 +85,7 @@ export class Quotas {
 
   /** Admits one request of `tenant` at `nowMs`. @throws HttpError 403 for a tenant without a quota, 429 above it */
   enter(tenant: string, nowMs: number): QuotaLease {
-    const quota = Object.hasOwn(this.#quotas, tenant) ? this.#quotas[tenant] : this.#quotas['default'];
+    const quota = this.#quotaOf(tenant);
     if (quota === undefined) throw forbidden('unknown_tenant', `tenant ${tenant} has no quota on this runtime`, 'quota');
     const rate = quota.requestsPerSecond;
     const burst = burstOf(rate, quota.burst);
@@ -105,7 +110,7 @@ export class Quotas {
    */
   limits(tenant: string, nowMs: number): RateLimits {
     const usage = this.#usage.get(tenant);
-    const quota = Object.hasOwn(this.#quotas, tenant) ? this.#quotas[tenant] : this.#quotas['default'];
+    const quota = this.#quotaOf(tenant);
     if (usage === undefined || quota === undefined) return {};
     const { requestsPerMinute, tokensPerMinute = quota.tokensPerMinute } = usage.limits;
     const rate =
@@ -121,10 +126,31 @@ export class Quotas {
   #usageOf(tenant: string, burst: number, nowMs: number): Usage {
     const known = this.#usage.get(tenant);
     if (known !== undefined) return known;
+    if (this.#usage.size >= MANY_TENANTS && nowMs - this.#forgotMs >= FORGET_MS) this.#forget(nowMs);
     const window = (): SlidingWindow => new SlidingWindow(60_000, 60);
     const usage = { bucket: burst, updatedMs: nowMs, running: 0, tokens: window(), requests: window(), limits: {} };
     this.#usage.set(tenant, usage);
     return usage;
+  }
+
+  /** An identity may have a tenant for every user: one that would be let in like a stranger need not be remembered. */
+  #forget(nowMs: number): void {
+    this.#forgotMs = nowMs;
+    for (const [tenant, usage] of this.#usage) {
+      const { requestsPerSecond: rate, burst } = this.#quotaOf(tenant) ?? {};
+      const full = rate === undefined || bucketLimit(usage, rate, burst, nowMs).resetMs === 0;
+      if (full && usage.running === 0 && usage.tokens.used(nowMs) === 0 && usage.requests.used(nowMs) === 0)
+        this.#usage.delete(tenant);
+    }
+  }
+
+  #quotaOf(tenant: string): TenantQuota | undefined {
+    return Object.hasOwn(this.#quotas, tenant) ? this.#quotas[tenant] : this.#quotas['default'];
+  }
+
+  /** Tenants whose use is remembered. */
+  get tenants(): number {
+    return this.#usage.size;
   }
 
   /** For metrics: the tenants that have a limit, by kind. */
