@@ -263,6 +263,11 @@ describe('prices', () => {
     const cost = costOf(price(), { prompt: 1000, completion: 200 }, price().untilMs + day);
     expect(cost).toEqual({ amount: 0.0008, currency: 'EUR', price: 'stale', asOf: '2026-01-10' });
     expect(costHeader(cost)).toBe('0.000800000 EUR; price=stale; as-of=2026-01-10');
+    // What a cache had has a price of its own, where there is one, and is never more than the prompt.
+    expect(costOf(price(), { prompt: 1000, cached: 600, completion: 200 }, price().fromMs).amount).toBe(0.0008);
+    const cheaper = { ...price(), perMtokCachedInput: 0.05 };
+    expect(costOf(cheaper, { prompt: 1000, cached: 600, completion: 200 }, price().fromMs).amount).toBeCloseTo(0.00053, 12);
+    expect(costOf(cheaper, { prompt: 1000, cached: 6000, completion: 0 }, price().fromMs).amount).toBeCloseTo(0.00005, 12);
     expect(perMtok(price(), { prompt: 1000, completion: 1000 })).toBe(1);
     expect(perMtok(price(), { prompt: 0, completion: 0 })).toBe(0.5);
   });

@@ -67,6 +67,7 @@ answer := {
 const scenarios = (canary: number): object => ({
   plain: { pool: 'stable', fallbacks: [] },
   unpriced: { pool: 'canary', fallbacks: [] },
+  cached: { pool: 'cached', fallbacks: [] },
   split: { pool: 'stable', fallbacks: ['stable'], weights: { stable: 100 - canary, canary } },
   broken: { pool: 'down', fallbacks: ['nowhere', 'stable'] },
   shadowed: { pool: 'stable', fallbacks: [], shadow: 'hanging' },
@@ -79,7 +80,10 @@ const scenarios = (canary: number): object => ({
 
 let opa: string;
 let runtime: RuntimeProcess;
-const stubs = {} as Record<'stable' | 'canary' | 'hanging' | 'overseas' | 'small' | 'late' | 'steady' | 'dripping', Stub>;
+const stubs = {} as Record<
+  'stable' | 'cached' | 'canary' | 'hanging' | 'overseas' | 'small' | 'late' | 'steady' | 'dripping',
+  Stub
+>;
 const log = dir.file('decisions.ndjson');
 
 function buildPolicy(canary: number): void {
@@ -106,6 +110,7 @@ beforeAll(async () => {
   const whole = streaming();
   const answers = {
     stable: streaming(),
+    cached: streaming({ cached: 3 }),
     canary: streaming({ text: 'c' }),
     hanging: silent,
     overseas: streaming(),
@@ -133,6 +138,7 @@ beforeAll(async () => {
     dir.file('pools.yaml'),
     `pools:
   - { id: stable, cluster: c, accelerator: gpu, memory: 80GiB, price: { currency: EUR, asOf: "${new Date().toISOString().slice(0, 10)}", perMtokInput: 2, perMtokOutput: 6 } }
+  - { id: cached, cluster: c, accelerator: gpu, memory: 80GiB, price: { currency: EUR, asOf: "${new Date().toISOString().slice(0, 10)}", perMtokInput: 2, perMtokCachedInput: 0.5, perMtokOutput: 6 } }
   - { id: dripping, cluster: c, accelerator: gpu, memory: 80GiB, price: { currency: EUR, asOf: "2020-01-01", perMtokInput: 2, perMtokOutput: 6 } }
 `,
   );
@@ -154,6 +160,7 @@ beforeAll(async () => {
       pools: [
         pool('local', 'EU', 'local'),
         pool('stable', 'EU', upstream('stable')),
+        pool('cached', 'EU', upstream('cached')),
         pool('canary', 'EU', upstream('canary')),
         pool('hanging', 'EU', upstream('hanging')),
         pool('overseas', 'US', upstream('overseas')),
@@ -373,6 +380,15 @@ describe('cost', () => {
     expect((await logged(mixgate.decision_id)).custom?.['cost']).toEqual(mixgate.cost);
     const labels = ['mixgate_tenant="three"', 'gen_ai_response_model="mixtral-micro"', 'price_state="current"'];
     expect(metric(await metrics(), 'mixgate_cost_total', ...labels)).toBeCloseTo(0.000028, 12);
+  });
+
+  it('of a prompt that the server had in its cache is what that costs, and the client sees how much it was', async () => {
+    const answer = (await (await post('cached', {}, 'two')).json()) as Answer;
+    expect(answer.usage).toMatchObject({ prompt_tokens: 5, prompt_tokens_details: { cached_tokens: 3 } });
+    // 2 prompt tokens at 2, 3 at 0.5 and 3 of an answer at 6 per million.
+    expect(answer.mixgate.cost?.amount).toBeCloseTo(0.0000235, 12);
+    expect((await logged(answer.mixgate.decision_id)).custom).toMatchObject({ cost: answer.mixgate.cost });
+    expect(metric(await metrics(), 'mixgate_cost_total', 'mixgate_tenant="two"')).toBeCloseTo(0.0000235, 12);
   });
 
   it('without a price is none, and counted', async () => {

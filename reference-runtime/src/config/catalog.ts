@@ -16,6 +16,7 @@ interface RawPrice {
   asOf: string;
   maxAgeDays?: number;
   perMtokInput: number;
+  perMtokCachedInput?: number;
   perMtokOutput: number;
 }
 
@@ -85,6 +86,7 @@ export function readPrices(path: string): Record<string, PriceConfig> | string[]
         // A price looked up on a day is as old as that day's end at most.
         untilMs: asOf + ((price.maxAgeDays ?? MAX_AGE_DAYS) + 1) * DAY_MS,
         perMtokInput: price.perMtokInput,
+        ...(price.perMtokCachedInput === undefined ? {} : { perMtokCachedInput: price.perMtokCachedInput }),
         perMtokOutput: price.perMtokOutput,
       };
   }

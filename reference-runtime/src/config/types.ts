@@ -70,6 +70,8 @@ export interface PriceConfig {
   fromMs: number;
   untilMs: number;
   perMtokInput: number;
+  /** Of prompt tokens that a cache had; absent: as any other. */
+  perMtokCachedInput?: number;
   perMtokOutput: number;
 }
 

@@ -6,7 +6,7 @@ import type { Arm, Decision, PolicyInput, Target } from '../policy/policy.ts';
 import { newSpanId, newTraceId } from '../telemetry/ids.ts';
 import type { OperationName } from '../telemetry/metrics.ts';
 import type { ParentContext } from '../telemetry/trace-context.ts';
-import type { Cost } from './cost.ts';
+import type { Cost, TokensUsed } from './cost.ts';
 import type { Identity } from './identity.ts';
 import type { CompletionRequest } from './openai.ts';
 
@@ -145,16 +145,23 @@ export type ShadowOutcome =
   | 'POOL_INCAPABLE'
   | 'JURISDICTION';
 
+/** Of the prompt, what the server had in a cache, where it says so (OpenAI, and vLLM with --enable-prompt-tokens-details). */
+export function cachedTokens(details: UsageDetails | undefined): { cached?: number } {
+  const cached = (details?.prompt as { cached_tokens?: unknown } | undefined)?.cached_tokens;
+  return typeof cached === 'number' && cached > 0 ? { cached } : {};
+}
+
 /**
  * Tokens that the engine spent on the request: for quota, cost and metrics. An engine that finished says so itself. A request that
  * ended early spent its prompt (counted, or else estimated) and the tokens that came; one that failed before any came spent nothing.
  */
-export function tokensUsed(context: RequestContext): { prompt: number; completion: number } {
+export function tokensUsed(context: RequestContext): TokensUsed {
   if (context.engineStartedAt === undefined) return { prompt: 0, completion: 0 };
   const finished = context.finishReason !== undefined;
   if (!finished && !context.aborted && context.tokenTimes.length === 0) return { prompt: 0, completion: 0 };
   return {
     prompt: context.promptTokens > 0 ? context.promptTokens : context.promptEstimate,
+    ...cachedTokens(context.usageDetails),
     completion: finished ? context.completionTokens : context.tokenTimes.length,
   };
 }

@@ -4,6 +4,13 @@ import type { PriceConfig } from '../config/types.ts';
 
 export type PriceState = 'current' | 'stale';
 
+/** Tokens of a request. `cached` are those of the prompt that a cache had. */
+export interface TokensUsed {
+  prompt: number;
+  cached?: number;
+  completion: number;
+}
+
 /** The cost of one request. `amount` is in units of `currency`. */
 export interface Cost {
   amount: number;
@@ -17,10 +24,12 @@ export function priceState(price: PriceConfig, nowMs: number): PriceState {
   return nowMs >= price.fromMs && nowMs < price.untilMs ? 'current' : 'stale';
 }
 
-/** Tokens x price per million, prompt and answer each at its own. */
-export function costOf(price: PriceConfig, tokens: { prompt: number; completion: number }, nowMs: number): Cost {
+/** Tokens x price per million: prompt, what of it a cache had, and answer each at its own. */
+export function costOf(price: PriceConfig, tokens: TokensUsed, nowMs: number): Cost {
+  const cached = Math.min(tokens.cached ?? 0, tokens.prompt);
+  const input = (tokens.prompt - cached) * price.perMtokInput + cached * (price.perMtokCachedInput ?? price.perMtokInput);
   return {
-    amount: (tokens.prompt * price.perMtokInput + tokens.completion * price.perMtokOutput) / 1e6,
+    amount: (input + tokens.completion * price.perMtokOutput) / 1e6,
     currency: price.currency,
     price: priceState(price, nowMs),
     asOf: price.asOf,

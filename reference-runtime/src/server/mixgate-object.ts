@@ -1,5 +1,5 @@
 // The extra object `mixgate` of a response, opted in by the header `x-mixgate-include: timings,moe,experts`.
-import { interTokenMs, overheadMs, type RequestContext } from './context.ts';
+import { cachedTokens, interTokenMs, overheadMs, type RequestContext } from './context.ts';
 import { expertIds, moeSummary } from './moe.ts';
 import { traceAllowed } from './route.ts';
 
@@ -26,7 +26,11 @@ export function mixgateObject(context: RequestContext, now: number): object | un
       itl_ms: interTokenMs(context),
       overhead_ms: overheadMs(context, now),
     },
-    tokens: { prompt: context.promptTokens, completion: context.completionTokens },
+    tokens: {
+      prompt: context.promptTokens,
+      ...cachedTokens(context.usageDetails),
+      completion: context.completionTokens,
+    },
     ...moeObject(context),
   };
 }

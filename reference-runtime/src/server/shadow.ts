@@ -4,8 +4,8 @@ import type { EngineEvent, GenerateRequest } from '../engine/types.ts';
 import type { Decision, Target } from '../policy/policy.ts';
 import type { ShadowEnd } from '../telemetry/governance-metrics.ts';
 import { INCAPABLE, lacking } from './capabilities.ts';
-import type { RequestContext, ShadowOutcome } from './context.ts';
-import { costOf } from './cost.ts';
+import { cachedTokens, type RequestContext, type ShadowOutcome } from './context.ts';
+import { costOf, type TokensUsed } from './cost.ts';
 import { callContext, engineRequest } from './execute.ts';
 import { priceOf } from './route.ts';
 import type { Runtime, ShadowTraffic } from './runtime.ts';
@@ -86,7 +86,7 @@ export class Shadows implements ShadowTraffic {
     const start = performance.now();
     const timer = setTimeout(() => controller.abort(), this.#limits.deadlineMs);
     const leave = runtime.pools.get(target.pool)?.enter();
-    const tokens = { prompt: 0, completion: 0 };
+    const tokens: TokensUsed = { prompt: 0, completion: 0 };
     let outcome: ShadowEnd = 'failed';
     try {
       const request: GenerateRequest = { ...engineRequest(runtime, context), priority: 1, trace: 'off' };
@@ -121,12 +121,13 @@ export class Shadows implements ShadowTraffic {
   }
 }
 
-function count(tokens: { prompt: number; completion: number }, event: EngineEvent, promptEstimate: number): void {
+function count(tokens: TokensUsed, event: EngineEvent, promptEstimate: number): void {
   if (event.type === 'token' && event.tail !== true) {
     tokens.completion++;
     if (tokens.prompt === 0) tokens.prompt = promptEstimate;
   } else if (event.type === 'done') {
     tokens.completion = event.completionTokens;
     if (event.promptTokens > 0) tokens.prompt = event.promptTokens;
+    Object.assign(tokens, cachedTokens(event.details));
   }
 }

@@ -22,14 +22,18 @@ export type StubAnswer = (response: ServerResponse, call: number) => void | Prom
 export const chunk = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
 
 /** Streams `tokens` tokens `text`, `gapMs` apart, then usage. */
-export function streaming({ text = 'x', tokens = 3, prompt = 5, gapMs = 0 } = {}): StubAnswer {
+export function streaming({ text = 'x', tokens = 3, prompt = 5, cached = 0, gapMs = 0 } = {}): StubAnswer {
   return async (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     for (let index = 0; index < tokens && !response.destroyed; index++) {
       response.write(chunk({ choices: [{ text, finish_reason: null }] }));
       if (gapMs > 0) await new Promise((resolve) => setTimeout(resolve, gapMs));
     }
-    const usage = { prompt_tokens: prompt, completion_tokens: tokens };
+    const usage = {
+      prompt_tokens: prompt,
+      completion_tokens: tokens,
+      prompt_tokens_details: cached === 0 ? null : { cached_tokens: cached },
+    };
     response.end(`${chunk({ choices: [{ text: '', finish_reason: 'length' }], usage })}data: [DONE]\n\n`);
   };
 }
