@@ -100,6 +100,26 @@ describe.each(ARCHITECTURES)('%s', (architecture) => {
   });
 });
 
+it('nothing stands before a text where the file does not want it, and an empty one is refused', async () => {
+  const bare = rewritten(path('qwen3moe'), dir.file('bare.gguf'), (metadata) => {
+    metadata.get('tokenizer.ggml.add_bos_token')!.value = false;
+  });
+  for (const [model, first] of [
+    [path('qwen3moe'), '<s>'],
+    [bare, 'a'],
+  ] as const) {
+    const engine = new LlamaEngine(engineOptions(model));
+    try {
+      await engine.load();
+      const { promptScores } = await collect(engine, request({ text: 'ab', echo: true, logprobs: 0, maxTokens: 0 }));
+      expect(promptScores[0]?.text).toBe(first);
+      if (model === bare) await expect(collect(engine, request({ text: '' }))).rejects.toThrow('the prompt has no tokens');
+    } finally {
+      await engine.dispose();
+    }
+  }
+});
+
 describe('a router that the tracer does not know', () => {
   const reasonOf = async (model: string): Promise<unknown> => {
     const engine = new LlamaEngine(engineOptions(model));

@@ -178,6 +178,7 @@ export class LlamaCore {
   /** Runs one request to its `done` event, or quietly to its end when the signal is aborted. @throws EngineError */
   async run(request: GenerateRequest, emit: Emit, signal: AbortSignal): Promise<void> {
     const tokens = this.#tokenize(request.prompt);
+    if (tokens.length === 0) throw new EngineError('BAD_PROMPT', 'the prompt has no tokens');
     const room = this.info.context - 1 - tokens.length;
     if (room < (request.maxTokens > 0 ? 1 : 0)) {
       throw new EngineError(
@@ -237,7 +238,6 @@ export class LlamaCore {
         const wrong = prompt.tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= this.#vocabulary.size);
         if (wrong !== undefined)
           throw new EngineError('BAD_PROMPT', `token ${wrong} is not in the vocabulary of ${this.#vocabulary.size}`);
-        if (prompt.tokens.length === 0) throw new EngineError('BAD_PROMPT', 'the prompt has no tokens');
         return prompt.tokens;
       }
       case 'chat':

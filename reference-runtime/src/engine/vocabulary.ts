@@ -9,6 +9,7 @@ const TOKEN_BYTE = 6;
 /** The bytes of every token of a model. Control tokens have none. */
 export interface Vocabulary {
   size: number;
+  /** What a text begins with; undefined where the model wants nothing there. */
   bos: number | undefined;
   eos: number | undefined;
   /** The most bytes of a text that one token stands for. */
@@ -50,9 +51,11 @@ export function readVocabulary(path: string): Vocabulary {
   };
   const table = pieces.map(bytesOf);
   const id = (key: string): number | undefined => (typeof meta(key) === 'number' ? (meta(key) as number) : undefined);
+  // A file may name a token and not want it in front (Qwen). Without a word llama.cpp puts it before SentencePiece text only (llama-vocab.cpp).
+  const addBos = meta('add_bos_token') ?? model === 'llama';
   return {
     size: pieces.length,
-    bos: id('bos_token_id'),
+    bos: addBos === true ? id('bos_token_id') : undefined,
     eos: id('eos_token_id'),
     // A character that no piece has is one token: of UTF-8, up to four bytes.
     longest: table.reduce((longest, { length }) => Math.max(longest, length), 4),
