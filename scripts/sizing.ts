@@ -29,7 +29,7 @@ export const MIXTRAL = {
  * https://huggingface.co/mradermacher/Mixtral-8x7B-v0.1-GGUF say 22.5, 28.4, 33.2, 38.4 and 49.6 GB); fp8 is a byte a parameter
  * (46,702,792,704).
  */
-const WEIGHTS = [
+export const WEIGHTS = [
   ['Q3_K_M', 'llama.cpp', 22.5e9],
   ['Q4_K_M', 'llama.cpp', 28.45e9],
   ['Q5_K_M', 'llama.cpp', 33.2e9],
@@ -49,7 +49,8 @@ const SEQUENCES = 8;
 const UTILISATION = 0.95;
 const MOST_CARDS = 8;
 
-function plan(weightBytes: number, gib: number, accelerators: number) {
+/** What the page plans: {@link MIXTRAL} with 8 sequences of 8,192 tokens. */
+export function plan(weightBytes: number, gib: number, accelerators: number) {
   return planMemory(
     { architecture: MIXTRAL, weightBytes, context: CONTEXT, sequences: SEQUENCES, batchTokens: 512, kvCacheType: 'f16' },
     { memoryBytes: gib * GIB, accelerators, overheadBytes: GIB, utilisation: UTILISATION },

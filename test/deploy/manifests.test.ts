@@ -6,10 +6,12 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../reference-runtime/src/config/load.ts';
 import type { RuntimeConfig } from '../../reference-runtime/src/config/types.ts';
+import { type MemoryOptions, planMemory as planRuntime } from '../../reference-runtime/src/gguf/memory.ts';
+import type { ModelShape } from '../../reference-runtime/src/gguf/model-shape.ts';
 import { GOVERNANCE_INSTRUMENTS } from '../../reference-runtime/src/telemetry/governance-instruments.ts';
 import { INSTRUMENTS } from '../../reference-runtime/src/telemetry/instruments.ts';
 import { bytes } from '../../scripts/lib/image-run.ts';
-import { MIXTRAL, sizingPage } from '../../scripts/sizing.ts';
+import { MIXTRAL, sizingPage, plan as sizingPlan, WEIGHTS } from '../../scripts/sizing.ts';
 import { planMemory } from '../../src/catalog/memory-plan.ts';
 import { parseYaml } from '../../src/config/document.ts';
 import type { KubeObject } from '../../src/kubernetes/object.ts';
@@ -409,6 +411,58 @@ describe('the Job that fills the claim with a model', () => {
     const settings = ofKind('models', 'ConfigMap').find((map) => 'MODEL_FILE' in (map['data'] as Value))!['data'] as Value;
     const config = (ofKind('cuda', 'ConfigMap')[0]!['data'] as { 'runtime.yaml': string })['runtime.yaml'];
     expect(config).toContain(`path: ${String(settings['MODEL_FILE'])}\n`);
+  });
+});
+
+/** Mixtral 8x7B as the runtime reads it from a file of so many bytes; embedding and output of 32,000 x 4,096 at about 6.6 bits. */
+function mixtralOf(fileBytes: number): ModelShape {
+  const { layers, heads, kvHeads, headDim, hiddenSize, vocabularySize, contextLength, experts, activeExperts } = MIXTRAL;
+  const outputBytes = (vocabularySize * hiddenSize * 6.5625) / 8;
+  return {
+    architecture: 'llama',
+    name: 'Mixtral 8x7B',
+    layers,
+    experts,
+    expertsUsed: activeExperts,
+    width: hiddenSize,
+    heads,
+    kvHeads,
+    headSize: headDim,
+    vocabulary: vocabularySize,
+    trainedContext: contextLength,
+    parameters: 46_702_792_704,
+    fileBytes,
+    layerBytes: Array.from({ length: layers }, () => (fileBytes - 2 * outputBytes) / layers),
+    outputBytes,
+    tiedOutput: false,
+    routedLayers: Array.from({ length: layers }, (_, layer) => layer),
+    gating: { known: false, reason: 'not asked here' },
+  };
+}
+
+describe("the runtime's own memory plan", () => {
+  const GIB = 2 ** 30;
+  const vram = (bytes: number, options: MemoryOptions): number =>
+    planRuntime(mixtralOf(bytes), options, { ram: 16 * GIB, vram: { available: 80 * GIB, unified: false } }, 33).vram!.total;
+
+  it.each(WEIGHTS.filter(([, server]) => server !== 'vLLM'))(
+    'needs no more for %s than docs/sizing.md says, and not much less',
+    (_name, _server, bytes) => {
+      const said = sizingPlan(bytes, 80, 1).total;
+      const needed = vram(bytes, { context: 8192, sequences: 8, batch: 512 });
+      // The page adds 1 GiB of driver and libraries, which the runtime sees as memory that is not free.
+      expect(needed).toBeLessThanOrEqual(said);
+      expect(said - needed).toBeLessThan(1.5 * GIB);
+    },
+  );
+
+  it('has room for the cuda overlay on its card and in its container', () => {
+    const { model } = configOf('cuda');
+    const file = WEIGHTS.find(([name]) => name === 'Q4_K_M')![2];
+    const limits = podOf(ofKind('cuda', 'Deployment')[0]!).spec.containers[0]!['resources'] as { limits: { memory: string } };
+    const plan = planRuntime(mixtralOf(file), model, { ram: 0, vram: { available: 0, unified: false } }, MIXTRAL.layers + 1);
+    expect(plan.vram!.total).toBeLessThan(0.95 * 80 * GIB);
+    expect(plan.ram.total).toBeLessThan(bytes(limits.limits.memory) / 4);
   });
 });
 
