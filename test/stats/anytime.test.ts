@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { mixtureBoundaryZ, mixturePValue } from '../../src/stats/anytime.ts';
 import { normalSf } from '../../src/stats/distributions.ts';
-import { boundaryAt, boundaryConstant, crossingProbability, earlyShape } from '../../src/stats/group-sequential.ts';
+import {
+  boundaryAt,
+  boundaryConstant,
+  constantThrough,
+  crossingProbability,
+  earlyShape,
+} from '../../src/stats/group-sequential.ts';
 import { createRng } from '../../src/stats/rng.ts';
 
 describe('group-sequential boundary (Pocock constants, Jennison and Turnbull table 2.1)', () => {
@@ -61,7 +67,25 @@ describe('group-sequential boundary of other shapes', () => {
   test('one look that tests is the plain tail', () => expect(crossingProbability(2, { looks: 20, first: 20 })).toBe(normalSf(2)));
 });
 
+test('a boundary is found again from any of its points', () => {
+  for (const delta of [0, 0.25, 0.5, 0.65])
+    for (const k of [1, 7, 20]) {
+      const plan = { looks: 20, delta };
+      expect(constantThrough(boundaryAt(2.3, k, plan), k, plan)).toBeCloseTo(2.3, 12);
+    }
+  // O'Brien and Fleming: sqrt(K / k) times the last look's.
+  expect(boundaryAt(2, 5, { looks: 20, delta: 0 })).toBeCloseTo(4, 12);
+});
+
 describe('what looks too early to stop leave', () => {
+  test('is nothing where all looks test, or only the last; else as much as the level has room for', () => {
+    expect([earlyShape(0.05, 20, 1), earlyShape(0.05, 20, 20), earlyShape(0.05, 20, 0)]).toEqual([0.5, 0.5, 0.5]);
+    const constant = boundaryConstant(0.05, { looks: 20 });
+    const delta = earlyShape(0.05, 20, 6);
+    expect(delta).toBeGreaterThan(0.55);
+    expect(crossingProbability(constant, { looks: 20, first: 6, delta })).toBeLessThanOrEqual(0.05);
+    if (delta < 0.65) expect(crossingProbability(constant, { looks: 20, first: 6, delta: delta + 0.01 })).toBeGreaterThan(0.05);
+  });
   test.each([
     [2, 2],
     [5, 2],

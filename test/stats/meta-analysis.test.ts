@@ -59,6 +59,27 @@ test('one stratum that moved far counts as variance, also beside strata that are
   expect(pooled.random.effect + 1.645 * pooled.random.standardError).toBeGreaterThan(0.3);
 });
 
+test('strata that agree better than chance have no variance between them, and one alone has nothing to differ from', () => {
+  const alike = poolEffects([
+    { effect: 1, standardError: 0.5 },
+    { effect: 1.1, standardError: 0.25 },
+  ]);
+  expect(alike).toMatchObject({ iSquared: 0, tauSquared: 0, df: 1 });
+  // Weights 4 and 16.
+  expect(alike.effect).toBeCloseTo(1.08, 12);
+  expect(alike.random).toEqual({ effect: alike.effect, standardError: alike.standardError });
+  expect(poolEffects([{ effect: 2, standardError: 0.5 }])).toMatchObject({
+    effect: 2,
+    standardError: 0.5,
+    weights: [1],
+    q: 0,
+    df: 0,
+    pValue: 1,
+    iSquared: 0,
+    tauSquared: 0,
+  });
+});
+
 test('the upper tail of chi-square: printed critical values (Abramowitz and Stegun, table 26.8)', () => {
   for (const [x, df, p] of [
     [3.84146, 1, 0.05],
@@ -82,4 +103,13 @@ test('strata that say nothing leave the test of the one that does; two of the sa
   // z = (1.6449 + 1.6449) / sqrt(2) = 2.3262
   expect(stratifiedTest([p(0.05), p(0.05)]).pLarger).toBeCloseTo(0.010005, 6);
   expect(stratifiedTest([p(0.05), { ...p(0.05), standardError: 1e9 }]).pLarger).toBeCloseTo(0.05, 9);
+  // Weights 1/3 and 1: z = (1.644854 / 3 + 1.281552) / sqrt(1/9 + 1) = 1.735935
+  const unequal = stratifiedTest([
+    { ...p(0.05), standardError: 3 },
+    { ...p(0.1), standardError: 1 },
+  ]);
+  expect(unequal.pLarger).toBeCloseTo(0.041288, 6);
+  expect(unequal.pSmaller).toBeCloseTo(1 - unequal.pLarger, 12);
+  expect(stratifiedTest([p(1e-9)]).pLarger).toBeCloseTo(1e-9, 12);
+  expect(stratifiedTest([p(0), p(1)]).pLarger).toBeCloseTo(0.5, 12);
 });
