@@ -111,5 +111,5 @@ test('strata that say nothing leave the test of the one that does; two of the sa
   expect(unequal.pLarger).toBeCloseTo(0.041288, 6);
   expect(unequal.pSmaller).toBeCloseTo(1 - unequal.pLarger, 12);
   expect(stratifiedTest([p(1e-9)]).pLarger).toBeCloseTo(1e-9, 12);
-  expect(stratifiedTest([p(0), p(1)]).pLarger).toBeCloseTo(0.5, 12);
+  expect(stratifiedTest([p(0), p(1)]).pLarger).toBeCloseTo(0.5, 5);
 });
