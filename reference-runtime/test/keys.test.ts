@@ -5,9 +5,12 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, exportSPKI, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { SHIPPED_MODEL } from '../src/config/dev.ts';
 import type { JwtConfig } from '../src/config/types.ts';
 import { type Identify, identityStage } from '../src/server/identity.ts';
+import { plainHttp } from '../src/server/plain-http.ts';
 import { temporary } from './support/models.ts';
+import { startServer } from './support/server.ts';
 
 const dir = temporary();
 afterAll(dir.remove);
@@ -152,6 +155,17 @@ describe('a token', () => {
     expect(said).toEqual([expect.stringContaining('identity.jwt has no audience')]);
     identityStage({ jwt: config(file(keys.RS256.jwk), { audience: 'mixgate' }) }, (line) => said.push(line));
     expect(said).toHaveLength(1);
+  });
+
+  it('serves so at a runtime as a whole', async () => {
+    await using server = await startServer(SHIPPED_MODEL, (runtime) => {
+      runtime.identity = { jwt: config(file(keys.ES256.jwk)) };
+      runtime.tenants = { default: {} };
+    });
+    expect(server.logs.join('\n')).toContain('identity.jwt has no audience');
+    const authorization = `Bearer ${await sign(keys.ES256)}`;
+    expect((await server.get('/v1/models', { authorization })).status).toBe(200);
+    expect((await server.get('/v1/models')).status).toBe(401);
   });
 });
 
@@ -306,4 +320,21 @@ it('a certificate counts whatever key a client of OpenAI sends, where no token c
   await expect(identify({ authorization: 'Bearer sk-none', certificate: undefined })).rejects.toThrow(/client certificate/);
   const both = identityStage({ mtls: { tenantFrom: 'O' }, tokens: [{ sha256: '0'.repeat(64), tenant: 'x' }] });
   await expect(both({ authorization: 'Bearer sk-none', certificate })).rejects.toThrow(/bearer token is not known/);
+});
+
+it('what decides and comes over the network without TLS is named', () => {
+  const of = (jwks: string, url: string, verify?: { key: string; algorithm: string }) =>
+    plainHttp({
+      identity: { jwt: config(jwks) },
+      policy: { sources: [{ name: 'plane', url, ...(verify === undefined ? {} : { verify }) }], entrypoint: 'x', pollSeconds: 0 },
+    });
+  const verify = { key: 'k', algorithm: 'RS256' };
+  expect(of('http://issuer/jwks', 'http://plane/b')).toEqual([
+    expect.stringMatching(/^identity\.jwt\.jwks comes without TLS.*http:\/\/issuer/),
+    expect.stringMatching(/^policy source plane comes without TLS and is not verified/),
+  ]);
+  expect(of('/etc/jwks.json', 'http://plane/b', verify)).toEqual([]);
+  for (const host of ['http://localhost:1', 'http://127.0.0.1', 'http://[::1]:8080', 'https://plane'])
+    expect(of(`${host}/jwks`, `${host}/b`)).toEqual([]);
+  expect(of('http://localhost.evil.example/', 'http://127.0.0.1.evil.example/')).toHaveLength(2);
 });

@@ -375,6 +375,30 @@ describe('decisions', () => {
   ] as const)('mode %s, opted in %s, allowed %s, draw %d: %s', (mode, optedIn, allowed, draw, level) =>
     expect(traceLevel(mode, 0.05, optedIn, allowed, draw)).toBe(level),
   );
+  it('are masked in lists and under names with a slash too', () => {
+    const pools = [
+      { id: 'a', cost: 1 },
+      { id: 'b', cost: 2 },
+    ];
+    const input = { fleet: { pools }, flags: { 'team/x~y': true, other: 1 } };
+    const entry = { decisionId: 'd', timestamp: new Date(0), path: 'p', revision: 'r', requestedBy: '', evaluationNs: 0 };
+    const mask = [
+      '/input/fleet/pools/1/cost',
+      '/input/flags/team~1x~0y',
+      '/result/reasons/0',
+      '/input/fleet/pools/length',
+      '/input/fleet/pools/7',
+    ];
+    const event = decisionEvent({ ...entry, input, result: { reasons: ['A', 'B'] } }, {}, mask);
+    expect(JSON.parse(JSON.stringify(event))).toMatchObject({
+      input: { fleet: { pools: [{ id: 'a', cost: 1 }, { id: 'b' }] }, flags: { other: 1 } },
+      result: { reasons: [null, 'B'] },
+      erased: mask.slice(0, 3),
+    });
+    expect(JSON.stringify(event)).not.toContain('team/x~y":');
+    expect(pools[1]).toEqual({ id: 'b', cost: 2 });
+  });
+
   it('are logged without what is masked, and the original stays whole', () => {
     const input = { request: { tenant: 't', workload_identity: 'w' } };
     const event = decisionEvent(

@@ -5,17 +5,27 @@ import type { DecisionEntry } from './decision-entry.ts';
 import { decisionRecord } from './decision-record.ts';
 
 /**
- * A copy of `document` without what `path` names from `depth` on; the copy is deep where it differs. Undefined when nothing was there: a
- * field that is undefined is none in JSON.
+ * A copy of `document` without what `path` names from `depth` on; the copy is deep where it differs. Undefined when nothing was there. A
+ * field that is undefined is none in JSON; an element of a list is null, so that the others keep their places.
  */
 function erase(document: unknown, path: readonly string[], depth = 0): { value: unknown } | undefined {
   const key = path[depth];
   if (key === undefined || typeof document !== 'object' || document === null || !Object.hasOwn(document, key)) return undefined;
+  if (Array.isArray(document) && !/^\d+$/.test(key)) return undefined;
   const held = (document as Record<string, unknown>)[key];
-  if (held === undefined || Array.isArray(document)) return undefined;
-  if (depth === path.length - 1) return { value: { ...document, [key]: undefined } };
-  const inner = erase(held, path, depth + 1);
-  return inner === undefined ? undefined : { value: { ...document, [key]: inner.value } };
+  if (held === undefined) return undefined;
+  const inner = depth === path.length - 1 ? { value: undefined } : erase(held, path, depth + 1);
+  if (inner === undefined) return undefined;
+  if (!Array.isArray(document)) return { value: { ...document, [key]: inner.value } };
+  return { value: document.with(Number(key), inner.value ?? null) };
+}
+
+/** The names in a JSON pointer (RFC 6901). */
+function namesOf(pointer: string): string[] {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
 /** The log line of a decision, with the masked pointers erased and listed under `erased`. Undefined fields are none in JSON. */
@@ -27,7 +37,7 @@ export function decisionEvent(
   let document: unknown = { input: entry.input, result: entry.result, custom: entry.custom };
   const erased: string[] = [];
   for (const pointer of mask) {
-    const result = erase(document, pointer.split('/').slice(1));
+    const result = erase(document, namesOf(pointer));
     if (result === undefined) continue;
     document = result.value;
     erased.push(pointer);

@@ -17,6 +17,7 @@ import { identityStage } from './identity.ts';
 import { LoadWatch } from './load-watch.ts';
 import { MoeStore } from './moe-store.ts';
 import { PageRenderer } from './page-renderer.ts';
+import { plainHttp } from './plain-http.ts';
 import { PoolState } from './pool-state.ts';
 import { policyProbes } from './probes.ts';
 import { Quotas } from './quota.ts';
@@ -125,7 +126,6 @@ export async function startRuntime(
   print: (message: string) => void,
   overrides: Overrides = {},
 ): Promise<Runtime> {
-  const identify = identityStage(config.identity, (message) => log(message));
   const certificate = config.listen.tls === undefined ? undefined : new ServerCertificate(config.listen.tls);
   const { sources, entrypoint, cache, pollSeconds } = config.policy;
   const policy = new PolicyStore(
@@ -147,6 +147,8 @@ export async function startRuntime(
     print(message);
     if (telemetry.wants('logs')) telemetry.record({ unixNano: BigInt(Date.now()) * 1_000_000n, severity: 'INFO', body: message });
   };
+  const identify = identityStage(config.identity, log);
+  for (const line of plainHttp(config)) log(line);
   await firstPolicy(policy, log);
   const { active } = policy;
   metrics.instruments.bundleInfo.set(bundleLabels(active.bundle), 1);
