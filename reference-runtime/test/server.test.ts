@@ -774,4 +774,20 @@ describe('a client that never reads', () => {
     expect(server.runtime.local.stats().active).toBe(0);
     socket.destroy();
   });
+
+  it('loses its connection with answers that are not streamed, too', async () => {
+    await using server = await startServer(randomModel(dir.file('unread.gguf')), (config) => {
+      config.limits.deadlineMs = 1000;
+      config.limits.stallMs = 500;
+    });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {});
+    socket.pause();
+    // More than the kernel buffers.
+    socket.write('GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(300));
+    const connections = (): Promise<number> =>
+      new Promise((resolve) => server.http.getConnections((_error, count) => resolve(count)));
+    await until(async () => (await connections()) === 1);
+    await until(async () => (await connections()) === 0);
+    socket.destroy();
+  });
 });

@@ -32,6 +32,8 @@ export function buildApp(runtime: Runtime): FastifyInstance {
     bodyLimit: config.limits.bodyBytes,
     logger: false,
     requestTimeout: ARRIVAL_MS,
+    // Nothing was read and nothing taken for longer than any request may run: answers would wait there for a client that never reads.
+    connectionTimeout: config.limits.deadlineMs + config.limits.stallMs,
     forceCloseConnections: 'idle' as const,
     // What Fastify refuses before a route is found, in the same shape as everything else.
     frameworkErrors: (error: unknown, _request: FastifyRequest, reply: FastifyReply) => void sendError(runtime, error, reply),
