@@ -254,14 +254,17 @@ describe('router traces', () => {
   });
 });
 
-describe('threads', () => {
-  it('are never more than the cores there are, and it is said', async () => {
+describe('what a load remarks', () => {
+  it('threads are never more than the cores there are, a context may be more than the model was trained with', async () => {
     const logs: string[] = [];
-    const options = engineOptions(randomModel(dir.file('threads.gguf')), { threads: 1000 });
+    const options = engineOptions(randomModel(dir.file('eager.gguf'), { context: 128 }), { threads: 1000, context: 129 });
     const eager = new LlamaEngine(options, (line) => logs.push(line));
     const cores = availableParallelism();
     expect((await eager.load()).threads).toBe(cores);
-    expect(logs).toEqual([`1000 threads are more than the cores there are; the engine uses ${cores}`]);
+    expect(logs).toEqual([
+      `1000 threads are more than the cores there are; the engine uses ${cores}`,
+      "a context of 129 tokens is more than the 128 of the model's training: what follows them is not to be relied on",
+    ]);
     await eager.dispose();
   });
 });

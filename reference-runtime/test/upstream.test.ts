@@ -217,6 +217,22 @@ describe('circuit breaker', () => {
     expect(engine.stats()).toMatchObject({ state: 'ready', upstream: { circuit: 'closed', opened: 2 } });
   });
 
+  it('opens for a server that lets deadlines pass, and not for clients that go away', async () => {
+    await using server = await startStub(silent);
+    const { engine } = engineFor(server, { circuit: { failures: 2, openMs: 60_000 } });
+    const given = async (signal: AbortSignal): Promise<void> => void (await collect(engine, request(), signal));
+    for (const calls of [1, 2, 3]) {
+      const gone = new AbortController();
+      const answer = given(gone.signal);
+      while (server.calls.length < calls) await new Promise((resolve) => setTimeout(resolve, 1));
+      gone.abort();
+      await answer;
+    }
+    expect(engine.stats().upstream).toMatchObject({ circuit: 'closed', attempts: { failed: 0, cancelled: 3 } });
+    for (const _ of [1, 2]) await given(AbortSignal.timeout(50));
+    expect(engine.stats().upstream).toMatchObject({ circuit: 'open', attempts: { failed: 2, cancelled: 3 } });
+  });
+
   it('follows a model: state and failures in a row, one call at a time', () =>
     fc.assert(
       fc.property(

@@ -138,6 +138,7 @@ export class LlamaCore {
       expertsUsed: shape.expertsUsed,
       parameters: shape.parameters,
       fileBytes: shape.fileBytes,
+      trainedContext: shape.trainedContext,
       trace,
       memory: planMemory(shape, options, memory, model.gpuLayers),
     };

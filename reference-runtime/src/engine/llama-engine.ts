@@ -40,6 +40,17 @@ function fingerprint(path: string): string | undefined {
   return stat === undefined ? undefined : `${stat.size} ${stat.mtimeNs}`;
 }
 
+/** What was asked for and is not, or is not wise: one line each, after a load. */
+function remarks({ threads, context }: LlamaOptions, info: EngineInfo): string[] {
+  const out: string[] = [];
+  if (info.threads < threads) out.push(`${threads} threads are more than the cores there are; the engine uses ${info.threads}`);
+  if (info.trainedContext !== undefined && context > info.trainedContext)
+    out.push(
+      `a context of ${context} tokens is more than the ${info.trainedContext} of the model's training: what follows them is not to be relied on`,
+    );
+  return out;
+}
+
 /** llama.cpp in a child process. */
 export class LlamaEngine implements Engine {
   readonly #options: LlamaOptions;
@@ -127,10 +138,7 @@ export class LlamaEngine implements Engine {
           this.#failures = 0;
           this.#info = message.info;
           this.#last = message.stats;
-          if (message.info.threads < this.#options.threads)
-            this.#log(
-              `${this.#options.threads} threads are more than the cores there are; the engine uses ${message.info.threads}`,
-            );
+          for (const remark of remarks(this.#options, message.info)) this.#log(remark);
           resolve(message.info);
         } else if (message.type === 'failed') {
           settled = true;

@@ -163,9 +163,21 @@ export interface EngineInfo {
   expertsUsed: number;
   parameters: number;
   fileBytes: number;
+  /** Tokens; absent for another server's engine. */
+  trainedContext?: number;
   trace: { available: boolean; reason: string };
   /** What loading was planned to take; absent for another server's engine. */
   memory?: MemoryPlan;
+}
+
+/** The reason with which a signal aborts at a request's deadline, by the name that AbortSignal.timeout gives it. */
+export function deadlinePassed(): DOMException {
+  return new DOMException('the deadline of the request has passed', 'TimeoutError');
+}
+
+/** Whether it was the deadline that aborted it, and not a client that went away. */
+export function isPastDeadline({ reason }: AbortSignal): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError';
 }
 
 /** Memory of the GPU in bytes, by whomever it is used. */

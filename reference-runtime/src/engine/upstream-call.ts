@@ -2,7 +2,7 @@
 // could have seen.
 import type { Permit } from './circuit.ts';
 import { retryAfterMs } from './retry.ts';
-import { EngineError } from './types.ts';
+import { EngineError, isPastDeadline } from './types.ts';
 
 const MAX_ERROR_BYTES = 4096;
 /** Gateways say these when the server behind them did not take the request on. */
@@ -138,7 +138,9 @@ export async function open(call: Call, permit: Permit, signal: AbortSignal): Pro
   } catch (error) {
     if (error instanceof CallFailure) throw error;
     if (signal.aborted) {
-      permit.released();
+      // Who lets a whole deadline pass is as silent as one who lets firstByteMs pass, and of use to the next request no more than that.
+      if (isPastDeadline(signal)) permit.failed();
+      else permit.released();
       throw signal.reason;
     }
     permit.failed();

@@ -13,6 +13,7 @@ import {
   type EngineStats,
   type FinishReason,
   type GenerateRequest,
+  isPastDeadline,
   type PassedOn,
 } from './types.ts';
 import { type Call, CallFailure, type Opened, open, reasonOf } from './upstream-call.ts';
@@ -160,7 +161,7 @@ export class UpstreamEngine implements Engine {
     try {
       return await open(call, permit, signal);
     } catch (error) {
-      this.#attempts[signal.aborted ? 'cancelled' : 'failed']++;
+      this.#attempts[signal.aborted && !isPastDeadline(signal) ? 'cancelled' : 'failed']++;
       throw error;
     }
   }

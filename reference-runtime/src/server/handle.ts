@@ -1,6 +1,6 @@
 // One completion request from arrival to its last byte: the stages in order, then the answer whole or streamed.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { EngineEvent, FinishReason, TokenScore } from '../engine/types.ts';
+import { deadlinePassed, type EngineEvent, type FinishReason, type TokenScore } from '../engine/types.ts';
 import { parseTraceContext } from '../telemetry/trace-context.ts';
 import { newContext, operationName, overheadMs, type RequestAttributes, type RequestContext, tokensUsed } from './context.ts';
 import { costHeader } from './cost.ts';
@@ -80,7 +80,7 @@ function watch(runtime: Runtime, reply: FastifyReply): Watch {
     controller.abort();
   };
   reply.raw.on('close', onClose);
-  const timer = setTimeout(() => controller.abort(), runtime.config.limits.deadlineMs);
+  const timer = setTimeout(() => controller.abort(deadlinePassed()), runtime.config.limits.deadlineMs);
   return {
     signal: controller.signal,
     clientGone: () => gone,

@@ -25,6 +25,7 @@ export function unloadedInfo(config: RuntimeConfig): EngineInfo {
     expertsUsed: shape.expertsUsed,
     parameters: shape.parameters,
     fileBytes: shape.fileBytes,
+    trainedContext: shape.trainedContext,
     trace: { available: false, reason: 'the model is not loaded yet' },
   };
 }

@@ -1,6 +1,6 @@
 // Shadow traffic: a share of requests is sent to a second pool as well, to see how it does under real load. Nobody waits for the copy or
 // sees its answer, no tenant pays for it, and what would be in the way is dropped and counted.
-import type { EngineEvent, GenerateRequest } from '../engine/types.ts';
+import { deadlinePassed, type EngineEvent, type GenerateRequest } from '../engine/types.ts';
 import type { Decision, Target } from '../policy/policy.ts';
 import type { ShadowEnd } from '../telemetry/governance-metrics.ts';
 import { INCAPABLE, lacking } from './capabilities.ts';
@@ -84,7 +84,7 @@ export class Shadows implements ShadowTraffic {
 
   async #send(runtime: Runtime, context: RequestContext, target: Target, controller: AbortController): Promise<void> {
     const start = performance.now();
-    const timer = setTimeout(() => controller.abort(), this.#limits.deadlineMs);
+    const timer = setTimeout(() => controller.abort(deadlinePassed()), this.#limits.deadlineMs);
     const leave = runtime.pools.get(target.pool)?.enter();
     const tokens: TokensUsed = { prompt: 0, completion: 0 };
     let outcome: ShadowEnd = 'failed';
