@@ -41,7 +41,7 @@ export function diffEventSchemas(base: ReadonlyMap<string, EventSchema>, head: R
       changes,
       visited: new Set(),
     };
-    compare(walk, before.schema, after.schema, [], [], '', 0);
+    compare(walk, { base: { schema: before.schema, path: [] }, head: { schema: after.schema, path: [] }, field: '', depth: 0 });
   }
   return changes.sort(compareChanges);
 }
@@ -57,8 +57,49 @@ interface Walk {
   readonly visited: Set<string>;
 }
 
+interface SchemaAt {
+  readonly schema: Json | undefined;
+  readonly path: Path;
+}
+
+/** A schema in both versions. */
+interface Place {
+  readonly base: SchemaAt;
+  readonly head: SchemaAt;
+  /** Dotted name in the event; empty for the event itself. */
+  readonly field: string;
+  readonly depth: number;
+}
+
+/** Two versions of a schema that are mappings, references followed, and where what is found about them is said. */
+interface Pair {
+  readonly walk: Walk;
+  readonly b: JsonObject;
+  readonly a: JsonObject;
+  readonly place: Place;
+  /** `The field `a.b` of `event``, or the event. */
+  readonly label: string;
+  readonly say: Say;
+}
+
+/** Keywords that are compared as a whole: what a change of them means only the values they meet can tell. */
+const OPAQUE = [
+  'oneOf',
+  'anyOf',
+  'allOf',
+  'not',
+  'if',
+  'then',
+  'else',
+  'prefixItems',
+  'contains',
+  'dependentRequired',
+  'propertyNames',
+  'patternProperties',
+] as const;
+
 /** Follows `#/...` references; the path of the target comes along, so that locations point at the definition. */
-function resolve(root: JsonObject, schema: Json | undefined, path: Path): { schema: Json | undefined; path: Path } {
+function resolve(root: JsonObject, { schema, path }: SchemaAt): SchemaAt {
   let current = schema;
   let at = path;
   for (let hops = 0; hops < 32; hops += 1) {
@@ -78,23 +119,16 @@ function resolve(root: JsonObject, schema: Json | undefined, path: Path): { sche
   return { schema: current, path: at };
 }
 
-function compare(
-  walk: Walk,
-  baseSchema: Json | undefined,
-  headSchema: Json | undefined,
-  basePath: Path,
-  headPath: Path,
-  field: string,
-  depth: number,
-): void {
+function compare(walk: Walk, unresolved: Place): void {
+  const { field, depth } = unresolved;
   if (depth > MAX_DEPTH || walk.changes.length > MAX_CHANGES) return;
-  const before = resolve(walk.baseRoot, baseSchema, basePath);
-  const after = resolve(walk.headRoot, headSchema, headPath);
-  const key = `${before.path.join('/')} ${after.path.join('/')} ${field.split('.').length > 6 ? '' : field}`;
+  const base = resolve(walk.baseRoot, unresolved.base);
+  const head = resolve(walk.headRoot, unresolved.head);
+  const key = `${base.path.join('/')} ${head.path.join('/')} ${field.split('.').length > 6 ? '' : field}`;
   if (walk.visited.has(key)) return;
   walk.visited.add(key);
-  const b = asMap(before.schema);
-  const a = asMap(after.schema);
+  const b = asMap(base.schema);
+  const a = asMap(head.schema);
   if (b === undefined || a === undefined) return;
   const say: Say = (rule, what) => {
     const name = what.field ?? field;
@@ -112,8 +146,8 @@ function compare(
       inBase: what.inBase ?? false,
       location:
         what.inBase === true
-          ? walk.before.locate(what.path ?? before.path)
-          : walk.after.locate(what.path ?? [...after.path, what.keyword]),
+          ? walk.before.locate(what.path ?? base.path)
+          : walk.after.locate(what.path ?? [...head.path, what.keyword]),
       touches: { metrics: [], ...(name === '' ? {} : { eventPath: name }) },
     });
   };
@@ -121,31 +155,14 @@ function compare(
   compareTypes(b, a, label, say);
   compareEnums(b, a, label, say);
   compareLimits(b, a, label, say);
-  compareObjects(walk, b, a, before.path, after.path, field, depth, say);
-  if (b['items'] !== undefined && a['items'] !== undefined)
-    compare(
-      walk,
-      b['items'],
-      a['items'],
-      [...before.path, 'items'],
-      [...after.path, 'items'],
-      field === '' ? '[]' : field,
-      depth + 1,
-    );
-  for (const keyword of [
-    'oneOf',
-    'anyOf',
-    'allOf',
-    'not',
-    'if',
-    'then',
-    'else',
-    'prefixItems',
-    'contains',
-    'dependentRequired',
-    'propertyNames',
-    'patternProperties',
-  ] as const) {
+  const pair: Pair = { walk, b, a, place: { base, head, field, depth }, label, say };
+  compareProperties(pair);
+  compareRequired(pair);
+  compareContentModels(pair);
+  if (isObject(b['additionalProperties']) && isObject(a['additionalProperties']))
+    compareBelow(pair, ['additionalProperties'], nameOf(field, '*'));
+  if (b['items'] !== undefined && a['items'] !== undefined) compareBelow(pair, ['items'], field === '' ? '[]' : field);
+  for (const keyword of OPAQUE) {
     if (same(b[keyword], a[keyword])) continue;
     say('telemetry-event-constraint-changed', {
       keyword,
@@ -159,6 +176,19 @@ function compare(
   }
 }
 
+/** Compares what both versions have below a pair. */
+function compareBelow({ walk, b, a, place }: Pair, steps: readonly string[], field: string): void {
+  const below = (schema: JsonObject, path: Path): SchemaAt => ({
+    schema: steps.reduce<Json | undefined>((current, step) => (isObject(current) ? current[step] : undefined), schema),
+    path: [...path, ...steps],
+  });
+  compare(walk, { base: below(b, place.base.path), head: below(a, place.head.path), field, depth: place.depth + 1 });
+}
+
+function nameOf(field: string, property: string): string {
+  return field === '' ? property : `${field}.${property}`;
+}
+
 /** Open: unknown properties are allowed; closed: they are refused; partial: they must match a schema or pattern. */
 export function contentModel(schema: JsonObject): 'open' | 'closed' | 'partial' {
   const additional = schema['additionalProperties'] ?? schema['unevaluatedProperties'];
@@ -166,39 +196,15 @@ export function contentModel(schema: JsonObject): 'open' | 'closed' | 'partial' 
   return additional === undefined || additional === true ? 'open' : 'partial';
 }
 
-function compareObjects(
-  walk: Walk,
-  b: JsonObject,
-  a: JsonObject,
-  basePath: Path,
-  headPath: Path,
-  field: string,
-  depth: number,
-  say: Say,
-): void {
+function compareProperties(pair: Pair): void {
+  const { walk, b, a, place, say } = pair;
   const was = asMap(b['properties']) ?? {};
   const is = asMap(a['properties']) ?? {};
-  const required = (schema: JsonObject): ReadonlySet<string> =>
-    new Set(
-      Array.isArray(schema['required']) ? schema['required'].filter((item): item is string => typeof item === 'string') : [],
-    );
-  const mustBefore = required(b);
-  const mustAfter = required(a);
-  const before = contentModel(b);
   const after = contentModel(a);
-  const nameOf = (property: string): string => (field === '' ? property : `${field}.${property}`);
-  for (const [property, schema] of Object.entries(was)) {
-    const name = nameOf(property);
+  for (const property of Object.keys(was)) {
+    const name = nameOf(place.field, property);
     if (Object.hasOwn(is, property)) {
-      compare(
-        walk,
-        schema,
-        is[property],
-        [...basePath, 'properties', property],
-        [...headPath, 'properties', property],
-        name,
-        depth + 1,
-      );
+      compareBelow(pair, ['properties', property], name);
       continue;
     }
     say('telemetry-event-field-removed', {
@@ -207,76 +213,81 @@ function compareObjects(
       was: property,
       is: '',
       inBase: true,
-      path: [...basePath, 'properties', property],
+      path: [...place.base.path, 'properties', property],
       breaks: after === 'open' ? 'consumer' : 'both',
       message: `The field \`${name}\` of \`${walk.event}\` is gone${after === 'closed' ? ', and the closed schema now refuses events that still have it' : ''}.`,
       fix: 'Keep the field until no reader uses it; then make it optional, then remove it.',
     });
   }
+  if (contentModel(b) !== 'closed') return;
   for (const property of Object.keys(is)) {
-    if (Object.hasOwn(was, property) || before !== 'closed') continue;
+    if (Object.hasOwn(was, property)) continue;
+    const name = nameOf(place.field, property);
     say('telemetry-event-field-added', {
       keyword: 'field',
-      field: nameOf(property),
+      field: name,
       was: '',
       is: property,
-      path: [...headPath, 'properties', property],
+      path: [...place.head.path, 'properties', property],
       breaks: 'consumer',
-      message: `The field \`${nameOf(property)}\` was added to \`${walk.event}\`, whose readers refuse unknown fields (additionalProperties: false in base).`,
+      message: `The field \`${name}\` was added to \`${walk.event}\`, whose readers refuse unknown fields (additionalProperties: false in base).`,
       fix: 'Open the content model in one release, add the field in the next.',
     });
   }
-  for (const property of mustAfter) {
-    if (mustBefore.has(property)) continue;
+}
+
+function requiredOf(schema: JsonObject): ReadonlySet<string> {
+  const { required } = schema;
+  return new Set(Array.isArray(required) ? required.filter((item): item is string => typeof item === 'string') : []);
+}
+
+function compareRequired({ walk, b, a, place, say }: Pair): void {
+  const before = requiredOf(b);
+  const after = requiredOf(a);
+  const { path } = place.head;
+  for (const property of after) {
+    if (before.has(property)) continue;
+    const name = nameOf(place.field, property);
     say('telemetry-event-field-required', {
       keyword: 'required',
-      field: nameOf(property),
+      field: name,
       was: 'optional',
       is: 'required',
-      path: [...headPath, 'required'],
+      path: [...path, 'required'],
       breaks: 'producer',
-      message: `The field \`${nameOf(property)}\` of \`${walk.event}\` became required: clusters not yet upgraded send events without it.`,
+      message: `The field \`${name}\` of \`${walk.event}\` became required: clusters not yet upgraded send events without it.`,
       fix: 'Send it everywhere first, then require it.',
     });
   }
-  for (const property of mustBefore) {
-    if (mustAfter.has(property) || !Object.hasOwn(is, property)) continue;
+  for (const property of before) {
+    if (after.has(property) || !Object.hasOwn(asMap(a['properties']) ?? {}, property)) continue;
+    const name = nameOf(place.field, property);
     say('telemetry-event-field-optional', {
       keyword: 'required',
-      field: nameOf(property),
+      field: name,
       was: 'required',
       is: 'optional',
-      path: [...headPath, 'properties', property],
+      path: [...path, 'properties', property],
       breaks: 'consumer',
-      message: `The field \`${nameOf(property)}\` of \`${walk.event}\` is no longer required: readers that rely on it fail.`,
+      message: `The field \`${name}\` of \`${walk.event}\` is no longer required: readers that rely on it fail.`,
       fix: 'Keep it required, or make the readers cope first.',
     });
   }
-  if (before !== after) {
-    const tighter = after === 'closed' || (after === 'partial' && before === 'open');
-    say('telemetry-event-content-model-changed', {
-      keyword: 'additionalProperties',
-      was: before,
-      is: after,
-      breaks: tighter ? 'producer' : 'consumer',
-      severity: tighter ? 'fail' : 'warn',
-      message:
-        `${field === '' ? `The event \`${walk.event}\`` : `The field \`${field}\` of \`${walk.event}\``} went from a ${before} to a ${after === 'open' ? 'n open' : after} content model.`
-          .replace('a n open', 'an open')
-          .replace('from a open', 'from an open'),
-      fix: tighter ? 'Stay open while a cluster may send more fields.' : 'Check that readers ignore unknown fields.',
-    });
-  }
-  const extraBefore = b['additionalProperties'];
-  const extraAfter = a['additionalProperties'];
-  if (isObject(extraBefore) && isObject(extraAfter))
-    compare(
-      walk,
-      extraBefore,
-      extraAfter,
-      [...basePath, 'additionalProperties'],
-      [...headPath, 'additionalProperties'],
-      nameOf('*'),
-      depth + 1,
-    );
+}
+
+function compareContentModels({ b, a, label, say }: Pair): void {
+  const before = contentModel(b);
+  const after = contentModel(a);
+  if (before === after) return;
+  const tighter = after === 'closed' || (after === 'partial' && before === 'open');
+  const named = (model: string): string => (model === 'open' ? 'an open' : `a ${model}`);
+  say('telemetry-event-content-model-changed', {
+    keyword: 'additionalProperties',
+    was: before,
+    is: after,
+    breaks: tighter ? 'producer' : 'consumer',
+    severity: tighter ? 'fail' : 'warn',
+    message: `${label} went from ${named(before)} to ${named(after)} content model.`,
+    fix: tighter ? 'Stay open while a cluster may send more fields.' : 'Check that readers ignore unknown fields.',
+  });
 }
