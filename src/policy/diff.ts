@@ -44,8 +44,6 @@ export interface DecisionDiff {
   readonly changed: number;
   /** Worst class first; empty when every decision is the same. */
   readonly groups: readonly DiffGroup[];
-  /** Inputs on which both sides end in an error. */
-  readonly bothFail: number;
   readonly seconds: number;
 }
 
@@ -66,9 +64,7 @@ export async function decisionDiff(
       ? await once(pool.outcomes(head.plain, entrypoint, texts))
       : await Promise.all([pool.outcomes(base.plain, entrypoint, texts), pool.outcomes(head.plain, entrypoint, texts)]);
   const changed: { index: number; class: DiffClass; fields: readonly string[] }[] = [];
-  let bothFail = 0;
   for (let index = 0; index < inputs.length; index += 1) {
-    if ('failure' in before[index]! && 'failure' in after[index]!) bothFail += 1;
     const change = classify(before[index]!, after[index]!);
     if (change !== undefined) changed.push({ index, ...change });
   }
@@ -114,7 +110,7 @@ export async function decisionDiff(
       example: { input: JSON.parse(text) as Json, line: inputs[smallest.index]!.line, cause: smallest.cause, ...sides },
     });
   }
-  return { entrypoint, replayed: inputs.length, weight, changed: changed.length, groups, bothFail, seconds };
+  return { entrypoint, replayed: inputs.length, weight, changed: changed.length, groups, seconds };
 }
 
 async function once<T>(work: Promise<T>): Promise<[T, T]> {

@@ -4,24 +4,17 @@ import { sourceText } from './ast.ts';
 import { type Definition, ownText, splitBody } from './definitions.ts';
 import { applyEdits, type Edit, offsetOf } from './edits.ts';
 
-export interface Instrumented {
-  readonly modules: Modules;
-  /** Definitions that carry hooks. */
-  readonly hooked: ReadonlySet<string>;
-}
-
 /**
  * Puts two host calls into the body of every definition: `mixgate.on("<id>")` first (false switches the definition
  * off) and `mixgate.fired("<id>", <value>)` last (tells the host that the body held, and, where a rule has several definitions, with which value). The names
  * are custom builtins, declared in the capabilities of the build, so nothing in input, data or the packages changes and
  * rows stay where they are. The semantics stay too: both calls are true unless the host says otherwise.
  */
-export function instrument(modules: Modules, definitions: readonly Definition[]): Instrumented {
+export function instrument(modules: Modules, definitions: readonly Definition[]): Modules {
   // Only where definitions can agree or clash does their value matter; elsewhere handing it out would only cost time.
   const heads = new Map<string, number>();
   for (const d of definitions) if (d.chain.length === 0 && d.kind !== 'default') heads.set(d.rule, (heads.get(d.rule) ?? 0) + 1);
   const edits = new Map<string, Edit[]>();
-  const hooked = new Set<string>();
   for (const definition of definitions) {
     if (definition.kind === 'default') continue;
     const source = modules.get(definition.file);
@@ -33,13 +26,9 @@ export function instrument(modules: Modules, definitions: readonly Definition[])
       `mixgate.on("${definition.id}")`,
       `mixgate.fired("${definition.id}", ${value})`,
     );
-    if (planned === undefined) continue;
-    append(edits, definition.file, ...planned);
-    hooked.add(definition.id);
+    if (planned !== undefined) append(edits, definition.file, ...planned);
   }
-  const result = new Map<string, string>();
-  for (const [path, text] of modules) result.set(path, applyEdits(text, edits.get(path) ?? []));
-  return { modules: result, hooked };
+  return new Map([...modules].map(([path, text]) => [path, applyEdits(text, edits.get(path) ?? [])]));
 }
 
 /** Edits that put one expression in front of a definition's body and one behind it; undefined for a shape that isn't known. */

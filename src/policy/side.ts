@@ -97,7 +97,7 @@ export function tracedProgram(side: Side): Promise<number | undefined> {
 
 /** The same with modules that are left alone, for other entrypoints. */
 export async function tracedProgramWith(side: Side, extra: Modules, entrypoints: readonly string[]): Promise<number | undefined> {
-  const { modules } = instrument(side.source.modules, side.definitions);
+  const modules = instrument(side.source.modules, side.definitions);
   try {
     return side.pool.add(await compileProgram(side.opa, new Map([...modules, ...extra]), side.source.data, entrypoints, true));
   } catch (error) {

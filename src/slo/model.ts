@@ -58,7 +58,6 @@ export interface Objective {
   readonly id: string;
   readonly slo: string;
   readonly service: string;
-  readonly displayName?: string;
   /** Share of good events, 0 <= T < 1. */
   readonly target: number;
   readonly period: Period;

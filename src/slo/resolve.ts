@@ -75,7 +75,6 @@ function resolveSlo(slo: Loaded<OpensloSloDocument>, set: OpensloSet, preset: Pr
       id,
       slo: name,
       service: spec.service,
-      ...(value.metadata.displayName === undefined ? {} : { displayName: value.metadata.displayName }),
       target,
       period,
       method: spec.budgetingMethod,

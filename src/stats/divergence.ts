@@ -1,6 +1,4 @@
-/** Measures of how evenly and how differently experts are used; see each function for unit and range. Counts are non-negative. */
-
-/** Jensen-Shannon divergence of two count vectors, base 2: 0 .. 1; NaN when a side is empty. */
+/** Jensen-Shannon divergence of two vectors of non-negative counts, base 2: 0 .. 1; NaN when a side is empty (Lin 1991). */
 export function jensenShannon(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let totalA = 0;
   let totalB = 0;
@@ -18,9 +16,4 @@ export function jensenShannon(a: ArrayLike<number>, b: ArrayLike<number>): numbe
     if (q > 0) divergence += 0.5 * q * Math.log2(q / m);
   }
   return Math.max(0, divergence);
-}
-
-/** Expected Jensen-Shannon divergence (bits) between two samples of n independent selections from one distribution over k cells: (k-1) / (4 n ln 2). */
-export function jensenShannonNoiseFloor(k: number, n: number): number {
-  return (k - 1) / (4 * n * Math.LN2);
 }

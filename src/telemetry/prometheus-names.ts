@@ -23,7 +23,6 @@ export interface TranslatedMetric {
 export interface PrometheusName {
   /** The family's name: what `_bucket`, `_sum` and `_count` are appended to for a histogram. */
   readonly base: string;
-  readonly strategy: TranslationStrategy;
   /** Every series name that a query may use: the base itself and, for a histogram, its three (classic) series. */
   readonly series: readonly string[];
 }
@@ -83,7 +82,7 @@ export function prometheusNames(
     for (const base of basesFor(metric, strategy)) {
       if (seen.has(`${strategy} ${base}`)) continue;
       seen.add(`${strategy} ${base}`);
-      names.push({ base, strategy, series: seriesOf(base, metric.instrument) });
+      names.push({ base, series: seriesOf(base, metric.instrument) });
     }
   }
   return names;

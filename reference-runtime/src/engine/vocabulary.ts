@@ -17,7 +17,6 @@ export interface Vocabulary {
   bytes(token: number): Uint8Array;
   /** The token as text for reports: control tokens by name, bytes that are no UTF-8 as U+FFFD. */
   label(token: number): string;
-  isControl(token: number): boolean;
 }
 
 /** GPT-2's reversible mapping of bytes to printable characters (Radford et al. 2019, encoder.py), inverted. */
@@ -61,7 +60,6 @@ export function readVocabulary(path: string): Vocabulary {
     longest: table.reduce((longest, { length }) => Math.max(longest, length), 4),
     bytes: (token) => table[token] ?? empty,
     label: (token) => (special(token) ? (pieces[token] ?? '') : decoder.decode(table[token] ?? empty)),
-    isControl: special,
   };
 }
 

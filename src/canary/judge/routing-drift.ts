@@ -1,5 +1,5 @@
 import type { Verdict } from '../../core/verdict.ts';
-import { jensenShannon, jensenShannonNoiseFloor } from '../../stats/divergence.ts';
+import { jensenShannon } from '../../stats/divergence.ts';
 import { holm } from '../../stats/multiplicity.ts';
 import { createRng } from '../../stats/rng.ts';
 
@@ -24,8 +24,6 @@ export interface LayerDrift {
   readonly jsd: number;
   /** Mean divergence when arm labels are exchanged at random by prompt: what chance alone gives here. */
   readonly noiseFloor: number;
-  /** Divergence that independent selections of the same number would give on average, (K-1)/(4 N ln 2). */
-  readonly independentFloor: number;
   /** p over all layers at once (maximum statistic). */
   readonly pAdjusted: number;
   readonly largestShift: { readonly expert: number; readonly baselineShare: number; readonly candidateShare: number };
@@ -171,7 +169,6 @@ function testGroup(pairs: readonly RoutingPair[], seed: string, permutations: nu
       layer,
       jsd: observed[layer]!,
       noiseFloor: floor[layer]!,
-      independentFloor: jensenShannonNoiseFloor(b.length, Math.max(1, Math.min(sumB, sumC))),
       pAdjusted: pOf(scaled(observed, layer)),
       largestShift: { expert, baselineShare: b[expert]! / (sumB || 1), candidateShare: c[expert]! / (sumC || 1) },
     });
