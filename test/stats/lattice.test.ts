@@ -42,4 +42,7 @@ test('Darwin’s maize in eighths of an inch: 863 of 32768 sign patterns reach t
 test('values that are no multiples of a step have no such distribution', () => {
   expect(latticeSignFlip([1, Math.SQRT2, Math.PI])).toBeUndefined();
   expect(latticeSignFlip([0, 0])).toEqual({ larger: 1, smaller: 1 });
+  // A sum of 4,000 steps is computed, one of 4,001 is not.
+  expect(latticeSignFlip([3999, 1])).toEqual({ larger: 0.25, smaller: 1 });
+  expect(latticeSignFlip([4000, 1])).toBeUndefined();
 });
