@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { normalSf } from '../../src/stats/distributions.ts';
 import { cochranArmitage, mannKendall, theilSen } from '../../src/stats/monotone-trend.ts';
 
 describe('Mann-Kendall', () => {
@@ -23,9 +24,30 @@ describe('Mann-Kendall', () => {
     for (const { s, pUp } of all.slice(0, 200)) expect(pUp).toBeCloseTo(all.filter((one) => one.s >= s).length / 720, 12);
   });
 
+  // Kendall 1975: the variance of S with t values in each group of equals is [n(n-1)(2n+5) - sum t(t-1)(2t+5)] / 18.
+  it('is normal with ties and for many values, one step of S less for continuity', () => {
+    const ties = mannKendall([1, 1, 2, 2, 3]);
+    const sd = Math.sqrt((5 * 4 * 15 - 2 * (2 * 1 * 9)) / 18);
+    expect(ties.s).toBe(8);
+    expect(ties.pUp).toBeCloseTo(normalSf(7 / sd), 12);
+    expect(ties.pDown).toBeCloseTo(normalSf(-9 / sd), 12);
+    const slow = (n: number) => Array.from({ length: n }, (_, i) => (i % 2 === 0 ? i : i - n));
+    const [exact, many] = [mannKendall(slow(60)), mannKendall(slow(61))];
+    const wide = Math.sqrt((61 * 60 * 127) / 18);
+    expect(many.pUp).toBeCloseTo(normalSf((many.s - 1) / wide), 12);
+    expect(many.pDown).toBeCloseTo(normalSf((-many.s - 1) / wide), 12);
+    // The exact p of one value less is not far from the normal one, and not it.
+    const normal = normalSf((exact.s - 1) / Math.sqrt((60 * 59 * 125) / 18));
+    expect(Math.abs(exact.pUp - normal)).toBeLessThan(0.003);
+    expect(exact.pUp).not.toBe(normal);
+  });
+
+  it('of no order at all is certain', () => expect(mannKendall([7])).toEqual({ s: 0, pUp: 1, pDown: 1 }));
+
   it('says nothing of values that are all equal, and the slope is the median one', () => {
     expect(mannKendall([3, 3, 3, 3])).toEqual({ s: 0, pUp: 1, pDown: 1 });
     expect(theilSen([1, 2, 3, 100, 5])).toBeCloseTo(1, 12);
+    expect([theilSen([]), theilSen([3]), theilSen([0, 4]), theilSen([0, 1, 6])]).toEqual([0, 0, 4, 3]);
   });
 });
 
@@ -49,5 +71,7 @@ describe('Cochran-Armitage', () => {
     const line = [10, 20, 30].map((events) => ({ events, trials: 100 }));
     expect(cochranArmitage(line)!.slope).toBeCloseTo(0.1, 12);
     expect(cochranArmitage(line.map(() => ({ events: 0, trials: 9 })))).toBeUndefined();
+    expect(cochranArmitage(line, [2, 2, 2])).toBeUndefined();
+    expect(cochranArmitage(line.toReversed())!.z).toBeCloseTo(-cochranArmitage(line)!.z, 12);
   });
 });
