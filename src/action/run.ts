@@ -89,7 +89,7 @@ async function judge(inputs: ActionInputs, run: ActionRun, remember: (more: Surr
 async function lookAround(git: Git, report: Report, pathPrefix: string): Promise<Surroundings> {
   const { base, head } = report.provenance;
   if (head === undefined) return {};
-  const tree = subtree(await commitTree(git, head.commit), pathPrefix);
+  const tree = subtree(await commitTree(git, head.commit, pathPrefix), pathPrefix);
   if (base === undefined) return { tree };
   const changed = (await git.changedFiles(base.commit, head.commit)).flatMap((path) =>
     pathPrefix === '' ? [path] : path.startsWith(`${pathPrefix}/`) ? [path.slice(pathPrefix.length + 1)] : [],

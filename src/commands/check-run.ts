@@ -123,13 +123,14 @@ export async function openSides(
   const prefix = relative(await realpath(git.root), await realpath(options.dir))
     .split(sep)
     .join('/');
-  const head = options.head === undefined ? folderTree(options.dir) : subtree(await commitTree(git, options.head), prefix);
+  const head =
+    options.head === undefined ? folderTree(options.dir) : subtree(await commitTree(git, options.head, prefix), prefix);
   if (options.base === undefined) return { base: undefined, tip: undefined, head, changed: undefined };
   // Compare with where the branch left base, as a pull request does: commits that base got since are not this change.
   const baseCommit = await git.mergeBase(options.base, options.head ?? 'HEAD');
-  const base = subtree(await commitTree(git, baseCommit), prefix);
+  const base = subtree(await commitTree(git, baseCommit, prefix), prefix);
   const tipCommit = await git.resolve(options.base);
-  const tip = tipCommit === baseCommit ? base : subtree(await commitTree(git, tipCommit), prefix);
+  const tip = tipCommit === baseCommit ? base : subtree(await commitTree(git, tipCommit, prefix), prefix);
   const changed = await changedBetween(
     base,
     head,

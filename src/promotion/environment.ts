@@ -38,7 +38,7 @@ export async function openEnvironment(git: Git, dir: string, configFile: string,
   const prefix = relative(await realpath(git.root), await realpath(dir))
     .split(sep)
     .join('/');
-  const tree = subtree(await commitTree(git, target.tip), prefix);
+  const tree = subtree(await commitTree(git, target.tip, prefix), prefix);
   const { promotion, config } = environmentOf(
     (await loadConfig(tree, configFile)).config.promotion,
     name,

@@ -23,11 +23,14 @@ interface CommitFiles {
   readonly links: readonly LinkEntry[];
 }
 
-export async function commitTree(git: Git, ref: string): Promise<Tree> {
+/** @param folder only what is below it is read and counted: a fleet in a large repository */
+export async function commitTree(git: Git, ref: string, folder = ''): Promise<Tree> {
   const commit = await git.resolve(ref);
   let files: Promise<CommitFiles> | undefined;
   const all = (): Promise<CommitFiles> => {
-    files ??= git.raw(['ls-tree', '-r', '-z', commit]).then((out) => commitFiles(out));
+    files ??= git
+      .raw(['ls-tree', '-r', '-z', '--full-tree', commit, ...(folder === '' ? [] : ['--', `${normalise(folder)}/`])])
+      .then((out) => commitFiles(out));
     return files;
   };
   const readMany = async (paths: readonly string[]): Promise<ReadonlyMap<string, Buffer>> => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -101,6 +102,24 @@ describe('git', () => {
 
   it.each(['--output=/tmp/x', '-x', 'a..b', 'a b', '', ':/x', 'a\nb'])('refuses the ref %j', (ref) => {
     expect(() => checkRef(ref)).toThrow(ConfigurationError);
+  });
+});
+
+describe('a fleet in a large repository', () => {
+  it('is counted by itself, whatever else is there and whatever its folder is called', async () => {
+    using repo = testRepo({ 'fleets/chat [1]/mixgate.yaml': 'version: 1\n', 'fleets/chat [1]b/x.yaml': 'a: 1\n' });
+    const lines = Array.from({ length: 50_001 }, (_, index) => `M 100644 :1 src/${index}\n`).join('');
+    execFileSync('git', ['fast-import', '--quiet'], {
+      cwd: repo.dir,
+      input: `blob\nmark :1\ndata 1\nx\ncommit refs/heads/big\ncommitter T <t@example.com> 0 +0000\ndata 0\nfrom refs/heads/main\n${lines}`,
+    });
+    const git = await openGit(repo.dir);
+    await expect((await commitTree(git, 'big')).list()).rejects.toThrow(/more than 50000 files; point -C at the part/);
+    const folder = 'fleets/chat [1]';
+    expect(await subtree(await commitTree(git, 'big', folder), folder).list()).toEqual(['mixgate.yaml']);
+    // From a folder below the root, too.
+    const below = await openGit(join(repo.dir, folder));
+    expect(await subtree(await commitTree(below, 'big', folder), folder).list()).toEqual(['mixgate.yaml']);
   });
 });
 

@@ -73,7 +73,7 @@ async function runDrift(invocation: Invocation): Promise<Report> {
   const result = await runDriftGate(context, config.drift ?? {}, config, {
     snapshots,
     appliedTree: async (commit) =>
-      git !== undefined && (await git.exists(commit)) ? subtree(await commitTree(git, commit), prefix) : undefined,
+      git !== undefined && (await git.exists(commit)) ? subtree(await commitTree(git, commit, prefix), prefix) : undefined,
   });
   const waived = applyWaivers(
     [result],

@@ -57,7 +57,7 @@ export async function openFolder(invocation: Invocation, name: string): Promise<
 export async function openRefs(invocation: Invocation, base: string, head: string): Promise<[Tree, Tree]> {
   const git = await openGit(invocation.dir);
   const prefix = relative(await realpath(git.root), await realpath(invocation.dir)).replaceAll('\\', '/');
-  return [subtree(await commitTree(git, base), prefix), subtree(await commitTree(git, head), prefix)];
+  return [subtree(await commitTree(git, base, prefix), prefix), subtree(await commitTree(git, head, prefix), prefix)];
 }
 
 /** How files of a folder on the command line are named: from where mixgate runs, absolute when they lie outside. */
