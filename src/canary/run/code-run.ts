@@ -7,9 +7,13 @@ const WALL_MS = 10_000;
 const HEAP_MIB = 64;
 const MAX_OUTPUT = 64 * 1024;
 
+/** All memory that is written to: V8 bounds its heap alone, and buffers lie outside of it. Node takes some 600 MiB of it to start. */
+const DATA_BYTES = 1024 * 1024 * 1024;
+
 /**
- * The command a model's code runs under: own user and network namespaces (no network, no privileges), CPU time by rlimit, and Node's
- * permission model (no files, no child processes, no workers, no addons). Code comes on standard input; the environment is empty.
+ * The command a model's code runs under: own user, network and process namespaces (no network, no privileges, no signals to others), CPU
+ * time and memory by rlimit, and Node's permission model (no files, no child processes, no workers, no addons). Code comes on standard
+ * input; the environment is empty.
  */
 function sandboxed(): readonly [string, ...string[]] {
   return [
@@ -17,10 +21,14 @@ function sandboxed(): readonly [string, ...string[]] {
     '--user',
     '--map-root-user',
     '--net',
+    '--pid',
+    '--fork',
+    '--kill-child',
     '--',
     'prlimit',
     `--cpu=${CPU_SECONDS}`,
     '--core=0',
+    `--data=${DATA_BYTES}`,
     '--',
     process.execPath,
     '--permission',

@@ -72,6 +72,15 @@ describe('code of answers', () => {
     server.close();
   });
 
+  it('reaches no other process, and not the memory of the machine', async () => {
+    await requireCodeSandbox();
+    expect(await codePasses(`process.kill(${process.pid}, 0);`, '')).toBe(false);
+    const takes = (megabytes: number): string =>
+      `const all = []; for (let i = 0; i < ${megabytes}; i += 10) all.push(new Uint8Array(1e7).fill(1));`;
+    expect(await codePasses(takes(50), '')).toBe(true);
+    expect(await codePasses(takes(1500), '')).toBe(false);
+  });
+
   it('is not run unless allowed: no data, no pass', async () => {
     const prompts = [{ id: 'p1', segment: 's', prompt: 'x', check: { kind: 'code' as const, value: TEST } }];
     expect(await derivePoints([point('answer', 1, 1, { arm: 'baseline' }, 'x')], profile, prompts, undefined)).toEqual([]);
