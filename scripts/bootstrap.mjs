@@ -51,7 +51,7 @@ function installRoot() {
   say('installing dependencies and Node 24 from package-lock.json (usually 20 to 60 s)');
   worked = true;
   rmSync(stamp, { force: true });
-  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  const npm = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
     shell: process.platform === 'win32',
