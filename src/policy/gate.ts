@@ -7,7 +7,7 @@ import { plural } from '../core/text.ts';
 import { loadPolicySource, type Modules, sourceDigest } from '../rego/source.ts';
 import { judgeBehaviour } from './gate/behaviour.ts';
 import { nothingCollected } from './gate/collected.ts';
-import { clockFindings, shadowedGuards } from './gate/guarded.ts';
+import { clockFindings, editedGuardData, shadowedGuards } from './gate/guarded.ts';
 import { differ } from './gate/modules.ts';
 import { baseSource, prepareBase } from './gate/sides.ts';
 import { judgeCoverage, judgeMutants, judgeTests } from './gate/tests.ts';
@@ -42,6 +42,10 @@ export async function runPolicyGate(context: GateContext, section: Section<'poli
     out.findings.push(
       ...(await shadowedGuards(opa, side, moved ? (guards ?? head).tests : undefined)),
       ...clockFindings(side, baseSide),
+      ...(await editedGuardData({ guards: context.guards ?? context.base, head: context.head }, section.invariants, [
+        ...(guards?.dataFiles ?? []),
+        ...head.dataFiles,
+      ])),
     );
     try {
       await judgeTests(opa, head, guards, section, out);

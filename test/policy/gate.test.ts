@@ -264,6 +264,30 @@ describe('nor weaken what judges it from the side', () => {
     const result = await gate(memoryTree(where, 'base'), edited(memoryTree(where), files), SMALL_SECTION);
     expect(['fail', 'inconclusive']).toContain(result.verdict);
   });
+  test('data beside the invariants are theirs', async () => {
+    const files = {
+      ...SMALL,
+      'inv/data.json': '{"highest": 7}',
+      'inv/i.rego': SMALL['inv/i.rego'].replace('> 7', '> data.highest'),
+    };
+    const open = {
+      'inv/data.json': '{"highest": 700}',
+      ...POLICY_OPEN,
+      'pol/p_test.rego': SMALL['pol/p_test.rego'].replace('"n": 9', '"n": 90'),
+    };
+    const result = await gate(memoryTree(files, 'base'), edited(memoryTree(files), open), SMALL_SECTION);
+    expect(result.findings.filter((f) => f.blocking).map((f) => `${f.ruleId} ${f.location?.file}`)).toEqual([
+      'policy-guard-shadowed inv/data.json',
+    ]);
+  });
+  test('a domain that head makes too large to prove is still proved where base was', async () => {
+    const limits = Array.from({ length: 200 }, (_, i) => `decision := true if input.n == ${1000 + i * 3}\n`).join('\n');
+    const head = edited(memoryTree(SMALL), { 'pol/p.rego': `${POLICY}\n${limits}\ndecision if input.n == 8\n` });
+    const result = await gate(memoryTree(SMALL, 'base'), head, { ...SMALL_SECTION, maxPoints: 10 });
+    expect(result.facts?.['proof']).toMatch(/^searched 10 of /);
+    expect(result.facts?.['proofOnBasesDomain']).toBe('proved on 5 of 5');
+    expect(rules(result)).toContain('policy-invariant-violated');
+  });
   test('a policy that reads the clock is not proved by one instant', async () => {
     const result = await on({
       'pol/p.rego': `${POLICY}\ndecision if time.now_ns() > 1800000000000000000\n`,

@@ -13,6 +13,7 @@ import { DEFAULT_BUDGET_MS, judgeLatency } from '../latency.ts';
 import { analysedText, lintOnDomain } from '../lint.ts';
 import { lintStatic, withoutKnown } from '../lint-static.ts';
 import { compareCorpusWithOpa } from '../parity.ts';
+import { DEFAULT_MAX_POINTS } from '../prove.ts';
 import { DEFAULT_DIFF_POINTS, domainInputs, replay } from '../replay.ts';
 import { policyFinding } from '../rules.ts';
 import { domainOf, entrypointLocation, type Side } from '../side.ts';
@@ -47,10 +48,11 @@ export async function judgeBehaviour(
   if (domain !== undefined) {
     context.progress.step('policy: invariants');
     if (whereChanged(domain.where, head, base)) out.inconclusive ??= whereText(domain.where!, head);
-    await judgeInvariants(context, section, head, base, guarded.guards, domain, '', out);
+    await judgeInvariants(context, section, head, base, guarded.guards, domain, 'gate', out);
+    await judgeBefore(context, section, head, base, guarded.guards, domain, out);
     if (guarded.own !== undefined) {
       const ownDomain = guarded.own.domain === undefined ? domain : domainOf(guarded.own.domain, sides);
-      await judgeInvariants(context, section, head, base, guarded.own, ownDomain, " (head's own)", out);
+      await judgeInvariants(context, section, head, base, guarded.own, ownDomain, 'own', out);
     }
   }
   if (domain === undefined && guarded.guards.invariants.size > 0)
@@ -67,6 +69,25 @@ export async function judgeBehaviour(
   context.progress.step('policy: parity and latency');
   await judgeParity(head, entrypoint, [...new Set((corpus?.inputs ?? []).map((i) => i.input).concat(inputs))], out);
   await judgeBudget(head, base, inputs, section.latencyBudgetMs ?? DEFAULT_BUDGET_MS, out);
+}
+
+/**
+ * Limits and names that head brings make the domain larger, and past the limit a proof becomes a search, which may miss what the
+ * proof would have met: the points that base has are then proved as well.
+ */
+async function judgeBefore(
+  context: GateContext,
+  section: Section<'policy'>,
+  head: Side,
+  base: Side | undefined,
+  guards: Guards,
+  domain: Domain,
+  out: Collected,
+): Promise<void> {
+  const max = section.maxPoints ?? DEFAULT_MAX_POINTS;
+  if (base === undefined || domain.size <= max) return;
+  const before = domainOf(guards.domain!, [base]);
+  if (before.size <= max) await judgeInvariants(context, section, head, base, guards, before, 'base', out);
 }
 
 interface GuardsOfChange {

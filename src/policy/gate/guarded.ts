@@ -1,5 +1,7 @@
 import type { Finding } from '../../core/finding.ts';
+import type { FileTree } from '../../core/gate-context.ts';
 import type { Modules } from '../../rego/source.ts';
+import { below, normalise } from '../../workspace/tree.ts';
 import { callsOf } from '../compile.ts';
 import { type Definition, definitionsOf, graphOf, reaches } from '../definitions.ts';
 import { GATE_PACKAGE, INVARIANTS_PACKAGE } from '../invariants.ts';
@@ -42,6 +44,34 @@ export async function shadowedGuards(opa: Opa, head: Side, tests: Modules | unde
   for (const definition of head.definitions) {
     const same = judging.find(({ rule }) => reaches(definition.rule, rule));
     if (same !== undefined) report(definition, `the place of a rule of the test module ${same.file}`);
+  }
+  return findings;
+}
+
+/**
+ * Data files in the folder of the invariants that head does not have as the guards do. All data are the policy's, and so head's, but these
+ * are there for the invariants.
+ */
+export async function editedGuardData(
+  trees: { readonly guards: FileTree | undefined; readonly head: FileTree },
+  folder: string | undefined,
+  files: readonly string[],
+): Promise<readonly Finding[]> {
+  const { guards, head } = trees;
+  if (guards === undefined || folder === undefined || (await guards.list(normalise(folder))).length === 0) return [];
+  const inside = below(folder);
+  const findings: Finding[] = [];
+  for (const file of [...new Set(files)].filter(inside).sort()) {
+    const [before, now] = [await guards.read(file), await head.read(file)];
+    if (before !== undefined && now !== undefined && before.equals(now)) continue;
+    findings.push(
+      policyFinding('policy-guard-shadowed', {
+        message: `The change ${before === undefined ? 'adds' : now === undefined ? 'removes' : 'edits'} data that lie with the invariants.`,
+        location: { file, line: 1 },
+        subject: file,
+        fix: 'Have an owner waive it, or keep limits of invariants in the invariants themselves.',
+      }),
+    );
   }
   return findings;
 }
