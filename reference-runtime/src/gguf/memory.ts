@@ -1,6 +1,7 @@
 // Memory that serving a model takes, on the host and on the GPU, from total parameters (the whole file), never from active ones.
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
+import { cgroupUsage } from './cgroup.ts';
 import type { ModelShape } from './model-shape.ts';
 
 /** What is planned in one memory, in bytes. `compute` is an upper estimate of llama.cpp's scratch buffers at the given batch. */
@@ -71,7 +72,7 @@ export function gpuLayersThatFit(shape: ModelShape, options: MemoryOptions, memo
   return 0;
 }
 
-/** Memory this process may use, in bytes: what the system has free for use, and no more than the cgroup allows. */
+/** Memory this process may still use, in bytes: what the system has free for use, and no more than the cgroup has left. */
 export function availableMemory(): number {
   let available = freemem();
   try {
@@ -80,7 +81,8 @@ export function availableMemory(): number {
   } catch {
     // Not Linux: what the system reports as free is the best there is.
   }
-  return Math.min(available, memoryLimit());
+  const limit = memoryLimit();
+  return limit < totalmem() ? Math.min(available, Math.max(0, limit - cgroupUsage())) : available;
 }
 
 /** All memory there is for this process, in bytes: the machine's, or the cgroup's where that is less. */
