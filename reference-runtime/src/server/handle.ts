@@ -1,23 +1,17 @@
 // One completion request from arrival to its last byte: the stages in order, then the answer whole or streamed.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { deadlinePassed, type EngineEvent, type FinishReason, type TokenScore } from '../engine/types.ts';
+import { deadlinePassed } from '../engine/types.ts';
 import { parseTraceContext } from '../telemetry/trace-context.ts';
-import { newContext, operationName, overheadMs, type RequestAttributes, type RequestContext, tokensUsed } from './context.ts';
-import { costHeader } from './cost.ts';
+import { answer, limitHeaders, settle } from './answer.ts';
+import { conclude } from './conclude.ts';
+import { newContext, overheadMs, type RequestAttributes, type RequestContext } from './context.ts';
 import { clientClosed, cutShort, errorBody, HttpError, internal, SlowReader, unavailable } from './errors.ts';
-import { execute } from './execute.ts';
-import { countGovernance, logDecision, priceRequest } from './governance.ts';
+import { priceRequest } from './governance.ts';
 import { credentialsOf } from './identity.ts';
-import { MessageBuilder } from './message.ts';
-import { mixgateObject } from './mixgate-object.ts';
-import { type CompletionRequest, parseRequest } from './openai.ts';
+import { parseRequest } from './openai.ts';
 import { decidedQuota, type QuotaLease } from './quota.ts';
-import { rateLimitHeaders } from './rate-limit.ts';
-import { requestRecord } from './request-record.ts';
-import { requestSpans } from './request-spans.ts';
 import { requireCapable } from './require-capable.ts';
-import { ChunkWriter, completionBody, type ResponseHead, type Usage } from './respond.ts';
-import { decide, servedModels, traceAllowed, traceLevel } from './route.ts';
+import { decide, traceAllowed, traceLevel } from './route.ts';
 import type { Runtime } from './runtime.ts';
 import { DONE, frame, writeSlowly } from './sse.ts';
 
@@ -134,7 +128,7 @@ export async function handleCompletion(
     );
     const copied = runtime.shadows.consider(runtime, context);
     if (copied !== undefined) context.shadow = copied;
-    await answer(runtime, context, context.request, reply, watched.signal, quota);
+    await answer({ runtime, context, request: context.request, reply, signal: watched.signal, quota });
   } catch (error) {
     failure = watched.clientGone() ? clientClosed() : watched.cut() ? cutShort() : asHttpError(runtime, error);
     // Before it is known what was used: a request that was cut short pays its prompt.
@@ -154,12 +148,6 @@ export async function handleCompletion(
     runtime.inFlight--;
     conclude(runtime, context, endpoint, watched.clientGone() ? 499 : reply.raw.statusCode, failure);
   }
-}
-
-/** What was reserved and not used is the tenant's again. The first call counts. */
-function settle(context: RequestContext, quota: QuotaLease | undefined): void {
-  const used = tokensUsed(context);
-  quota?.settle(used.prompt + used.completion, performance.now());
 }
 
 function stage(context: RequestContext, name: string, start: number): void {
@@ -185,188 +173,4 @@ async function refuse(runtime: Runtime, reply: FastifyReply, failure: HttpError,
   if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
   reply.header('x-mixgate-overhead-ms', overheadMs(context, performance.now()).toFixed(3));
   await reply.status(failure.status).send(errorBody(failure));
-}
-
-function headOf(context: RequestContext, endpoint: 'completions' | 'chat', fallbackModel: string): ResponseHead {
-  return {
-    id: `${endpoint === 'chat' ? 'chatcmpl' : 'cmpl'}-${context.decisionId}`,
-    created: Number(context.receivedUnixNano / 1_000_000_000n),
-    model: context.target?.model ?? fallbackModel,
-  };
-}
-
-async function answer(
-  runtime: Runtime,
-  context: RequestContext,
-  request: CompletionRequest,
-  reply: FastifyReply,
-  signal: AbortSignal,
-  quota: QuotaLease,
-): Promise<void> {
-  const events = execute(runtime, context, signal);
-  // The first event decides between an HTTP error and a stream.
-  const first = await events.next();
-  const head = headOf(context, request.endpoint, runtime.config.model.id);
-  if (request.stream) await stream(runtime, context, request, head, first, events, reply, signal);
-  else await whole(runtime, context, request, head, first, events, reply, quota);
-}
-
-/** What the tenant may still ask for; nobody's when there is no tenant. */
-function limitHeaders(runtime: Runtime, context: RequestContext): Record<string, string> {
-  const tenant = context.identity?.tenant;
-  return tenant === undefined ? {} : rateLimitHeaders(runtime.quotas.limits(tenant, performance.now()));
-}
-
-function usageOf({ promptTokens, completionTokens, usageDetails }: RequestContext): Usage {
-  return { promptTokens, completionTokens, details: usageDetails };
-}
-
-async function whole(
-  runtime: Runtime,
-  context: RequestContext,
-  request: CompletionRequest,
-  head: ResponseHead,
-  first: IteratorResult<EngineEvent>,
-  events: AsyncGenerator<EngineEvent>,
-  reply: FastifyReply,
-  quota: QuotaLease,
-): Promise<void> {
-  let text = '';
-  let message: MessageBuilder | undefined;
-  let promptScores: TokenScore[] = [];
-  const scores: TokenScore[] = [];
-  let finishReason: FinishReason = 'stop';
-  for (let step = first; !step.done; step = await events.next()) {
-    const event = step.value;
-    if (event.type === 'prompt') promptScores = event.scores ?? [];
-    else if (event.type === 'token') {
-      text += event.text;
-      if (event.score !== undefined) scores.push(event.score);
-      if (event.delta !== undefined) {
-        message ??= new MessageBuilder();
-        message.add(event.delta);
-      }
-    } else finishReason = event.finishReason;
-  }
-  const usage = usageOf(context);
-  const body = completionBody(head, request, { text, parts: message?.parts(), promptScores, scores, finishReason, usage });
-  const now = performance.now();
-  priceRequest(runtime, context);
-  if (context.cost !== undefined) reply.header('x-mixgate-cost', costHeader(context.cost));
-  const mixgate = mixgateObject(context, now);
-  if (mixgate !== undefined) body['mixgate'] = mixgate;
-  // Before the tenant is told what is left.
-  settle(context, quota);
-  reply.headers(limitHeaders(runtime, context));
-  reply.header('x-mixgate-overhead-ms', overheadMs(context, now).toFixed(3));
-  await reply.send(body);
-}
-
-async function stream(
-  runtime: Runtime,
-  context: RequestContext,
-  request: CompletionRequest,
-  head: ResponseHead,
-  first: IteratorResult<EngineEvent>,
-  events: AsyncGenerator<EngineEvent>,
-  reply: FastifyReply,
-  signal: AbortSignal,
-): Promise<void> {
-  reply.hijack();
-  const raw = reply.raw;
-  raw.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-cache',
-    'x-accel-buffering': 'no',
-    'x-mixgate-decision-id': context.decisionId,
-    'x-request-id': context.decisionId,
-    ...limitHeaders(runtime, context),
-    // What can be known before the body: the stages up to the first event.
-    'x-mixgate-overhead-ms': overheadMs(context, performance.now()).toFixed(3),
-  });
-  const writer = new ChunkWriter(head, request);
-  const { stallMs } = runtime.config.limits;
-  const write = async (text: string): Promise<void> => {
-    if ((await writeSlowly(raw, text, stallMs, signal)) === 'stalled') throw new SlowReader(stallMs);
-  };
-  const send = async (chunk: object | undefined): Promise<void> => {
-    if (chunk !== undefined) await write(frame(JSON.stringify(chunk)));
-  };
-  try {
-    for (let step = first; !step.done; step = await events.next()) {
-      const event = step.value;
-      if (event.type === 'prompt') await send(writer.prompt(event.scores ?? []));
-      else if (event.type === 'token') await send(writer.token(event.text, event.score, event.delta));
-      else await send(writer.finish(event.finishReason));
-    }
-  } catch (error) {
-    // Whatever ends the stream ends the generation: an engine that nobody reads from would keep its sequence.
-    await events.return(undefined);
-    throw error;
-  }
-  const usage = usageOf(context);
-  priceRequest(runtime, context);
-  await send(writer.tail(usage, mixgateObject(context, performance.now())));
-  await write(DONE);
-  raw.end();
-}
-
-/** Stage 7: what a finished request leaves behind in metrics, spans and router statistics. */
-function conclude(
-  runtime: Runtime,
-  context: RequestContext,
-  endpoint: 'completions' | 'chat',
-  status: number,
-  failure: HttpError | undefined,
-): void {
-  const now = performance.now();
-  const { metrics, telemetry } = runtime;
-  const recorded = context.sampled && telemetry.wants('traces');
-  const model = context.target?.model ?? runtime.config.model.id;
-  const requested = context.request?.model ?? runtime.config.model.id;
-  const served = servedModels(runtime).has(requested);
-  const first = context.tokenTimes[0];
-  const last = context.tokenTimes.at(-1);
-  const gaps = context.tokenTimes.length - 1;
-  const tenant = runtime.tenantLabels.of(context.identity?.tenant, context.decision?.allow === true);
-  const used = tokensUsed(context);
-  metrics.observe({
-    labels: {
-      operation: endpoint === 'chat' ? 'chat' : operationName(context.request),
-      requestModel: served ? requested : '_OTHER',
-      responseModel: model,
-    },
-    tenant,
-    seconds: (now - context.receivedAt) / 1000,
-    errorType: failure?.code,
-    firstTokenSeconds: first === undefined ? undefined : (first - context.receivedAt) / 1000,
-    perTokenSeconds: first === undefined || last === undefined || gaps < 1 ? undefined : (last - first) / 1000 / gaps,
-    promptTokens: used.prompt,
-    completionTokens: used.completion,
-    span: recorded && telemetry.wants('metrics') ? { traceId: context.traceId, spanId: context.spanId } : undefined,
-  });
-  countGovernance(runtime, context, tenant, model, failure?.code);
-  logDecision(runtime, context);
-  metrics.instruments.overheadSeconds.observe(overheadMs(context, now) / 1000);
-  if (failure !== undefined && context.engineStartedAt === undefined)
-    metrics.instruments.rejections.inc({ mixgate_stage: failure.stage, mixgate_reason: failure.code });
-  if (context.routing !== undefined && context.identity !== undefined) {
-    metrics.routing(model, context.routing);
-    const { segment, task } = context.attributes;
-    const request = {
-      id: context.decisionId,
-      tenant: context.identity.tenant,
-      model,
-      version: context.target?.version ?? '',
-      segment: segment ?? task,
-    };
-    runtime.moe.add(request, context.routing, Date.now());
-  }
-  if (recorded) {
-    const error = failure === undefined ? undefined : { type: failure.code, message: failure.message };
-    // A name of many would be no name: a model that nobody serves stands in the attribute only.
-    const named = served ? context.request?.model : undefined;
-    telemetry.spans(requestSpans(context, now, { status, error, model: named }), performance.timeOrigin + now);
-  }
-  if (telemetry.wants('logs')) telemetry.record(requestRecord(context, now, status, failure?.code));
 }
