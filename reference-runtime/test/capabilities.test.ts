@@ -12,7 +12,7 @@ import { UpstreamEngine } from '../src/engine/upstream-engine.ts';
 import { MessageBuilder } from '../src/server/message.ts';
 import { wholeLines } from './support/lines.ts';
 import { microModel, temporary } from './support/models.ts';
-import { request } from './support/requests.ts';
+import { collect, request } from './support/requests.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
 import { chunk, type Stub, startStub, streaming } from './support/stub.ts';
 import { CALLING, CALLS, startToolServer, USAGE } from './support/tool-server.ts';
@@ -303,6 +303,29 @@ describe('copies and names', () => {
     ] as const)
       for (const name of absent) expect(body).not.toHaveProperty(name);
     expect(await sent('none', {})).toMatchObject({ store: true });
+  });
+
+  it('arguments that are an object become text, and log probabilities of no text are none', async () => {
+    const tool_calls = [{ index: 0, id: 'a', function: { name: 'f', arguments: { city: 'Bern' } } }];
+    const piece = { delta: { tool_calls }, logprobs: { content: null }, finish_reason: 'tool_calls' };
+    await using odd = await startStub((response) => void response.writeHead(200).end(chunk({ choices: [piece] })));
+    const engine = new UpstreamEngine({ url: odd.url, model: 'm', retries: 0 });
+    const events: EngineEvent[] = [];
+    for await (const event of engine.generate(request(), new AbortController().signal)) events.push(event);
+    expect(events[0]).toEqual({
+      type: 'token',
+      text: '',
+      delta: { tool_calls: [{ index: 0, id: 'a', function: { name: 'f', arguments: '{"city":"Bern"}' } }] },
+    });
+  });
+
+  it('every log probability of a piece with several tokens comes through', async () => {
+    const content = ['a', 'b', 'c'].map((token) => ({ token, logprob: -1, top_logprobs: [] }));
+    const piece = { delta: { content: 'abc' }, logprobs: { content }, finish_reason: 'stop' };
+    await using several = await startStub((response) => void response.writeHead(200).end(chunk({ choices: [piece] })));
+    const engine = new UpstreamEngine({ url: several.url, model: 'm', retries: 0 });
+    const { text: whole, scores, done } = await collect(engine, request({ logprobs: 0 }));
+    expect([whole, scores.map((score) => score.text), done?.completionTokens]).toEqual(['abc', ['a', 'b', 'c'], 3]);
   });
 
   it('tool calls that are none end the request as an error of the upstream', async () => {

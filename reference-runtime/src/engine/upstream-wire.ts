@@ -8,6 +8,7 @@ import {
   type PassedOn,
   type ResponseFormat,
   type TokenScore,
+  type ToolCallDelta,
   type UsageDetails,
 } from './types.ts';
 
@@ -20,7 +21,7 @@ interface Logprobs {
     logprob: number;
     bytes?: number[] | null;
     top_logprobs?: Array<{ token: string; logprob: number; bytes?: number[] | null }>;
-  }>;
+  }> | null;
 }
 
 /** A chunk of a stream, or a whole answer. */
@@ -45,6 +46,8 @@ const encoder = new TextEncoder();
 
 /** Token ids are not part of OpenAI's API: -1 says unknown. */
 export function scoresOf(logprobs: Logprobs | null | undefined): TokenScore[] {
+  // Null of a piece that is no text, such as a tool call.
+  if (logprobs?.content === null) return [];
   if (logprobs?.content !== undefined) {
     const entry = (item: { token: string; logprob: number; bytes?: number[] | null }): TokenScore['top'][number] => ({
       id: -1,
@@ -90,6 +93,13 @@ export function finishReasonOf(reason: string | null | undefined): FinishReason 
   return Object.hasOwn(FINISH_REASONS, reason ?? '') ? (FINISH_REASONS[reason ?? ''] as FinishReason) : 'stop';
 }
 
+/** A tool call whose arguments are text: some servers send them as the object that the text would be of. */
+function asText(call: ToolCallDelta): ToolCallDelta {
+  const args: unknown = call.function?.arguments;
+  if (typeof args !== 'object' || args === null) return call;
+  return { ...call, function: { ...call.function, arguments: JSON.stringify(args) } };
+}
+
 const TEXTS = ['refusal', 'reasoning_content', 'reasoning'] as const;
 
 /** What of a streamed message is no content; undefined where there is nothing. @throws EngineError when its tool calls are none */
@@ -101,7 +111,7 @@ export function deltaOf(delta: Record<string, unknown> | undefined): Delta | und
     const isCall = (call: unknown): boolean => typeof call === 'object' && call !== null && !Array.isArray(call);
     if (!Array.isArray(calls) || !calls.every(isCall))
       throw new EngineError('UPSTREAM_ERROR', 'the upstream sent tool_calls that are no list of objects');
-    if (calls.length > 0) out.tool_calls = calls as NonNullable<Delta['tool_calls']>;
+    if (calls.length > 0) out.tool_calls = calls.map(asText);
   }
   for (const name of TEXTS) {
     const text = delta[name];
