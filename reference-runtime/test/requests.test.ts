@@ -123,7 +123,7 @@ describe('parameters', () => {
       'chat/completions',
       { messages: [{ role: 'assistant', content: null }] },
       'messages.0.content',
-      /expected a text, or a list of parts, got null$/,
+      /missing; expected a text, or a list of parts$/,
     ],
     [
       'no content at all',

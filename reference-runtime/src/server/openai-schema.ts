@@ -149,7 +149,7 @@ export const chat = {
         required: ['role'],
         properties: {
           role: { enum: ['system', 'developer', 'user', 'assistant', 'tool'] },
-          content: { anyOf: [{ type: 'null' }, { type: 'string' }, { type: 'array', minItems: 1, items: contentPart }] },
+          content: { anyOf: [{ type: 'string' }, { type: 'array', minItems: 1, items: contentPart }, { type: 'null' }] },
           name: text(256),
           tool_call_id: { type: 'string', maxLength: 1024 },
           tool_calls: {
@@ -170,14 +170,6 @@ export const chat = {
             },
           },
         },
-        // Only an answer that called tools may be without content.
-        if: {
-          required: ['tool_calls'],
-          properties: { role: { const: 'assistant' }, tool_calls: { type: 'array', minItems: 1 } },
-        },
-        // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
-        then: true,
-        else: { required: ['content'], properties: { content: { not: { type: 'null' } } } },
       },
     },
     max_tokens: { type: ['integer', 'null'], minimum: 1 },

@@ -72,6 +72,13 @@ export function chatOf(given: readonly WireMessage[]): Chat {
     const { role, content, name, tool_call_id: answers, tool_calls: calls } = message;
     const at = `messages.${index}`;
     const called = calls !== undefined && calls !== null && calls.length > 0;
+    // Only an answer that called tools may be without content.
+    if (!called && (content === undefined || content === null))
+      throw badRequest(
+        `${at}.content: missing; expected a text, or a list of parts`,
+        `${at}.content`,
+        content === null ? 'invalid_value' : 'missing_parameter',
+      );
     if (called && role !== 'assistant')
       throw badRequest(
         `${at}.tool_calls: only a message of the assistant has tool calls, this one is of ${role}`,
@@ -119,7 +126,6 @@ export type Sampling = Pick<GenerateRequest, 'frequencyPenalty' | 'presencePenal
 /** The sampling of a body, and what it requires. */
 export function samplingOf(body: Body): { sampling: Sampling; requires: Requirement[] } {
   const { frequency_penalty: frequency, presence_penalty: presence, top_k: topK, min_p: minP } = body;
-  const biases = Object.entries(body.logit_bias ?? {}).map(([token, bias]) => [Number(token), bias] as const);
   const sampling: Sampling = {};
   const requires: Requirement[] = [];
   const require = (capability: Capability, param: string): unknown => requires.push({ capability, param });
@@ -131,8 +137,9 @@ export function samplingOf(body: Body): { sampling: Sampling; requires: Requirem
     sampling.presencePenalty = presence;
     require('penalties', 'presence_penalty');
   }
+  const biases = body.logit_bias ? Object.entries(body.logit_bias) : [];
   if (biases.length > 0) {
-    sampling.logitBias = biases;
+    sampling.logitBias = biases.map(([token, bias]) => [Number(token), bias] as const);
     require('logit_bias', 'logit_bias');
   }
   if (topK && topK > 0) {
@@ -152,11 +159,14 @@ function distinct(requires: readonly Requirement[]): Requirement[] {
   return CAPABILITY_NAMES.flatMap((name) => requires.find(({ capability }) => capability === name) ?? []);
 }
 
-function present(body: Body, names: readonly string[]): Record<string, unknown> {
-  const out: Record<string, unknown> = {};
+/** What of a body is given, undefined where nothing is: of most requests. */
+function present(body: Body, names: readonly string[]): Record<string, unknown> | undefined {
+  let out: Record<string, unknown> | undefined;
   for (const name of names) {
     const value = (body as Record<string, unknown>)[name];
-    if (value !== undefined && value !== null) out[name] = value;
+    if (value === undefined || value === null) continue;
+    out ??= {};
+    out[name] = value;
   }
   return out;
 }
@@ -171,27 +181,31 @@ export interface Beyond {
   attachments: number;
 }
 
+const TOOL_PARAMETERS = ['tools', 'tool_choice', 'parallel_tool_calls'];
+const NOTHING = {};
+
 /** @param found what was found to be required elsewhere @throws HttpError 400 */
 export function beyond(body: Body, found: readonly Requirement[], chat?: Chat): Beyond {
-  const tools = chat === undefined ? [] : toolsOf(body);
-  const requires = [...found, ...tools, ...(chat?.requires ?? [])];
-  const effort = chat === undefined ? undefined : body.reasoning_effort;
-  if (effort && effort !== 'none') requires.push({ capability: 'reasoning_effort', param: 'reasoning_effort' });
-  const parameters = present(body, [
-    ...(tools.length > 0 ? ['tools', 'tool_choice', 'parallel_tool_calls'] : []),
-    ...(effort ? ['reasoning_effort'] : []),
-  ]);
+  const requires = [...found];
+  let parameters: Record<string, unknown> | undefined;
+  let tools = false;
+  if (chat !== undefined) {
+    const called = toolsOf(body);
+    tools = called.length > 0;
+    requires.push(...called, ...chat.requires);
+    const { reasoning_effort: effort } = body;
+    if (effort && effort !== 'none') requires.push({ capability: 'reasoning_effort', param: 'reasoning_effort' });
+    if (tools) parameters = present(body, TOOL_PARAMETERS);
+    if (effort) parameters = { ...parameters, reasoning_effort: effort };
+  }
   const bookkeeping = present(body, BOOKKEEPING);
-  const passed = chat?.wire !== undefined || Object.keys(parameters).length > 0 || Object.keys(bookkeeping).length > 0;
   const wire = chat?.wire;
-  const measured =
-    wire === undefined && tools.length === 0
-      ? undefined
-      : charactersOf(wire ?? chat?.messages, 'messages') + charactersOf(parameters, 'tools');
-  return {
-    requires: distinct(requires),
-    ...(passed ? { passed: { ...(wire === undefined ? {} : { messages: wire }), parameters, bookkeeping } } : {}),
-    ...(measured === undefined ? {} : { characters: measured }),
-    attachments: chat?.attachments ?? 0,
-  };
+  const out: Beyond = { requires: distinct(requires), attachments: chat?.attachments ?? 0 };
+  if (wire !== undefined || parameters !== undefined || bookkeeping !== undefined) {
+    const rest = { parameters: parameters ?? NOTHING, bookkeeping: bookkeeping ?? NOTHING };
+    out.passed = wire === undefined ? rest : { messages: wire, ...rest };
+  }
+  if (wire !== undefined || tools)
+    out.characters = charactersOf(wire ?? chat?.messages, 'messages') + charactersOf(parameters, 'tools');
+  return out;
 }

@@ -146,10 +146,18 @@ export class ChunkWriter {
   token(text: string, score: TokenScore | undefined, more?: Delta): object {
     const scores = score === undefined ? [] : [score];
     if (this.#request.endpoint === 'completions') return this.#textChunk(text, scores, null);
-    const content = text === '' && more !== undefined ? (this.#started ? {} : { content: null }) : { content: text };
-    const delta = { ...(this.#started ? {} : { role: 'assistant' }), ...content, ...more };
+    const delta =
+      more === undefined ? this.#textDelta(text) : { ...(text === '' ? this.#noText() : this.#textDelta(text)), ...more };
     this.#started = true;
     return this.#chunk({ index: 0, delta, logprobs: score === undefined ? null : chatLogprobs(scores), finish_reason: null });
+  }
+
+  #textDelta(text: string): object {
+    return this.#started ? { content: text } : { role: 'assistant', content: text };
+  }
+
+  #noText(): object {
+    return this.#started ? {} : { role: 'assistant', content: null };
   }
 
   finish(finishReason: FinishReason): object {
