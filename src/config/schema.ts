@@ -148,7 +148,9 @@ function describe(schema: unknown): { expected?: string } {
   return text === undefined ? {} : { expected: text.replace(/\.$/, '') };
 }
 
-function typeName(value: unknown): string {
+/** What a value of YAML is, for `NAME is ...`. */
+export function typeName(value: unknown): string {
+  if (value === undefined) return 'missing';
   if (value === null) return 'empty';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';

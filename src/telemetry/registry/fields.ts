@@ -1,8 +1,8 @@
 import type { Path, SourceDocument } from '../../config/document.ts';
+import { typeName } from '../../config/schema.ts';
 import { listSome, nearest } from '../../config/suggest.ts';
 import type { Finding } from '../../core/finding.ts';
 import { isObject, type Json, type JsonObject } from '../../core/json.ts';
-import { shorten } from '../../core/text.ts';
 import { telemetryFinding } from '../rules.ts';
 
 /** A file from a pull request can hold any number of mistakes: more than this are not looked into. */
@@ -118,13 +118,4 @@ function valueAt(value: Json, path: Path): Json | undefined {
 function pathText(path: Path): string {
   const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
   return text === '' ? 'the document' : `\`${text.replace(/^\./, '')}\``;
-}
-
-function typeName(value: unknown): string {
-  if (value === undefined) return 'missing';
-  if (value === null) return 'empty';
-  if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object') return 'a mapping';
-  const text = JSON.stringify(value) ?? String(value);
-  return `${shorten(text, 60)}, a ${typeof value}`;
 }
