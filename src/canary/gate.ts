@@ -44,6 +44,7 @@ export interface LoadedProfile {
   locate(metricIndex: number): { readonly file: string; readonly line?: number };
 }
 
+/** Reads and checks a canary profile. @throws ConfigurationError */
 export async function loadProfile(tree: Tree, file: string, namedBy?: string): Promise<LoadedProfile> {
   const source = await readYaml(tree, file, namedBy);
   const profile = checked('canary-profile', source);

@@ -33,6 +33,7 @@ export async function readLabels(path: string, name: string): Promise<readonly L
   return parseLabels(decodeText(bytes, name, MAX_BYTES), name);
 }
 
+/** Reads labels, one a line of NDJSON. @throws ConfigurationError with every bad line, up to MAX_PROBLEMS */
 export function parseLabels(text: string, file: string): readonly LabelLine[] {
   const labels: LabelLine[] = [];
   const problems: Problem[] = [];

@@ -45,6 +45,7 @@ export function fitReference(reference: ModelReference, model: CatalogModel, poo
   return { reference, model, pool, needs, capacity, plan: planMemory(needs, capacity) };
 }
 
+/** The finding on a model that does not fit a pool, with what would make it fit; undefined when it fits. */
 export function memoryFinding(fit: Fit): Finding | undefined {
   const { plan, needs, capacity, reference, model, pool } = fit;
   if (plan.fits) return undefined;

@@ -26,6 +26,7 @@ export interface ExitPolicy {
 /** Process exit codes; the one table that every command and the Action follow. */
 export const EXIT = { ok: 0, fail: 1, usage: 2, error: 3, inconclusive: 4 } as const;
 
+/** The process's exit code of a verdict. */
 export function exitCode(verdict: Verdict, policy: ExitPolicy = {}): number {
   if (policy.mode === 'warn') return EXIT.ok;
   switch (verdict) {

@@ -47,6 +47,7 @@ function worse(a: DriftState, b: DriftState): DriftState {
   return ORDER.indexOf(a) >= ORDER.indexOf(b) ? a : b;
 }
 
+/** Judges one cluster: each object that Git declares or the cluster has gets a state, and what is not allowed, pending or in transit is a finding. */
 export function compareCluster(input: ClusterComparison, contract: Contract, rules: ComparisonRules): ClusterOutcome {
   const findings: Finding[] = [];
   const states = new Map<string, DriftState>();

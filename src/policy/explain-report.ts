@@ -12,6 +12,7 @@ export interface Explanation {
   readonly counterfactual: Counterfactual | undefined;
 }
 
+/** The explanation of a decision as data of the report. */
 export function explainFacts({ unfired, absent, counterfactual }: Explanation): Record<string, Json> {
   return {
     ...(unfired === undefined
@@ -53,6 +54,7 @@ function valueFact(name: string, value: Json | undefined): Record<string, Json> 
   return value === undefined ? {} : { [name]: value };
 }
 
+/** The explanation of a decision as tables. */
 export function explainTables({ unfired, absent, counterfactual }: Explanation): readonly Table[] {
   return [
     ...(unfired === undefined || unfired.length === 0

@@ -298,6 +298,7 @@ export function replayFindings(corpus: Corpus): {
 /** A corpus of which more than a fifth can't be replayed says too little about traffic. */
 const MAX_SKIPPED_SHARE = 0.2;
 
+/** Each invariant: whether it holds, and on how many points of the domain. */
 export function proofTable(proof: Proof, domain: Domain, seed: number): Table {
   return {
     title: 'Invariants',

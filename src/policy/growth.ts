@@ -222,6 +222,7 @@ export interface GrowthReport {
   readonly measurements: readonly Measurement[];
 }
 
+/** Tables, charts and measurements of how latency grows; `budgetMs` is drawn as the limit. */
 export function growthReport(entrypoint: string, growths: readonly Growth[], budgetMs: number): GrowthReport {
   const measured = growths.filter((g) => g.points.length > 0);
   return {

@@ -31,6 +31,7 @@ export type ApiResult =
     }
   | { readonly resultType: 'scalar'; readonly result: readonly [number, string] };
 
+/** The base URL of a Prometheus, with a slash at its end. @throws ConfigurationError */
 export function baseUrl(url: string): URL {
   let base: URL;
   try {
@@ -137,6 +138,7 @@ interface Answer {
   readonly data?: ApiResult;
 }
 
+/** The envelope of an answer of the API; undefined when it is none. */
 export function parseAnswer(body: string): Answer | undefined {
   let value: unknown;
   try {
@@ -166,6 +168,7 @@ function isResult(data: unknown): data is ApiResult {
   });
 }
 
+/** A sample value as the API writes it: `+Inf`, `-Inf`, `NaN` or a decimal number. */
 export function numberOf(text: string): number {
   return /^[+-]?Inf$/.test(text) ? (text.startsWith('-') ? -Infinity : Infinity) : Number(text);
 }

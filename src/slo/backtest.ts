@@ -19,6 +19,7 @@ export interface Incident {
   readonly slos?: readonly string[];
 }
 
+/** Reads a file of incidents. @throws ConfigurationError */
 export function parseIncidents(text: string, file: string): readonly Incident[] {
   const source = parseYaml(text, file);
   return checked('slo-incidents', source).incidents.map(({ start, end, name, slos }, index) => {

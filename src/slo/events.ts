@@ -87,6 +87,7 @@ function prepare(selector: Selector, match: readonly Matcher[] = []): Selector {
   };
 }
 
+/** PromQL that counts part and total of a ratio over a window; undefined when a query of the SLO could not be parsed. */
 export function eventQueries(
   sli: Extract<Sli, { kind: 'ratio' }>,
   windowMs: number,

@@ -11,6 +11,7 @@ export interface MaintenanceWindow {
   readonly slos?: readonly string[];
 }
 
+/** Reads a file of maintenance windows. @throws ConfigurationError with every bad window */
 export function parseMaintenance(text: string, file: string): readonly MaintenanceWindow[] {
   const source = parseYaml(text, file);
   const document = checked('slo-maintenance', source);

@@ -82,6 +82,7 @@ export function decimal(value: number): number {
   return Number(value.toPrecision(12));
 }
 
+/** Whether a value is on the bad side of an alert's threshold, as OpenSLO's `op` says (specification, "AlertCondition"). */
 export function isAbove(op: Comparison, value: number, threshold: number): boolean {
   switch (op) {
     case 'gt':

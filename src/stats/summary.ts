@@ -1,3 +1,4 @@
+/** Sum of the values (Neumaier 1974); 0 for none. */
 export function sum(values: ArrayLike<number>): number {
   let total = 0;
   let carry = 0;

@@ -23,6 +23,7 @@ function harmful(direction: Direction, larger: number, smaller: number): number 
   return Math.min(1, 2 * Math.min(larger, smaller));
 }
 
+/** The p-values of a metric's tests in the direction that does harm; `combined` is their weighted Bonferroni minimum. */
 export function metricP(assessment: Assessment, direction: Direction): MetricP {
   const { shares, tail } = assessment;
   const location = harmful(direction, assessment.pLarger, assessment.pSmaller);

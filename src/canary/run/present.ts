@@ -66,6 +66,7 @@ function percent(value: number): string {
   return `${value >= 0 ? '+' : ''}${(100 * value).toFixed(1)} %`;
 }
 
+/** What a finding on a metric carries as evidence; numbers to six digits. */
 export function evidenceOf(metric: MetricResult): Json {
   return {
     metric: metric.name,

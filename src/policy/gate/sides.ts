@@ -21,6 +21,7 @@ export async function baseSource(tree: FileTree | undefined, section: Section<'p
   return loadPolicySource(tree, { roots, data, ...((await has(section.invariants)) ? { invariants: section.invariants } : {}) });
 }
 
+/** Base, ready to be evaluated; undefined, with the reason in `out`, when it can't be. */
 export async function prepareBase(
   opa: Opa,
   pool: EvaluatorPool,

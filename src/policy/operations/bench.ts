@@ -10,6 +10,7 @@ import { guarded, policyResult, type Workbench } from './workbench.ts';
 /** Evaluations at each size of the growth measurement; there are up to nine sizes. */
 const GROWTH_ROUNDS = 2000;
 
+/** Evaluation latency of each entrypoint against a budget in ms (p99), and how it grows with input and data where that is asked for. */
 export async function benchPolicy(
   bench: Workbench,
   source: PolicySource,

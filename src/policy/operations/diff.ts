@@ -8,6 +8,7 @@ import { replay } from '../replay.ts';
 import { domainOf, prepareSide } from '../side.ts';
 import { guarded, policyResult, type Workbench } from './workbench.ts';
 
+/** What two versions of a policy decide differently, on recorded traffic, on a domain or both. @throws ConfigurationError when base cannot be evaluated: there is then nothing to compare with */
 export async function diffPolicies(
   bench: Workbench,
   base: PolicySource,

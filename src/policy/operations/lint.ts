@@ -8,6 +8,7 @@ import { domainOf, prepareSide, type Side } from '../side.ts';
 import { everyRule } from './check.ts';
 import { guarded, policyResult, type Workbench } from './workbench.ts';
 
+/** Rule analysis: from the source alone, and on a domain where there is one (at most `maxPoints` of it). Without entrypoints every rule is one. */
 export async function lintPolicy(
   bench: Workbench,
   source: PolicySource,

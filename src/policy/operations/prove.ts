@@ -5,6 +5,7 @@ import { type ProofTask, proveInvariants } from '../proof-report.ts';
 import { domainOf, prepareSide, strictFindings } from '../side.ts';
 import { guarded, policyResult, type Workbench } from './workbench.ts';
 
+/** Proves a policy's invariants on a domain, and for every input where that is asked for. */
 export async function provePolicy(
   bench: Workbench,
   source: PolicySource,

@@ -31,6 +31,7 @@ export interface CoverageTestOptions {
 
 const UNJUDGED: CoverageTestOptions = { rules: undefined, decisions: undefined, entrypoint: undefined, document: undefined };
 
+/** Runs a policy's Rego tests; with coverage of lines (`threshold`, per cent), of rules and decisions (`wanted`) and with mutants where these are asked for. */
 export async function testPolicy(
   bench: Workbench,
   source: PolicySource,

@@ -15,6 +15,7 @@ export interface RuleBook {
   owns(owner: string, name: string): boolean;
 }
 
+/** The rules of these modules. */
 export function ruleBook(asts: ReadonlyMap<string, AstModule>, definitions: readonly Definition[], data: Json): RuleBook {
   const byRule = new Map<string, Definition[]>();
   const prefixes = new Set<string>(['']);

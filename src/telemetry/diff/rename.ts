@@ -74,6 +74,7 @@ export function signalLikeness(from: Signal, to: Signal): number {
   );
 }
 
+/** How alike two attributes are, 0 to 1: type, name and brief. */
 export function attributeLikeness(from: AttributeDefinition, to: AttributeDefinition): number {
   const sameType =
     from.type.kind === to.type.kind &&

@@ -37,6 +37,7 @@ function allows(types: ReadonlySet<string> | undefined, type: string): boolean {
   return types === undefined || types.has(type) || (type === 'integer' && types.has('number'));
 }
 
+/** Says where types were narrowed (breaks producers) or widened (breaks consumers). `b`, `a`: base and head. */
 export function compareTypes(b: JsonObject, a: JsonObject, label: string, say: Say): void {
   const before = typesOf(b);
   const after = typesOf(a);
@@ -54,6 +55,7 @@ export function compareTypes(b: JsonObject, a: JsonObject, label: string, say: S
   });
 }
 
+/** Says which values of an enum or const are gone (breaks producers) or new (breaks consumers). */
 export function compareEnums(b: JsonObject, a: JsonObject, label: string, say: Say): void {
   const values = (schema: JsonObject): readonly string[] | undefined => {
     if (schema['const'] !== undefined) return [canonicalJson(schema['const'])];
@@ -100,6 +102,7 @@ const UPPER = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxPrope
 const LOWER = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties'] as const;
 const OTHER = ['pattern', 'format', 'multipleOf', 'uniqueItems'] as const;
 
+/** Says which limits of values became tighter (breaks producers) or looser (breaks consumers). */
 export function compareLimits(b: JsonObject, a: JsonObject, label: string, say: Say): void {
   for (const keyword of [...UPPER, ...LOWER, ...OTHER]) {
     const before = b[keyword];

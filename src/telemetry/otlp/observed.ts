@@ -40,6 +40,7 @@ export function newObserved(): Observed {
   return { metrics: new Map(), schemaUrls: new Map(), requests: { count: 0 }, spans: { count: 0 }, logs: { count: 0 } };
 }
 
+/** What is known of a metric of a cluster, begun at `at` when it is new; undefined for one too many. */
 export function observe(
   observed: Observed,
   name: string,
