@@ -99,7 +99,7 @@ describe('the end', () => {
     expect([wholeLines(decisions).length, wholeLines(spans).length]).toEqual([1, 1]);
   });
 
-  it('takes two signals of one Ctrl-C for one, and is cut short by a second', async () => {
+  it('takes two signals of one Ctrl-C for one, sends who comes now elsewhere, and is cut short by a second', async () => {
     await using runtime = await startRuntimeProcess(['--config', configuration('twice.json', { limits: { drainMs: 600_000 } })]);
     const ended = once(runtime.child, 'close');
     const response = await ask(runtime.url);
@@ -111,6 +111,12 @@ describe('the end', () => {
     // The terminal's, and the one that the launcher passes on.
     for (const signal of ['SIGINT', 'SIGINT'] as const) runtime.signal(signal);
     await new Promise((resolve) => setTimeout(resolve, 1200));
+    const late = await ask(runtime.url);
+    expect([late.status, late.headers.get('connection'), await late.json()]).toEqual([
+      503,
+      'close',
+      { error: expect.objectContaining({ code: 'draining' }) },
+    ]);
     const still = text;
     runtime.signal('SIGINT');
     await rest;

@@ -138,7 +138,7 @@ export class LlamaEngine implements Engine {
           this.#failures = 0;
           this.#info = message.info;
           this.#last = message.stats;
-          for (const remark of remarks(this.#options, message.info)) this.#log(remark);
+          if (this.#file === undefined) for (const remark of remarks(this.#options, message.info)) this.#log(remark);
           resolve(message.info);
         } else if (message.type === 'failed') {
           settled = true;

@@ -63,6 +63,12 @@ export function buildApp(runtime: Runtime): FastifyInstance {
     );
   });
 
+  // A client that keeps its connection would send what comes next to a runtime that is going, and not to the one that takes its place.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (runtime.draining) reply.header('connection', 'close');
+    done();
+  });
+
   app.post('/v1/completions', (request, reply) => handleCompletion(runtime, 'completions', request, reply));
   app.post('/v1/chat/completions', (request, reply) => handleCompletion(runtime, 'chat', request, reply));
 
