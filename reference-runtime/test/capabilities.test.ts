@@ -1,20 +1,15 @@
 // Requests that only some pools can serve: what they require, where they go, and that nothing of them is lost on the way there and back. By the
 // official client, against this runtime in front of an OpenAI-compatible server.
-import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import schema from '../../schemas/runtime.schema.json' with { type: 'json' };
-import { CAPABILITIES, CAPABILITY_NAMES, unserved } from '../src/config/capabilities.ts';
+import { resolveTool } from '../../src/tools/resolve.ts';
 import type { PoolConfig } from '../src/config/types.ts';
-import { type CallContext, type Delta, EngineError, type EngineEvent } from '../src/engine/types.ts';
-import { UpstreamEngine } from '../src/engine/upstream-engine.ts';
-import { MessageBuilder } from '../src/server/message.ts';
 import { wholeLines } from './support/lines.ts';
 import { microModel, temporary } from './support/models.ts';
-import { collect, request } from './support/requests.ts';
 import { metric, startServer, type TestServer } from './support/server.ts';
-import { chunk, type Stub, startStub, streaming } from './support/stub.ts';
+import type { Stub } from './support/stub.ts';
 import { CALLING, CALLS, startToolServer, USAGE } from './support/tool-server.ts';
 
 const dir = temporary();
@@ -277,168 +272,85 @@ describe('what no pool serves', () => {
   });
 });
 
-describe('copies and names', () => {
-  const context: CallContext = {
-    ...{ tenant: 't', workload: 'w', traceparent: '', streaming: true },
-    passed: {
-      messages: [ASK],
-      parameters: { tools: [WEATHER] },
-      bookkeeping: { store: true, user: 'u', safety_identifier: 's' },
-    },
-  };
-  const sent = async (identity: 'headers' | 'none', more: Partial<CallContext>): Promise<Record<string, unknown>> => {
-    await using plain = await startStub(streaming());
-    const engine = new UpstreamEngine({ url: plain.url, model: 'm', identity });
-    const wanted = request({ prompt: { kind: 'chat', messages: [ASK] } });
-    for await (const _ of engine.generate(wanted, new AbortController().signal, { ...context, ...more }));
-    return plain.calls[0]?.body ?? {};
-  };
+const POLICY = `package routing
 
-  it('a copy has the tools and no bookkeeping; a server that is told no names is not told the user', async () => {
-    expect(await sent('headers', {})).toMatchObject({ tools: [WEATHER], store: true, user: 'u', safety_identifier: 's' });
-    expect(await sent('headers', { shadow: true })).toMatchObject({ tools: [WEATHER] });
-    for (const [body, absent] of [
-      [await sent('headers', { shadow: true }), ['store', 'user', 'safety_identifier']],
-      [await sent('none', {}), ['user', 'safety_identifier']],
-    ] as const)
-      for (const name of absent) expect(body).not.toHaveProperty(name);
-    expect(await sent('none', {})).toMatchObject({ store: true });
-  });
+able := [target(pool) | some pool in input.fleet.pools; not pool.cannot_serve]
 
-  it('arguments that are an object become text, and log probabilities of no text are none', async () => {
-    const tool_calls = [{ index: 0, id: 'a', function: { name: 'f', arguments: { city: 'Bern' } } }];
-    const piece = { delta: { tool_calls }, logprobs: { content: null }, finish_reason: 'tool_calls' };
-    await using odd = await startStub((response) => void response.writeHead(200).end(chunk({ choices: [piece] })));
-    const engine = new UpstreamEngine({ url: odd.url, model: 'm', retries: 0 });
-    const events: EngineEvent[] = [];
-    for await (const event of engine.generate(request(), new AbortController().signal)) events.push(event);
-    expect(events[0]).toEqual({
-      type: 'token',
-      text: '',
-      delta: { tool_calls: [{ index: 0, id: 'a', function: { name: 'f', arguments: '{"city":"Bern"}' } }] },
+target(pool) := {"cluster": pool.cluster, "pool": pool.id, "model": pool.model, "version": pool.version}
+
+by_id(id) := [target(pool) | some pool in input.fleet.pools; pool.id == id][0]
+
+answer := {"allow": true, "target": able[0], "rule": concat(",", input.request.requires)}
+
+decision := object.union(answer, {"shadow": {"target": by_id("z-upstream"), "share": 1}}) if input.request.task == "copied"
+
+else := object.union(answer, {"split": {"id": "s", "key": "k", "arms": [{"id": "a", "weight": 1, "target": by_id("dev-cpu")}]}}) if input.request.task == "split"
+
+else := answer
+`;
+
+describe('a policy that looks at cannot_serve', () => {
+  let front: TestServer;
+  const log = dir.file('routed.ndjson');
+  beforeAll(async () => {
+    const folder = dir.file('policy');
+    mkdirSync(folder);
+    writeFileSync(`${folder}/policy.rego`, POLICY);
+    const { path: opa } = await resolveTool('opa');
+    const bundle = dir.file('bundle.tar.gz');
+    execFileSync(opa, ['build', '-t', 'wasm', '-e', 'routing/decision', '-b', '-o', bundle, folder]);
+    front = await startServer(microModel(), (config) => {
+      pools(config);
+      const [, upstream] = config.pools as [PoolConfig, PoolConfig];
+      config.pools.push({ ...upstream, id: 'zz-vision', capabilities: { image_input: true } });
+      config.policy.sources = [{ name: 'test', bundle }];
+      config.telemetry.decisionLog = { file: log, mask: [] };
     });
   });
+  afterAll(() => front[Symbol.asyncDispose]());
 
-  it('every log probability of a piece with several tokens comes through', async () => {
-    const content = ['a', 'b', 'c'].map((token) => ({ token, logprob: -1, top_logprobs: [] }));
-    const piece = { delta: { content: 'abc' }, logprobs: { content }, finish_reason: 'stop' };
-    await using several = await startStub((response) => void response.writeHead(200).end(chunk({ choices: [piece] })));
-    const engine = new UpstreamEngine({ url: several.url, model: 'm', retries: 0 });
-    const { text: whole, scores, done } = await collect(engine, request({ logprobs: 0 }));
-    expect([whole, scores.map((score) => score.text), done?.completionTokens]).toEqual(['abc', ['a', 'b', 'c'], 3]);
+  type Custom = { target: { pool: string }; fallback: string | null; shadow?: { outcome: string }; passed_over?: object[] };
+  const routed = async (body: object, task = 'plain'): Promise<Custom> => {
+    const headers = { 'x-mixgate-task': task };
+    const response = await front.post(
+      '/v1/chat/completions',
+      { ...MODEL, messages: [{ role: 'user', content: 'Hi' }], ...body },
+      headers,
+    );
+    expect(response.status, await response.clone().text()).toBe(200);
+    const id = response.headers.get('x-mixgate-decision-id');
+    const find = (): Custom | undefined =>
+      wholeLines<{ decision_id: string; custom: Custom }>(log).find((line) => line.decision_id === id)?.custom;
+    await expect.poll(find, { timeout: 5000 }).toBeDefined();
+    return find() as Custom;
+  };
+
+  it.each<[string, object, string]>([
+    ['nothing in particular', {}, 'dev-cpu'],
+    ['penalties', { presence_penalty: 1 }, 'dev-cpu'],
+    ['tools', { tools: [WEATHER] }, 'z-upstream'],
+    ['an image', { messages: [PICTURE] }, 'zz-vision'],
+    ['an image and tools', { messages: [PICTURE], tools: [WEATHER] }, 'zz-vision'],
+  ])('%s goes where it is served, and is no fallback', async (_name, body, pool) => {
+    const custom = await routed(body);
+    expect(custom).toMatchObject({ target: { pool }, fallback: null });
+    expect(custom).not.toHaveProperty('passed_over');
   });
 
-  it('tool calls that are none end the request as an error of the upstream', async () => {
-    for (const tool_calls of [{}, 'x', [1], [[]]]) {
-      await using broken = await startStub(
-        (response) => void response.writeHead(200).end(`${chunk({ choices: [{ delta: { tool_calls } }] })}data: [DONE]\n\n`),
-      );
-      const engine = new UpstreamEngine({ url: broken.url, model: 'm', retries: 0 });
-      const reading = async (): Promise<void> => {
-        for await (const _ of engine.generate(request(), new AbortController().signal));
-      };
-      await expect(reading()).rejects.toThrow(EngineError);
-    }
-  });
-});
-
-const text = fc.string({ maxLength: 6, unit: 'grapheme' });
-const delta = fc.oneof(
-  fc.record({ content: text }),
-  fc.record({ reasoning_content: text }),
-  fc.record({
-    tool_calls: fc.array(fc.record({ index: fc.nat({ max: 3 }), function: fc.record({ arguments: text }) }), {
-      minLength: 1,
-      maxLength: 3,
-    }),
-  }),
-);
-
-describe('pieces', () => {
-  it('of any answer come through in order, none lost, none made up', () =>
-    fc.assert(
-      fc.asyncProperty(fc.array(delta, { maxLength: 20 }), async (deltas) => {
-        await using any = await startStub(
-          (response) =>
-            void response
-              .writeHead(200)
-              .end(
-                `${deltas.map((each) => chunk({ choices: [{ delta: each, finish_reason: null }] })).join('')}${chunk({ choices: [{ delta: {}, finish_reason: 'tool_calls' }] })}data: [DONE]\n\n`,
-              ),
-        );
-        const engine = new UpstreamEngine({ url: any.url, model: 'm', retries: 0 });
-        const events: EngineEvent[] = [];
-        for await (const event of engine.generate(request(), new AbortController().signal)) events.push(event);
-        const came = events.flatMap((event) =>
-          event.type === 'token' ? [event.text === '' ? event.delta : { content: event.text }] : [],
-        );
-        expect(came).toEqual(deltas.filter((each) => Object.values(each).some((value) => value !== '')));
-        expect(events.at(-1)).toMatchObject({ type: 'done', finishReason: 'tool_calls' });
-      }),
-      { numRuns: 40 },
-    ));
-
-  const whole = fc.record({
-    id: fc.uuid(),
-    name: fc.string({ minLength: 1, maxLength: 8 }),
-    arguments: fc.string({ maxLength: 40 }),
-  });
-  it('of tool calls make the calls again, however they are cut and mixed', () =>
-    fc.assert(
-      fc.property(fc.array(whole, { minLength: 1, maxLength: 4 }), fc.infiniteStream(fc.nat()), (calls, draws) => {
-        const draw = (below: number): number => Number(draws.next().value) % below;
-        const left = calls.map((call) => ({ ...call, begun: false }));
-        const builder = new MessageBuilder();
-        // A call begins after the one before it has.
-        for (let open = 1; left.some((call) => !call.begun || call.arguments !== ''); ) {
-          const index = draw(open);
-          const call = left[index] as (typeof left)[number];
-          const cut = draw(call.arguments.length + 1);
-          const piece = { index, function: { arguments: call.arguments.slice(0, cut) } };
-          const first = call.begun ? {} : { id: call.id, type: 'function', function: { ...piece.function, name: call.name } };
-          builder.add({ tool_calls: [{ ...piece, ...first }] } as Delta);
-          call.arguments = call.arguments.slice(cut);
-          call.begun = true;
-          if (index === open - 1 && open < left.length) open++;
-        }
-        expect(builder.parts()?.tool_calls).toEqual(
-          calls.map(({ id, name, arguments: args }) => ({ id, type: 'function', function: { name, arguments: args } })),
-        );
-      }),
-    ));
-
-  it('of a server that numbers no calls begin with an id', () => {
-    const builder = new MessageBuilder();
-    for (const [id, args] of [
-      ['a', '{'],
-      [undefined, '}'],
-      ['b', '[]'],
-    ] as const)
-      builder.add({ tool_calls: [{ ...(id === undefined ? {} : { id }), function: { name: id ?? '', arguments: args } }] });
-    expect(builder.parts()?.tool_calls?.map((call) => [call.id, call.function.arguments])).toEqual([
-      ['a', '{}'],
-      ['b', '[]'],
-    ]);
-  });
-});
-
-describe('the table', () => {
-  it('is the one of the schema, whose texts say the defaults', () => {
-    const { properties } = schema.properties.pools.items.properties.capabilities;
-    expect(Object.keys(properties)).toEqual(CAPABILITY_NAMES);
-    for (const name of CAPABILITY_NAMES)
-      expect(properties[name].description).toContain(`Default ${CAPABILITIES[name].upstream}.`);
+  it('a copy is not sent to a pool that cannot serve it', async () => {
+    expect(await routed({ messages: [PICTURE] }, 'copied')).toMatchObject({
+      shadow: { pool: 'z-upstream', outcome: 'POOL_INCAPABLE' },
+    });
+    const exposed = await (await front.get('/metrics')).text();
+    expect(metric(exposed, 'mixgate_shadow_dropped_total', '"POOL_INCAPABLE"')).toBe(1);
   });
 
-  it('of a pool that cannot be reached says only what its configuration denies', () => {
-    expect([...unserved({})]).toEqual([]);
-    expect([...unserved({ capabilities: { tools: false, image_input: true } })]).toEqual(['tools']);
-    expect([...unserved({ engine: { url: 'http://x' } })]).toEqual(['image_input', 'audio_input', 'file_input']);
-    expect([...unserved({ engine: { url: 'http://x' }, capabilities: { top_k: false, image_input: true } })]).toEqual([
-      'audio_input',
-      'file_input',
-      'top_k',
-    ]);
-    expect([...unserved({ engine: 'local' })]).toEqual(CAPABILITY_NAMES.filter((name) => !CAPABILITIES[name].local));
+  it('an arm that cannot serve is stood in for by the target', async () => {
+    expect(await routed({ tools: [WEATHER] }, 'split')).toMatchObject({
+      split: { arm: 'a' },
+      target: { pool: 'z-upstream' },
+      fallback: 'POOL_INCAPABLE',
+      passed_over: [{ pool: 'dev-cpu', missing: ['tools'], reason: 'POOL_INCAPABLE' }],
+    });
   });
 });
