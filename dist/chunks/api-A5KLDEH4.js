@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{MAX_POINTS,ask,baseUrl,displayUrl,numberOf,parseAnswer,request,resultOf,seconds,unexpected}from"./chunk-VQW66ACI.js";import"./chunk-7IGOKQIO.js";import"./chunk-U42222YD.js";import"./chunk-SXFYYG2E.js";export{MAX_POINTS,ask,baseUrl,displayUrl,numberOf,parseAnswer,request,resultOf,seconds,unexpected};

@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{__name}from"./chunk-SXFYYG2E.js";async function readBounded(body,maxBytes,tooLarge){let chunks=[],size=0;for await(let chunk of body??[]){let bytes=typeof chunk=="string"?Buffer.from(chunk):chunk;if(size+=bytes.byteLength,size>maxBytes)throw tooLarge();chunks.push(bytes)}return Buffer.concat(chunks)}__name(readBounded,"readBounded");export{readBounded};

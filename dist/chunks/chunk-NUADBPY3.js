@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{__name}from"./chunk-SXFYYG2E.js";function append(map,key,...values){let list=map.get(key);list===void 0?map.set(key,[...values]):list.push(...values)}__name(append,"append");function groupBy(items,keyOf){let groups=new Map;for(let item of items)append(groups,keyOf(item),item);return groups}__name(groupBy,"groupBy");export{append,groupBy};

@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{finding}from"./chunk-H6WF3JSS.js";import{__name}from"./chunk-SXFYYG2E.js";function findingsOf(rules){let levels=new Map(rules.map(rule=>[rule.id,rule.level]));return(ruleId,input)=>finding({...input,ruleId,level:input.level??levels.get(ruleId)})}__name(findingsOf,"findingsOf");export{findingsOf};

@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{loadDefaults}from"./chunk-BL5K4QGP.js";import"./chunk-XVOVKFGM.js";import"./chunk-KWWO5W57.js";import"./chunk-3LYIGBUB.js";import"./chunk-M6KXVKN6.js";import"./chunk-5Q2ZQTKL.js";import"./chunk-CFHU727Q.js";import"./chunk-7VCPHPEQ.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{loadDefaults};

@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{readEvidence,signingKey,writeEvidence}from"./chunk-OXWERRVH.js";import"./chunk-KXIKQKCW.js";import"./chunk-3LYIGBUB.js";import"./chunk-ZPXBUBJV.js";import"./chunk-VIHPKZVI.js";import"./chunk-CFHU727Q.js";import"./chunk-PXGNOOZQ.js";import"./chunk-GCKYNN6T.js";import"./chunk-7VCPHPEQ.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{readEvidence,signingKey,writeEvidence};

@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{runTelemetryGate}from"./chunk-JKNSD35M.js";import"./chunk-YV3VIB5E.js";import"./chunk-RIHXKWFR.js";import"./chunk-JFZYHBQT.js";import"./chunk-3LYIGBUB.js";import"./chunk-M6KXVKN6.js";import"./chunk-5Q2ZQTKL.js";import"./chunk-VIHPKZVI.js";import"./chunk-CFHU727Q.js";import"./chunk-PXGNOOZQ.js";import"./chunk-GCKYNN6T.js";import"./chunk-7VCPHPEQ.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{runTelemetryGate};

@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{checkSources,kustomizationFile,readKustomization}from"./chunk-RSEIRVBE.js";import"./chunk-KWWO5W57.js";import"./chunk-3LYIGBUB.js";import"./chunk-CFHU727Q.js";import"./chunk-7VCPHPEQ.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{checkSources,kustomizationFile,readKustomization};

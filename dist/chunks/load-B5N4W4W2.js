@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{CONFIG_FILE,loadConfig}from"./chunk-3OVMZTEQ.js";import"./chunk-UM7GMWFL.js";import"./chunk-3LYIGBUB.js";import"./chunk-M6KXVKN6.js";import"./chunk-5Q2ZQTKL.js";import"./chunk-ZPXBUBJV.js";import"./chunk-VIHPKZVI.js";import"./chunk-CFHU727Q.js";import"./chunk-PXGNOOZQ.js";import"./chunk-7VCPHPEQ.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{CONFIG_FILE,loadConfig};

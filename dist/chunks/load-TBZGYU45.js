@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{CONFIG_FILE,loadConfig}from"./chunk-BXKCDMSK.js";import"./chunk-ZVYPELXU.js";import"./chunk-7W5GWD33.js";import"./chunk-NX2CTTQY.js";import"./chunk-J2NU73HE.js";import"./chunk-PXGNOOZQ.js";import"./chunk-U42222YD.js";import"./chunk-XLIBRZQI.js";import"./chunk-LC4FE3ZB.js";import"./chunk-SXFYYG2E.js";export{CONFIG_FILE,loadConfig};

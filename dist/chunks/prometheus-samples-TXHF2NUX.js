@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{askRange,increments,queryRange,rangeSamples,readRangeFile}from"./chunk-NYZ6RQWD.js";import"./chunk-A32BOFCI.js";import"./chunk-VQW66ACI.js";import"./chunk-7IGOKQIO.js";import"./chunk-U42222YD.js";import"./chunk-SXFYYG2E.js";export{askRange,increments,queryRange,rangeSamples,readRangeFile};

@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{renderFolder}from"./chunk-ISV36TYJ.js";import"./chunk-GCQR2YO7.js";import"./chunk-QUBZJKJK.js";import"./chunk-WI6COQ2S.js";import"./chunk-KTUDFAAW.js";import"./chunk-PK3WCTEA.js";import"./chunk-7W5GWD33.js";import"./chunk-NX2CTTQY.js";import"./chunk-LUWXMLP2.js";import"./chunk-U42222YD.js";import"./chunk-XLIBRZQI.js";import"./chunk-LC4FE3ZB.js";import"./chunk-SXFYYG2E.js";export{renderFolder};

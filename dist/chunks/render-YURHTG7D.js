@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{renderFolder}from"./chunk-V6EFU32Q.js";import"./chunk-MSPT7AGF.js";import"./chunk-ELH2BWQK.js";import"./chunk-RSEIRVBE.js";import"./chunk-KWWO5W57.js";import"./chunk-JT4V5NR2.js";import"./chunk-3LYIGBUB.js";import"./chunk-M6KXVKN6.js";import"./chunk-5Q2ZQTKL.js";import"./chunk-CFHU727Q.js";import"./chunk-7VCPHPEQ.js";import"./chunk-XLIBRZQI.js";import"./chunk-SXFYYG2E.js";export{renderFolder};
