@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type SimpleGit, simpleGit } from 'simple-git';
 import { nearest } from '../config/suggest.ts';
-import { ConfigurationError, ExternalError } from '../core/errors.ts';
+import { ConfigurationError, ExternalError, type MixgateError } from '../core/errors.ts';
 import { exec } from '../tools/exec.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -46,21 +46,38 @@ export async function openGit(dir: string): Promise<Git> {
   try {
     root = (await client.raw('rev-parse', '--show-toplevel')).trim();
   } catch (cause) {
-    if (String(cause).includes('bareRepository'))
-      throw new ConfigurationError(
-        {
-          message: `${dir} holds files that Git takes for a repository of its own (HEAD, objects, refs).`,
-          expected: 'a folder of a clone',
-          fix: 'remove them: with their settings and references Git would run programs and show another history.',
-        },
-        { cause },
-      );
-    throw new ConfigurationError(
-      { message: `${dir} is not inside a Git repository.`, fix: 'run mixgate in a clone, or name one with -C DIR.' },
-      { cause },
-    );
+    throw whyNotOpened(cause, dir);
   }
   return wrap(client.cwd({ path: root, root: true }), root);
+}
+
+/** What Git's refusal to open a folder means, and what to do. */
+export function whyNotOpened(cause: unknown, dir: string): MixgateError {
+  const text = String(cause);
+  if (text.includes('bareRepository'))
+    return new ConfigurationError(
+      {
+        message: `${dir} holds files that Git takes for a repository of its own (HEAD, objects, refs).`,
+        expected: 'a folder of a clone',
+        fix: 'remove them: with their settings and references Git would run programs and show another history.',
+      },
+      { cause },
+    );
+  const owned = /dubious ownership in repository at '(?<root>[^']+)'/.exec(text)?.groups?.['root'];
+  if (owned !== undefined)
+    return new ConfigurationError(
+      {
+        message: `Git does not trust ${owned}: it belongs to another user.`,
+        fix: `run mixgate as its owner, or, where you trust it, \`git config --global --add safe.directory ${JSON.stringify(owned)}\`.`,
+      },
+      { cause },
+    );
+  if (/spawn git ENOENT/.test(text))
+    return new ExternalError({ message: 'Git could not be started: it is not on the PATH.', fix: 'install Git.' }, { cause });
+  return new ConfigurationError(
+    { message: `${dir} is not inside a Git repository.`, fix: 'run mixgate in a clone, or name one with -C DIR.' },
+    { cause },
+  );
 }
 
 /**

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigurationError } from '../../src/core/errors.ts';
 import { changeOfEvent } from '../../src/workspace/event.ts';
-import { checkRef, openGit } from '../../src/workspace/git.ts';
+import { checkRef, openGit, whyNotOpened } from '../../src/workspace/git.ts';
 import { commitTree, folderTree, glob, materialize, subtree } from '../../src/workspace/tree.ts';
+import { runCli } from '../support/cli.ts';
 import { testRepo } from '../support/repo.ts';
 
 describe('trees', () => {
@@ -88,6 +89,23 @@ describe('git', () => {
 
   it('says so outside a repository', async () => {
     await expect(openGit('/')).rejects.toThrow(/is not inside a Git repository/);
+  });
+
+  it.each([
+    [
+      "fatal: detected dubious ownership in repository at '/work/fleet'\nTo add an exception",
+      /^Git does not trust \/work\/fleet: .* --add safe\.directory "\/work\/fleet"/,
+    ],
+    ['Error: spawn git ENOENT', /^Git could not be started: it is not on the PATH\. Fix: install Git/],
+    ['fatal: not a git repository', /^\/x is not inside a Git repository/],
+  ])('says what %s means', (text, expected) => {
+    expect(whyNotOpened(new Error(text), '/x').message).toMatch(expected);
+  });
+
+  it('says that Git is missing where it is', async () => {
+    using repo = testRepo({ 'mixgate.yaml': 'version: 1\nslo:\n  files: [a.yaml]\n' });
+    const ran = await runCli(['check', '--base', 'main'], { cwd: repo.dir, env: { PATH: '/nonexistent' } });
+    expect([ran.code, ran.stderr]).toEqual([3, expect.stringContaining('mixgate: Git could not be started')]);
   });
 
   it('does not run hooks or a file-system monitor of the repository', async () => {
