@@ -74,6 +74,10 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
       ),
     );
   }
+  if (sides.tip !== sides.base && results.some((result) => result.findings.some((f) => f.ruleId === 'input-invalid')))
+    run.progress.warn(
+      `the change began before the newest commit of ${options.base}, which judges it: merge that in if files are missing.`,
+    );
   const outcome = applyWaivers(
     results,
     options.only === undefined

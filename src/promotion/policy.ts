@@ -44,7 +44,13 @@ export async function evaluatePromotionPolicy(
   const result = await exec(
     opa.path,
     ['eval', '--format', 'json', '--stdin-input', '--data', join(work.dir, normalise(folder)), 'data.promotion.decision'],
-    { input: JSON.stringify(input), timeoutMs: TIMEOUT_MS, maxBytes: 4 * 1024 * 1024 },
+    {
+      input: JSON.stringify(input),
+      timeoutMs: TIMEOUT_MS,
+      maxBytes: 4 * 1024 * 1024,
+      // A policy can read the environment (opa.runtime): tokens and the signing key are none of its business.
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: process.env['TMPDIR'] },
+    },
   );
   if (result.timedOut)
     throw new ExternalError({

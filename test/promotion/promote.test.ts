@@ -2,9 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { writeEvidence } from '../../src/promotion/evidence.ts';
+import { evaluatePromotionPolicy } from '../../src/promotion/policy.ts';
+import { resolveTool } from '../../src/tools/resolve.ts';
+import { folderTree } from '../../src/workspace/tree.ts';
 import { type Ran, ROOT, runCli } from '../support/cli.ts';
+import { testRepo } from '../support/repo.ts';
 import { config, NOW, type PromotionWorld, promotionWorld, reportFor } from './support.ts';
 
 let world: PromotionWorld;
@@ -369,4 +373,19 @@ describe('the shipped promotion policy', () => {
     const ran = await promote();
     expect([ran.stderr, ran.code, [...new Set(rules(ran))]]).toEqual(['', code, expected]);
   });
+});
+
+it('the promotion policy sees no token and no key of the environment', async () => {
+  using repo = testRepo({
+    'promotion/p.rego':
+      'package promotion\n\nsecret := object.get(opa.runtime().env, "MIXGATE_SIGNING_KEY", "")\n\ndecision := {"allow": secret == "", "reasons": ["it sees the key"]}\n',
+  });
+  const input = { environment: { name: 'e', requires: [] }, commit: 'c', base: null, now: '2026-01-01T00:00:00Z', evidence: [] };
+  vi.stubEnv('MIXGATE_SIGNING_KEY', '/keys/secret.pem');
+  try {
+    const opa = await resolveTool('opa', { install: false });
+    expect(await evaluatePromotionPolicy(opa, folderTree(repo.dir), 'promotion', input)).toMatchObject({ allow: true });
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
