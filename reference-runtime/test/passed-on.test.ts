@@ -5,7 +5,9 @@ import schema from '../../schemas/runtime.schema.json' with { type: 'json' };
 import { CAPABILITIES, CAPABILITY_NAMES, unserved } from '../src/config/capabilities.ts';
 import { type CallContext, type Delta, EngineError, type EngineEvent } from '../src/engine/types.ts';
 import { UpstreamEngine } from '../src/engine/upstream-engine.ts';
+import { HttpError } from '../src/server/errors.ts';
 import { MessageBuilder } from '../src/server/message.ts';
+import { parseRequest } from '../src/server/openai.ts';
 import { collect, request } from './support/requests.ts';
 import { chunk, startStub, streaming } from './support/stub.ts';
 
@@ -175,5 +177,89 @@ describe('the table', () => {
       'top_k',
     ]);
     expect([...unserved({ engine: 'local' })]).toEqual(CAPABILITY_NAMES.filter((name) => !CAPABILITIES[name].local));
+  });
+});
+
+describe('bodies', () => {
+  const json = fc.jsonValue({ maxDepth: 4 });
+  const message = fc.record(
+    {
+      role: fc.oneof(fc.constantFrom('system', 'developer', 'user', 'assistant', 'tool'), json),
+      content: fc.oneof(
+        fc.string(),
+        fc.array(
+          fc.record(
+            { type: fc.constantFrom('text', 'image_url', 'input_audio', 'file', 'x'), text: json, image_url: json, file: json },
+            { requiredKeys: ['type'] },
+          ),
+        ),
+        json,
+      ),
+      tool_calls: fc.oneof(fc.array(fc.record({ id: json, type: fc.constantFrom('function', 'x'), function: json })), json),
+      tool_call_id: json,
+      name: json,
+    },
+    { requiredKeys: [] },
+  );
+  const body = fc.record(
+    {
+      messages: fc.oneof(fc.array(message, { minLength: 1, maxLength: 3 }), json),
+      tools: fc.oneof(fc.constant([WEATHER]), json),
+      tool_choice: fc.oneof(fc.constantFrom('none', 'auto', 'required'), json),
+      ...Object.fromEntries(
+        [
+          'response_format',
+          'logit_bias',
+          'metadata',
+          'reasoning_effort',
+          'top_k',
+          'min_p',
+          'frequency_penalty',
+          'user',
+          'store',
+          'stop',
+        ].map((name) => [name, json]),
+      ),
+    },
+    { requiredKeys: ['messages'] },
+  );
+
+  it('of any form are read, or refused with 400 in words', () =>
+    fc.assert(
+      fc.property(body, (given) => {
+        try {
+          parseRequest('chat', given);
+        } catch (error) {
+          expect(error).toBeInstanceOf(HttpError);
+          expect((error as HttpError).status).toBe(400);
+          expect((error as HttpError).message).not.toMatch(/undefined|\[object/);
+        }
+      }),
+      { numRuns: 1500 },
+    ));
+
+  it('with tools are passed on as they are, messages by reference', () => {
+    const call = { id: 'c', type: 'function', function: { name: 'weather', arguments: '{}' } };
+    const messages = [
+      ASK,
+      { role: 'assistant', content: null, tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'c', content: 'sun' },
+    ];
+    const { passed, requires, characters } = parseRequest('chat', { messages, tools: [WEATHER], user: 'u' });
+    expect(passed?.messages?.map((each, index) => each === messages[index])).toEqual([true, true, true]);
+    expect(passed?.parameters['tools']).toEqual([WEATHER]);
+    expect(passed?.bookkeeping).toEqual({ user: 'u' });
+    expect(requires.map(({ capability, param }) => [capability, param])).toEqual([['tools', 'tools']]);
+    // Names and texts of messages and tools, by hand.
+    const count = (value: unknown): number => JSON.stringify(value).replace(/[{}[\]":,]|null/g, '').length;
+    expect(characters).toBe(
+      count([ASK, messages[1], messages[2]].map((each) => ({ ...each }))) + count({ tools: [WEATHER] }) + 2,
+    );
+  });
+
+  it('without anything of it have none of it', () => {
+    const plain = parseRequest('chat', { messages: [ASK] });
+    expect(plain).toMatchObject({ requires: [], attachments: 0 });
+    for (const absent of ['passed', 'characters']) expect(plain).not.toHaveProperty(absent);
   });
 });
