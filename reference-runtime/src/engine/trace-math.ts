@@ -18,12 +18,15 @@ export function softmax(logits: ArrayLike<number>): Float64Array {
 /** The `count` experts with the largest values, largest first; the lower id first on a tie. */
 export function topExperts(values: ArrayLike<number>, count: number): number[] {
   const out: number[] = [];
-  for (let rank = 0; rank < Math.min(count, values.length); rank++) {
-    let best = -1;
-    for (let index = 0; index < values.length; index++) {
-      if (!out.includes(index) && (best < 0 || (values[index] as number) > (values[best] as number))) best = index;
-    }
-    out.push(best);
+  if (count < 1) return out;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] as number;
+    const full = out.length === count;
+    if (full && !(value > (values[out[count - 1] as number] as number))) continue;
+    if (full) out.pop();
+    let at = out.length;
+    while (at > 0 && value > (values[out[at - 1] as number] as number)) at--;
+    out.splice(at, 0, index);
   }
   return out;
 }
@@ -46,8 +49,13 @@ export function gateEntropy(gate: ArrayLike<number>): number {
 
 /** Difference of the two largest probabilities of a gate: 0 to 1. */
 export function top2Margin(gate: ArrayLike<number>): number {
-  const [first, second] = topExperts(gate, 2);
-  return first === undefined || second === undefined ? 0 : (gate[first] as number) - (gate[second] as number);
+  let [first, second] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let index = 0; index < gate.length; index++) {
+    const value = gate[index] as number;
+    if (value > first) [first, second] = [value, first];
+    else if (value > second) second = value;
+  }
+  return gate.length < 2 ? 0 : first - second;
 }
 
 /**
