@@ -98,6 +98,23 @@ describe('inflation', () => {
       batchMeansInflation([5, 5, 5, 5], 2),
     ]).toEqual([1, 1, 1]);
   });
+  // Marriott and Pope 1954: the lag-1 autocorrelation of n points is on average phi - (1 + 3 phi) / n.
+  it('has a lag-1 correlation without the bias of short series, pooled over arms by their lengths', () =>
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: -20, max: 20 }), { minLength: 8, maxLength: 30 }),
+        fc.array(fc.integer({ min: -20, max: 20 }), { minLength: 8, maxLength: 30 }),
+        (x, y) => {
+          fc.pre(new Set(x).size > 1 || new Set(y).size > 1);
+          const n = x.length + y.length;
+          const pooled = (lag: number): number =>
+            (autocovariances(x, 1)[lag]! * x.length + autocovariances(y, 1)[lag]! * y.length) / n;
+          const average = n / 2;
+          const phi = (pooled(1) / pooled(0) + 1 / average) / (1 - 3 / average);
+          expect(estimateDependence([x, y], 0.05).phi).toBeCloseTo(Math.max(-0.99, Math.min(0.99, phi)), 9);
+        },
+      ),
+    ));
   it('is not estimated from a handful of points, and never below 1', () => {
     const none = { phi: 0, detected: false, inflation: 1 };
     const rising = Array.from({ length: 40 }, (_, index) => index);

@@ -5,6 +5,8 @@ import { normalSf } from '../../src/stats/distributions.ts';
 import { hodgesLehmannShift, kthDifference, medianDifference } from '../../src/stats/hodges-lehmann.ts';
 import { mannWhitney, sortedRankSumP } from '../../src/stats/mann-whitney.ts';
 import { countPairs, mergeSorted, midranks, sortedDeviations } from '../../src/stats/ranks.ts';
+import { medianAndDeviation, selectMedian } from '../../src/stats/select.ts';
+import { medianAbsoluteDeviation } from '../../src/stats/summary.ts';
 
 const ascending = (values: number[]): Float64Array => new Float64Array(values).sort();
 
@@ -72,6 +74,20 @@ describe('the rank-sum test', () => {
         if (flat) expect(z).toBe(0);
       }),
     ));
+});
+
+it('the median of an even number is between the two in the middle, in any order', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: -1e6, max: 1e6 }), { minLength: 66, maxLength: 300, size: 'max' }), (list) => {
+      const even = list.length % 2 === 0 ? list : list.slice(1);
+      const order = ascending(even);
+      const half = even.length / 2;
+      expect(selectMedian(new Float64Array(even))).toBe((order[half - 1]! + order[half]!) / 2);
+      expect(medianAndDeviation(new Float64Array(even)).deviation).toBe(
+        medianAbsoluteDeviation(order, (order[half - 1]! + order[half]!) / 2),
+      );
+    }),
+  );
 });
 
 it('the k-th difference is right where most are equal, and where none are', () => {
