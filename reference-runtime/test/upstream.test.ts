@@ -2,13 +2,14 @@
 import type { ServerResponse } from 'node:http';
 import fc from 'fast-check';
 import OpenAI from 'openai';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { Circuit } from '../src/engine/circuit.ts';
+import { LlamaEngine } from '../src/engine/llama-engine.ts';
 import { type Clock, jitteredBackoffMs, RetryBudget, retryAfterMs, SYSTEM_CLOCK } from '../src/engine/retry.ts';
 import type { CallContext, EngineError } from '../src/engine/types.ts';
 import { UpstreamEngine, type UpstreamOptions } from '../src/engine/upstream-engine.ts';
 import { LLAMA_SERVER, startLlamaServer } from './support/llama-server.ts';
-import { microModel } from './support/models.ts';
+import { microModel, randomModel, temporary } from './support/models.ts';
 import { collect, request } from './support/requests.ts';
 import { metric, startServer } from './support/server.ts';
 import { chunk, type Stub, type StubCall, silent, startStub } from './support/stub.ts';
@@ -20,6 +21,10 @@ const GOOD = `${chunk({ choices: [{ text: 'good', finish_reason: null }] })}${ch
 const good = (response: ServerResponse): void => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(GOOD);
 const refuse = (response: ServerResponse, status: number, headers: Record<string, string> = {}): void =>
   void response.writeHead(status, headers).end(`status ${status}`);
+
+const dir = temporary();
+afterAll(dir.remove);
+const longModel = (): string => randomModel(dir.file('long.gguf'), { context: 16_384 });
 
 /** Time that passes only by sleeping; every sleep is recorded. */
 function testClock(): Clock & { slept: number[]; time: number } {
@@ -428,6 +433,32 @@ describe('behind the server', () => {
     const text = await (await front.get('/metrics')).text();
     expect(metric(text, 'mixgate_fallbacks_total', '"QUEUE_FULL"')).toBe(1);
     expect(metric(text, 'mixgate_fallbacks_total', '"POOL_UNREACHABLE"')).toBe(0);
+  });
+
+  it('takes over from an engine that dies while it reads the prompt: no token of a stream was sent yet', async () => {
+    await using server = await startStub(good);
+    await using front = await startServer(longModel(), (config) => {
+      const [local] = config.pools;
+      if (local === undefined) throw new Error('no pool');
+      config.model.context = 16_384;
+      config.model.batch = 32;
+      config.pools = [local, { ...local, id: 'z-upstream', saturation: 9, engine: { url: server.url } }];
+    });
+    const { local } = front.runtime;
+    if (!(local instanceof LlamaEngine)) throw new Error('no engine process');
+    const answer = front.post(
+      '/v1/completions',
+      { prompt: 'a'.repeat(16_000), max_tokens: 1, stream: true },
+      { 'x-mixgate-include': 'timings' },
+    );
+    while (local.stats().active === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    // By now it reads.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    process.kill(local.pid as number, 'SIGKILL');
+    const text = await (await answer).text();
+    expect(text).toContain('"text":"good"');
+    expect(text).toMatch(/"fallback":"ENGINE_DIED"/);
+    expect(text).toMatch(/data: \[DONE\]\n\n$/);
   });
 
   it('forwards what it is told to, and nothing that could end a header', async () => {

@@ -154,6 +154,8 @@ export async function* execute(runtime: Runtime, context: RequestContext, signal
     let started = false;
     try {
       for await (const event of one(runtime, context, target.pool, signal)) {
+        // A prompt that was counted is no answer yet: if the engine dies while it reads it, another may still take over.
+        if (event.type === 'prompt' && event.scores === undefined) continue;
         // Counted where it answers, and once: a fallback that fails too is an error and no fallback.
         if (!started && context.fallback !== null)
           runtime.metrics.instruments.fallbacks.inc({ mixgate_reason: context.fallback });
