@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { renameSync } from 'node:fs';
+import { ChildProcess, execFileSync } from 'node:child_process';
+import { existsSync, renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { backoffMs, LlamaEngine, type Watchdog } from '../src/engine/llama-engine.ts';
 import { EngineError, type EngineInfo, type GenerateRequest } from '../src/engine/types.ts';
 import { readVocabulary } from '../src/engine/vocabulary.ts';
@@ -289,7 +289,7 @@ describe('an engine process that dies', () => {
     await mortal.dispose();
   });
 
-  const impatient: Watchdog = { pingMs: 50, silentMs: 500, loadSilentMs: 500, cancelMs: 60_000 };
+  const impatient: Watchdog = { pingMs: 50, silentMs: 500, loadSilentMs: 500, cancelMs: 60_000, goneMs: 60_000 };
 
   it('is killed and replaced when it hangs, and what it was running is answered', async () => {
     const logs: string[] = [];
@@ -318,6 +318,34 @@ describe('an engine process that dies', () => {
     await failed;
     expect(logs[0]).toMatch(/is stuck: it answered nothing for 500 ms/);
     await hung.dispose();
+  });
+
+  it('is given up when it cannot be killed: what it was running is answered, and another one serves', async () => {
+    const held = new LlamaEngine(engineOptions(randomModel(dir.file('held.gguf'))), () => {}, {
+      ...impatient,
+      loadSilentMs: 60_000,
+      goneMs: 100,
+    });
+    await held.load();
+    const pid = held.pid as number;
+    const failed = expect(collect(held, request({ maxTokens: 240 }))).rejects.toMatchObject({
+      code: 'ENGINE_DIED',
+      message: expect.stringContaining('killed, and still there'),
+    });
+    // As a process does that waits in the kernel for a driver.
+    const kill = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(true);
+    process.kill(pid, 'SIGSTOP');
+    await failed;
+    kill.mockRestore();
+    await until(() => held.stats().state === 'ready');
+    expect((await collect(held, request())).done?.completionTokens).toBe(16);
+    expect(held.pid).not.toBe(pid);
+    // What comes of it late changes nothing.
+    process.kill(pid, 'SIGKILL');
+    await until(() => !existsSync(`/proc/${pid}`));
+    expect((await collect(held, request())).done?.completionTokens).toBe(16);
+    expect(held.stats().restarts).toBe(1);
+    await held.dispose();
   });
 
   it('is not taken for hung by a server that was itself stopped', async () => {

@@ -25,9 +25,11 @@ export interface Watchdog {
   loadSilentMs: number;
   /** From cancelling a request to the confirmation, which comes after the batch in flight. */
   cancelMs: number;
+  /** From killing a process to its end; it is given up then. */
+  goneMs: number;
 }
 
-const WATCHDOG: Watchdog = { pingMs: 1000, silentMs: 10_000, loadSilentMs: 120_000, cancelMs: 60_000 };
+const WATCHDOG: Watchdog = { pingMs: 1000, silentMs: 10_000, loadSilentMs: 120_000, cancelMs: 60_000, goneMs: 5000 };
 
 /** The backoff before restart number `attempt` (from 1), in milliseconds: doubling, capped. */
 export function backoffMs(attempt: number): number {
@@ -65,6 +67,8 @@ export class LlamaEngine implements Engine {
   #device: Device | undefined;
   /** The file that was loaded first: another under its name is another model, whatever the configuration calls it. */
   #file: string | undefined;
+  /** Treats the process as ended that does not end. */
+  #abandon: (() => void) | undefined;
   /** Why there is no other start. */
   #reason: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -155,15 +159,18 @@ export class LlamaEngine implements Engine {
         if (!settled) reject(new EngineError('LOAD_FAILED', `the engine process could not be started: ${error.message}`));
         settled = true;
       });
-      child.on('exit', (code, signal) => {
-        const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+      const ended = (how: string, fault?: string): void => {
         const detail = stderr.trim() === '' ? '' : `: ${stderr.trim().split('\n').at(-1)}`;
-        const fault = crashed(signal) ? crashReport(String(signal), this.#device, this.#options.batch) : undefined;
         const why = fault === undefined ? `the engine process ended while loading (${how})${detail}` : `${fault}${detail}`;
         if (!settled) reject(new EngineError('LOAD_FAILED', why));
         settled = true;
         if (this.#child === child) this.#onExit(how, detail, fault);
+      };
+      child.on('exit', (code, signal) => {
+        const fault = crashed(signal) ? crashReport(String(signal), this.#device, this.#options.batch) : undefined;
+        ended(signal === null ? `exit code ${code}` : `signal ${signal}`, fault);
       });
+      this.#abandon = () => ended('killed, and still there');
       this.#send({ type: 'load', options: this.#options });
       this.#watch(child);
     });
@@ -191,6 +198,11 @@ export class LlamaEngine implements Engine {
     if (this.#child !== child) return;
     this.#log(`engine process ${child.pid} is stuck: ${why}; killing it`);
     child.kill('SIGKILL');
+    // A driver or a file system that hangs in the kernel keeps a process that was killed: its requests are answered all the same.
+    const abandon = this.#abandon;
+    setTimeout(() => {
+      if (this.#child === child) abandon?.();
+    }, this.#watchdog.goneMs).unref();
   }
 
   /** @param fault what to say of a process that crashed by itself */
