@@ -60,6 +60,11 @@ function line(row: Row, cells: string): string {
   return `<tr><th scope="row">${html(oneLine(row.name))}</th>${cells}${(row.more ?? []).map((text) => `<td>${html(text)}</td>`).join('')}</tr>`;
 }
 
+/** A caption that stays in view, whole, while a wide table scrolls under it. */
+export function title(caption: string): string {
+  return `<span class="title">${html(oneLine(caption))}</span>`;
+}
+
 /** Every value in a cell of its own. */
 function numbers(table: HeatTable, caption: string): string {
   const { columns, rows, min, max, format } = table;
@@ -69,7 +74,7 @@ function numbers(table: HeatTable, caption: string): string {
       : '<td class="c">–</td>';
   const head = heads(table, columns.map((name) => `<th scope="col" class="c">${html(oneLine(name))}</th>`).join(''));
   const body = rows.map((row) => line(row, columns.map((_, index) => cell(row.values[index], row.faint?.[index])).join('')));
-  return `<table class="heat"><caption>${html(oneLine(caption))}</caption>
+  return `<table class="heat"><caption>${title(caption)}</caption>
 <thead>${head}</thead><tbody>${body.join('\n')}</tbody></table>`;
 }
 
@@ -102,7 +107,7 @@ function strips(table: HeatTable): string {
       `<td class="cells"><span class="cells" aria-hidden="true">${columns.map((_, index) => cell(row.values[index], row.faint?.[index])).join('')}</span></td><td class="l">${html(highest(table, row))}</td>`,
     ),
   );
-  return `<table class="heat strips"><caption>${html(oneLine(caption))}</caption>
+  return `<table class="heat strips"><caption>${title(caption)}</caption>
 <thead>${head}</thead><tbody>${body.join('\n')}</tbody></table>`;
 }
 

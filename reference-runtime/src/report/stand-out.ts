@@ -2,6 +2,7 @@
 import { html, oneLine } from '../../../src/report/escape.ts';
 import type { LayerStats } from '../server/moe.ts';
 import type { ModelStats } from '../server/moe-statistics.ts';
+import { title } from './heat-table.ts';
 import { percent } from './number.ts';
 
 /** One expert of one layer. `usual` is the share that it is compared with, `tokens` how many the share is of. */
@@ -56,7 +57,7 @@ function table(caption: string, usual: string, found: readonly StandOut[]): stri
     ({ segment, layer, expert, share, usual: other, tokens }) =>
       `<tr>${withSegment ? `<td>${html(oneLine(segment ?? ''))}</td>` : ''}<td class="num">${layer}</td><td class="num">${expert}</td><td class="num">${percent(share)}</td><td class="num">${percent(other)}</td><td class="num">${(share / other).toFixed(1)}</td><td class="num">${tokens}</td></tr>`,
   );
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${html(caption)}"><table class="lines"><caption>${html(caption)}</caption><thead><tr>${withSegment ? '<th scope="col">segment</th>' : ''}${head('layer')}${head('expert')}${head('share, %')}${head(usual)}${head('times')}${head('tokens')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${html(caption)}"><table class="lines"><caption>${title(caption)}</caption><thead><tr>${withSegment ? '<th scope="col">segment</th>' : ''}${head('layer')}${head('expert')}${head('share, %')}${head(usual)}${head('times')}${head('tokens')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
 /** Both as tables, with what was left out as chance; how many experts had no token at all. */

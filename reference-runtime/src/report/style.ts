@@ -28,6 +28,7 @@ table.heat th.n{text-align:right}
 table.heat th.c{text-align:center}
 .h0,.h1,.h2,.h3,.h4{color:var(--ink)}.h5{color:#0b0e13}.h6,.h7,.h8{color:var(--chart-onheat)}
 .scale{margin:8px 18px 14px}
+.title{position:sticky;left:18px;display:inline-block;max-width:min(1070px,calc(100vw - 66px));overflow-wrap:anywhere}
 table.strips td.cells{padding:1px 0;width:100%;vertical-align:middle}table.heat.strips tbody th,table.heat.strips td:not(.cells){padding-top:2px;padding-bottom:2px}
 table.heat td.l,table.heat th.l{text-align:left}
 .cells{display:flex}td.cells{display:table-cell}
