@@ -7,16 +7,18 @@ export interface Flags {
 }
 
 /** Short names and old spellings of vLLM and SGLang flags. */
-const ALIASES: { readonly [flag: string]: string } = {
-  tp: 'tensor-parallel-size',
-  'tp-size': 'tensor-parallel-size',
-  pp: 'pipeline-parallel-size',
-  q: 'quantization',
-  'model-path': 'model',
-  'model-id': 'model',
-  'context-length': 'max-model-len',
-  'max-running-requests': 'max-num-seqs',
-};
+const ALIASES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    tp: 'tensor-parallel-size',
+    'tp-size': 'tensor-parallel-size',
+    pp: 'pipeline-parallel-size',
+    q: 'quantization',
+    'model-path': 'model',
+    'model-id': 'model',
+    'context-length': 'max-model-len',
+    'max-running-requests': 'max-num-seqs',
+  }),
+);
 
 /** `--a b`, `--a=b`, `--a` and one shell string (`sh -c "vllm serve ... --a b"`), underscores as dashes. */
 export function parseArgv(words: readonly string[]): Flags {
@@ -31,7 +33,7 @@ export function parseArgv(words: readonly string[]): Flags {
     const name = match.groups!['name']!.replaceAll('_', '-');
     const next = list[index + 1];
     const value = match.groups!['value'] ?? (next === undefined || /^--?[A-Za-z]/.test(next) ? true : next);
-    const key = ALIASES[name] ?? name;
+    const key = ALIASES.get(name) ?? name;
     const before = flags[key];
     flags[key] = key === 'lora-modules' && typeof before === 'string' && typeof value === 'string' ? `${before} ${value}` : value;
   }

@@ -16,34 +16,36 @@ const byMatches: ListKey = (item) =>
   isObject(item) ? (typeof item['name'] === 'string' ? item['name'] : canonicalJson(sortedList(item['matches']))) : undefined;
 const byDestination: ListKey = (item) => (isObject(item) ? canonicalJson(item['destination'] ?? null) : undefined);
 
-const KEYS: { readonly [field: string]: ListKey } = {
-  backendRefs: by('group', 'kind', 'namespace', 'name', 'port'),
-  parentRefs: by('group', 'kind', 'namespace', 'name', 'sectionName', 'port'),
-  matches: whole,
-  hostnames: whole,
-  headers: byLowerName,
-  queryParams: by('name'),
-  set: byLowerName,
-  add: byLowerName,
-  remove: whole,
-  allowOrigins: whole,
-  allowMethods: whole,
-  allowHeaders: whole,
-  exposeHeaders: whole,
-  targetPorts: by('number'),
-  containers: by('name'),
-  initContainers: by('name'),
-  env: by('name'),
-  volumes: by('name'),
-  volumeMounts: by('mountPath'),
-  imagePullSecrets: by('name'),
-  tolerations: whole,
-  accessModes: whole,
-  subjects: whole,
-  verbs: whole,
-  resources: whole,
-  apiGroups: whole,
-};
+const KEYS: ReadonlyMap<string, ListKey> = new Map(
+  Object.entries({
+    backendRefs: by('group', 'kind', 'namespace', 'name', 'port'),
+    parentRefs: by('group', 'kind', 'namespace', 'name', 'sectionName', 'port'),
+    matches: whole,
+    hostnames: whole,
+    headers: byLowerName,
+    queryParams: by('name'),
+    set: byLowerName,
+    add: byLowerName,
+    remove: whole,
+    allowOrigins: whole,
+    allowMethods: whole,
+    allowHeaders: whole,
+    exposeHeaders: whole,
+    targetPorts: by('number'),
+    containers: by('name'),
+    initContainers: by('name'),
+    env: by('name'),
+    volumes: by('name'),
+    volumeMounts: by('mountPath'),
+    imagePullSecrets: by('name'),
+    tolerations: whole,
+    accessModes: whole,
+    subjects: whole,
+    verbs: whole,
+    resources: whole,
+    apiGroups: whole,
+  }),
+);
 
 const ROUTES = new Set(['HTTPRoute', 'GRPCRoute', 'AIGatewayRoute']);
 const ROLES = new Set(['Role', 'ClusterRole']);
@@ -54,7 +56,7 @@ function listKey(kind: string, path: Path): ListKey | undefined {
   if (field === 'rules') return ROUTES.has(kind) ? byMatches : ROLES.has(kind) ? whole : undefined;
   if (field === 'ports') return kind === 'Service' ? by('port', 'protocol') : by('containerPort', 'protocol');
   if (field === 'route' && kind === 'VirtualService') return byDestination;
-  return KEYS[field];
+  return KEYS.get(field);
 }
 
 /** Keys of the members; undefined when the list is ordered or a key is missing or taken twice. */

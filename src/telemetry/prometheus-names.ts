@@ -27,46 +27,50 @@ export interface PrometheusName {
   readonly series: readonly string[];
 }
 
-const UNIT_WORDS: Readonly<Record<string, string>> = {
-  d: 'days',
-  h: 'hours',
-  min: 'minutes',
-  s: 'seconds',
-  ms: 'milliseconds',
-  us: 'microseconds',
-  ns: 'nanoseconds',
-  By: 'bytes',
-  KiBy: 'kibibytes',
-  MiBy: 'mebibytes',
-  GiBy: 'gibibytes',
-  TiBy: 'tibibytes',
-  kBy: 'kilobytes',
-  KBy: 'kilobytes',
-  MBy: 'megabytes',
-  GBy: 'gigabytes',
-  TBy: 'terabytes',
-  m: 'meters',
-  V: 'volts',
-  A: 'amperes',
-  J: 'joules',
-  W: 'watts',
-  g: 'grams',
-  Cel: 'celsius',
-  Hz: 'hertz',
-  '%': 'percent',
-  $: 'dollars',
-};
+const UNIT_WORDS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    d: 'days',
+    h: 'hours',
+    min: 'minutes',
+    s: 'seconds',
+    ms: 'milliseconds',
+    us: 'microseconds',
+    ns: 'nanoseconds',
+    By: 'bytes',
+    KiBy: 'kibibytes',
+    MiBy: 'mebibytes',
+    GiBy: 'gibibytes',
+    TiBy: 'tibibytes',
+    kBy: 'kilobytes',
+    KBy: 'kilobytes',
+    MBy: 'megabytes',
+    GBy: 'gigabytes',
+    TBy: 'terabytes',
+    m: 'meters',
+    V: 'volts',
+    A: 'amperes',
+    J: 'joules',
+    W: 'watts',
+    g: 'grams',
+    Cel: 'celsius',
+    Hz: 'hertz',
+    '%': 'percent',
+    $: 'dollars',
+  }),
+);
 
-const PER_WORDS: Readonly<Record<string, string>> = {
-  s: 'second',
-  m: 'minute',
-  min: 'minute',
-  h: 'hour',
-  d: 'day',
-  w: 'week',
-  mo: 'month',
-  y: 'year',
-};
+const PER_WORDS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    s: 'second',
+    m: 'minute',
+    min: 'minute',
+    h: 'hour',
+    d: 'day',
+    w: 'week',
+    mo: 'month',
+    y: 'year',
+  }),
+);
 
 /**
  * Every name that Prometheus may give a metric, one entry a strategy and naming variant: gauges of unit `1` get `_ratio` from
@@ -158,10 +162,10 @@ function unitWords(unit: string): string {
     .trim();
   if (plain === '' || plain === '1') return '';
   const slash = plain.indexOf('/');
-  if (slash < 0) return escapeTokens(UNIT_WORDS[plain] ?? plain);
+  if (slash < 0) return escapeTokens(UNIT_WORDS.get(plain) ?? plain);
   const over = plain.slice(0, slash);
   const per = plain.slice(slash + 1);
-  const head = over === '' || over === '1' ? '' : escapeTokens(UNIT_WORDS[over] ?? over);
-  const tail = per === '' ? '' : `per_${escapeTokens(PER_WORDS[per] ?? per)}`;
+  const head = over === '' || over === '1' ? '' : escapeTokens(UNIT_WORDS.get(over) ?? over);
+  const tail = per === '' ? '' : `per_${escapeTokens(PER_WORDS.get(per) ?? per)}`;
   return [head, tail].filter((part) => part !== '').join('_');
 }

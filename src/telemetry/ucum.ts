@@ -96,8 +96,8 @@ const MAX_LENGTH = 63;
 export function unitProblem(unit: string): string | undefined {
   if (unit === '') return 'it is empty; a unitless metric has `1`, a count of things has `{thing}`';
   if (unit.length > MAX_LENGTH) return `it is longer than ${MAX_LENGTH} characters`;
-  if (/^[A-Za-z]{3,}$/.test(unit) && WORDS[unit.toLowerCase()] !== undefined)
-    return `UCUM writes it \`${WORDS[unit.toLowerCase()]}\``;
+  const symbol = WORDS.get(unit.toLowerCase());
+  if (symbol !== undefined) return `UCUM writes it \`${symbol}\``;
   const outside = unit.replace(/\{[^{}]*\}/g, (annotation) => (/^\{[\x21-\x7e]+\}$/.test(annotation) ? '' : '\u0000'));
   if (outside.includes('\u0000')) return 'an annotation in braces is empty or has a space';
   if (/[{}]/.test(outside)) return 'its braces do not match';
@@ -113,9 +113,8 @@ export function unitProblem(unit: string): string | undefined {
   return undefined;
 }
 
-/** The unit that telemetry should use instead of a scaled one (semantic conventions: "use non-prefixed units"), if any. */
-export function baseUnit(unit: string): string | undefined {
-  return {
+const BASE_UNITS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
     ms: 's',
     us: 's',
     ns: 's',
@@ -129,42 +128,49 @@ export function baseUnit(unit: string): string | undefined {
     MBy: 'By',
     GBy: 'By',
     '%': '1',
-  }[unit];
+  }),
+);
+
+/** The unit that telemetry should use instead of a scaled one (semantic conventions: "use non-prefixed units"), if any. */
+export function baseUnit(unit: string): string | undefined {
+  return BASE_UNITS.get(unit);
 }
 
-const WORDS: Readonly<Record<string, string>> = {
-  second: 's',
-  seconds: 's',
-  sec: 's',
-  secs: 's',
-  millisecond: 'ms',
-  milliseconds: 'ms',
-  msec: 'ms',
-  microseconds: 'us',
-  nanoseconds: 'ns',
-  minute: 'min',
-  minutes: 'min',
-  hour: 'h',
-  hours: 'h',
-  day: 'd',
-  days: 'd',
-  byte: 'By',
-  bytes: 'By',
-  kilobytes: 'kBy',
-  megabytes: 'MBy',
-  percent: '%',
-  ratio: '1',
-  count: '{count}',
-  request: '{request}',
-  requests: '{request}',
-  token: '{token}',
-  tokens: '{token}',
-  bits: 'bit',
-  meters: 'm',
-  watts: 'W',
-  joules: 'J',
-  celsius: 'Cel',
-};
+const WORDS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    second: 's',
+    seconds: 's',
+    sec: 's',
+    secs: 's',
+    millisecond: 'ms',
+    milliseconds: 'ms',
+    msec: 'ms',
+    microseconds: 'us',
+    nanoseconds: 'ns',
+    minute: 'min',
+    minutes: 'min',
+    hour: 'h',
+    hours: 'h',
+    day: 'd',
+    days: 'd',
+    byte: 'By',
+    bytes: 'By',
+    kilobytes: 'kBy',
+    megabytes: 'MBy',
+    percent: '%',
+    ratio: '1',
+    count: '{count}',
+    request: '{request}',
+    requests: '{request}',
+    token: '{token}',
+    tokens: '{token}',
+    bits: 'bit',
+    meters: 'm',
+    watts: 'W',
+    joules: 'J',
+    celsius: 'Cel',
+  }),
+);
 
 function termProblem(term: string): string | undefined {
   const bare = term.replace(/(?:\{\})+$/, '');

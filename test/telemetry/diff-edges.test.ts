@@ -65,6 +65,9 @@ describe('units', () => {
     ['h', 's', ', so values are 3600 times larger'],
     ['s', 'By', ''],
     ['{x}', 's', ''],
+    // Names that every object has are names like any other.
+    ['constructor', 's', ''],
+    ['s', 'toString', ''],
   ])('%s to %s', async (from, to, text) =>
     expect(await messages(metricFile({ unit: from }), metricFile({ unit: to }))).toEqual([
       `The unit of \`app.request.duration\` changed from \`${from}\` to \`${to}\`${text}.`,

@@ -89,12 +89,14 @@ export function compareMetrics(before: Metric, after: Metric, item: string, opti
   return changes;
 }
 
-const SECONDS: Readonly<Record<string, number>> = { ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600, d: 86400 };
+const SECONDS: ReadonlyMap<string, number> = new Map(
+  Object.entries({ ns: 1e-9, us: 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600, d: 86400 }),
+);
 
 /** Seconds to milliseconds: values grow 1000-fold. */
 function scaleText(before: string, after: string): string {
-  const from = SECONDS[before];
-  const to = SECONDS[after];
+  const from = SECONDS.get(before);
+  const to = SECONDS.get(after);
   if (from === undefined || to === undefined) return '';
   const factor = from / to;
   return factor >= 1
