@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import {
   mkdirSync,
   mkdtempSync,
@@ -361,6 +361,36 @@ describe('an archive that means harm', () => {
 });
 
 describe('a bundle in Git', () => {
+  it('comes without the rest of its repository, where that can be left out', async () => {
+    const repository = folder();
+    const git = (...args: string[]): string =>
+      execFileSync('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], {
+        encoding: 'utf8',
+      });
+    git('init', '--quiet', '--initial-branch', 'main');
+    writeFileSync(join(repository, 'large.bin'), randomBytes(4 * 2 ** 20));
+    writeFileSync(join(repository, 'b.tar.gz'), bundle('small'));
+    git('add', '.');
+    git('commit', '--quiet', '-m', 'all');
+    const sizes: number[] = [];
+    for (const able of ['true', 'false']) {
+      git('config', 'uploadpack.allowFilter', able);
+      const cache = folder();
+      const policy = store([{ name: 'repo', git: { repository: `file://${repository}`, ref: 'main', path: 'b.tar.gz' } }], cache);
+      await policy.reload(new Date(0));
+      expect(rule(policy)).toBe('small');
+      const packed = execFileSync(
+        'git',
+        ['-C', join(cache, readdirSync(cache).find((name) => name.endsWith('.git'))!), 'count-objects', '-v'],
+        { encoding: 'utf8' },
+      );
+      sizes.push(Number(/^size-pack: (\d+)$/m.exec(packed)?.[1]) + Number(/^size: (\d+)$/m.exec(packed)?.[1]));
+    }
+    // KiB.
+    expect(sizes[0]).toBeLessThan(1024);
+    expect(sizes[1]).toBeGreaterThan(4096);
+  });
+
   it('follows a ref that was forced back, and keeps the policy when the ref is gone', async () => {
     const repository = folder();
     const git = (...args: string[]): string =>

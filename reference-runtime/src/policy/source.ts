@@ -67,6 +67,9 @@ function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url:
   };
 }
 
+/** The name of the repository in the mirror. */
+const REMOTE = 'policy';
+
 /** A bundle archive in a Git repository, at a ref. A shallow mirror is kept; the same commit is not read twice. */
 function gitSource(
   { name, git, verify }: PolicySourceConfig & { git: NonNullable<PolicySourceConfig['git']> },
@@ -78,6 +81,9 @@ function gitSource(
   const mirror = join(cache, `mixgate-policy-${key}.git`);
   const shown = withoutCredentials(repository);
   const where = `${shown} ${ref}:${path}`;
+  // Of a repository as large as it likes only the one file comes, where its server can leave out the others (Git, partial clone).
+  const inMirror = (args: string[], signal: AbortSignal): Promise<Buffer> =>
+    run(['-C', mirror, '-c', `remote.${REMOTE}.url=${repository}`, ...args], signal);
   let commit: string | undefined;
   return {
     name,
@@ -88,10 +94,10 @@ function gitSource(
           mkdirSync(mirror, { recursive: true });
           await run(['init', '--quiet', '--bare', mirror], signal);
         }
-        await run(['-C', mirror, 'fetch', '--quiet', '--depth', '1', '--no-tags', '--', repository, ref], signal);
-        const head = (await run(['-C', mirror, 'rev-parse', '--verify', 'FETCH_HEAD^{commit}'], signal)).toString().trim();
+        await inMirror(['fetch', '--quiet', '--depth', '1', '--no-tags', '--filter=blob:none', REMOTE, ref], signal);
+        const head = (await inMirror(['rev-parse', '--verify', 'FETCH_HEAD^{commit}'], signal)).toString().trim();
         if (head === commit) return undefined;
-        const archive = await run(['-C', mirror, 'cat-file', 'blob', `${head}:${path}`], signal);
+        const archive = await inMirror(['cat-file', 'blob', `${head}:${path}`], signal);
         const bundle = await bundleFromArchive(archive, `${where} (${head.slice(0, 12)})`, verify);
         commit = head;
         return bundle;
