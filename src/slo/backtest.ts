@@ -10,6 +10,7 @@ import { coverageSelectors } from './measure.ts';
 import type { AlertRule, Objective } from './model.ts';
 import { sloFinding } from './rules.ts';
 import type { MetricSource } from './source.ts';
+import { requireOrder } from './spans.ts';
 
 /** A declared incident; times in ms. */
 export interface Incident {
@@ -19,23 +20,17 @@ export interface Incident {
   readonly slos?: readonly string[];
 }
 
-/** Reads a file of incidents. @throws ConfigurationError */
+/** Reads a file of incidents. @throws ConfigurationError with every bad one */
 export function parseIncidents(text: string, file: string): readonly Incident[] {
   const source = parseYaml(text, file);
-  return checked('slo-incidents', source).incidents.map(({ start, end, name, slos }, index) => {
-    if (Date.parse(end) <= Date.parse(start))
-      throw new ConfigurationError({
-        message: `the incident ends at ${end}, not after its start.`,
-        location: source.locate(['incidents', index, 'end']),
-        expected: `an instant after ${start}`,
-      });
-    return {
-      start: Date.parse(start),
-      end: Date.parse(end),
-      name: name ?? `incident ${index + 1}`,
-      ...(slos === undefined ? {} : { slos }),
-    };
-  });
+  const { incidents } = checked('slo-incidents', source);
+  requireOrder(source, 'incidents', 'incident', incidents);
+  return incidents.map(({ start, end, name, slos }, index) => ({
+    start: Date.parse(start),
+    end: Date.parse(end),
+    name: name ?? `incident ${index + 1}`,
+    ...(slos === undefined ? {} : { slos }),
+  }));
 }
 
 export interface BacktestScore {

@@ -1,6 +1,6 @@
 import { parseYaml } from '../config/document.ts';
 import { checked } from '../config/schema.ts';
-import { ConfigurationError, type Problem } from '../core/errors.ts';
+import { requireOrder } from './spans.ts';
 
 /** Planned maintenance: alerts inside it are reported as suppressed. Times in ms. */
 export interface MaintenanceWindow {
@@ -14,19 +14,15 @@ export interface MaintenanceWindow {
 /** Reads a file of maintenance windows. @throws ConfigurationError with every bad window */
 export function parseMaintenance(text: string, file: string): readonly MaintenanceWindow[] {
   const source = parseYaml(text, file);
-  const document = checked('slo-maintenance', source);
-  const problems: Problem[] = [];
-  const windows = document.windows.map(({ start, end, reason, owner, slos }, index) => {
-    if (Date.parse(end) <= Date.parse(start))
-      problems.push({
-        message: `the maintenance window ends at ${end}, not after its start.`,
-        location: source.locate(['windows', index, 'end']),
-        expected: `an instant after ${start}`,
-      });
-    return { start: Date.parse(start), end: Date.parse(end), reason, owner, ...(slos === undefined ? {} : { slos }) };
-  });
-  if (problems.length > 0) throw new ConfigurationError(problems);
-  return windows;
+  const { windows } = checked('slo-maintenance', source);
+  requireOrder(source, 'windows', 'maintenance window', windows);
+  return windows.map(({ start, end, reason, owner, slos }) => ({
+    start: Date.parse(start),
+    end: Date.parse(end),
+    reason,
+    owner,
+    ...(slos === undefined ? {} : { slos }),
+  }));
 }
 
 /** The window that covers an SLO at a time, the one that ends last. */

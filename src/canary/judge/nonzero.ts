@@ -84,7 +84,7 @@ export interface NonzeroChange {
   readonly text: string;
 }
 
-/** The change of the values that are not zero, with its interval at the one-sided `level`; undefined where it was not assessed. */
+/** The change of the values that are not zero, with its interval at `level`; undefined where it was not assessed. */
 export function nonzeroChange(
   { nonzero, relevance }: { readonly nonzero?: NonzeroAssessment; readonly relevance: number },
   direction: Direction,
