@@ -1,10 +1,8 @@
 import { isScalar } from 'yaml';
-import type { Path, SourceDocument } from '../config/document.ts';
-import type { Finding, Location } from '../core/finding.ts';
+import type { Location } from '../core/finding.ts';
 import type { OpensloSliDocument } from '../generated/schemas.ts';
-import { dangling } from './dangling.ts';
 import type { Query, Sli } from './model.ts';
-import type { OpensloSet } from './openslo.ts';
+import { below, dangling, incomplete, locationOf, type Place, specOf } from './place.ts';
 import { parsePromql } from './promql.ts';
 import { sloFinding } from './rules.ts';
 
@@ -14,48 +12,30 @@ type QuerySource = NonNullable<SliSpec['thresholdMetric']>;
 /** The indicator of an SLO or of one of its objectives, given in place or by name. */
 export function resolveIndicator(
   holder: { indicator?: { spec: SliSpec }; indicatorRef?: string },
-  source: SourceDocument,
-  path: Path,
-  set: OpensloSet,
-  findings: Finding[],
-  name: string,
+  place: Place,
 ): Sli | undefined {
-  if (holder.indicator !== undefined)
-    return sliOf(holder.indicator.spec, source, [...path, 'indicator', 'spec'], set, findings, name);
+  if (holder.indicator !== undefined) return sliOf(holder.indicator.spec, below(place, 'indicator', 'spec'));
   if (holder.indicatorRef === undefined) return undefined;
-  const found = set.slis.get(holder.indicatorRef);
+  const found = place.set.slis.get(holder.indicatorRef);
   if (found === undefined) {
-    dangling(findings, 'SLI', holder.indicatorRef, source.locate([...path, 'indicatorRef']), name);
+    dangling(below(place, 'indicatorRef'), 'SLI', holder.indicatorRef);
     return undefined;
   }
-  return sliOf(found.value.spec, found.source, ['spec'], set, findings, name);
+  return sliOf(found.value.spec, specOf(place, found));
 }
 
-function sliOf(
-  spec: SliSpec,
-  source: SourceDocument,
-  path: Path,
-  set: OpensloSet,
-  findings: Finding[],
-  name: string,
-): Sli | undefined {
-  const query = (entry: QuerySource, ...below: string[]): Query => {
-    const at = [...path, ...below, 'metricSource'];
+function sliOf(spec: SliSpec, place: Place): Sli | undefined {
+  const { others } = place.set;
+  const query = (entry: QuerySource, ...steps: string[]): Query => {
+    const at = below(place, ...steps, 'metricSource');
     const ref = entry.metricSource.metricSourceRef;
-    const sources = [...set.others.keys()].some((key) => key.startsWith('DataSource/'));
-    if (ref !== undefined && sources && !set.others.has(`DataSource/${ref}`))
-      dangling(findings, 'DataSource', ref, source.locate([...at, 'metricSourceRef']), name);
-    return parseQuery(entry.metricSource.spec['query'] as string, source, [...at, 'spec', 'query'], findings, name);
+    const sources = [...others.keys()].some((key) => key.startsWith('DataSource/'));
+    if (ref !== undefined && sources && !others.has(`DataSource/${ref}`))
+      dangling(below(at, 'metricSourceRef'), 'DataSource', ref);
+    return parseQuery(entry.metricSource.spec['query'] as string, below(at, 'spec', 'query'));
   };
   if ((spec.thresholdMetric === undefined) === (spec.ratioMetric === undefined)) {
-    findings.push(
-      sloFinding('slo-incomplete', {
-        message: `The indicator of ${name} needs exactly one of thresholdMetric and ratioMetric.`,
-        location: source.locate(path),
-        fix: 'Keep one of them.',
-        subject: name,
-      }),
-    );
+    incomplete(place, `The indicator of ${place.slo} needs exactly one of thresholdMetric and ratioMetric.`, 'Keep one of them.');
     return undefined;
   }
   if (spec.thresholdMetric !== undefined) return { kind: 'threshold', query: query(spec.thresholdMetric, 'thresholdMetric') };
@@ -64,13 +44,10 @@ function sliOf(
     return { kind: 'raw', counts: ratio.rawType === 'failure' ? 'bad' : 'good', raw: query(ratio.raw, 'ratioMetric', 'raw') };
   const part = ratio.good ?? ratio.bad;
   if (part === undefined || ratio.total === undefined || (ratio.good !== undefined && ratio.bad !== undefined)) {
-    findings.push(
-      sloFinding('slo-incomplete', {
-        message: `The ratio of ${name} needs total and exactly one of good and bad.`,
-        location: source.locate([...path, 'ratioMetric']),
-        fix: 'Give good and total, or bad and total, or raw with rawType.',
-        subject: name,
-      }),
+    incomplete(
+      below(place, 'ratioMetric'),
+      `The ratio of ${place.slo} needs total and exactly one of good and bad.`,
+      'Give good and total, or bad and total, or raw with rawType.',
     );
     return undefined;
   }
@@ -96,27 +73,27 @@ function summed(query: Query): Query {
 }
 
 /** `{{.window}}` is Sloth's placeholder for the range, which each window replaces anyway. */
-function parseQuery(text: string, source: SourceDocument, path: Path, findings: Finding[], name: string): Query {
-  const location = source.locate(path);
+function parseQuery(text: string, place: Place): Query {
+  const location = locationOf(place);
   const plain = text.replaceAll(/\{\{\s*\.window\s*\}\}/g, '5m');
   const parsed = parsePromql(plain);
   if (parsed.ok) return { text, expr: parsed.expr, location };
-  findings.push(
+  place.findings.push(
     sloFinding('slo-promql-invalid', {
-      message: `A query of ${name} is not PromQL: ${parsed.problem.message}.`,
-      location: placeInScalar(source, path, plain, parsed.problem.offset),
+      message: `A query of ${place.slo} is not PromQL: ${parsed.problem.message}.`,
+      location: placeInScalar(place, plain, parsed.problem.offset),
       evidence: { query: text.slice(0, 500), offset: parsed.problem.offset },
       fix: 'Correct the query; Prometheus would refuse it too.',
-      subject: name,
+      subject: place.slo,
     }),
   );
   return { text, expr: undefined, location };
 }
 
 /** The line of an offset inside a block scalar; the scalar's own place for other forms. */
-function placeInScalar(source: SourceDocument, path: Path, text: string, offset: number): Location {
-  const start = source.locate(path);
-  const node = source.yaml.getIn([...path], true);
+function placeInScalar(place: Place, text: string, offset: number): Location {
+  const start = locationOf(place);
+  const node = place.source.yaml.getIn([...place.path], true);
   if (!isScalar(node) || node.type !== 'BLOCK_LITERAL' || start.line === undefined) return start;
   const before = text.slice(0, offset).split('\n');
   return { file: start.file, line: start.line + before.length };

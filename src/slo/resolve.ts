@@ -1,8 +1,8 @@
-import type { Finding, Location } from '../core/finding.ts';
+import type { Finding } from '../core/finding.ts';
 import type { OpensloSloDocument } from '../generated/schemas.ts';
-import { dangling } from './dangling.ts';
 import type { Objective } from './model.ts';
 import type { Loaded, OpensloSet } from './openslo.ts';
+import { below, dangling, incomplete, locationOf, type Place } from './place.ts';
 import { type Preset, presetAlerts } from './presets.ts';
 import { resolveAlerts } from './resolve-alerts.ts';
 import { resolveIndicator } from './resolve-indicator.ts';
@@ -26,37 +26,31 @@ function resolveSlo(slo: Loaded<OpensloSloDocument>, set: OpensloSet, preset: Pr
   const { value, source } = slo;
   const { spec } = value;
   const name = value.metadata.name;
-  const at = (...path: (string | number)[]): Location => source.locate(path);
-  const incomplete = (message: string, location: Location, fix: string): void => {
-    findings.push(sloFinding('slo-incomplete', { message, location, fix, subject: name }));
-  };
+  const place: Place = { source, path: ['spec'], slo: name, set, findings };
   const services = [...set.others.keys()].filter((key) => key.startsWith('Service/'));
   if (services.length > 0 && !set.others.has(`Service/${spec.service}`))
-    dangling(findings, 'Service', spec.service, at('spec', 'service'), name);
-  const period = periodOf(slo, findings);
-  const shared = resolveIndicator(spec, source, ['spec'], set, findings, name);
+    dangling(below(place, 'service'), 'Service', spec.service);
+  const period = periodOf(spec, place);
+  const shared = resolveIndicator(spec, place);
   const list = spec.objectives as readonly ObjectiveSpec[];
-  const policies = resolveAlerts(slo, set, findings);
+  const policies = resolveAlerts(spec, place);
   const resolved: Objective[] = [];
   for (const [index, item] of list.entries()) {
-    const path = ['spec', 'objectives', index] as const;
-    const sli =
-      item.indicator === undefined && item.indicatorRef === undefined
-        ? shared
-        : resolveIndicator(item, source, path, set, findings, name);
+    const at = below(place, 'objectives', index);
+    const sli = item.indicator === undefined && item.indicatorRef === undefined ? shared : resolveIndicator(item, at);
     if (sli === undefined) {
       if (spec.indicatorRef === undefined && item.indicatorRef === undefined)
-        incomplete(`${name} has no indicator.`, at(...path), 'Add indicator or indicatorRef.');
+        incomplete(at, `${name} has no indicator.`, 'Add indicator or indicatorRef.');
       continue;
     }
-    const target = targetOf(item, at(...path), name, source, path, findings);
+    const target = targetOf(item, at);
     if (target === undefined) continue;
-    const slice = sliceOf(item, spec.budgetingMethod, source, path, name, findings);
+    const slice = sliceOf(item, spec.budgetingMethod, at);
     const threshold = sli.kind === 'threshold' ? Number(item.value) : undefined;
     if (sli.kind === 'threshold' && (item.op === undefined || item.value === undefined || !Number.isFinite(threshold))) {
       incomplete(
+        at,
         `${name} measures a threshold but its objective lacks op or a numeric value.`,
-        at(...path),
         'Add op (lt, lte, gt, gte) and value to the objective.',
       );
     }
@@ -64,7 +58,7 @@ function resolveSlo(slo: Loaded<OpensloSloDocument>, set: OpensloSet, preset: Pr
       findings.push(
         sloFinding('slo-stray-threshold', {
           message: `${name} has op or value on a ratio objective, which nothing reads.`,
-          location: source.locate([...path, item.op === undefined ? 'value' : 'op'], 'key'),
+          location: source.locate([...at.path, item.op === undefined ? 'value' : 'op'], 'key'),
           fix: 'Delete op and value; a ratio objective has a target only.',
           subject: name,
         }),
@@ -81,9 +75,9 @@ function resolveSlo(slo: Loaded<OpensloSloDocument>, set: OpensloSet, preset: Pr
       ...slice,
       sli,
       ...(sli.kind === 'threshold' && item.op !== undefined && threshold !== undefined ? { op: item.op, value: threshold } : {}),
-      location: at(...path),
+      location: locationOf(at),
     };
-    resolved.push({ ...base, alerts: policies ?? presetAlerts(preset, period.ms, at('spec')) });
+    resolved.push({ ...base, alerts: policies ?? presetAlerts(preset, period.ms, locationOf(place)) });
   }
   return resolved;
 }
