@@ -1,16 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { analyseCanary } from '../../src/canary/run/analyse.ts';
 import type { CanaryPoint } from '../../src/canary/run/points.ts';
 import { buildReport } from '../../src/core/report.ts';
 import { renderJson } from '../../src/report/json.ts';
 import { createRng } from '../../src/stats/rng.ts';
 import { runCli } from '../support/cli.ts';
+import { temporaryFolder } from '../support/folder.ts';
 
-const dir = mkdtempSync(join(tmpdir(), 'mixgate-history-'));
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const dir = temporaryFolder();
 
 /** The report of a release: `bad` of 200 answers of the candidate are labelled bad, a request costs `cost`. */
 function report(bad: number, cost: number, before: { bad: number; cost: number }): string {

@@ -1,15 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { joinLabels, parseLabels } from '../../src/canary/labels.ts';
 import { pointLine } from '../../src/canary/run/derive.ts';
 import type { CanaryPoint } from '../../src/canary/run/points.ts';
 import { krippendorffAlpha } from '../../src/stats/krippendorff.ts';
 import { runCli } from '../support/cli.ts';
+import { temporaryFolder } from '../support/folder.ts';
 
-const dir = mkdtempSync(join(tmpdir(), 'mixgate-labels-'));
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const dir = temporaryFolder();
 
 /** A kept run: 120 prompts, half of them German; an A/A block before it whose pairs no label may hit. */
 const run: CanaryPoint[] = Array.from({ length: 140 }, (_, pair) => pair).flatMap((pair) =>

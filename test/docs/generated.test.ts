@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { configurationPage, type SchemaNode } from '../../scripts/lib/configuration-page.ts';
 import { bundledPackages, licenceNotices } from '../../scripts/lib/licenses.ts';
 import { ROOT } from '../support/cli.ts';
+import { temporaryFolder } from '../support/folder.ts';
 
 describe('docs/configuration.md and docs/instruments.md', () => {
   test('are current', () => {
@@ -31,8 +31,7 @@ describe('docs/configuration.md and docs/instruments.md', () => {
 });
 
 describe('dist/THIRD_PARTY_LICENSES.txt', () => {
-  const root = mkdtempSync(join(tmpdir(), 'mixgate-licences-'));
-  afterAll(() => rmSync(root, { recursive: true, force: true }));
+  const root = temporaryFolder();
 
   function addPackage(folder: string, manifest: object, files: { readonly [name: string]: string } = {}): void {
     mkdirSync(join(root, folder, 'licenses'), { recursive: true });

@@ -1,18 +1,14 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { restampSnapshot } from '../../src/drift/stamp.ts';
 import { folderTree, type Tree } from '../../src/workspace/tree.ts';
 import { ROOT } from '../support/cli.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { FLEET, found, runOn } from './support/gate.ts';
 
 const CHANGES = join(ROOT, 'examples/fleet-changes');
-let root: string;
-beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), 'mixgate-fleet-'));
-});
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+const root = temporaryFolder();
 
 /** The example fleet with the manifests of a change on top. */
 function fleet(change?: 'good' | 'bad'): Tree {

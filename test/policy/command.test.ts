@@ -1,14 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseYaml } from '../../src/config/document.ts';
 import { checked } from '../../src/config/schema.ts';
 import { type Ran, ROOT, runCli } from '../support/cli.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { testRepo } from '../support/repo.ts';
 
-const dir = mkdtempSync(join(tmpdir(), 'mixgate-policy-'));
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const dir = temporaryFolder();
 const FILES: { readonly [path: string]: string } = {
   'pol/p.rego':
     'package p\n\ndefault decision := {"allow": false, "rule": "none"}\n\ndecision := {"allow": true, "rule": "small"} if input.n < data.limit\n',

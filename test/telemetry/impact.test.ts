@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { silentProgress } from '../../src/core/context.ts';
 import type { Finding } from '../../src/core/finding.ts';
 import { regoUses } from '../../src/rego/uses.ts';
@@ -12,6 +11,7 @@ import { loadQueryConsumers } from '../../src/telemetry/impact/consumers.ts';
 import { checkConsumers } from '../../src/telemetry/impact/index.ts';
 import { parsePromql } from '../../src/telemetry/impact/promql.ts';
 import { resolveTool } from '../../src/tools/resolve.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { lines, load, memoryTree, metricFile } from './support.ts';
 
 describe('PromQL', () => {
@@ -189,8 +189,7 @@ describe('impact', () => {
 });
 
 describe('Rego, by the real OPA', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'mixgate-rego-'));
-  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  const dir = temporaryFolder();
   test('input paths and string literals with their lines', async () => {
     writeFileSync(
       join(dir, 'a.rego'),

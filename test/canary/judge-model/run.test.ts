@@ -1,13 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { runCli } from '../../support/cli.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 import { testRepo } from '../../support/repo.ts';
 import { loopback, says } from './support.ts';
 
-const work = mkdtempSync(join(tmpdir(), 'mixgate-judge-model-'));
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+const work = temporaryFolder();
 const KEY = 'sk-loopback-secret';
 
 const profile = (judge: string, metrics = ['context_adherence']): string => `version: 1

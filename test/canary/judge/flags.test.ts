@@ -1,11 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { runCli } from '../../support/cli.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 
-const dir = mkdtempSync(join(tmpdir(), 'mixgate-judge-'));
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const dir = temporaryFolder();
 writeFileSync(join(dir, 'cases.ndjson'), '{"id":"a","design":"paired","metrics":[]}\n');
 writeFileSync(join(dir, 'empty.ndjson'), '');
 writeFileSync(join(dir, 'samples.csv'), 'metric,value\nlatency,1\nlatency,2\n');

@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { readSamples } from '../../../src/canary/read-samples.ts';
 import { k6Problem, samplesToCase } from '../../../src/canary/samples.ts';
 import { exec } from '../../../src/tools/exec.ts';
 import { resolveTool } from '../../../src/tools/resolve.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 import { judgeSamples } from './cases.ts';
 
 /** Forty pairs of a trend and a rate; the candidate is 20 % slower. No network. */
@@ -26,14 +26,12 @@ export default function () {
 }
 `;
 
-let folder = '';
+const folder = temporaryFolder();
 let k6 = '';
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'mixgate-k6-'));
   writeFileSync(join(folder, 'script.js'), SCRIPT);
   k6 = (await resolveTool('k6')).path;
 }, 600_000);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function run(output: string): Promise<number> {
   const result = await exec(k6, ['run', '--quiet', '--no-usage-report', '--out', output, join(folder, 'script.js')], {

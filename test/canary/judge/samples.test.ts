@@ -1,19 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readSamples } from '../../../src/canary/read-samples.ts';
 import { metricTable } from '../../../src/canary/run/metric-table.ts';
 import { splitCsv } from '../../../src/canary/sample-rows.ts';
 import { k6Problem, samplesToCase } from '../../../src/canary/samples.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 import { judgeSamples, lognormal } from './cases.ts';
 
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'mixgate-samples-'));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 function file(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);

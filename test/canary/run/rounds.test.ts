@@ -1,14 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { buildPlan, planRounds } from '../../../src/canary/run/plan.ts';
 import { runCli } from '../../support/cli.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 import { testRepo } from '../../support/repo.ts';
 import { loopback } from '../judge-model/support.ts';
 
-const work = mkdtempSync(join(tmpdir(), 'mixgate-rounds-'));
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+const work = temporaryFolder();
 
 const profile = (more = ''): string => `version: 1
 pairs: 12
