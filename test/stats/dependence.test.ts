@@ -108,6 +108,9 @@ describe('Jensen-Shannon divergence', () => {
     expect(jensenShannon([1, 2, 3], [2, 4, 6])).toBe(0);
     expect(jensenShannon([1, 0], [0, 1])).toBe(1);
     expect(jensenShannon([3, 1], [1, 5])).toBeCloseTo(jensenShannon([1, 5], [3, 1]), 15);
+    // By hand: (3/4, 1/4) and (1/6, 5/6) around (11/24, 13/24).
+    expect(jensenShannon([3, 1], [1, 5])).toBeCloseTo(0.264334555, 9);
+    expect([jensenShannon([0, 0], [1, 2]), jensenShannon([1, 2], [0, 0])]).toEqual([Number.NaN, Number.NaN]);
   });
   test('equal routers differ by chance as much as theory says: (K - 1) / (4 N ln 2) bits', () => {
     const rng = createRng('jsd');
