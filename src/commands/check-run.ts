@@ -11,7 +11,7 @@ import { applyWaivers } from '../core/waiver.ts';
 import { type Git, openGit } from '../workspace/git.ts';
 import { commitTree, folderTree, normalise, subtree, type Tree } from '../workspace/tree.ts';
 import { linkFindings, watched } from '../workspace/watched-tree.ts';
-import { configEdits } from './config-edits.ts';
+import { configEdits, snapshotEdits } from './config-edits.ts';
 import { PULL_REQUEST_GATES, runGate } from './gates.ts';
 import { provenanceOf, toolBox } from './provenance.ts';
 import { seedFromCommit } from './seed.ts';
@@ -94,7 +94,7 @@ export async function runCheck(options: CheckOptions, run: Omit<RunContext, 'see
       tools: tools.versions(),
     },
   );
-  return buildReport(outcome.gates, provenance, [...edits, ...outcome.findings]);
+  return buildReport(outcome.gates, provenance, [...edits, ...snapshotEdits(config, sides.changed), ...outcome.findings]);
 }
 
 /** Whoever runs in a folder below the one with the configuration is told so: another configuration is not what they lack. */

@@ -1,8 +1,9 @@
-import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { type Config, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import { type Finding, finding } from '../core/finding.ts';
 import type { FileTree } from '../core/gate-context.ts';
 import { canonicalJson } from '../core/json.ts';
+import { below } from '../workspace/tree.ts';
 
 /** Both ends of a change, and the tip of the branch that it goes to. */
 interface ConfigSides {
@@ -50,6 +51,26 @@ export async function configEdits(sides: ConfigSides, file: string, current: Rul
   if (!same(waivers(before), waivers(head)))
     report('The change edits the waivers', head.config.waivers ?? before.config.waivers ?? file);
   return findings;
+}
+
+/**
+ * Snapshots of clusters that a change edits along with other files. Drift believes them: one that comes with a change says what its author
+ * wrote, not what the cluster runs. A change of snapshots alone is how they get into the repository.
+ */
+export function snapshotEdits(config: Config, changed: readonly string[] | undefined): readonly Finding[] {
+  const isSnapshot = (config.clusters ?? []).flatMap(({ snapshot }) => (snapshot === undefined ? [] : [below(snapshot)]));
+  const edited = (changed ?? []).filter((path) => isSnapshot.some((matches) => matches(path)));
+  if (edited.length === 0 || edited.length === changed?.length) return [];
+  return edited.map((file) =>
+    finding({
+      ruleId: 'gate-changed',
+      level: 'warning',
+      message: `The change edits the snapshot ${file} beside other files: drift is judged by what its author says the cluster runs.`,
+      location: { file, line: 1 },
+      subject: file,
+      fix: 'Leave snapshots to whatever takes them from the clusters.',
+    }),
+  );
 }
 
 /** The rules as the change found them; undefined where there were none, or none that load. */

@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { snapshotEdits } from '../../src/commands/config-edits.ts';
+import type { Config } from '../../src/config/load.ts';
 import { cleanUp, runOnFakeRunner } from '../action/fake-runner.ts';
 import { type Ran, runCli } from '../support/cli.ts';
 import { type TestRepo, testRepo } from '../support/repo.ts';
@@ -94,6 +96,18 @@ describe('which gate judges', () => {
       expect.stringContaining('The change edits `waivers` in the configuration'),
       expect.stringContaining('The change edits the waivers;'),
     ]);
+  });
+});
+
+describe('evidence that comes with a change', () => {
+  const config = { version: 1, clusters: [{ snapshot: 'live/eu.yaml' }, { snapshot: 'live/us' }, {}] } as unknown as Config;
+  it.each<[string, readonly string[], readonly string[]]>([
+    ['a snapshot beside an overlay is reported', ['clusters/eu/a.yaml', 'live/eu.yaml'], ['live/eu.yaml']],
+    ['one in a folder too', ['live/us/pods.yaml', 'README.md'], ['live/us/pods.yaml']],
+    ['snapshots alone are how they come', ['live/eu.yaml', 'live/us/pods.yaml'], []],
+    ['no snapshot', ['clusters/eu/a.yaml', 'live/eu.yaml.bak'], []],
+  ])('%s', (_name, changed, reported) => {
+    expect(snapshotEdits(config, changed).map((f) => f.location?.file)).toEqual(reported);
   });
 });
 
