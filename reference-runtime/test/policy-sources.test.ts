@@ -515,6 +515,9 @@ describe('several sources', () => {
         ['two', true],
       ],
     ]);
+    // Another control plane serves: no fault of the policy, and the sources say which one is away.
+    expect(policy.status({})).not.toHaveProperty('bundles.routing.code');
+    expect(policy.describe()).toMatchObject({ last_attempt: { error: expect.stringContaining('HTTP 503') } });
     Object.assign(first, { status: undefined });
     // Its bundle is unchanged since it was asked last (304), and still what should be active.
     expect(await policy.reload(new Date(2))).toMatchObject({ source: 'one', changed: true });
@@ -537,6 +540,15 @@ describe('several sources', () => {
       problems: [expect.stringMatching(/^bad: .*it calls opa\.runtime, which only OPA itself has/)],
     });
     expect(rule(policy)).toBe('good');
+    // Somebody published a bundle that nobody can use.
+    expect(policy.status({})).toMatchObject({
+      bundles: { routing: { code: 'bundle_error', message: expect.stringMatching(/^bad: .*opa\.runtime/) } },
+    });
+    rmSync(good);
+    await expect(policy.reload(new Date(1))).rejects.toThrow(/no such bundle/);
+    expect(policy.status({})).toMatchObject({
+      bundles: { routing: { message: expect.stringMatching(/^bad: .*; good: .*no such bundle/) } },
+    });
   });
 });
 

@@ -8,11 +8,12 @@ import { readBounded } from '../../../src/core/read-bounded.ts';
 import type { PolicySourceConfig } from '../config/types.ts';
 import { messageOf } from '../error-message.ts';
 import { type Bundle, BundleError, bundleFromArchive, loadBundle, MAX_BUNDLE_BYTES } from './bundle.ts';
+import { SourceAway } from './bundle-error.ts';
 
 /** One place to get the policy from. */
 export interface PolicySource {
   readonly name: string;
-  /** The current bundle; undefined: the same as last time. @throws BundleError */
+  /** The current bundle; undefined: the same as last time. @throws SourceAway, BundleError */
   fetch(signal: AbortSignal): Promise<Bundle | undefined>;
 }
 
@@ -50,14 +51,14 @@ function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url:
         if (response.status === 304 && etag !== undefined) return undefined;
         if (!response.ok) {
           await response.body?.cancel();
-          throw new BundleError(`${url}: HTTP ${response.status}`);
+          throw new SourceAway(`${url}: HTTP ${response.status}`);
         }
         const tooLarge = (): BundleError => new BundleError(`${url}: larger than ${MAX_BUNDLE_BYTES} bytes`);
         bytes = await readBounded(response.body, MAX_BUNDLE_BYTES, tooLarge);
       } catch (error) {
         if (error instanceof BundleError) throw error;
         const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
-        throw new BundleError(`${url}: ${cause ?? messageOf(error)}`);
+        throw new SourceAway(`${url}: ${cause ?? messageOf(error)}`);
       }
       const bundle = await bundleFromArchive(bytes, url, verify);
       // Only a bundle that was good is not asked for again.
@@ -103,7 +104,7 @@ function gitSource(
         return bundle;
       } catch (error) {
         if (error instanceof BundleError) throw error;
-        throw new BundleError(`${where}: ${messageOf(error).replaceAll(repository, shown)}`);
+        throw new SourceAway(`${where}: ${messageOf(error).replaceAll(repository, shown)}`);
       }
     },
   };

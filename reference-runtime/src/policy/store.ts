@@ -1,6 +1,7 @@
 // The policy in force, and how it came to be: sources in order, the last good bundle kept in memory and on disk.
 import { messageOf } from '../error-message.ts';
 import { type Bundle, BundleError } from './bundle.ts';
+import { SourceAway } from './bundle-error.ts';
 import { keep, recall } from './last-good.ts';
 import { type ActivePolicy, activate, type PolicyInput } from './policy.ts';
 import type { PolicySource } from './source.ts';
@@ -32,6 +33,8 @@ export class PolicyStore {
   #from = '';
   #confirmedAt: Date | undefined;
   #lastAttempt: { at: string; error?: string } = { at: '' };
+  /** Why a bundle was not activated, or none could be had; a source that is away while another serves is no reason. */
+  #fault: string | undefined;
   readonly #up = new Map<string, boolean>();
   #running: Promise<Reload> | undefined;
 
@@ -54,19 +57,23 @@ export class PolicyStore {
 
   async #reload(now: Date, signal: AbortSignal): Promise<Reload> {
     const problems: string[] = [];
+    const faults: string[] = [];
     for (const source of this.#sources) {
       try {
         const changed = await this.#take(source, now, signal);
         this.#up.set(source.name, true);
+        this.#fault = faults[0];
         this.#lastAttempt =
           problems.length === 0 ? { at: now.toISOString() } : { at: now.toISOString(), error: problems.join('; ') };
         return { active: this.active, source: source.name, changed, problems };
       } catch (error) {
         this.#up.set(source.name, false);
         problems.push(`${source.name}: ${messageOf(error)}`);
+        if (!(error instanceof SourceAway)) faults.push(problems.at(-1) as string);
       }
     }
     this.#lastAttempt = { at: now.toISOString(), error: problems.join('; ') };
+    this.#fault = problems.join('; ');
     throw new BundleError(problems.join('; '));
   }
 
@@ -174,7 +181,6 @@ export class PolicyStore {
   /** OPA's status document (OPA documentation, Status service API). */
   status(labels: Record<string, string>): object {
     const { bundle, activatedAt } = this.active;
-    const failed = this.#lastAttempt.error;
     const confirmed = this.#confirmedAt?.toISOString() ?? activatedAt;
     return {
       labels,
@@ -186,7 +192,7 @@ export class PolicyStore {
           last_successful_download: confirmed,
           last_successful_request: confirmed,
           last_request: this.#lastAttempt.at,
-          ...(failed === undefined ? {} : { code: 'bundle_error', message: failed }),
+          ...(this.#fault === undefined ? {} : { code: 'bundle_error', message: this.#fault }),
         },
       },
     };
