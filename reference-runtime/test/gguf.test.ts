@@ -14,7 +14,8 @@ import {
 import type { ModelShape } from '../src/gguf/model-shape.ts';
 import { PreflightError, planGpu, preflight } from '../src/gguf/preflight.ts';
 import { bufferSource, openGguf, parseHeader } from '../src/gguf/reader.ts';
-import { GgufError, VALUE_TYPE } from '../src/gguf/types.ts';
+import { GgufError, type MetadataValue, VALUE_TYPE } from '../src/gguf/types.ts';
+import { writeGguf } from '../src/gguf/writer.ts';
 import { microModel, randomModel, temporary } from './support/models.ts';
 
 const dir = temporary();
@@ -260,6 +261,41 @@ describe('preflight', () => {
       tiedOutput: true,
     });
   });
+
+  /** The random model with other metadata; a key of undefined is left out. */
+  const changed = (changes: Record<string, MetadataValue | undefined>): string => {
+    const path = dir.file('changed.gguf');
+    using file = openGguf(model);
+    const metadata = new Map(file.header.metadata);
+    for (const [key, value] of Object.entries(changes)) {
+      if (value === undefined) metadata.delete(key);
+      else metadata.set(key, value);
+    }
+    writeGguf(
+      path,
+      metadata,
+      file.header.tensors.map((entry) => ({ ...entry, data: () => file.tensorBytes(entry) })),
+    );
+    return path;
+  };
+  const number = (value: number): MetadataValue => ({ type: 'uint32', value });
+  it.each<[string, Record<string, MetadataValue | undefined>, RegExp]>([
+    ['no architecture', { 'general.architecture': undefined }, /names no general\.architecture/],
+    ['no layers', { 'llama.block_count': number(0) }, /llama\.block_count is missing or not positive/],
+    ['no context', { 'llama.context_length': undefined }, /llama\.context_length is missing or not positive/],
+    ['no tokenizer', { 'tokenizer.ggml.tokens': undefined }, /no tokenizer/],
+    ['a tokenizer that is no list', { 'tokenizer.ggml.tokens': number(3) }, /no tokenizer/],
+  ])('refuses a model of %s', (_name, changes, message) => {
+    expect(() => preflight(changed(changes), options)).toThrow(PreflightError);
+    expect(() => preflight(changed(changes), options)).toThrow(message);
+  });
+  it.each<[string, Record<string, MetadataValue | undefined>, object]>([
+    ['as many KV heads as heads', { 'llama.attention.head_count_kv': undefined }, { heads: 2, kvHeads: 2 }],
+    ['heads that share the width', {}, { kvHeads: 1, headSize: 32 }],
+    ['heads of another size', { 'llama.attention.key_length': number(48) }, { headSize: 48 }],
+    ['a name', {}, { name: 'random mixtral' }],
+    ['no name', { 'general.name': undefined }, { name: 'unnamed' }],
+  ])('reads %s', (_name, changes, expected) => expect(preflight(changed(changes), options).shape).toMatchObject(expected));
 
   it('refuses a file cut in half, with the place', () => {
     const half = dir.file('half.gguf');
