@@ -31,6 +31,7 @@ export const command: CommandSpec = {
   },
   examples: [
     { command: 'mixgate doctor', does: 'look, change nothing' },
+    { command: 'mixgate doctor --format json', does: 'the same for a program: name, state and detail of each check' },
     { command: 'mixgate doctor --install', does: 'get the pinned opa, k6 and kustomize' },
   ],
   async run(invocation) {
@@ -40,15 +41,17 @@ export const command: CommandSpec = {
     // One after the other: two builds at once on a small machine take longer than in turn.
     for (const name of tools) checks.push(await checkTool(name, invocation));
     if (wanted.length === 0) checks.unshift(...(await surroundings(invocation)));
-    const width = Math.max(...checks.map((check) => check.name.length));
     const missing = checks.filter((check) => check.state === 'missing');
+    const exitCode = missing.length > 0 ? 3 : 0;
+    if (invocation.options.string('format') === 'json') return { text: `${JSON.stringify({ checks }, null, 2)}\n`, exitCode };
+    const width = Math.max(...checks.map((check) => check.name.length));
     const lines = checks.map((check) => `${check.state.padEnd(7)} ${check.name.padEnd(width)}  ${check.detail}`);
     if (missing.length > 0)
       lines.push(
         '',
         `${missing.length} missing. ${invocation.options.boolean('install') ? 'See above.' : 'Run `mixgate doctor --install`.'}`,
       );
-    return { text: `${lines.join('\n')}\n`, exitCode: missing.length > 0 ? 3 : 0 };
+    return { text: `${lines.join('\n')}\n`, exitCode };
   },
 };
 

@@ -10,7 +10,7 @@ import { exec } from '../../src/tools/exec.ts';
 import { installTool } from '../../src/tools/install.ts';
 import { TEST_TOOL_PINS, TOOL_PINS, type ToolPin } from '../../src/tools/pins.ts';
 import { resolveTool } from '../../src/tools/resolve.ts';
-import { runProcess } from '../support/cli.ts';
+import { runCli, runProcess } from '../support/cli.ts';
 
 const SCRIPT = '#!/bin/sh\necho "demo 1.0.0"\n';
 const sha = (bytes: string | Buffer): string => createHash('sha256').update(bytes).digest('hex');
@@ -111,6 +111,17 @@ describe('resolveTool', () => {
       env: { PATH: dir, MIXGATE_CACHE: join(dir, 'cache') },
     });
     expect(ran.stdout).toBe('opa 1.21.1 is not installed. Fix: run `mixgate doctor --install`.\n');
+  });
+
+  it('doctor says the same to a program: state and detail of each tool, exit code by what is missing', async () => {
+    const found = await runCli(['doctor', '--only', 'opa', '--format', 'json']);
+    expect(found.code).toBe(0);
+    expect(JSON.parse(found.stdout)).toMatchObject({ checks: [{ name: 'opa', state: 'ok' }] });
+    const missing = await runCli(['doctor', '--only', 'opa', '--format', 'json'], {
+      env: { PATH: dir, MIXGATE_CACHE: join(dir, 'cache') },
+    });
+    expect(missing.code).toBe(3);
+    expect(JSON.parse(missing.stdout)).toMatchObject({ checks: [{ name: 'opa', state: 'missing' }] });
   });
 
   it('every hash in the table says where it is from, and has 64 hex digits', () => {

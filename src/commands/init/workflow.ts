@@ -45,7 +45,7 @@ jobs:
           persist-credentials: false
       - id: mixgate
         uses: ${action}${inputs}
-      - if: always() && steps.mixgate.outputs.sarif-path != '' && github.event.pull_request.head.repo.fork != true
+      - if: always() && steps.mixgate.outputs.sarif-path != '' && (!github.event.pull_request || github.event.pull_request.head.repo.full_name == github.repository)
         uses: github/codeql-action/upload-sarif@9e907b5e64f6b83e7804b09294d44122997950d6 # v4.32.3
         with:
           sarif_file: \${{ steps.mixgate.outputs.sarif-path }}
