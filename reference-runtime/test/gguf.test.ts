@@ -13,10 +13,22 @@ import {
 } from '../src/gguf/memory.ts';
 import type { ModelShape } from '../src/gguf/model-shape.ts';
 import { PreflightError, planGpu, preflight } from '../src/gguf/preflight.ts';
-import { bufferSource, openGguf, parseHeader } from '../src/gguf/reader.ts';
+import { type ByteSource, openGguf, parseHeader } from '../src/gguf/reader.ts';
 import { GgufError, type MetadataValue, VALUE_TYPE } from '../src/gguf/types.ts';
 import { writeGguf } from '../src/gguf/writer.ts';
 import { microModel, randomModel, temporary } from './support/models.ts';
+
+/** A byte source over memory. */
+function bufferSource(bytes: Uint8Array): ByteSource {
+  return {
+    size: bytes.length,
+    read(position, into) {
+      const slice = bytes.subarray(position, position + into.length);
+      into.set(slice);
+      return slice.length;
+    },
+  };
+}
 
 const dir = temporary();
 afterAll(dir.remove);

@@ -71,7 +71,7 @@ export function evaluateText(policy: LoadedPolicy, entrypoint: number, input: Ui
 }
 
 /** The text at `address` up to its zero byte. */
-export function readString(memory: Memory, address: number): string {
+function readString(memory: Memory, address: number): string {
   const bytes = new Uint8Array(memory.buffer);
   const end = bytes.indexOf(0, address);
   return decoder.decode(bytes.subarray(address, end < 0 ? bytes.length : end));

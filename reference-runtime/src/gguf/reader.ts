@@ -49,18 +49,6 @@ export interface ByteSource {
   read(position: number, into: Uint8Array): number;
 }
 
-/** A byte source over memory. */
-export function bufferSource(bytes: Uint8Array): ByteSource {
-  return {
-    size: bytes.length,
-    read(position, into) {
-      const slice = bytes.subarray(position, position + into.length);
-      into.set(slice);
-      return slice.length;
-    },
-  };
-}
-
 class Cursor {
   readonly #source: ByteSource;
   #window: Buffer = Buffer.alloc(0);
