@@ -50,6 +50,17 @@ describe('the interval of a shift', () => {
 });
 
 describe('the rank-sum test', () => {
+  it('says nothing where all values are equal', () => {
+    const same = Float64Array.of(3, 3, 3);
+    for (const alternative of ['greater', 'less', 'two-sided'] as const)
+      expect(mannWhitney(same, same, { method: 'asymptotic', alternative })).toEqual({
+        u: 4.5,
+        z: 0,
+        p: 1,
+        method: 'asymptotic',
+      });
+    expect(sortedRankSumP(same, same)).toBe(1);
+  });
   const counts = fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 2, maxLength: 30 });
   it('has one p, however it is asked for, ties and all', () =>
     fc.assert(

@@ -99,3 +99,6 @@ it('sums of numbers that are in by chance have the mean and the ends that they m
       },
     ),
   ));
+
+it('differences that are all 0 say nothing', () =>
+  expect(wilcoxonSignedRank([0, 0])).toEqual({ w: 0, n: 0, z: 0, p: 1, method: 'exact' }));
