@@ -94,13 +94,13 @@ function withoutEmpty(value: Json, path: Path): Json {
   if (isList(value)) return value.map((item, index) => withoutEmpty(item, [...path, index]));
   if (!isObject(value)) return value;
   const union = typeof path.at(-1) === 'number' && value['name'] === undefined;
-  const result: Record<string, Json> = {};
+  const kept: [string, Json][] = [];
   for (const [key, member] of Object.entries(value)) {
     if (member === null) continue;
     const clean = withoutEmpty(member, [...path, key]);
-    if (!isEmpty(clean) || union || UNION_KEEPERS.test(key)) result[key] = clean;
+    if (!isEmpty(clean) || union || UNION_KEEPERS.test(key)) kept.push([key, clean]);
   }
-  return result;
+  return Object.fromEntries(kept);
 }
 
 /** Secret: stringData into data, everything masked. ConfigMap: policies and JSON data by digest of what they mean. */
@@ -167,9 +167,8 @@ class Walk {
 
   #map(input: JsonObject, path: Path): JsonObject {
     const value = this.#special(input, path);
-    const result: Record<string, Json> = {};
-    for (const [key, member] of Object.entries(value)) result[key] = this.value(member, [...path, key]);
-    return result;
+    // Not by assignment: `__proto__` may be the name of a key of a ConfigMap, and would be lost.
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, this.value(member, [...path, key])]));
   }
 
   /** Members that mean something only together: containers, named values, references, pod template metadata. */

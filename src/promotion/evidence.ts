@@ -98,7 +98,18 @@ export async function readEvidence(dir: string, keys: readonly KeyObject[] = [])
 
 async function readOne(dir: string, name: string, keys: readonly KeyObject[]): Promise<StoredEvidence> {
   const path = join(dir, name);
-  if ((await stat(path)).size > MAX_BYTES)
+  const { size, isFile } = await stat(path).then(
+    (found) => ({ size: found.size, isFile: found.isFile() }),
+    () => ({ size: 0, isFile: false }),
+  );
+  // A pipe of that name would keep whoever reads it waiting.
+  if (!isFile)
+    throw new ConfigurationError({
+      message: 'the evidence is not a file that can be read.',
+      location: { file: name },
+      fix: `remove it from ${dir}, or write the evidence anew with --evidence.`,
+    });
+  if (size > MAX_BYTES)
     throw new ConfigurationError({
       message: 'the evidence file is too large.',
       location: { file: name },

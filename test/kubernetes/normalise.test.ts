@@ -21,6 +21,15 @@ const deployment = (spec: JsonObject, container: JsonObject = {}): JsonObject =>
   },
 });
 
+it('a key of a ConfigMap may have any name that Kubernetes allows', () => {
+  const map = (text: string): JsonObject =>
+    JSON.parse(
+      `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"n"},"data":{"__proto__":"${text}","constructor":"c"}}`,
+    );
+  expect(same(map('a'), map('a'))).toEqual([]);
+  expect(same(map('a'), map('b'))).toHaveLength(1);
+});
+
 describe('what an API server adds is no difference', () => {
   it.each<[string, JsonObject, JsonObject]>([
     [

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -107,6 +108,19 @@ describe('readEvidence', () => {
     expect((await readEvidence(dir)).evidence).toHaveLength(1);
     writeFileSync(join(dir, '499.json'), '{}');
     await expect(readEvidence(dir)).rejects.toThrow(/holds 501 files/);
+  });
+  it.each([
+    ['a folder', (path: string) => mkdirSync(path)],
+    ['a pipe', (path: string) => execFileSync('mkfifo', [path])],
+    ['a link to nothing', (path: string) => symlinkSync('nowhere', path)],
+  ])('says that %s is no evidence, and reads the rest', async (_title, make) => {
+    await writeEvidence(reportFor(COMMIT, { policy: 'pass' }), { dir, now: NOW });
+    make(join(dir, 'other.json'));
+    const { altered, evidence } = await readEvidence(dir);
+    expect([evidence.length, altered.map(({ message, location }) => [message, location?.file])]).toEqual([
+      1,
+      [['the evidence is not a file that can be read.', 'other.json']],
+    ]);
   });
   it('refuses a statement whose verdict is better than its gates, even with a fitting name', async () => {
     const { canonicalJson, sha256 } = await import('../../src/core/json.ts');
