@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{readEvidence,signingKey,writeEvidence}from"./chunk-NZF5WRIR.js";import"./chunk-L5M5XQ2C.js";import"./chunk-7W5GWD33.js";import"./chunk-6GMIODSH.js";import"./chunk-J2NU73HE.js";import"./chunk-PXGNOOZQ.js";import"./chunk-MGTHGNWI.js";import"./chunk-LUWXMLP2.js";import"./chunk-U42222YD.js";import"./chunk-XLIBRZQI.js";import"./chunk-LC4FE3ZB.js";import"./chunk-SXFYYG2E.js";export{readEvidence,signingKey,writeEvidence};

@@ -1,2 +1,0 @@
-import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
-import{normalise}from"./chunk-S27DEPTT.js";import"./chunk-DVO742GT.js";import"./chunk-477A5EIO.js";import"./chunk-QUBZJKJK.js";import"./chunk-7NLLWTVK.js";import"./chunk-KTUDFAAW.js";import"./chunk-LUWXMLP2.js";import"./chunk-LC4FE3ZB.js";import"./chunk-SXFYYG2E.js";export{normalise};

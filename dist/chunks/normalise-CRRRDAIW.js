@@ -1,0 +1,2 @@
+import{createRequire as mixgateCreateRequire}from'node:module';const require=mixgateCreateRequire(import.meta.url);
+import{normalise}from"./chunk-YY5Q4RT2.js";import"./chunk-DVO742GT.js";import"./chunk-SNILK6VS.js";import"./chunk-QUBZJKJK.js";import"./chunk-7NLLWTVK.js";import"./chunk-KTUDFAAW.js";import"./chunk-LUWXMLP2.js";import"./chunk-LC4FE3ZB.js";import"./chunk-SXFYYG2E.js";export{normalise};
