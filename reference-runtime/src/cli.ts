@@ -2,7 +2,7 @@
 import metadata from '../package.json' with { type: 'json' };
 import { EVALUATE_HELP, evaluateCommand } from './commands/evaluate.ts';
 import { HEALTH_HELP, healthCommand } from './commands/health.ts';
-import { SERVE_HELP, serveCommand } from './commands/serve.ts';
+import { ListenError, SERVE_HELP, serveCommand } from './commands/serve.ts';
 import { TRACE_HELP, traceCommand } from './commands/trace.ts';
 import { UsageError } from './commands/usage.ts';
 import { VARIANT_HELP, variantCommand } from './commands/variant.ts';
@@ -52,7 +52,8 @@ function report(error: unknown): { text: string; code: number } {
     error instanceof GgufError ||
     error instanceof PreflightError ||
     error instanceof BundleError ||
-    error instanceof EngineError
+    error instanceof EngineError ||
+    error instanceof ListenError
   )
     return { text: error.message, code: EXIT_ERROR };
   if (error instanceof Error && 'code' in error && typeof error.code === 'string')

@@ -288,11 +288,12 @@ describe('serve', () => {
     expect(stderr).toBe('mixgate-runtime serve: no llama.cpp with metal support works here: this platform has none\n');
   });
 
-  it('says that a port is taken', async () => {
+  it('says that a port is taken before it looks at the model, which may take minutes to load', async () => {
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
     const address = holder.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
+    writeFileSync(dir.file('broken.gguf'), 'no model');
     const { code, stderr } = await run(
       'serve',
       '--dev',
@@ -301,10 +302,10 @@ describe('serve', () => {
       '--threads',
       '1',
       '--model',
-      randomModel(dir.file('taken.gguf')),
+      dir.file('broken.gguf'),
     );
     holder.close();
     expect(code).toBe(3);
-    expect(stderr).toMatch(new RegExp(`port ${port} of 127\\.0\\.0\\.1 is in use .*--port`));
+    expect(stderr).toMatch(new RegExp(`^mixgate-runtime serve: port ${port} of 127\\.0\\.0\\.1 is in use .*--port`));
   });
 });

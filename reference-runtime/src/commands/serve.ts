@@ -1,4 +1,6 @@
 // mixgate-runtime serve
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { constants } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { visible } from '../../../src/report/escape.ts';
@@ -139,6 +141,9 @@ function untilSignal(): { serving: () => Promise<void>; hurry: AbortSignal } {
   };
 }
 
+/** Nothing can listen where the configuration says. */
+export class ListenError extends Error {}
+
 /** Why nothing listens there, and what to do. */
 function notListening(error: unknown, { host, port }: RuntimeConfig['listen']): string {
   switch ((error as NodeJS.ErrnoException).code) {
@@ -154,6 +159,19 @@ function notListening(error: unknown, { host, port }: RuntimeConfig['listen']): 
   }
 }
 
+/** @throws ListenError when nothing could listen there now: a large model takes minutes to load, and all for nothing otherwise. */
+async function checkListen(listen: RuntimeConfig['listen']): Promise<void> {
+  const probe = createServer();
+  try {
+    probe.listen({ host: listen.host, port: listen.port });
+    await once(probe, 'listening');
+  } catch (error) {
+    throw new ListenError(notListening(error, listen), { cause: error });
+  }
+  probe.close();
+  await once(probe, 'close');
+}
+
 /** Serves until SIGTERM or SIGINT. */
 export async function serveCommand(args: string[]): Promise<void> {
   const flags = parseFlags(args, {
@@ -166,6 +184,7 @@ export async function serveCommand(args: string[]): Promise<void> {
   });
   const config = configOf(flags);
   const signals = untilSignal();
+  await checkListen(config.listen);
   const runtime = await startRuntime(config, log);
   const unloaded = runtime.local.stats().state === 'unloaded';
   if (!unloaded && !runtime.info.trace.available) log(`router tracing off: ${runtime.info.trace.reason}`);
@@ -174,7 +193,7 @@ export async function serveCommand(args: string[]): Promise<void> {
     await app.listen({ host: config.listen.host, port: config.listen.port });
   } catch (error) {
     await runtime.close();
-    throw new Error(notListening(error, config.listen), { cause: error });
+    throw new ListenError(notListening(error, config.listen), { cause: error });
   }
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.listen.port;
