@@ -360,14 +360,18 @@ describe('an archive that means harm', () => {
   });
 });
 
+/** An empty repository whose branch is main, and Git in it. */
+function newRepository(): { repository: string; git: (...args: string[]) => string } {
+  const repository = folder();
+  const git = (...args: string[]): string =>
+    execFileSync('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], { encoding: 'utf8' });
+  git('init', '--quiet', '--initial-branch', 'main');
+  return { repository, git };
+}
+
 describe('a bundle in Git', () => {
   it('comes without the rest of its repository, where that can be left out', async () => {
-    const repository = folder();
-    const git = (...args: string[]): string =>
-      execFileSync('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], {
-        encoding: 'utf8',
-      });
-    git('init', '--quiet', '--initial-branch', 'main');
+    const { repository, git } = newRepository();
     writeFileSync(join(repository, 'large.bin'), randomBytes(4 * 2 ** 20));
     writeFileSync(join(repository, 'b.tar.gz'), bundle('small'));
     git('add', '.');
@@ -392,12 +396,7 @@ describe('a bundle in Git', () => {
   });
 
   it('follows a ref that was forced back, and keeps the policy when the ref is gone', async () => {
-    const repository = folder();
-    const git = (...args: string[]): string =>
-      execFileSync('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], {
-        encoding: 'utf8',
-      });
-    git('init', '--quiet', '--initial-branch', 'main');
+    const { repository, git } = newRepository();
     const commit = (name: string): void => {
       writeFileSync(join(repository, 'b.tar.gz'), bundle(name));
       git('add', '.');
@@ -438,12 +437,7 @@ describe('a bundle in Git', () => {
   });
 
   it('is read at the ref, and again when the ref moves', async () => {
-    const repository = folder();
-    const git = (...args: string[]): string =>
-      execFileSync('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], {
-        encoding: 'utf8',
-      });
-    git('init', '--quiet', '--initial-branch', 'main');
+    const { repository, git } = newRepository();
     const commit = (name: string): void => {
       mkdirSync(join(repository, 'dist'), { recursive: true });
       writeFileSync(join(repository, 'dist/routing.tar.gz'), bundle(name));

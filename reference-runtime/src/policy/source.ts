@@ -14,7 +14,7 @@ import { SourceAway } from './bundle-error.ts';
 export interface PolicySource {
   readonly name: string;
   /** The current bundle; undefined: the same as last time. @throws SourceAway, BundleError */
-  fetch(signal: AbortSignal): Promise<Bundle | undefined>;
+  fetch(): Promise<Bundle | undefined>;
 }
 
 /** The source that a configuration describes. `cache` is a folder for a Git mirror; the system's temporary one by default. */
@@ -32,7 +32,7 @@ function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url:
   let etag: string | undefined;
   return {
     name,
-    async fetch(signal) {
+    async fetch() {
       const token = tokenEnv === undefined ? undefined : process.env[tokenEnv];
       let response: Response;
       let bytes: Uint8Array;
@@ -46,7 +46,7 @@ function httpSource({ name, url, tokenEnv, verify }: PolicySourceConfig & { url:
           },
           // A redirect could carry the token elsewhere.
           redirect: 'error',
-          signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+          signal: AbortSignal.timeout(TIMEOUT_MS),
         });
         if (response.status === 304 && etag !== undefined) return undefined;
         if (!response.ok) {
@@ -83,22 +83,21 @@ function gitSource(
   const shown = withoutCredentials(repository);
   const where = `${shown} ${ref}:${path}`;
   // Of a repository as large as it likes only the one file comes, where its server can leave out the others (Git, partial clone).
-  const inMirror = (args: string[], signal: AbortSignal): Promise<Buffer> =>
-    run(['-C', mirror, '-c', `remote.${REMOTE}.url=${repository}`, ...args], signal);
+  const inMirror = (args: string[]): Promise<Buffer> => run(['-C', mirror, '-c', `remote.${REMOTE}.url=${repository}`, ...args]);
   let commit: string | undefined;
   return {
     name,
-    async fetch(signal) {
+    async fetch() {
       try {
         // A folder alone is what a process that was killed in between left.
         if (!existsSync(join(mirror, 'HEAD'))) {
           mkdirSync(mirror, { recursive: true });
-          await run(['init', '--quiet', '--bare', mirror], signal);
+          await run(['init', '--quiet', '--bare', mirror]);
         }
-        await inMirror(['fetch', '--quiet', '--depth', '1', '--no-tags', '--filter=blob:none', REMOTE, ref], signal);
-        const head = (await inMirror(['rev-parse', '--verify', 'FETCH_HEAD^{commit}'], signal)).toString().trim();
+        await inMirror(['fetch', '--quiet', '--depth', '1', '--no-tags', '--filter=blob:none', REMOTE, ref]);
+        const head = (await inMirror(['rev-parse', '--verify', 'FETCH_HEAD^{commit}'])).toString().trim();
         if (head === commit) return undefined;
-        const archive = await inMirror(['cat-file', 'blob', `${head}:${path}`], signal);
+        const archive = await inMirror(['cat-file', 'blob', `${head}:${path}`]);
         const bundle = await bundleFromArchive(archive, `${where} (${head.slice(0, 12)})`, verify);
         commit = head;
         return bundle;
@@ -121,14 +120,14 @@ function gitProblem(stderr: string): string | undefined {
   return (lines.find((line) => /^(?:fatal|error): /.test(line)) ?? lines.at(-1))?.trim();
 }
 
-function run(args: string[], signal: AbortSignal): Promise<Buffer> {
+function run(args: string[]): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     // Nobody is there to be asked for a password or about a host's key.
     const env = { GIT_SSH_COMMAND: 'ssh -oBatchMode=yes', ...process.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' };
     execFile(
       'git',
       ['-c', 'protocol.ext.allow=never', '-c', 'core.hooksPath=/dev/null', ...args],
-      { encoding: 'buffer', env, maxBuffer: MAX_BUNDLE_BYTES, timeout: TIMEOUT_MS, signal },
+      { encoding: 'buffer', env, maxBuffer: MAX_BUNDLE_BYTES, timeout: TIMEOUT_MS },
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
         else reject(new Error(gitProblem(stderr.toString('utf8')) ?? error.message));

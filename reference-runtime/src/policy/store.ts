@@ -47,20 +47,20 @@ export class PolicyStore {
    * Asks the sources in order and takes the first good bundle. When none has one, the active policy stays; at start, the bundle kept on
    * disk is taken. @throws BundleError when no source has a good bundle; the active policy then stays
    */
-  reload(now: Date, signal: AbortSignal = new AbortController().signal): Promise<Reload> {
+  reload(now: Date): Promise<Reload> {
     // Two at once could let the older answer win.
-    this.#running ??= this.#reload(now, signal).finally(() => {
+    this.#running ??= this.#reload(now).finally(() => {
       this.#running = undefined;
     });
     return this.#running;
   }
 
-  async #reload(now: Date, signal: AbortSignal): Promise<Reload> {
+  async #reload(now: Date): Promise<Reload> {
     const problems: string[] = [];
     const faults: string[] = [];
     for (const source of this.#sources) {
       try {
-        const changed = await this.#take(source, now, signal);
+        const changed = await this.#take(source, now);
         this.#up.set(source.name, true);
         this.#fault = faults[0];
         this.#lastAttempt =
@@ -78,8 +78,8 @@ export class PolicyStore {
   }
 
   /** True when another bundle is active than before. */
-  async #take(source: PolicySource, now: Date, signal: AbortSignal): Promise<boolean> {
-    const bundle = await source.fetch(signal);
+  async #take(source: PolicySource, now: Date): Promise<boolean> {
+    const bundle = await source.fetch();
     const before = this.#active;
     let changed = false;
     if (bundle === undefined) {

@@ -14,7 +14,7 @@ const MORE = [
 ];
 
 /** The share of a layer's slots per expert, in per cent. The scale goes from 0 to the largest share, at least to twice the even one. */
-export function routingHeat(caption: string, layers: readonly LayerStats[], note?: string): string {
+export function routingHeat(caption: string, layers: readonly LayerStats[]): string {
   const experts = Math.max(0, ...layers.map((layer) => layer.share.length));
   const even = experts === 0 ? 0 : 1 / experts;
   const largest = Math.max(2 * even, ...layers.flatMap((layer) => layer.share));
@@ -40,6 +40,6 @@ export function routingHeat(caption: string, layers: readonly LayerStats[], note
     max: largest,
     format: percent,
     unit: '%',
-    note: note ?? `Even usage would be ${short(even * 100)} % everywhere.`,
+    note: `Even usage would be ${short(even * 100)} % everywhere.`,
   });
 }
