@@ -1,9 +1,9 @@
 // mixgate-runtime evaluate
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { messageOf } from '../../../src/core/errors.ts';
 import { usageBalance } from '../engine/trace-math.ts';
 import { EngineError, type RequestTrace, type TokenScore } from '../engine/types.ts';
-import { messageOf } from '../error-message.ts';
 import { chosenExperts } from '../server/moe.ts';
 import { type EvaluationReport, evaluationTable, type Figures } from './evaluation-report.ts';
 import { loadOffline, type Offline, type Scored } from './offline.ts';

@@ -1,8 +1,8 @@
 // mixgate-runtime health
 import { request as overHttp } from 'node:http';
 import { request as overHttps } from 'node:https';
+import { messageOf } from '../../../src/core/errors.ts';
 import { loadConfig } from '../config/load.ts';
-import { messageOf } from '../error-message.ts';
 import { number, parseFlags, required } from './usage.ts';
 
 export const HEALTH_HELP = `mixgate-runtime health: asks a runtime on this machine whether it serves

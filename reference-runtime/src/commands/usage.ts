@@ -1,7 +1,7 @@
 // Flags of the commands, parsed strictly: an unknown flag or a bad number is a usage error that says what was expected.
 import { existsSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 
 /** A command line that cannot be run: exit code 2. */
 export class UsageError extends Error {}

@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import schema from '../../../schemas/runtime.schema.json' with { type: 'json' };
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { readFlags, readPrices } from './catalog.ts';
 import { explainErrors } from './explain.ts';
 import { checkCollectors, type RawTelemetry, telemetryOf } from './telemetry.ts';

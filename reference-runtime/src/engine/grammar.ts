@@ -1,6 +1,6 @@
 // Grammars of `response_format`, compiled once and kept: clients send the same few schemas over and over.
 import type { Llama, LlamaGrammar } from 'node-llama-cpp';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { EngineError, type ResponseFormat } from './types.ts';
 
 /** Grammars kept; the one used longest ago goes first. */

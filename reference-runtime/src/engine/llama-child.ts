@@ -1,5 +1,5 @@
 // Entry of the engine's child process: messages in, batches of events out.
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { GgufError } from '../gguf/types.ts';
 import { LlamaCore } from './llama-core.ts';
 import type { ChildStats, EngineEventItem, FromChild, ToChild } from './protocol.ts';

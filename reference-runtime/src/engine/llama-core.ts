@@ -1,7 +1,7 @@
 // The engine itself, inside the child process: one model, one context, a pool of leased sequences, driven token by token.
 import { availableParallelism } from 'node:os';
 import type { Llama, LlamaContext, LlamaModel, Token } from 'node-llama-cpp';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import type { Gating } from '../gguf/gating.ts';
 import { planMemory } from '../gguf/memory.ts';
 import type { ModelShape } from '../gguf/model-shape.ts';

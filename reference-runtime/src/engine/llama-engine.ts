@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { CRASHES_IN_A_ROW, crashed, crashReport, type Device } from './crash.ts';
 import { EventQueue } from './event-queue.ts';
 import type { ChildStats, FromChild, LlamaOptions, ToChild } from './protocol.ts';

@@ -1,8 +1,8 @@
 // Loads the tracing addon into the process's global symbol scope. This must happen before node-llama-cpp is imported: its libraries
 // bind to the first definition they find (native/moe_trace.c says which).
 import { constants } from 'node:os';
+import { messageOf } from '../../../src/core/errors.ts';
 import { buildShim } from '../../native/build.mjs';
-import { messageOf } from '../error-message.ts';
 
 /** Counters of the addon since it was loaded. `recorded`, `dropped`, `unattributed` and `rows` count token-layers. */
 export interface ShimStats {

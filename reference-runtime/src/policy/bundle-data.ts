@@ -1,7 +1,7 @@
 // The data of a bundle: files data.json and data.yaml in any of its folders, each at the path of its folder (OPA documentation, Bundles,
 // "Bundle File Format").
 import { parse } from 'yaml';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { BundleError } from './bundle-error.ts';
 
 const DATA = /^(?:(?<folder>.+)\/)?data\.(?<kind>json|yaml|yml)$/;

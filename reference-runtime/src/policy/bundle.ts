@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import tar from 'tar-stream';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { bundleData, isData } from './bundle-data.ts';
 import { BundleError } from './bundle-error.ts';
 import { type Verification, verifySignature } from './signature.ts';

@@ -1,7 +1,7 @@
 // The active routing policy: a WASM bundle evaluated in process, synchronously, in microseconds.
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import schema from '../../../schemas/routing-decision.schema.json' with { type: 'json' };
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { type Bundle, BundleError } from './bundle.ts';
 import { PolicyError, PolicyModule } from './module.ts';
 

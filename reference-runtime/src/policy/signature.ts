@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { importSPKI, jwtVerify } from 'jose';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { BundleError } from './bundle-error.ts';
 
 /** Whose signature a bundle must carry. The key is read again at each check, so that it can be rotated. */

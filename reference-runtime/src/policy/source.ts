@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { messageOf } from '../../../src/core/errors.ts';
 import { readBounded } from '../../../src/core/read-bounded.ts';
 import type { PolicySourceConfig } from '../config/types.ts';
-import { messageOf } from '../error-message.ts';
 import { type Bundle, BundleError, bundleFromArchive, loadBundle, MAX_BUNDLE_BYTES } from './bundle.ts';
 import { SourceAway } from './bundle-error.ts';
 

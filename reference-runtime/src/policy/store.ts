@@ -1,5 +1,5 @@
 // The policy in force, and how it came to be: sources in order, the last good bundle kept in memory and on disk.
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { type Bundle, BundleError } from './bundle.ts';
 import { SourceAway } from './bundle-error.ts';
 import { keep, recall } from './last-good.ts';

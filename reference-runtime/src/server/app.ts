@@ -2,8 +2,8 @@
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { messageOf } from '../../../src/core/errors.ts';
 import { isForeign } from '../../../src/core/loopback.ts';
-import { messageOf } from '../error-message.ts';
 import { isOutdated, type ServerCertificate } from './certificate.ts';
 import { errorBody, forbidden, HttpError, internal, methodNotAllowed, notFound, unavailable } from './errors.ts';
 import { handleCompletion } from './handle.ts';

@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
+import { messageOf } from '../../../src/core/errors.ts';
 import { ConfigurationError } from '../config/load.ts';
 import type { TlsConfig } from '../config/types.ts';
-import { messageOf } from '../error-message.ts';
 
 interface Material {
   cert: string;

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { errorBody, HttpError } from './errors.ts';
 
 /** A body that cannot be read. */

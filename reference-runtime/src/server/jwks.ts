@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { messageOf } from '../../../src/core/errors.ts';
 import { readBounded } from '../../../src/core/read-bounded.ts';
 import { ConfigurationError } from '../config/load.ts';
 import type { JwtConfig } from '../config/types.ts';
-import { messageOf } from '../error-message.ts';
 
 /** The keys cannot be had, and none are known that may still be used. Of a token that says nothing. */
 export class KeysUnavailable extends Error {}

@@ -1,5 +1,5 @@
 // The policy, at start and when its sources are asked again.
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 import { BundleError } from '../policy/bundle.ts';
 import type { PolicyStore } from '../policy/store.ts';
 import type { Runtime } from './runtime.ts';

@@ -1,8 +1,9 @@
 // Whether the local engine holds its model: loaded by the first request that needs it, kept while it is asked for or policy says so, unloaded
 // when idle. One load at a time, whoever waits for it.
+
+import { messageOf } from '../../../src/core/errors.ts';
 import { backoffMs } from '../engine/llama-engine.ts';
 import { type Engine, EngineError, type EngineInfo } from '../engine/types.ts';
-import { messageOf } from '../error-message.ts';
 import { deadline } from './errors.ts';
 
 /** An engine that can be emptied and filled again. */

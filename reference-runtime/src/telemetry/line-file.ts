@@ -1,6 +1,6 @@
 // Appends lines to a file without ever blocking or growing without bound: what cannot be written is dropped and counted.
 import { appendFile, rename, stat } from 'node:fs/promises';
-import { messageOf } from '../error-message.ts';
+import { messageOf } from '../../../src/core/errors.ts';
 
 const MAX_LINES = 10_000;
 /**
